@@ -1,0 +1,93 @@
+// Package obs sets up what a component shows of itself: traces and logs.
+//
+// Spans carry names of steps and methods, never payloads. Logs go through slog
+// with a handler that knows nothing of secrets, because secrets are types that
+// do not print (pkg/secret).
+package obs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// batchDelay is how long a finished span may wait before it is exported.
+const batchDelay = 100 * time.Millisecond
+
+// TraceConfig says where the spans of one component go.
+type TraceConfig struct {
+	// Service is the component's name in the trace.
+	Service string
+	// OTLP is the address of an OTLP/gRPC receiver, "HOST:PORT" or "unix:PATH";
+	// empty exports nothing. The connection is not encrypted: a collector stands
+	// beside the component.
+	OTLP string
+	// Processors get every span as well.
+	Processors []sdktrace.SpanProcessor
+}
+
+// Tracing builds the tracer provider of one component. The caller shuts it down.
+func Tracing(ctx context.Context, cfg TraceConfig) (*sdktrace.TracerProvider, error) {
+	opts := []sdktrace.TracerProviderOption{
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", cfg.Service))),
+	}
+	for _, p := range cfg.Processors {
+		opts = append(opts, sdktrace.WithSpanProcessor(p))
+	}
+	if cfg.OTLP != "" {
+		exporter, err := newExporter(ctx, cfg.OTLP)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, sdktrace.WithBatcher(exporter, sdktrace.WithBatchTimeout(batchDelay)))
+	}
+	return sdktrace.NewTracerProvider(opts...), nil
+}
+
+func newExporter(ctx context.Context, addr string) (sdktrace.SpanExporter, error) {
+	network, target := "tcp", addr
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		network, target = "unix", path
+	} else if _, _, err := net.SplitHostPort(addr); err != nil {
+		return nil, fmt.Errorf("otlp address %q is not HOST:PORT or unix:PATH: %w", addr, err)
+	}
+	conn, err := grpc.NewClient("passthrough:///"+target,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, a string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, a)
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("otlp connection: %w", err)
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("otlp exporter: %w", err), conn.Close())
+	}
+	return exporter, nil
+}
+
+// Logger writes text lines of at least the level ("debug", "info", "warn",
+// "error", or "off") to w, each with the component's name.
+func Logger(w io.Writer, level, component string) (*slog.Logger, error) {
+	if level == "off" {
+		return slog.New(slog.DiscardHandler), nil
+	}
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("log level %q: use debug, info, warn, error or off", level)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})).With("component", component), nil
+}

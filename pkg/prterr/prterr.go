@@ -1,0 +1,141 @@
+// Package prterr is the one error type that crosses borders between components.
+//
+// Its two powers: it goes over gRPC whole (pkg/rpc does that), so that the
+// caller sees kind and code and not only text; and an edge can turn it into the
+// words of its wire. Its limit: what is wrapped around it on the way is for the
+// log of that room only. Messages are written by us and never carry a secret or
+// text of a caller's choosing.
+package prterr
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+)
+
+// Kind is the coarse class of an error: what the caller can do about it.
+type Kind string
+
+// The closed list of kinds. Both ends of a wire share it, so it only grows.
+const (
+	Invalid         Kind = "invalid"         // the request is wrong: repair the named field
+	Unauthenticated Kind = "unauthenticated" // the credential is wrong
+	Denied          Kind = "denied"          // known, and not allowed
+	NotFound        Kind = "not_found"       // the thing named does not exist
+	Conflict        Kind = "conflict"        // the state does not allow it now
+	Unavailable     Kind = "unavailable"     // cannot be reached: try again
+	Deadline        Kind = "deadline"        // took too long: try again
+	Interaction     Kind = "interaction"     // the user must do something
+	KeysLost        Kind = "keys_lost"       // the TPM does not know its keys any more
+	TPMFailed       Kind = "tpm_failed"      // the TPM does not work
+	Exhausted       Kind = "exhausted"       // too much at once: wait
+	Internal        Kind = "internal"        // a bug, ours
+)
+
+// Kinds lists every kind.
+func Kinds() []Kind {
+	return []Kind{Invalid, Unauthenticated, Denied, NotFound, Conflict, Unavailable, Deadline, Interaction, KeysLost, TPMFailed, Exhausted, Internal}
+}
+
+// Error is an error with a name.
+type Error struct {
+	Kind Kind
+	// Code is the identity provider's error code, 0 when there is none.
+	Code aadsts.Code
+	// HRESULT is the Windows code of the same failure, 0 when there is none.
+	HRESULT uint32
+	// Msg says what is wrong, which field, and what to do.
+	Msg   string
+	cause error
+}
+
+// New makes an error without a code.
+func New(kind Kind, format string, args ...any) *Error {
+	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...)}
+}
+
+// AADSTS makes an error of a row of pkg/aadsts. An empty format uses the row's
+// own meaning.
+func AADSTS(code aadsts.Code, format string, args ...any) *Error {
+	row, ok := aadsts.Lookup(code)
+	if !ok {
+		return New(Internal, "error code %v is not in the table", code)
+	}
+	msg := row.Meaning
+	if format != "" {
+		msg = fmt.Sprintf(format, args...)
+	}
+	return &Error{Kind: kindOf(row), Code: code, Msg: msg}
+}
+
+func kindOf(r aadsts.Row) Kind {
+	switch {
+	case r.Code == aadsts.InvalidCredentials, r.Code == aadsts.UserAccountNotFound:
+		return Unauthenticated
+	case r.OAuthError == "interaction_required", r.OAuthError == "login_required":
+		return Interaction
+	case r.OAuthError == "invalid_request", r.OAuthError == "invalid_scope", r.OAuthError == "invalid_resource":
+		return Invalid
+	case r.HTTPStatus == 429:
+		return Exhausted
+	default:
+		return Denied
+	}
+}
+
+// Wrap gives a lower error a kind and a message. The lower error stays on this
+// side of the border.
+func Wrap(kind Kind, err error, format string, args ...any) *Error {
+	return &Error{Kind: kind, Msg: fmt.Sprintf(format, args...), cause: err}
+}
+
+// WithHRESULT returns a copy that carries a Windows code.
+func (e *Error) WithHRESULT(h uint32) *Error {
+	c := *e
+	c.HRESULT = h
+	return &c
+}
+
+// Error is the message, led by the code when there is one.
+func (e *Error) Error() string {
+	msg := e.Msg
+	if e.Code != 0 {
+		msg = e.Code.String() + ": " + msg
+	}
+	if e.cause != nil {
+		msg += ": " + e.cause.Error()
+	}
+	return msg
+}
+
+// Unwrap gives the lower error.
+func (e *Error) Unwrap() error { return e.cause }
+
+// KindOf is the kind of the first Error in the chain; a context's end is
+// Deadline or Unavailable; anything else that is not nil is Internal.
+func KindOf(err error) Kind {
+	var e *Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Kind
+	case errors.Is(err, context.DeadlineExceeded):
+		return Deadline
+	case errors.Is(err, context.Canceled):
+		return Unavailable
+	default:
+		return Internal
+	}
+}
+
+// CodeOf is the AADSTS code of the first Error in the chain, or 0.
+func CodeOf(err error) aadsts.Code {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return 0
+}

@@ -1,0 +1,182 @@
+package rpc
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+)
+
+// trustDomain is the host of the SPIFFE-style names in certificates.
+const trustDomain = "lockstep"
+
+// identityLife bounds a certificate made here: these are certificates of a
+// laboratory, a cluster brings its own.
+const identityLife = 397 * 24 * time.Hour
+
+var errNoIdentity = errors.New("the peer has no component identity")
+
+// CA is a throw-away authority for the components of one deployment.
+type CA struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// NewCA makes an authority with a fresh key that exists only in this process.
+func NewCA() (*CA, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("component authority: %w", err)
+	}
+	t, err := template("Lockstep component authority")
+	if err != nil {
+		return nil, err
+	}
+	t.IsCA, t.BasicConstraintsValid, t.KeyUsage = true, true, x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("component authority: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("component authority: %w", err)
+	}
+	return &CA{cert: cert, key: key}, nil
+}
+
+// Identity is what a component shows to others and what it trusts.
+type Identity struct {
+	// Name of the component, such as "tpm-agent".
+	Name  string
+	cert  tls.Certificate
+	roots *x509.CertPool
+	rootD []byte
+}
+
+// Issue makes the identity of one component.
+func (ca *CA) Issue(name string) (*Identity, error) {
+	if !validName(name) {
+		return nil, fmt.Errorf("component name %q: use lower-case letters, digits and dashes", name)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("identity of %s: %w", name, err)
+	}
+	t, err := template(name)
+	if err != nil {
+		return nil, err
+	}
+	t.DNSNames = []string{name}
+	t.URIs = []*url.URL{{Scheme: "spiffe", Host: trustDomain, Path: "/" + name}}
+	t.KeyUsage = x509.KeyUsageDigitalSignature
+	t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, t, ca.cert, &key.PublicKey, ca.key)
+	if err != nil {
+		return nil, fmt.Errorf("identity of %s: %w", name, err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.cert)
+	return &Identity{Name: name, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots: pool, rootD: ca.cert.Raw}, nil
+}
+
+func template(cn string) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return nil, fmt.Errorf("certificate serial: %w", err)
+	}
+	now := time.Now()
+	return &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: cn},
+		NotBefore: now.Add(-time.Minute), NotAfter: now.Add(identityLife),
+	}, nil
+}
+
+// validName keeps names usable as DNS name, file name and path of a URI.
+func validName(name string) bool {
+	ok, _ := regexp.MatchString(`^[a-z][a-z0-9-]{0,62}$`, name)
+	return ok
+}
+
+// componentName reads the name out of a verified certificate: exactly one URI,
+// ours. The common name and DNS names are not looked at.
+func componentName(cert *x509.Certificate) (string, error) {
+	if len(cert.URIs) != 1 {
+		return "", errNoIdentity
+	}
+	u := cert.URIs[0]
+	name := strings.TrimPrefix(u.Path, "/")
+	if u.Scheme != "spiffe" || u.Host != trustDomain || !validName(name) {
+		return "", errNoIdentity
+	}
+	return name, nil
+}
+
+func (id *Identity) server() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{id.cert},
+		ClientCAs: id.roots, ClientAuth: tls.RequireAndVerifyClientCert,
+	}
+}
+
+func (id *Identity) client(server string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{id.cert},
+		RootCAs: id.roots, ServerName: server,
+	}
+}
+
+// Save writes the identity as cert.pem, key.pem and ca.pem, readable by the
+// owner only, for a component in a process of its own.
+func (id *Identity) Save(dir string) error {
+	key, err := x509.MarshalPKCS8PrivateKey(id.cert.PrivateKey)
+	if err != nil {
+		return fmt.Errorf("identity of %s: %w", id.Name, err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"cert.pem": {Type: "CERTIFICATE", Bytes: id.cert.Certificate[0]},
+		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
+		"ca.pem":   {Type: "CERTIFICATE", Bytes: id.rootD},
+	} {
+		if err := durable.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), nil); err != nil {
+			return fmt.Errorf("identity of %s: %w", id.Name, err)
+		}
+	}
+	return nil
+}
+
+// LoadIdentity reads what Save wrote, or what a cluster put there in the same
+// form. The name comes from the certificate.
+func LoadIdentity(dir string) (*Identity, error) {
+	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("identity in %s: %w", dir, err)
+	}
+	name, err := componentName(cert.Leaf)
+	if err != nil {
+		return nil, fmt.Errorf("identity in %s: %w", dir, err)
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("identity in %s: %w", dir, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("identity in %s: ca.pem holds no certificate", dir)
+	}
+	block, _ := pem.Decode(ca)
+	return &Identity{Name: name, cert: cert, roots: pool, rootD: block.Bytes}, nil
+}

@@ -1,0 +1,125 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+)
+
+const (
+	// maxMessage bounds a message in bytes: the largest honest one is an answer
+	// of some 10 KiB.
+	maxMessage = 256 << 10
+	// maxCall bounds every call; making two RSA keys in a slow TPM takes longest.
+	maxCall = 60 * time.Second
+	// shave is taken off a caller's deadline, so that the callee can still say
+	// what timed out.
+	shave = 50 * time.Millisecond
+	// maxStreams bounds the calls under way on one connection.
+	maxStreams = 256
+)
+
+// ServerConfig is what a server needs.
+type ServerConfig struct {
+	Identity *Identity
+	Allow    AllowList
+	// Log gets one line a call, without payloads; nil discards.
+	Log *slog.Logger
+	// TracerProvider gets one span a call; nil records none.
+	TracerProvider trace.TracerProvider
+}
+
+// NewServer builds a server with the fixed order of interceptors: trace, log,
+// error form, recovery, allow-list, step name, deadline. The allow-list stands
+// before everything that could spend work on a stranger's behalf.
+func NewServer(cfg ServerConfig) (*grpc.Server, error) {
+	if cfg.Identity == nil {
+		return nil, errors.New("rpc server: Identity is missing")
+	}
+	log := orDiscard(cfg.Log)
+	s := grpc.NewServer(
+		grpc.Creds(credentials.NewTLS(cfg.Identity.server())),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
+		grpc.ChainUnaryInterceptor(
+			logging.UnaryServerInterceptor(logger(log), logging.WithLogOnEvents(logging.FinishCall)),
+			errorForm,
+			recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
+			authorize(cfg.Allow),
+			step.UnaryServerInterceptor(),
+			deadline,
+		),
+		grpc.StreamInterceptor(refuseStreams),
+	)
+	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
+	return s, nil
+}
+
+// Propagators are what crosses a border beside the call: the trace ids and the
+// name of the flow, no other baggage.
+func Propagators() propagation.TextMapPropagator {
+	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, step.Propagator{})
+}
+
+func telemetry(tp trace.TracerProvider) []otelgrpc.Option {
+	if tp == nil {
+		tp = noop.NewTracerProvider()
+	}
+	return []otelgrpc.Option{
+		otelgrpc.WithTracerProvider(tp),
+		otelgrpc.WithPropagators(Propagators()),
+		otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
+	}
+}
+
+func errorForm(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+	resp, err := h(ctx, req)
+	return resp, prterr.ToStatus(err)
+}
+
+func recovered(log *slog.Logger) recovery.RecoveryHandlerFuncContext {
+	return func(ctx context.Context, p any) error {
+		log.ErrorContext(ctx, "handler panicked", "panic", p, "stack", string(debug.Stack()))
+		return prterr.New(prterr.Internal, "internal error: see the component's log")
+	}
+}
+
+func deadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+	d := time.Now().Add(maxCall)
+	if given, ok := ctx.Deadline(); ok && given.Add(-shave).Before(d) {
+		d = given.Add(-shave)
+	}
+	ctx, cancel := context.WithDeadline(ctx, d)
+	defer cancel()
+	return h(ctx, req)
+}
+
+func logger(log *slog.Logger) logging.Logger {
+	return logging.LoggerFunc(func(ctx context.Context, _ logging.Level, msg string, fields ...any) {
+		log.DebugContext(ctx, msg, fields...)
+	})
+}
+
+func orDiscard(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}

@@ -1,0 +1,114 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/obs"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+)
+
+// flushTime bounds the export of the last spans at the end, so that a collector
+// that is gone does not hold up the component.
+const flushTime = 2 * time.Second
+
+// Flags are the settings that every component process has.
+type Flags struct {
+	Listen   string
+	Identity string
+	Peers    map[string]string
+	State    string
+	OTLP     string
+	LogLevel string
+	Lab      bool
+	Set      map[string]string
+}
+
+// Bind adds the flags to a flag set.
+func (f *Flags) Bind(fs *pflag.FlagSet) {
+	fs.StringVar(&f.Listen, "listen", "", "address to serve at: unix:PATH or tcp:HOST:PORT")
+	fs.StringVar(&f.Identity, "identity", "", "folder with cert.pem, key.pem and ca.pem")
+	fs.StringToStringVar(&f.Peers, "peer", nil, "address of another component, NAME=ADDRESS; repeat")
+	fs.StringVar(&f.State, "state", "", "folder for the component's state")
+	fs.StringVar(&f.OTLP, "otlp", "", "export traces to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
+	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")
+	fs.BoolVar(&f.Lab, "lab", false, "laboratory: the clock can be moved by the operator")
+	fs.StringToStringVar(&f.Set, "set", nil, "a setting of this component, NAME=VALUE; repeat")
+}
+
+// Process runs one component as this process until ctx ends.
+func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
+	if f.Listen == "" || f.Identity == "" || f.State == "" {
+		return errors.New("--listen, --identity and --state are all needed")
+	}
+	log, err := obs.Logger(os.Stderr, f.LogLevel, name)
+	if err != nil {
+		return err
+	}
+	id, err := rpc.LoadIdentity(f.Identity)
+	if err != nil {
+		return err
+	}
+	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, OTLP: f.OTLP})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
+		defer cancel()
+		if e := tp.Shutdown(flush); e != nil {
+			log.Warn("last spans were not exported", "error", e)
+		}
+	}()
+	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, Settings: f.Set}
+	if f.Lab {
+		env.Lab = clock.NewLab()
+		env.Clock = env.Lab
+	}
+	r, err := Start(Config{Name: name, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Peers: f.Peers, Env: env}, wire)
+	if err != nil {
+		return err
+	}
+	log.Info("serving", "address", f.Listen)
+	select {
+	case <-ctx.Done():
+	case err = <-r.Failed():
+	}
+	return errors.Join(err, r.Stop())
+}
+
+// Main is the whole main function of a component's own binary.
+func Main(name string, wire Wire) {
+	var f Flags
+	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	f.Bind(fs)
+	if err := fs.Parse(os.Args[1:]); err != nil {
+		if errors.Is(err, pflag.ErrHelp) {
+			return
+		}
+		fail(name, err)
+	}
+	if len(fs.Args()) > 0 {
+		fail(name, fmt.Errorf("unexpected argument: %s", strings.Join(fs.Args(), " ")))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := Process(ctx, name, f, wire); err != nil {
+		stop()
+		fail(name, err)
+	}
+}
+
+func fail(name string, err error) {
+	_, _ = fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	os.Exit(1)
+}

@@ -1,0 +1,151 @@
+// Package run starts components: the same wiring whether a component shares a
+// process with all others, has one of its own, or runs in a pod.
+//
+// A door offers a Wire function that takes what it needs from an Env and returns
+// the component; who makes the Env decides where the component lives. Callers
+// are the mains under services/*/cmd and tools/lockstep.
+package run
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+)
+
+// Env is what a component finds around it.
+type Env struct {
+	// StateDir is the component's own folder; nobody else writes there.
+	StateDir string
+	// Clock is the time; Lab is the same clock when it can be moved, else nil.
+	Clock clock.Clock
+	Lab   *clock.Lab
+	Log   *slog.Logger
+	// TracerProvider records flows that begin in this component.
+	TracerProvider *sdktrace.TracerProvider
+	// Points are crash points, for tests.
+	Points durable.Points
+	// Settings are the component's own, by name.
+	Settings map[string]string
+
+	dial  func(name string) (*grpc.ClientConn, error)
+	conns []*grpc.ClientConn
+}
+
+// Peer connects to another component by its name.
+func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) {
+	if e.dial == nil {
+		return nil, fmt.Errorf("no way to reach %s is configured", name)
+	}
+	conn, err := e.dial(name)
+	if err != nil {
+		return nil, fmt.Errorf("way to %s: %w", name, err)
+	}
+	e.conns = append(e.conns, conn)
+	return conn, nil
+}
+
+// Peers connects to several components at once.
+func (e *Env) Peers(names ...string) (map[string]grpc.ClientConnInterface, error) {
+	all := map[string]grpc.ClientConnInterface{}
+	for _, name := range names {
+		conn, err := e.Peer(name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = conn
+	}
+	return all, nil
+}
+
+func (e *Env) close() error {
+	var errs []error
+	for _, c := range e.conns {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Service is what every door gives.
+type Service interface {
+	Register(grpc.ServiceRegistrar)
+	Close() error
+}
+
+// Component is a wired service with its allow-list.
+type Component struct {
+	Service Service
+	Allow   rpc.AllowList
+}
+
+// Wire builds a component from its environment.
+type Wire func(*Env) (*Component, error)
+
+// Config says where one component lives.
+type Config struct {
+	// Name of the component, which must be the name in Identity.
+	Name     string
+	Identity *rpc.Identity
+	Network  rpc.Network
+	// Listen is the component's own address on Network.
+	Listen string
+	// Peers are the addresses of the others, by name.
+	Peers map[string]string
+	Env   Env
+}
+
+// Running is a component that serves.
+type Running struct {
+	// Component is what was wired.
+	Component *Component
+	server    *grpc.Server
+	env       *Env
+	served    chan error
+}
+
+// Start wires a component and serves it until Stop.
+func Start(cfg Config, wire Wire) (*Running, error) {
+	if cfg.Identity == nil || cfg.Identity.Name != cfg.Name {
+		return nil, fmt.Errorf("component %s: its identity is missing or names another component", cfg.Name)
+	}
+	env := cfg.Env
+	env.Clock = clock.Or(env.Clock)
+	env.dial = func(name string) (*grpc.ClientConn, error) {
+		addr, ok := cfg.Peers[name]
+		if !ok {
+			return nil, errors.New("its address is not configured")
+		}
+		return rpc.Dial(rpc.DialConfig{Network: cfg.Network, Addr: addr, Identity: cfg.Identity, Server: name, TracerProvider: env.TracerProvider})
+	}
+	comp, err := wire(&env)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.close())
+	}
+	r := &Running{Component: comp, env: &env, served: make(chan error, 1)}
+	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: comp.Allow, Log: env.Log, TracerProvider: env.TracerProvider})
+	if err != nil {
+		return nil, errors.Join(err, comp.Service.Close(), env.close())
+	}
+	comp.Service.Register(r.server)
+	l, err := cfg.Network.Listen(cfg.Listen)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())
+	}
+	go func() { r.served <- r.server.Serve(l) }()
+	return r, nil
+}
+
+// Failed delivers the error with which serving ended by itself.
+func (r *Running) Failed() <-chan error { return r.served }
+
+// Stop ends serving, then the component, then its connections.
+func (r *Running) Stop() error {
+	r.server.Stop()
+	return errors.Join(r.Component.Service.Close(), r.env.close())
+}

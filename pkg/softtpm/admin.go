@@ -1,0 +1,76 @@
+package softtpm
+
+import (
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// startup is TPM2_Startup (Part 3, 9.3). Only CLEAR is offered: nothing is
+// kept from before, so STATE has nothing to resume.
+func startup(c *call) rcode {
+	kind := tpm2.TPMSU(c.in.u16())
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	if c.t.started {
+		return rcInitialize
+	}
+	if kind != tpm2.TPMSUClear {
+		return rcValue.param(1)
+	}
+	if rc := c.t.update(func(nv *nvState) { nv.resets++ }); rc != rcSuccess {
+		return rc
+	}
+	c.t.started = true
+	return rcSuccess
+}
+
+// shutdown is TPM2_Shutdown (Part 3, 9.4). Every change is saved when it is
+// made, so it saves the clock and nothing else.
+func shutdown(c *call) rcode {
+	kind := tpm2.TPMSU(c.in.u16())
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	if kind != tpm2.TPMSUClear && kind != tpm2.TPMSUState {
+		return rcValue.param(1)
+	}
+	return c.t.update(func(*nvState) {})
+}
+
+// selfTest is TPM2_SelfTest. The Go crypto libraries run their own tests at
+// program start; there is no hardware to test.
+func selfTest(c *call) rcode {
+	if full := c.in.u8(); full > 1 {
+		return rcValue.param(1)
+	}
+	return c.in.end()
+}
+
+// getTestResult is TPM2_GetTestResult: no data, and success.
+func getTestResult(c *call) rcode {
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	c.put2B(nil)
+	c.out = be.AppendUint32(c.out, uint32(rcSuccess))
+	return rcSuccess
+}
+
+// getRandom is TPM2_GetRandom: at most 64 bytes a call, fewer than asked for
+// is not an error (Part 3, 16.1).
+func getRandom(c *call) rcode {
+	n := c.in.u16()
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	c.put2B(random(min(int(n), randomPerCall)))
+	return rcSuccess
+}
+
+// clock is the time in milliseconds that this TPM has run in its life.
+func (t *TPM) clock() uint64 {
+	run := t.cfg.Now().Sub(t.born) / time.Millisecond
+	return t.nv.clock + uint64(max(run, 0))
+}

@@ -1,0 +1,225 @@
+package softtpm
+
+import (
+	"bytes"
+
+	"crypto"
+)
+
+// publicArea is a TPMT_PUBLIC (Part 2, 12.2.4), parsed by hand: Load is a hot
+// command and a reflecting codec costs more than the crypto.
+type publicArea struct {
+	raw     []byte // the whole area as it stands on the wire
+	typ     uint16
+	nameAlg uint16
+	attrs   uint32
+	policy  []byte
+
+	sym     uint16 // cipher of a parent or a SYMCIPHER key, algNull: none
+	symBits uint16
+	symMode uint16
+
+	scheme     uint16 // algNull: the caller of each command chooses
+	schemeHash uint16
+	kdf        uint16 // of an XOR scheme
+
+	keyBits uint16 // RSA
+	curveID uint16 // ECC
+
+	unique int    // where the unique field starts in raw
+	n      []byte // RSA modulus
+	x, y   []byte // ECC point
+	digest []byte // keyed hash and symmetric: binds the secret
+}
+
+// derivation is the unique field of a template for a derived object.
+type derivation struct{ label, context []byte }
+
+// parsePublic reads a TPMT_PUBLIC that fills raw. It keeps raw.
+func parsePublic(raw []byte) (*publicArea, rcode) {
+	r := reader{b: raw}
+	p, rc := parseHead(&r, raw)
+	if rc != rcSuccess {
+		return nil, rc
+	}
+	switch p.typ {
+	case algRSA:
+		if p.n = r.sized(); len(p.n) > int(p.keyBits)/8 {
+			return nil, rcSize
+		}
+	case algECC:
+		p.x, p.y = r.sized(), r.sized()
+		if c, _ := curveOf(p.curveID); len(p.x) > c.size || len(p.y) > c.size {
+			return nil, rcECCPoint
+		}
+	default:
+		if p.digest = r.sized(); len(p.digest) > maxDigest {
+			return nil, rcSize
+		}
+	}
+	return p, r.end()
+}
+
+// parseDerived reads a TPMT_TEMPLATE whose unique field is a TPMS_DERIVE.
+func parseDerived(raw []byte) (*publicArea, derivation, rcode) {
+	r := reader{b: raw}
+	p, rc := parseHead(&r, raw)
+	if rc != rcSuccess {
+		return nil, derivation{}, rc
+	}
+	d := derivation{label: r.sized(), context: r.sized()}
+	return p, d, r.end()
+}
+
+// parseHead reads everything before the unique field.
+func parseHead(r *reader, raw []byte) (*publicArea, rcode) {
+	p := &publicArea{raw: raw, sym: algNull, scheme: algNull, typ: r.u16(), nameAlg: r.u16(), attrs: r.u32(), policy: r.sized()}
+	if r.bad {
+		return nil, rcInsufficient
+	}
+	if _, ok := hashOf(p.nameAlg); !ok {
+		return nil, rcHash
+	}
+	if p.attrs&^uint32(attrObjectKnown) != 0 {
+		return nil, rcReservedBits
+	}
+	if rc := p.parseParms(r); rc != rcSuccess {
+		return nil, rc
+	}
+	if r.bad {
+		return nil, rcInsufficient
+	}
+	p.unique = len(raw) - len(r.b)
+	return p, rcSuccess
+}
+
+func (p *publicArea) parseParms(r *reader) rcode {
+	switch p.typ {
+	case algRSA:
+		if rc := p.parseSym(r); rc != rcSuccess {
+			return rc
+		}
+		if rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc != rcSuccess {
+			return rc
+		}
+		p.keyBits = r.u16()
+		exponent := r.u32()
+		switch {
+		case r.bad:
+			return rcInsufficient
+		case p.keyBits != 2048 && p.keyBits != 3072:
+			return rcValue
+		case exponent != 0 && exponent != rsaExponent:
+			return rcRange
+		}
+	case algECC:
+		if rc := p.parseSym(r); rc != rcSuccess {
+			return rc
+		}
+		if rc := p.parseScheme(r, algECDSA, algECDH); rc != rcSuccess {
+			return rc
+		}
+		p.curveID = r.u16()
+		kdf := r.u16()
+		if r.bad {
+			return rcInsufficient
+		}
+		if _, ok := curveOf(p.curveID); !ok {
+			return rcCurve
+		}
+		if kdf != algNull {
+			return rcKDF
+		}
+	case algKeyedHash:
+		return p.parseScheme(r, algHMAC, algXOR)
+	case algSymCipher:
+		if rc := p.parseSym(r); rc != rcSuccess {
+			return rc
+		}
+		if p.sym == algNull {
+			return rcSymmetric
+		}
+	default:
+		return rcType
+	}
+	return rcSuccess
+}
+
+// parseSym reads a TPMT_SYM_DEF_OBJECT: null or AES.
+func (p *publicArea) parseSym(r *reader) rcode {
+	switch p.sym = r.u16(); {
+	case r.bad:
+		return rcInsufficient
+	case p.sym == algNull:
+		return rcSuccess
+	case p.sym != algAES:
+		return rcSymmetric
+	}
+	p.symBits, p.symMode = r.u16(), r.u16()
+	switch {
+	case r.bad:
+		return rcInsufficient
+	case p.symBits != 128 && p.symBits != 192 && p.symBits != 256:
+		return rcKeySize
+	case p.symMode != algCFB && p.symMode != algCTR && p.symMode != algNull:
+		return rcMode
+	}
+	return rcSuccess
+}
+
+// parseScheme reads a scheme that must be null or one of those allowed. All of
+// them carry a hash, XOR also a KDF.
+func (p *publicArea) parseScheme(r *reader, allowed ...uint16) rcode {
+	p.scheme, p.schemeHash, p.kdf = readScheme(r)
+	if r.bad {
+		return rcInsufficient
+	}
+	if p.scheme == algNull {
+		return rcSuccess
+	}
+	for _, a := range allowed {
+		if a == p.scheme {
+			if _, ok := hashOf(p.schemeHash); !ok {
+				return rcHash
+			}
+			return rcSuccess
+		}
+	}
+	return rcScheme
+}
+
+// readScheme reads a scheme union: id, then a hash unless the id is null, then
+// a KDF for XOR.
+func readScheme(r *reader) (scheme, hash, kdf uint16) {
+	scheme = r.u16()
+	if scheme == algNull {
+		return scheme, 0, 0
+	}
+	hash = r.u16()
+	if scheme == algXOR {
+		kdf = r.u16()
+	}
+	return scheme, hash, kdf
+}
+
+// withUnique gives the same area with another unique field.
+func (p *publicArea) withUnique(unique ...[]byte) (*publicArea, rcode) {
+	raw := bytes.Clone(p.raw[:p.unique])
+	for _, u := range unique {
+		raw = append2B(raw, u)
+	}
+	return parsePublic(raw)
+}
+
+// hash gives the name algorithm; parseHead made sure that it is known.
+func (p *publicArea) hash() crypto.Hash {
+	h, _ := hashOf(p.nameAlg)
+	return h
+}
+
+// name computes the Name (Part 1, 16): the algorithm and the hash of the area.
+func (p *publicArea) name() []byte {
+	h := p.hash().New()
+	h.Write(p.raw)
+	return h.Sum(be.AppendUint16(nil, p.nameAlg))
+}

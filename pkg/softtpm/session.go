@@ -1,0 +1,197 @@
+package softtpm
+
+import (
+	"bytes"
+	"crypto"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+)
+
+// session is an HMAC, policy or trial session.
+type session struct {
+	policy   bool
+	trial    bool // computes a policy digest, authorizes nothing
+	alg      uint16
+	hash     crypto.Hash
+	key      []byte
+	nonceTPM []byte
+	aesBits  int    // 0: no parameter encryption
+	bound    []byte // Name and authValue of the bind entity, HMAC sessions only
+	daBound  bool   // the bind entity is protected against dictionary attacks
+	saved    uint64 // number of the saved context that holds it; 0: loaded
+
+	// Policy state, cleared by restart.
+	digest       []byte
+	needAuth     bool
+	needPassword bool
+	command      uint32 // the only command allowed, 0: any
+	cpHash       []byte // the only parameters allowed, nil: any
+	expires      time.Time
+}
+
+// restart puts the policy back to its first state.
+func (s *session) restart() {
+	s.digest = make([]byte, s.hash.Size())
+	s.needAuth, s.needPassword = false, false
+	s.command, s.cpHash, s.expires = 0, nil, time.Time{}
+}
+
+// crypt encrypts or decrypts a parameter (Part 1, 21.3).
+func (s *session) crypt(p, secret, newer, older []byte, decrypt bool) {
+	k := tpm2.KDFa(s.hash, secret, "CFB", newer, older, s.aesBits+128)
+	cfb(k[:s.aesBits/8], k[s.aesBits/8:s.aesBits/8+16], p, decrypt)
+}
+
+// session finds a loaded session; nil if there is none or it is saved.
+func (t *TPM) session(h uint32) *session {
+	if s := t.anySession(h); s != nil && s.saved == 0 {
+		return s
+	}
+	return nil
+}
+
+// anySession finds a session, loaded or saved.
+func (t *TPM) anySession(h uint32) *session {
+	i := h & 0x00ffffff
+	if i >= maxActiveSess {
+		return nil
+	}
+	s := t.sessions[i]
+	if s == nil || (h>>24 == rangePolicy) != s.policy {
+		return nil
+	}
+	return s
+}
+
+func (t *TPM) dropSession(h uint32) {
+	if t.anySession(h) != nil {
+		t.sessions[h&0x00ffffff] = nil
+	}
+}
+
+// countSessions tells how many sessions are loaded and how many are active
+// (loaded or saved).
+func (t *TPM) countSessions() (loaded, active int) {
+	for _, s := range t.sessions {
+		if s == nil {
+			continue
+		}
+		active++
+		if s.saved == 0 {
+			loaded++
+		}
+	}
+	return loaded, active
+}
+
+// addSession gives a session a handle.
+func (t *TPM) addSession(s *session) (uint32, rcode) {
+	loaded, active := t.countSessions()
+	switch {
+	case active >= maxActiveSess:
+		return 0, rcSessHandles
+	case loaded >= maxLoadedSess:
+		return 0, rcSessionMemory
+	}
+	base := baseHMAC
+	if s.policy {
+		base = basePolicy
+	}
+	for i, old := range t.sessions {
+		if old == nil {
+			t.sessions[i] = s
+			return base + uint32(i), rcSuccess
+		}
+	}
+	return 0, rcSessHandles
+}
+
+// startAuthSession is TPM2_StartAuthSession (Part 3, 11.1).
+func startAuthSession(c *call) rcode {
+	nonce, enc, kind := c.in.sized(), c.in.sized(), c.in.u8()
+	bits, rc := readSessionCipher(&c.in)
+	if rc != rcSuccess {
+		return rc.param(4)
+	}
+	alg := c.in.u16()
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	hash, ok := hashOf(alg)
+	switch {
+	case !ok:
+		return rcHash.param(5)
+	case len(nonce) < minNonce || len(nonce) > hash.Size():
+		return rcSize.param(1)
+	case kind != byte(tpm2.TPMSEHMAC) && kind != byte(tpm2.TPMSEPolicy) && kind != byte(tpm2.TPMSETrial):
+		return rcValue.param(3)
+	}
+	salt, rc := c.salt(enc)
+	if rc != rcSuccess {
+		return rc
+	}
+	s := &session{
+		policy: kind != byte(tpm2.TPMSEHMAC), trial: kind == byte(tpm2.TPMSETrial),
+		alg: alg, hash: hash, aesBits: bits, nonceTPM: random(len(nonce)),
+	}
+	s.restart()
+	bind := c.entities[1]
+	var secret []byte
+	if bind.handle != rhNull {
+		if rc := c.t.lockedOut(bind); rc != rcSuccess {
+			return rc
+		}
+		secret = append(secret, c.t.authValue(bind)...)
+		s.daBound = bind.daProtected()
+		if !s.policy {
+			s.bound = append(bind.appendName(nil), secret...)
+		}
+	}
+	secret = append(secret, salt...)
+	if bind.handle != rhNull || c.entities[0].handle != rhNull {
+		s.key = tpm2.KDFa(hash, secret, "ATH", s.nonceTPM, nonce, hash.Size()*8)
+	}
+	if c.handle, rc = c.t.addSession(s); rc != rcSuccess {
+		return rc
+	}
+	c.put2B(s.nonceTPM)
+	return rcSuccess
+}
+
+// readSessionCipher reads a TPMT_SYM_DEF: null or AES-CFB.
+func readSessionCipher(r *reader) (bits int, rc rcode) {
+	switch alg := r.u16(); {
+	case alg == algNull || r.bad:
+		return 0, rcSuccess
+	case alg != algAES:
+		return 0, rcSymmetric
+	}
+	bits = int(r.u16())
+	if mode := r.u16(); mode != algCFB {
+		return 0, rcMode
+	}
+	if bits != 128 && bits != 192 && bits != 256 {
+		return 0, rcValue
+	}
+	return bits, rcSuccess
+}
+
+// salt decrypts the salt that the caller encrypted to the key at handle 1.
+func (c *call) salt(enc []byte) ([]byte, rcode) {
+	if c.entities[0].handle == rhNull {
+		if len(enc) > 0 {
+			return nil, rcValue.param(2)
+		}
+		return nil, rcSuccess
+	}
+	o := c.object(0)
+	switch {
+	case o.pub.attrs&attrDecryptKey == 0:
+		return nil, rcAttributes.handle(1)
+	case o.publicOnly:
+		return nil, rcHandle.handle(1)
+	}
+	salt, rc := o.recoverSecret(enc, "SECRET")
+	return bytes.Clone(salt), rc.param(2)
+}

@@ -1,0 +1,137 @@
+package softtpm
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+)
+
+// hmacHash settles the hash of an HMAC key: that of the key if it has one, and
+// then the caller may only repeat it. ok says that the object is such a key.
+func (o *object) hmacHash(asked uint16) (hash uint16, rc rcode) {
+	p := o.pub
+	switch {
+	case o.sequence != nil || p.typ != algKeyedHash:
+		return 0, rcType.handle(1)
+	case p.has(attrRestricted):
+		return 0, rcAttributes.handle(1)
+	case !p.has(attrSignKey) || o.publicOnly:
+		return 0, rcKey.handle(1)
+	}
+	if p.scheme == algHMAC {
+		if asked != algNull && asked != p.schemeHash {
+			return 0, rcValue.param(2)
+		}
+		return p.schemeHash, rcSuccess
+	}
+	if _, ok := hashOf(asked); !ok {
+		return 0, rcValue.param(2)
+	}
+	return asked, rcSuccess
+}
+
+// hmacCommand is TPM2_HMAC (Part 3, 15.4). It is the hottest command of all,
+// one for each key derivation, so the keyed hash is kept ready with the key.
+func hmacCommand(c *call) rcode {
+	data, asked := c.in.sized(), c.in.u16()
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	if len(data) > maxBuffer {
+		return rcSize.param(1)
+	}
+	o := c.object(0)
+	alg, rc := o.hmacHash(asked)
+	if rc != rcSuccess {
+		return rc
+	}
+	h, _ := hashOf(alg)
+	m := o.mac
+	switch {
+	case o.pub.scheme != algHMAC:
+		m = hmac.New(h.New, o.secret) // the hash may differ every time
+	case m == nil:
+		m = hmac.New(h.New, o.secret)
+		o.mac = m
+	default:
+		m.Reset()
+	}
+	m.Write(data)
+	c.out = be.AppendUint16(c.out, uint16(h.Size()))
+	c.out = m.Sum(c.out)
+	return rcSuccess
+}
+
+// unseal is TPM2_Unseal (Part 3, 12.7).
+func unseal(c *call) rcode {
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	o := c.object(0)
+	switch {
+	case o.sequence != nil || o.pub.typ != algKeyedHash:
+		return rcType.handle(1)
+	case o.publicOnly || o.pub.attrs&(attrSignKey|attrDecryptKey|attrRestricted) != 0:
+		return rcAttributes.handle(1) // a key, not sealed data
+	}
+	c.put2B(o.secret)
+	return rcSuccess
+}
+
+// encryptDecrypt2 is TPM2_EncryptDecrypt2 (Part 3, 15.3): AES in CTR or CFB
+// mode. The IV that comes back continues the stream in the next command.
+func encryptDecrypt2(c *call) rcode {
+	data := bytes.Clone(c.in.sized())
+	decrypt, mode := c.in.u8(), c.in.u16()
+	iv := bytes.Clone(c.in.sized())
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	o := c.object(0)
+	p := o.pub
+	switch {
+	case o.sequence != nil || o.publicOnly || p.typ != algSymCipher:
+		return rcKey.handle(1)
+	case p.has(attrRestricted), decrypt == 1 && !p.has(attrDecryptKey), decrypt == 0 && !p.has(attrSignKey):
+		return rcAttributes.handle(1)
+	case len(data) > maxBuffer:
+		return rcSize.param(1)
+	case decrypt > 1:
+		return rcValue.param(2)
+	}
+	if p.symMode != algNull {
+		if mode != algNull && mode != p.symMode {
+			return rcMode.param(3)
+		}
+		mode = p.symMode
+	}
+	if len(iv) != aes.BlockSize {
+		return rcSize.param(4)
+	}
+	block, err := aes.NewCipher(o.secret)
+	if err != nil {
+		return rcFailure
+	}
+	switch mode {
+	case algCTR:
+		cipher.NewCTR(block, iv).XORKeyStream(data, data)
+		addBlocks(iv, (len(data)+aes.BlockSize-1)/aes.BlockSize)
+	case algCFB:
+		iv = runCFB(block, iv, data, decrypt == 1)
+	default:
+		return rcMode.param(3)
+	}
+	c.put2B(data)
+	c.put2B(iv)
+	return rcSuccess
+}
+
+// addBlocks adds n to a big-endian counter.
+func addBlocks(counter []byte, n int) {
+	for i := len(counter) - 1; i >= 0 && n > 0; i-- {
+		n += int(counter[i])
+		counter[i] = byte(n)
+		n >>= 8
+	}
+}
