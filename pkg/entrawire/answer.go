@@ -18,7 +18,7 @@ import (
 // who could tell these apart could decrypt by asking.
 var ErrAnswer = errors.New("answer is not an encrypted answer for this session")
 
-// Answer is an encrypted answer (MS-OAPXBC 3.2.5.1.3; form seen in a captured
+// Answer is an encrypted answer (MS-OAPXBC 3.1.5.1.3; form seen in a captured
 // exchange): a compact JWE that says A256GCM and is AES-256-CBC with PKCS#7
 // padding under a key derived by version 1 from the session key and Ctx.
 type Answer struct {

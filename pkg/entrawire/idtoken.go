@@ -108,10 +108,11 @@ func ParseClientInfo(s string) (ClientInfo, error) {
 	if err := jose.DecodeObject(raw, &wire); err != nil {
 		return ClientInfo{}, err
 	}
-	var uid, utid string
 	c := checker{shape: shapeClientInfo}
-	c.require(json.Unmarshal(wire["uid"], &uid) == nil, "uid", "is not a string")
-	c.require(json.Unmarshal(wire["utid"], &utid) == nil, "utid", "is not a string")
+	uid, err := jose.Text(wire["uid"])
+	c.require(err == nil, "uid", "is missing or not a string")
+	utid, err := jose.Text(wire["utid"])
+	c.require(err == nil, "utid", "is missing or not a string")
 	user, err := ids.ParseUser(uid)
 	c.require(err == nil, "uid", "is not a GUID")
 	tenant, err := ids.ParseTenant(utid)

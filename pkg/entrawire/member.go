@@ -154,12 +154,14 @@ func decodeAs[T any, P interface {
 func (m member) read(raw json.RawMessage) string {
 	switch v := m.value.(type) {
 	case *string:
-		if json.Unmarshal(raw, v) != nil {
+		s, err := jose.Text(raw)
+		if err != nil {
 			return "is not a string"
 		}
+		*v = s
 	case *secret.Text:
-		var s string
-		if json.Unmarshal(raw, &s) != nil {
+		s, err := jose.Text(raw)
+		if err != nil {
 			return "is not a string"
 		}
 		*v = secret.NewText(s)

@@ -51,19 +51,19 @@ func parseHeader(raw []byte) (Header, error) {
 	return h, nil
 }
 
-// text reads a JSON string. encoding/json would take null for it as well.
 func text(into *string) func(json.RawMessage) error {
 	return func(v json.RawMessage) error {
-		if len(v) == 0 || v[0] != '"' || json.Unmarshal(v, into) != nil {
-			return fmt.Errorf("%w: not a string", ErrMalformed)
+		s, err := Text(v)
+		if err == nil {
+			*into = s
 		}
-		return nil
+		return err
 	}
 }
 
 func (h *Header) readCtx(v json.RawMessage) error {
-	var s string
-	if err := text(&s)(v); err != nil {
+	s, err := Text(v)
+	if err != nil {
 		return err
 	}
 	b, err := DecodeStd(s)
@@ -99,11 +99,14 @@ func (h *Header) readKDFVer(v json.RawMessage) error {
 // array of one string (RFC 7515, libhimmelblau). A chain is refused: who issued
 // the certificate is known, and the token has no say in it.
 func (h *Header) readX5C(v json.RawMessage) error {
-	var one string
-	if err := text(&one)(v); err != nil {
+	one, err := Text(v)
+	if err != nil {
 		var list []json.RawMessage
-		if json.Unmarshal(v, &list) != nil || len(list) != 1 || text(&one)(list[0]) != nil {
+		if json.Unmarshal(v, &list) != nil || len(list) != 1 {
 			return fmt.Errorf("%w: not exactly one certificate", ErrMalformed)
+		}
+		if one, err = Text(list[0]); err != nil {
+			return err
 		}
 	}
 	der, err := DecodeStd(one)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -54,57 +53,81 @@ func unmarshal(data []byte, v any) error {
 
 // level is one open object or array.
 type level struct {
-	names    map[string]struct{} // nil for an array
+	object   bool
 	wantName bool
+	names    map[string]struct{}
 }
 
-// checkNames walks valid JSON once and looks at depth and member names.
+// checkNames walks valid JSON once and looks at depth and member names. It
+// relies on json.Valid: in valid JSON a string is a name exactly when it is the
+// first thing in an object or follows a comma there.
 func checkNames(data []byte) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
 	var stack []level
-	for {
-		tok, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%w: not JSON", ErrMalformed)
-		}
-		if n := len(stack); n > 0 && stack[n-1].wantName {
-			if name, ok := tok.(string); ok {
-				top := &stack[n-1]
-				key := fold(name)
-				if _, dup := top.names[key]; dup {
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; c {
+		case '{', '[':
+			if len(stack) == MaxDepth {
+				return fmt.Errorf("%w: JSON nests deeper than %d", ErrMalformed, MaxDepth)
+			}
+			stack = append(stack, level{object: c == '{', wantName: c == '{'})
+		case '}', ']':
+			stack = stack[:len(stack)-1]
+		case ',':
+			top := &stack[len(stack)-1]
+			top.wantName = top.object
+		case '"':
+			end := stringEnd(data, i)
+			if top := &stack[len(stack)-1]; top.wantName {
+				if !top.add(data[i:end]) {
 					return fmt.Errorf("%w: JSON member named twice", ErrMalformed)
 				}
-				top.names[key] = struct{}{}
-				top.wantName = false
-				continue
 			}
-		}
-		switch tok {
-		case json.Delim('{'):
-			stack = append(stack, level{names: map[string]struct{}{}, wantName: true})
-		case json.Delim('['):
-			stack = append(stack, level{})
-		case json.Delim('}'), json.Delim(']'):
-			stack = stack[:len(stack)-1]
-			valueDone(stack)
-		default:
-			valueDone(stack)
-		}
-		if len(stack) > MaxDepth {
-			return fmt.Errorf("%w: JSON nests deeper than %d", ErrMalformed, MaxDepth)
+			i = end - 1
 		}
 	}
+	return nil
 }
 
-// valueDone notes that the value of a member is complete.
-func valueDone(stack []level) {
-	if n := len(stack); n > 0 && stack[n-1].names != nil {
-		stack[n-1].wantName = true
+// stringEnd is the index behind the string that begins at i.
+func stringEnd(data []byte, i int) int {
+	for i++; data[i] != '"'; i++ {
+		if data[i] == '\\' {
+			i++
+		}
 	}
+	return i + 1
+}
+
+// add notes the name of a member, given as JSON, and reports whether it is new.
+func (l *level) add(quoted []byte) bool {
+	name, err := Text(quoted)
+	if err != nil {
+		return false
+	}
+	if l.names == nil {
+		l.names = make(map[string]struct{})
+	}
+	name = fold(name)
+	_, dup := l.names[name]
+	l.names[name] = struct{}{}
+	l.wantName = false
+	return !dup
+}
+
+// Text reads a JSON string; raw must be one valid JSON value in valid UTF-8.
+// encoding/json would take null for a string as well.
+func Text(raw []byte) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", fmt.Errorf("%w: not a string", ErrMalformed)
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		return "", fmt.Errorf("%w: not a string", ErrMalformed)
+	}
+	return s, nil
 }
 
 // fold maps names that encoding/json holds equal to one string: the smallest

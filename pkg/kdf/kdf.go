@@ -1,7 +1,7 @@
 // Package kdf derives the working keys of the PRT protocol from a session key.
 //
 // What lives here: the one derivation the protocol knows, NIST SP 800-108 in
-// counter mode with HMAC-SHA-256 and one block (MS-OAPXBC 3.1.5.1.3), with the
+// counter mode with HMAC-SHA-256 and one block (MS-OAPXBC 3.1.5.1.3.3), with the
 // two ways to choose its context. What never may: a choice of version, which is
 // policy of the caller, and any other label. The TPM agent calls Input and lets
 // the TPM compute the HMAC; whoever holds a session key in software calls Derive.

@@ -89,10 +89,15 @@ func TestErrorsPanicsAndDeadlinesHaveNames(t *testing.T) {
 		kind prterr.Kind
 		code aadsts.Code
 	}{
-		"ours":     {func(context.Context) (*idpv1.IssueNonceResponse, error) { return nil, prterr.AADSTS(aadsts.InvalidNonce, "") }, prterr.Denied, aadsts.InvalidNonce},
-		"foreign":  {func(context.Context) (*idpv1.IssueNonceResponse, error) { return nil, errors.New("canary") }, prterr.Internal, 0},
-		"panic":    {func(context.Context) (*idpv1.IssueNonceResponse, error) { panic("canary") }, prterr.Internal, 0},
-		"deadline": {func(ctx context.Context) (*idpv1.IssueNonceResponse, error) { <-ctx.Done(); return nil, prterr.FromContext(ctx) }, prterr.Deadline, 0},
+		"ours": {func(context.Context) (*idpv1.IssueNonceResponse, error) {
+			return nil, prterr.AADSTS(aadsts.InvalidNonce, "")
+		}, prterr.Denied, aadsts.InvalidNonce},
+		"foreign": {func(context.Context) (*idpv1.IssueNonceResponse, error) { return nil, errors.New("canary") }, prterr.Internal, 0},
+		"panic":   {func(context.Context) (*idpv1.IssueNonceResponse, error) { panic("canary") }, prterr.Internal, 0},
+		"deadline": {func(ctx context.Context) (*idpv1.IssueNonceResponse, error) {
+			<-ctx.Done()
+			return nil, prterr.FromContext(ctx)
+		}, prterr.Deadline, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)

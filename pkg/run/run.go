@@ -11,7 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -27,8 +27,8 @@ type Env struct {
 	Clock clock.Clock
 	Lab   *clock.Lab
 	Log   *slog.Logger
-	// TracerProvider records flows that begin in this component.
-	TracerProvider *sdktrace.TracerProvider
+	// TracerProvider records flows that begin in this component; nil records none.
+	TracerProvider trace.TracerProvider
 	// Points are crash points, for tests.
 	Points durable.Points
 	// Settings are the component's own, by name.

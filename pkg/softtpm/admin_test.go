@@ -190,7 +190,7 @@ func TestEvictControl(t *testing.T) {
 	flush(t, tpm, 0x80000000)
 	root = srk(t, tpm)
 	for i := range 64 {
-		ok(t, evict(tpm, tpm2.TPMRHOwner, root, tpm2.TPMHandle(0x81000100+i)))
+		ok(t, evict(tpm, tpm2.TPMRHOwner, root, tpm2.TPMHandle(0x81000100)+tpm2.TPMHandle(i)))
 	}
 	wantRC(t, "full", evict(tpm, tpm2.TPMRHOwner, root, 0x81000200), 0x14b)
 }
