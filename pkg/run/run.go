@@ -116,6 +116,9 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	}
 	env := cfg.Env
 	env.Clock = clock.Or(env.Clock)
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
 	env.dial = func(name string) (*grpc.ClientConn, error) {
 		addr, ok := cfg.Peers[name]
 		if !ok {

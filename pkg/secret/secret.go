@@ -21,20 +21,29 @@ var ErrMarshal = errors.New("a secret does not marshal: reveal it where it is me
 // Text is a secret string. The zero value is the empty secret.
 type Text struct {
 	_ [0]func() // not comparable with ==, which would leak by timing
-	s string
+	// Behind a pointer: fmt calls no methods on unexported fields of somebody
+	// else's struct, and there it prints an address instead of the secret.
+	s *string
 }
 
 // NewText wraps s.
-func NewText(s string) Text { return Text{s: s} }
+func NewText(s string) Text { return Text{s: &s} }
 
 // Reveal returns the secret itself.
-func (t Text) Reveal() string { return t.s }
+func (t Text) Reveal() string {
+	if t.s == nil {
+		return ""
+	}
+	return *t.s
+}
 
 // Empty reports whether there is no secret.
-func (t Text) Empty() bool { return t.s == "" }
+func (t Text) Empty() bool { return t.Reveal() == "" }
 
 // Equal compares in constant time for equal lengths.
-func (t Text) Equal(o Text) bool { return subtle.ConstantTimeCompare([]byte(t.s), []byte(o.s)) == 1 }
+func (t Text) Equal(o Text) bool {
+	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(o.Reveal())) == 1
+}
 
 // String hides the secret.
 func (Text) String() string { return redacted }
@@ -54,26 +63,31 @@ func (Text) MarshalText() ([]byte, error) { return nil, ErrMarshal }
 // Bytes is a secret byte string, such as a key. The zero value is empty.
 type Bytes struct {
 	_ [0]func()
-	b []byte
+	b *[]byte
 }
 
 // NewBytes wraps b without copying: the caller gives it away.
-func NewBytes(b []byte) Bytes { return Bytes{b: b} }
+func NewBytes(b []byte) Bytes { return Bytes{b: &b} }
 
 // Reveal returns the secret itself; the caller must not keep it.
-func (b Bytes) Reveal() []byte { return b.b }
+func (b Bytes) Reveal() []byte {
+	if b.b == nil {
+		return nil
+	}
+	return *b.b
+}
 
 // Len is the length in bytes.
-func (b Bytes) Len() int { return len(b.b) }
+func (b Bytes) Len() int { return len(b.Reveal()) }
 
 // Empty reports whether there is no secret.
-func (b Bytes) Empty() bool { return len(b.b) == 0 }
+func (b Bytes) Empty() bool { return b.Len() == 0 }
 
 // Equal compares in constant time for equal lengths.
-func (b Bytes) Equal(o Bytes) bool { return subtle.ConstantTimeCompare(b.b, o.b) == 1 }
+func (b Bytes) Equal(o Bytes) bool { return subtle.ConstantTimeCompare(b.Reveal(), o.Reveal()) == 1 }
 
 // Wipe overwrites the secret. Copies that the runtime made are out of reach.
-func (b Bytes) Wipe() { clear(b.b) }
+func (b Bytes) Wipe() { clear(b.Reveal()) }
 
 // String hides the secret.
 func (Bytes) String() string { return redacted }

@@ -19,7 +19,9 @@ func TestNothingPrints(t *testing.T) {
 		T secret.Text
 		B secret.Bytes
 		P *secret.Text
-	}{text, raw, &text}
+		t secret.Text
+		b secret.Bytes
+	}{text, raw, &text, text, raw}
 	var out bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		fmt.Fprintf(&out, verb+"\n", text)

@@ -1,0 +1,117 @@
+// Package org is the organisation that runs the federation provider: its name,
+// its users and their passwords.
+//
+// What lives here: the organisation file and the password check. What never
+// may: assertions, RPCs, or a password in clear after the file is read. The
+// server room asks it; nothing here changes after New.
+package org
+
+import (
+	_ "embed"
+	"net/url"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+)
+
+// DefaultAudience is the relying party that a cloud directory is to every
+// federation provider (cloud_audience_urn of realm discovery).
+const DefaultAudience = "urn:federation:MicrosoftOnline"
+
+const defaultBaseURL = "https://sts.adatum.test"
+
+//go:embed organisation.yaml
+var defaultFile string
+
+// Config is the organisation to serve.
+type Config struct {
+	// YAML is the organisation file; nil means the built-in one, adatum.test.
+	YAML []byte
+}
+
+// ImmutableID ties a user to the cloud's copy of the user: base64 of the
+// 16 bytes of the on-premises objectGUID, little-endian as Windows stores it.
+type ImmutableID string
+
+// User is one person of the organisation, without the password.
+type User struct {
+	UPN         ids.UPN
+	ImmutableID ImmutableID
+}
+
+// Organisation is read-only and safe for concurrent use.
+type Organisation struct {
+	issuer, domain, audience, baseURL string
+	users                             map[ids.UPN]*account // by pointer, so that %+v of the whole stops there
+	passwords                         *checker
+}
+
+type account struct {
+	User
+	hash phc
+}
+
+// New reads the organisation file. An error names the field and never shows
+// a line of the file, which may hold a password.
+func New(cfg Config) (*Organisation, error) {
+	raw := cfg.YAML
+	if raw == nil {
+		raw = []byte(defaultFile)
+	}
+	f, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	passwords, err := newChecker()
+	if err != nil {
+		return nil, err
+	}
+	o := &Organisation{
+		issuer: f.Issuer, domain: f.Domain, audience: f.Audience, baseURL: f.BaseURL,
+		users: make(map[ids.UPN]*account, len(f.Users)), passwords: passwords,
+	}
+	if o.audience == "" {
+		o.audience = DefaultAudience
+	}
+	if o.baseURL == "" {
+		o.baseURL = defaultBaseURL
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if err := o.addUsers(f.Users); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Issuer is the name under which the organisation signs; the cloud has it in
+// the domain's federation setting and compares it byte for byte.
+func (o *Organisation) Issuer() string { return o.issuer }
+
+// Domain is the federated domain, in lower case.
+func (o *Organisation) Domain() string { return o.domain }
+
+// Audience is the one relying party that tokens are issued for.
+func (o *Organisation) Audience() string { return o.audience }
+
+// BaseURL is the https origin of the provider, without a slash at the end.
+func (o *Organisation) BaseURL() string { return o.baseURL }
+
+func (o *Organisation) check() error {
+	if u, err := url.Parse(o.issuer); err != nil || u.Scheme == "" || u.Host == "" {
+		return invalid("issuer is not a URI with a host: write for example http://sts.adatum.test/adfs/services/trust/")
+	}
+	if probe, err := ids.ParseUPN("x@" + o.domain); err != nil || probe.Domain() != o.domain {
+		return invalid("domain is not a domain name in lower case: write for example adatum.test")
+	}
+	u, err := url.Parse(o.baseURL)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || "https://"+u.Host != o.baseURL {
+		return invalid("base_url is not an https origin: write for example %s, without a slash at the end", defaultBaseURL)
+	}
+	return nil
+}
+
+func invalid(format string, args ...any) error {
+	return prterr.New(prterr.Invalid, "organisation: "+format, args...)
+}

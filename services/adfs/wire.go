@@ -1,0 +1,33 @@
+package adfs
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
+
+// Wire builds the component from its environment. Settings: "organisation" is the
+// path of an organisation file; "signing-certificate" is where to write the PEM of
+// the token-signing certificate, for the cloud to be told.
+func Wire(env *run.Env) (*run.Component, error) {
+	cfg := Config{Clock: env.Clock, Log: env.Log}
+	if path := env.Settings["organisation"]; path != "" {
+		yaml, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("setting organisation: %w", err)
+		}
+		cfg.Organisation = yaml
+	}
+	s, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if path := env.Settings["signing-certificate"]; path != "" {
+		if err := durable.WriteFile(path, s.SigningCertificate(), nil); err != nil {
+			return nil, fmt.Errorf("setting signing-certificate: %w", err)
+		}
+	}
+	return &run.Component{Service: s, Allow: Allow()}, nil
+}

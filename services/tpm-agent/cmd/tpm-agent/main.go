@@ -1,0 +1,9 @@
+// Command tpm-agent runs the key holder as a process of its own.
+package main
+
+import (
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
+)
+
+func main() { run.Main("tpm-agent", tpmagent.Wire) }
