@@ -21,6 +21,9 @@ type Cookie struct {
 	WinVer string
 	// WindowsAPIVersion is CookieAPIVersion when the client takes nonce challenges.
 	WindowsAPIVersion string
+	// GrantType has no place in a cookie: it is read so that another request that
+	// was signed with the same session key does not pass for one.
+	GrantType string
 }
 
 func (k *Cookie) members() []member {
@@ -34,6 +37,7 @@ func (k *Cookie) members() []member {
 		{name: "x_client_platform", value: &k.ClientPlatform},
 		{name: "win_ver", value: &k.WinVer},
 		{name: "windows_api_version", value: &k.WindowsAPIVersion},
+		{name: "grant_type", value: &k.GrantType},
 	}
 }
 
@@ -53,5 +57,6 @@ func (k Cookie) Validate() error {
 	c.short("x_client_platform", k.ClientPlatform)
 	c.short("win_ver", k.WinVer)
 	c.short("windows_api_version", k.WindowsAPIVersion)
+	c.require(k.GrantType == "", "grant_type", "has no place in a cookie")
 	return c.err
 }

@@ -71,6 +71,21 @@ func FromStatus(err error) error {
 	return e
 }
 
+// Own reports whether a gRPC error was written by one of our components, and not
+// by the transport on the way to it.
+func Own(err error) bool {
+	s, ok := status.FromError(err)
+	if !ok {
+		return false
+	}
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
+			return true
+		}
+	}
+	return false
+}
+
 func (e *Error) fill(info *errdetails.ErrorInfo) {
 	e.Kind = Internal
 	for _, k := range Kinds() {

@@ -11,10 +11,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 )
+
+// reconnectWithin is how long a call waits for a broken connection to come back.
+const reconnectWithin = 250 * time.Millisecond
 
 // DialConfig is what a connection needs.
 type DialConfig struct {
@@ -30,7 +36,7 @@ type DialConfig struct {
 
 // Dial prepares a connection; it is made at the first call and made again when
 // it breaks, within two seconds. A call that cannot be made fails at once with
-// Unavailable: who can do without (a sign-in from the cache) must not wait.
+// Unavailable: who can do without (a sign-in from the cache) must not wait long.
 func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 	if cfg.Network == nil || cfg.Identity == nil || cfg.Addr == "" || cfg.Server == "" {
 		return nil, errors.New("rpc dial: Network, Addr, Identity and Server are all needed")
@@ -44,7 +50,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.WithChainUnaryInterceptor(errorBack),
+		grpc.WithChainUnaryInterceptor(call(cfg.Server)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", cfg.Server, err)
@@ -52,12 +58,32 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
-// errorBack gives the caller our error type.
-func errorBack(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, maxCall)
-		defer cancel()
+// call bounds every call, tries a broken connection again before giving up on it,
+// and gives the caller our error type.
+func call(server string) grpc.UnaryClientInterceptor {
+	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if _, ok := ctx.Deadline(); !ok {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, maxCall)
+			defer cancel()
+		}
+		if cc.GetState() == connectivity.TransientFailure {
+			reconnect(ctx, cc)
+		}
+		err := invoke(ctx, method, req, reply, cc, opts...)
+		if status.Code(err) == codes.Unavailable && !prterr.Own(err) {
+			return prterr.Wrap(prterr.Unavailable, err, "%s cannot be reached: check the network and try again", server)
+		}
+		return prterr.FromStatus(err)
 	}
-	return prterr.FromStatus(invoke(ctx, method, req, reply, cc, opts...))
+}
+
+// reconnect tries a broken connection once at once: the network may have come back
+// long before the back-off of earlier attempts ends.
+func reconnect(ctx context.Context, cc *grpc.ClientConn) {
+	ctx, cancel := context.WithTimeout(ctx, reconnectWithin)
+	defer cancel()
+	cc.ResetConnectBackoff()
+	for s := cc.GetState(); s != connectivity.Ready && cc.WaitForStateChange(ctx, s); s = cc.GetState() {
+	}
 }

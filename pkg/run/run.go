@@ -131,11 +131,18 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.close())
 	}
 	r := &Running{Component: comp, env: &env, served: make(chan error, 1)}
-	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: comp.Allow, Log: env.Log, TracerProvider: env.TracerProvider})
+	allow := comp.Allow
+	if env.Lab != nil {
+		allow = rpc.Join(allow, LabAllow())
+	}
+	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: allow, Log: env.Log, TracerProvider: env.TracerProvider})
 	if err != nil {
 		return nil, errors.Join(err, comp.Service.Close(), env.close())
 	}
 	comp.Service.Register(r.server)
+	if env.Lab != nil {
+		registerLab(r.server, env.Lab)
+	}
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())

@@ -62,10 +62,6 @@ func (t *commandTable) find(code uint32) *command {
 	return t[code-firstCode]
 }
 
-// commands is the table of every TPM. It is never written after the start of
-// the program.
-var commands = allCommands()
-
 // kinds spells the handles of a command.
 func kinds(k ...handleKind) []handleKind { return k }
 

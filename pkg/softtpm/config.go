@@ -94,7 +94,7 @@ func New(cfg Config) (*TPM, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t := &TPM{cfg: cfg, commands: commands, slots: make([]*object, cfg.Slots), born: cfg.Now()}
+	t := &TPM{cfg: cfg, commands: allCommands(), slots: make([]*object, cfg.Slots), born: cfg.Now()}
 	if cfg.State == nil {
 		t.nv = manufacture()
 	} else {

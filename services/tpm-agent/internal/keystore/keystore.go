@@ -160,19 +160,28 @@ func (s *Store) runSlow(ctx context.Context, what string, f func(*tpmio.Conn) er
 
 func (s *Store) twice(f func(*tpmio.Conn) error) func(*tpmio.Conn) error {
 	return func(c *tpmio.Conn) error {
+		if s.root == nil { // an earlier attempt to open everything again failed
+			if err := s.reopen(c); err != nil {
+				return err
+			}
+		}
 		err := f(c)
 		if !handleLost(err) {
 			return err
 		}
 		s.drop(c)
-		if err := startUp(c); err != nil {
-			return err
-		}
-		if err := s.openRoot(c); err != nil {
+		if err := s.reopen(c); err != nil {
 			return err
 		}
 		return f(c)
 	}
+}
+
+func (s *Store) reopen(c *tpmio.Conn) error {
+	if err := startUp(c); err != nil {
+		return err
+	}
+	return s.openRoot(c)
 }
 
 // handleLost is how a TPM that was reset answers to a handle from before.

@@ -114,7 +114,18 @@ func (o *Owner) do(j job) {
 		j.done <- err
 		return
 	}
-	j.done <- j.do(&Conn{o})
+	j.done <- o.guarded(j)
+}
+
+// guarded keeps a bug in one job from taking down the component that holds the
+// keys, as the RPC server does for its handlers.
+func (o *Owner) guarded(j job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = prterr.New(prterr.Internal, "the tpm-agent failed: this is a bug: %v", p)
+		}
+	}()
+	return j.do(&Conn{o})
 }
 
 // Close ends the owner after the work under way. It does not close the TPM.

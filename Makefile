@@ -1,0 +1,81 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+GO ?= go
+BIN := $(CURDIR)/bin
+PINS := GOWORK=off $(GO) -C tools/pins build -o $(BIN)/
+# The contracts are compared with those of the commit before.
+BEFORE = $(shell git rev-parse -q --verify HEAD~1 || git rev-parse HEAD)
+FUZZTIME ?= 20s
+BENCHTIME ?= 200x
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+.PHONY: demo
+demo: ## Run the four documented flows and show every step
+	@$(GO) run ./tools/lockstep demo
+
+.PHONY: test
+test: ## Run all tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run all tests under the race detector (needs a C compiler)
+	$(GO) test -race ./...
+
+.PHONY: build
+build: ## Build the lockstep binary into bin/
+	$(GO) build -o $(BIN)/lockstep ./tools/lockstep
+
+.PHONY: verify
+verify: format proto vet ## Check what is generated, formatted and written down
+	@git diff --exit-code --stat -- proto/gen || { echo "proto/gen is not what the contracts generate: commit the difference"; exit 1; }
+	@test -z "$$(git status --porcelain -- proto/gen)" || { echo "proto/gen has files that are not committed"; exit 1; }
+	$(GO) test ./tools/archtest
+
+.PHONY: format
+format: ## Fail when a file is not formatted
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "run gofmt -w on:"; echo "$$bad"; exit 1; }
+
+.PHONY: vet
+vet: ## Run go vet
+	$(GO) vet ./...
+
+.PHONY: proto
+proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the contracts, compare them with the commit before, generate code
+	$(BIN)/buf format --diff --exit-code proto
+	$(BIN)/buf lint
+	@git cat-file -e $(BEFORE):buf.yaml 2>/dev/null && $(BIN)/buf breaking --against '.git#ref=$(BEFORE)' || test -z "$$(git ls-tree $(BEFORE) buf.yaml)"
+	$(BIN)/buf generate
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
+	$(BIN)/golangci-lint run ./...
+
+.PHONY: bench
+bench: ## Compare the flows and the TPM operations with their floors
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCHTIME) ./services/... ./pkg/... ./tools/lockstep/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
+	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' . | while IFS=: read -r file func; do \
+		echo "$$func in $$(dirname $$file)"; \
+		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf $(BIN)
+
+$(BIN)/buf: tools/pins/go.mod
+	$(PINS) github.com/bufbuild/buf/cmd/buf
+$(BIN)/protoc-gen-go: tools/pins/go.mod
+	$(PINS) google.golang.org/protobuf/cmd/protoc-gen-go
+$(BIN)/protoc-gen-go-grpc: tools/pins/go.mod
+	$(PINS) google.golang.org/grpc/cmd/protoc-gen-go-grpc
+$(BIN)/golangci-lint: tools/pins/lint/go.mod
+	GOWORK=off $(GO) -C tools/pins/lint build -o $(BIN)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint

@@ -1,0 +1,43 @@
+package run
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+)
+
+// maxAdvance bounds one move of a lab's clock.
+const maxAdvance = 400 * 24 * time.Hour
+
+// LabAllow says who may call what a component serves in lab mode beside its own.
+func LabAllow() rpc.AllowList {
+	return rpc.AllowList{labv1.ClockService_AdvanceClock_FullMethodName: {"operator"}}
+}
+
+// labClock lets the operator move the clock of a component. It is served only by
+// components that were started with a lab clock, so a component outside lab mode
+// has no way to be told another time.
+type labClock struct {
+	labv1.UnimplementedClockServiceServer
+	clock *clock.Lab
+}
+
+func registerLab(r grpc.ServiceRegistrar, c *clock.Lab) {
+	labv1.RegisterClockServiceServer(r, &labClock{clock: c})
+}
+
+// AdvanceClock moves the clock forward.
+func (l *labClock) AdvanceClock(_ context.Context, r *labv1.AdvanceClockRequest) (*labv1.AdvanceClockResponse, error) {
+	by := r.GetBy()
+	if err := by.CheckValid(); err != nil || by.AsDuration() <= 0 || by.AsDuration() > maxAdvance {
+		return nil, prterr.New(prterr.Invalid, "by: must be more than zero and at most 400 days")
+	}
+	return &labv1.AdvanceClockResponse{Now: timestamppb.New(l.clock.Advance(by.AsDuration()))}, nil
+}

@@ -1,0 +1,92 @@
+// Package dsreg is device registration on the device: it joins the device to a
+// tenant, takes it out again, and tells the others what the device is.
+//
+// What lives here: the door (configuration, registration, allow-list). What never
+// may: a private key, or a password that is kept. An operator changes the
+// registration; lsa-cloudap and wam-broker read it. Below it are the tpm-agent,
+// which holds the keys, and the identity provider.
+package dsreg
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/enrol"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/server"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
+)
+
+// What a tenant is told of the device when Config does not say: that it is what
+// the protocol comes from.
+const (
+	DefaultDeviceType = "Windows"
+	DefaultOSVersion  = "10.0.26100"
+)
+
+// Config of device registration.
+type Config struct {
+	// StateDir is the component's own folder; device.json lies there.
+	StateDir string
+	// TPM and IdP are connections to tpm-agent and idp, authenticated as dsreg.
+	TPM, IdP grpc.ClientConnInterface
+	// Clock is where the time is read; nil is the machine's.
+	Clock clock.Clock
+	// Log gets warnings about devices left behind, never a password; nil discards.
+	Log *slog.Logger
+	// Points are crash points, for tests.
+	Points durable.Points
+	// DeviceType and OSVersion are told to the tenant at a join; empty is
+	// DefaultDeviceType and DefaultOSVersion.
+	DeviceType, OSVersion string
+}
+
+// Service is device registration.
+type Service struct {
+	registration *server.Registration
+	state        *server.DeviceState
+}
+
+// New reads the device's state. Errors name the field that is missing, or the
+// file that is damaged and what to do about it.
+func New(cfg Config) (*Service, error) {
+	if cfg.StateDir == "" || cfg.TPM == nil || cfg.IdP == nil {
+		return nil, errors.New("dsreg: StateDir, TPM and IdP are all needed")
+	}
+	store, err := state.Open(cfg.StateDir, cfg.Points)
+	if err != nil {
+		return nil, err
+	}
+	e, err := enrol.New(enrol.Config{
+		TPM: cfg.TPM, IdP: cfg.IdP, Store: store, Clock: cfg.Clock, Log: cfg.Log, Points: cfg.Points,
+		DeviceType: cmp.Or(cfg.DeviceType, DefaultDeviceType), OSVersion: cmp.Or(cfg.OSVersion, DefaultOSVersion),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Service{registration: &server.Registration{Enroller: e}, state: &server.DeviceState{Enroller: e}}, nil
+}
+
+// Register serves the component's contracts.
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	dsregv1.RegisterRegistrationServiceServer(r, s.registration)
+	dsregv1.RegisterDeviceStateServiceServer(r, s.state)
+}
+
+// Close has nothing to end: what matters is on disk at every moment.
+func (s *Service) Close() error { return nil }
+
+// Allow says who may call.
+func Allow() rpc.AllowList {
+	return rpc.AllowList{
+		dsregv1.RegistrationService_JoinDevice_FullMethodName:    {"operator"},
+		dsregv1.RegistrationService_LeaveDevice_FullMethodName:   {"operator"},
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName: {"lsa-cloudap", "wam-broker", "operator"},
+	}
+}

@@ -1,0 +1,210 @@
+package dsreg_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1" // thumbprints
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+)
+
+const (
+	alice    = "alice@contoso.test"
+	password = "correct horse battery staple"
+	token    = "registration-token"
+)
+
+// fakeIdP is an identity provider that registers the devices of one user and can
+// be told to lie.
+type fakeIdP struct {
+	idpv1.UnimplementedRealmServiceServer
+	idpv1.UnimplementedNonceServiceServer
+	idpv1.UnimplementedDeviceRegistrationServiceServer
+
+	ca     *ecdsa.PrivateKey
+	tenant ids.TenantID
+	user   ids.UserID
+
+	mu      sync.Mutex
+	devices map[ids.DeviceID]*rsa.PublicKey
+	nonces  int
+	got     *idpv1.RegisterDeviceRequest
+	realm   idpv1.AccountType
+	// issue changes what is issued, lie what is answered.
+	issue func(*issued)
+	lie   func(*idpv1.RegisterDeviceResponse)
+	// before and after are errors of a method, without and with its effect.
+	before, after map[string]error
+	badNonce      bool
+	noToken       bool
+	// entered and proceed hold RegisterDevice up when they are there.
+	entered, proceed chan struct{}
+}
+
+// issued is a certificate on its way.
+type issued struct {
+	template *x509.Certificate
+	key      *rsa.PublicKey
+	device   string
+	tenant   string
+	join     entrawire.JoinType
+}
+
+func newIdP() (*fakeIdP, error) {
+	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	return &fakeIdP{
+		ca: ca, tenant: ids.NewTenant(), user: ids.NewUser(), devices: map[ids.DeviceID]*rsa.PublicKey{},
+		realm: idpv1.AccountType_ACCOUNT_TYPE_MANAGED, before: map[string]error{}, after: map[string]error{},
+	}, err
+}
+
+func (f *fakeIdP) register(r grpc.ServiceRegistrar) {
+	idpv1.RegisterRealmServiceServer(r, f)
+	idpv1.RegisterNonceServiceServer(r, f)
+	idpv1.RegisterDeviceRegistrationServiceServer(r, f)
+}
+
+func (f *fakeIdP) DiscoverRealm(context.Context, *idpv1.DiscoverRealmRequest) (*idpv1.DiscoverRealmResponse, error) {
+	return &idpv1.DiscoverRealmResponse{AccountType: f.realm}, nil
+}
+
+func (f *fakeIdP) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.IssueNonceResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.badNonce {
+		return &idpv1.IssueNonceResponse{Nonce: "a nonce with blanks"}, f.before["IssueNonce"]
+	}
+	f.nonces++
+	return &idpv1.IssueNonceResponse{Nonce: fmt.Sprintf("nonce-%d", f.nonces)}, f.before["IssueNonce"]
+}
+
+func (f *fakeIdP) RequestRegistrationToken(_ context.Context, r *idpv1.RequestRegistrationTokenRequest) (*idpv1.RequestRegistrationTokenResponse, error) {
+	if r.GetUserPrincipalName() != alice || r.GetPassword() != password {
+		return nil, prterr.AADSTS(aadsts.InvalidCredentials, "")
+	}
+	if f.noToken {
+		return &idpv1.RequestRegistrationTokenResponse{}, nil
+	}
+	return &idpv1.RequestRegistrationTokenResponse{AccessToken: token}, nil
+}
+
+func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceRequest) (*idpv1.RegisterDeviceResponse, error) {
+	if f.entered != nil {
+		f.entered <- struct{}{}
+		<-f.proceed
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.got = r
+	csr, err := entrawire.ParseCSR(r.GetCertificateRequest())
+	if err != nil || r.GetAccessToken() != token || r.GetJoinType() != idpv1.JoinType_JOIN_TYPE_JOIN {
+		return nil, prterr.New(prterr.Invalid, "registration refused")
+	}
+	key := csr.PublicKey.(*rsa.PublicKey)
+	i := &issued{
+		template: &x509.Certificate{
+			SerialNumber: big.NewInt(int64(len(f.devices)) + 1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(10, 0, 0),
+		},
+		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: entrawire.JoinJoined,
+	}
+	i.template.Subject = pkix.Name{CommonName: i.device}
+	if f.issue != nil {
+		f.issue(i)
+	}
+	der, err := f.sign(i)
+	if err != nil {
+		return nil, err
+	}
+	f.devices[ids.DeviceID(i.device)] = key
+	sum := sha1.Sum(der)
+	resp := &idpv1.RegisterDeviceResponse{
+		Certificate: der, Thumbprint: strings.ToUpper(fmt.Sprintf("%x", sum)), UserPrincipalName: alice, TenantId: string(f.tenant),
+	}
+	if f.lie != nil {
+		f.lie(resp)
+	}
+	return resp, nil
+}
+
+func (f *fakeIdP) sign(i *issued) (der []byte, err error) {
+	i.template.ExtraExtensions, err = entrawire.DeviceExtensions(i.device, string(f.user), i.tenant, i.join)
+	if err != nil {
+		return nil, err
+	}
+	parent := &x509.Certificate{Subject: pkix.Name{CommonName: "MS-Organization-Access"}}
+	return x509.CreateCertificate(rand.Reader, i.template, parent, i.key, f.ca)
+}
+
+// DeleteDevice removes the device that signed, as the contract says.
+func (f *fakeIdP) DeleteDevice(_ context.Context, r *idpv1.DeleteDeviceRequest) (*idpv1.DeleteDeviceResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.before["DeleteDevice"]; err != nil {
+		return nil, err
+	}
+	id, err := f.signer(r.GetRequest())
+	if err != nil {
+		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	}
+	delete(f.devices, id)
+	return &idpv1.DeleteDeviceResponse{}, f.after["DeleteDevice"]
+}
+
+func (f *fakeIdP) signer(proof string) (ids.DeviceID, error) {
+	t, err := jose.Parse(proof)
+	if err != nil || len(t.Header.X5C) != 1 {
+		return "", fmt.Errorf("no certificate: %w", err)
+	}
+	cert, err := x509.ParseCertificate(t.Header.X5C[0])
+	if err != nil {
+		return "", err
+	}
+	id, err := entrawire.ParseDeviceCertificate(cert)
+	if err != nil {
+		return "", err
+	}
+	key, ok := f.devices[id.DeviceID]
+	if !ok {
+		return "", fmt.Errorf("unknown device")
+	}
+	if err := t.VerifyRS256(key); err != nil {
+		return "", err
+	}
+	var claims entrawire.DeviceProof
+	if err := t.Claims(&claims); err != nil {
+		return "", err
+	}
+	if claims.GrantType != entrawire.GrantDeviceRemoval || claims.RequestNonce != fmt.Sprintf("nonce-%d", f.nonces) {
+		return "", fmt.Errorf("not a fresh removal")
+	}
+	return id.DeviceID, nil
+}
+
+// knows reports whether the tenant has exactly these devices.
+func (f *fakeIdP) knows(want ...string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range want {
+		if f.devices[ids.DeviceID(id)] == nil {
+			return false
+		}
+	}
+	return len(f.devices) == len(want)
+}

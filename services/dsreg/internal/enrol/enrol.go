@@ -1,0 +1,150 @@
+// Package enrol joins the device to a tenant and takes it out again.
+//
+// What lives here: the order of the calls to tpm-agent and identity provider,
+// the checks of what they answer, and the way back from every interruption. What
+// never may: a private key (they are made, used and destroyed in the TPM), and a
+// password beyond the one call that needs it. The server's edge calls it.
+package enrol
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
+)
+
+// providerWait bounds the question for the key provider: the state of the device
+// must not hang on a tpm-agent that does not answer.
+const providerWait = 2 * time.Second
+
+// Config is what enrolment needs.
+type Config struct {
+	TPM, IdP grpc.ClientConnInterface
+	Store    *state.Store
+	Clock    clock.Clock
+	Log      *slog.Logger
+	// Points is told each moment between two effects.
+	Points durable.Points
+	// DeviceType and OSVersion are told to the tenant.
+	DeviceType, OSVersion string
+}
+
+// Enroller changes the registration of the device, one change at a time.
+type Enroller struct {
+	keys   keyring
+	cloud  cloud
+	store  *state.Store
+	clock  clock.Clock
+	log    *slog.Logger
+	points durable.Points
+
+	deviceType, osVersion string
+
+	// change is held by the one join or leave that is under way.
+	change sync.Mutex
+	// known says that the record's Current is the identity that the TPM holds. It
+	// is false after a start, and while an identity is exchanged or ended.
+	known atomic.Bool
+	// turn is held while known is false and somebody sees to that; a channel,
+	// because a waiting call may end.
+	turn chan struct{}
+
+	provider atomic.Pointer[Provider]
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Enroller, error) {
+	if cfg.TPM == nil || cfg.IdP == nil || cfg.Store == nil {
+		return nil, errors.New("enrolment: TPM, IdP and Store are all needed")
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Enroller{
+		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
+		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, turn: make(chan struct{}, 1),
+	}, nil
+}
+
+// begin takes the one place there is for a join or a leave, and settles what was
+// interrupted before. A second change is refused and does not wait: by the time
+// it got its turn, the device would not be what its operator looked at.
+func (e *Enroller) begin(ctx context.Context) (end func(), err error) {
+	if !e.change.TryLock() {
+		return nil, prterr.New(prterr.Conflict, "another join or leave is under way: wait for its end and try again")
+	}
+	if err := e.resolve(ctx); err != nil {
+		e.change.Unlock()
+		return nil, err
+	}
+	return e.change.Unlock, nil
+}
+
+// resolve makes sure that the record says what the TPM holds.
+func (e *Enroller) resolve(ctx context.Context) error {
+	if e.known.Load() {
+		return nil
+	}
+	release, err := e.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return e.settle(ctx)
+}
+
+// take waits for the turn. Whoever has it talks to the disk and the tpm-agent
+// only, never to the network, so the wait is short.
+func (e *Enroller) take(ctx context.Context) (release func(), err error) {
+	select {
+	case e.turn <- struct{}{}:
+		return func() { <-e.turn }, nil
+	case <-ctx.Done():
+		return nil, prterr.FromContext(ctx)
+	}
+}
+
+// State is the registration of the device, nil when there is none. It asks nobody
+// on the network, and the tpm-agent only when a change was interrupted.
+func (e *Enroller) State(ctx context.Context) (*state.Identity, error) {
+	if err := e.resolve(ctx); err != nil {
+		return nil, err
+	}
+	return e.store.Get().Current, nil
+}
+
+// Provider describes what holds the keys. It does not change while the component
+// runs, so it is asked for until there was one answer. When it cannot be asked,
+// the zero value says that nothing is known to protect the keys.
+func (e *Enroller) Provider(ctx context.Context) Provider {
+	if p := e.provider.Load(); p != nil {
+		return *p
+	}
+	ctx, cancel := context.WithTimeout(ctx, providerWait)
+	defer cancel()
+	p, err := e.keys.describe(ctx)
+	if err != nil {
+		e.log.WarnContext(ctx, "key provider is not known", "error", err)
+		return Provider{}
+	}
+	e.provider.Store(&p)
+	return p
+}
+
+// put writes the record.
+func (e *Enroller) put(r state.Record) error {
+	if err := e.store.Put(r); err != nil {
+		return prterr.Wrap(prterr.Internal, err, "device state could not be written: check the disk")
+	}
+	return nil
+}

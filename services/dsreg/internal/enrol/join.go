@@ -1,0 +1,179 @@
+package enrol
+
+import (
+	"context"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
+)
+
+// afterwards bounds the work that follows when the caller may have gone.
+const afterwards = 10 * time.Second
+
+// JoinRequest says who joins the device and under which name.
+type JoinRequest struct {
+	User        ids.UPN
+	Password    secret.Text
+	DisplayName string
+}
+
+// Join makes the device a member of the user's tenant, with new keys and a new
+// identity; an identity it had before ends.
+//
+// The order is chosen so that a crash between any two steps leaves the old
+// identity or the new one, whole, and a second Join works:
+//
+//  1. New keys are made beside the old ones and stay pending in the TPM. A crash
+//     up to here leaves the old identity; the next Join drops the pending keys.
+//  2. The tenant registers the device. A crash leaves the old identity, and a
+//     device at the tenant that has no keys anywhere: harmless, and reported.
+//  3. The proof that removes the old device is signed while its key still exists.
+//  4. The new identity is written down as pending, beside the old one.
+//  5. The TPM installs the certificate, and in the same action destroys the old
+//     keys. This is the one moment at which the identity changes.
+//  6. The new identity is written down as current. After a crash between 4 and 6
+//     settle asks the TPM which of the two it holds.
+//  7. The old device is removed from its tenant. A crash leaves it there without
+//     keys.
+func (e *Enroller) Join(ctx context.Context, req JoinRequest) (*state.Identity, error) {
+	end, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	keys, answer, err := e.register(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	old := e.store.Get()
+	id, err := accept(answer, asked{keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current})
+	if err != nil {
+		// The keys stay pending until the next Join: to delete a key set would end
+		// the session keys of the old identity too.
+		e.log.WarnContext(ctx, "a registration was refused by the device: if the tenant lists a new device of this name, have it removed", "display_name", req.DisplayName)
+		return nil, err
+	}
+	e.points.Reached("registered")
+	farewell := e.farewell(ctx, old.Current)
+	if err := e.become(ctx, keys, id, old); err != nil {
+		return nil, err
+	}
+	e.remove(ctx, farewell, old.Current)
+	e.log.InfoContext(ctx, "device joined", "device_id", id.DeviceID, "tenant_id", id.TenantID)
+	return id, nil
+}
+
+// register makes keys and a device at the tenant.
+func (e *Enroller) register(ctx context.Context, req JoinRequest) (keySet, registered, error) {
+	var none registered
+	if err := e.cloud.managed(ctx, req.User); err != nil {
+		return keySet{}, none, err
+	}
+	// The token comes before the keys: a wrong password must not cost two RSA keys.
+	token, err := e.cloud.token(ctx, req.User, req.Password)
+	if err != nil {
+		return keySet{}, none, err
+	}
+	keys, err := e.keys.create(ctx)
+	if err != nil {
+		return keySet{}, none, err
+	}
+	e.points.Reached("keys-created")
+	csr, err := e.keys.request(ctx, keys)
+	if err != nil {
+		return keySet{}, none, err
+	}
+	answer, err := e.cloud.register(ctx, registration{
+		token: token, request: csr, transportKey: keys.transport, displayName: req.DisplayName,
+		deviceType: e.deviceType, osVersion: e.osVersion, domain: req.User.Domain(),
+	})
+	return keys, answer, err
+}
+
+// become is steps 4 to 6. From the first to the last only the TPM knows who the
+// device is, so whoever asks in between waits.
+func (e *Enroller) become(ctx context.Context, keys keySet, id *state.Identity, old state.Record) error {
+	release, err := e.take(ctx)
+	if err != nil {
+		return e.leftOver(id, err)
+	}
+	defer release()
+	e.known.Store(false)
+	pending := old
+	pending.Pending = id
+	if err := e.put(pending); err != nil {
+		return e.leftOver(id, err)
+	}
+	e.points.Reached("pending-written")
+	failed := e.keys.install(ctx, keys, id.Certificate.Raw)
+	e.points.Reached("installed")
+	// Whether or not it failed, the TPM knows what it holds: an answer that got
+	// lost is not a failure, and a failure must not stay written down as pending.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if failed != nil {
+		return e.undecided(ctx, id, failed)
+	}
+	if err := e.put(state.Record{Current: id}); err != nil {
+		return err // pending on disk and installed: settle will find the new identity
+	}
+	e.known.Store(true)
+	e.points.Reached("joined")
+	return nil
+}
+
+// undecided asks the TPM whether an installation that failed took place.
+func (e *Enroller) undecided(ctx context.Context, id *state.Identity, failed error) error {
+	if err := e.settle(ctx); err != nil {
+		return err
+	}
+	if e.store.Get().Current == id {
+		return nil
+	}
+	return e.leftOver(id, failed)
+}
+
+// leftOver reports a device that the tenant has and nobody can use. It cannot be
+// removed from here: only an installed device key signs removals.
+func (e *Enroller) leftOver(id *state.Identity, err error) error {
+	return prterr.Wrap(prterr.KindOf(err), err, "the join was not finished: have the unused device %s removed from the tenant and try again", id.DeviceID)
+}
+
+// farewell signs the removal of the old device while it still has its key. The
+// new identity does not depend on it, so a failure is only reported.
+func (e *Enroller) farewell(ctx context.Context, old *state.Identity) string {
+	if old == nil {
+		return ""
+	}
+	proof, err := e.removalProof(ctx)
+	if err != nil {
+		e.log.WarnContext(ctx, "the old device cannot remove itself: have it removed from its tenant", "device_id", old.DeviceID, "error", err)
+		return ""
+	}
+	return proof
+}
+
+// removalProof is a fresh proof of the installed device key, good for the removal
+// of this device from its tenant and nothing else.
+func (e *Enroller) removalProof(ctx context.Context) (string, error) {
+	nonce, err := e.cloud.nonce(ctx)
+	if err != nil {
+		return "", err
+	}
+	return e.keys.removal(ctx, nonce)
+}
+
+// remove is step 7.
+func (e *Enroller) remove(ctx context.Context, proof string, old *state.Identity) {
+	if proof == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if err := e.cloud.remove(ctx, proof); err != nil {
+		e.log.WarnContext(ctx, "the old device was not removed: have it removed from its tenant", "device_id", old.DeviceID, "error", err)
+	}
+}

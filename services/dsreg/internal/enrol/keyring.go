@@ -1,0 +1,154 @@
+package enrol
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+)
+
+// Bounds of what the tpm-agent answers, in bytes.
+const (
+	maxKeySet   = 128
+	maxProvider = 256
+)
+
+// keyring is the tpm-agent as enrolment needs it.
+type keyring struct {
+	keys     tpmv1.DeviceKeyServiceClient
+	provider tpmv1.ProviderServiceClient
+}
+
+func newKeyring(conn grpc.ClientConnInterface) keyring {
+	return keyring{keys: tpmv1.NewDeviceKeyServiceClient(conn), provider: tpmv1.NewProviderServiceClient(conn)}
+}
+
+// Provider is what holds the keys.
+type Provider struct {
+	Name string
+	// Protected is true for a TPM that software cannot look into.
+	Protected bool
+}
+
+// keySet is a pending key set: public halves only.
+type keySet struct {
+	id        string
+	device    []byte // DER SubjectPublicKeyInfo of dkpub
+	transport []byte // RSA1 blob of tkpub
+}
+
+// create makes a pending key set and checks that it is two RSA-2048 keys.
+func (k keyring) create(ctx context.Context) (keySet, error) {
+	resp, err := k.keys.CreateDeviceKeys(ctx, &tpmv1.CreateDeviceKeysRequest{})
+	if err != nil {
+		return keySet{}, err
+	}
+	s := keySet{id: resp.GetKeySetId(), device: resp.GetDevicePublicKey(), transport: resp.GetTransportPublicKey()}
+	dk, ok := publicKey(s.device)
+	tk, err := entrawire.ParseRSA1(s.transport)
+	switch {
+	case s.id == "" || len(s.id) > maxKeySet:
+		return keySet{}, badKeys("key_set_id is not 1 to 128 bytes")
+	case !ok:
+		return keySet{}, badKeys("device_public_key is not an RSA key")
+	case err != nil:
+		return keySet{}, badKeys("transport_public_key is not an RSA1 blob of an RSA-2048 key")
+	case dk.Equal(tk):
+		return keySet{}, badKeys("device key and transport key are the same")
+	}
+	return s, nil
+}
+
+func publicKey(spki []byte) (*rsa.PublicKey, bool) {
+	pub, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, false
+	}
+	key, ok := pub.(*rsa.PublicKey)
+	return key, ok
+}
+
+func badKeys(what string) error {
+	return prterr.New(prterr.Internal, "the tpm-agent's answer was not used: %s", what)
+}
+
+// request has a certificate request signed and checks that it is for the set's
+// device key.
+func (k keyring) request(ctx context.Context, s keySet) ([]byte, error) {
+	resp, err := k.keys.CreateCertificateRequest(ctx, &tpmv1.CreateCertificateRequestRequest{KeySetId: s.id})
+	if err != nil {
+		return nil, err
+	}
+	der := resp.GetCertificateRequest()
+	csr, err := entrawire.ParseCSR(der)
+	if err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "the tpm-agent's certificate request was not used")
+	}
+	if !bytes.Equal(csr.RawSubjectPublicKeyInfo, s.device) {
+		return nil, badKeys("the certificate request is for another key")
+	}
+	return der, nil
+}
+
+func (k keyring) install(ctx context.Context, s keySet, certificate []byte) error {
+	_, err := k.keys.InstallDeviceCertificate(ctx, &tpmv1.InstallDeviceCertificateRequest{KeySetId: s.id, Certificate: certificate})
+	return err
+}
+
+// removal has the proof signed with which the installed device key removes
+// itself from its tenant.
+func (k keyring) removal(ctx context.Context, nonce string) (string, error) {
+	resp, err := k.keys.SignDeviceRemoval(ctx, &tpmv1.SignDeviceRemovalRequest{RequestNonce: nonce})
+	if err != nil {
+		return "", err
+	}
+	if n := len(resp.GetRequest()); n == 0 || n > jose.MaxToken {
+		return "", badKeys("the removal proof is empty or too long")
+	}
+	return resp.GetRequest(), nil
+}
+
+// destroy ends the installed keys. Keys that are gone already are no error.
+func (k keyring) destroy(ctx context.Context) error {
+	_, err := k.keys.DeleteDeviceKeys(ctx, &tpmv1.DeleteDeviceKeysRequest{})
+	if kind := prterr.KindOf(err); kind == prterr.NotFound || kind == prterr.KeysLost {
+		return nil
+	}
+	return err
+}
+
+// installedKey is the DER public half of the installed device key, nil when none
+// is installed.
+func (k keyring) installedKey(ctx context.Context) ([]byte, error) {
+	resp, err := k.keys.ListKeys(ctx, &tpmv1.ListKeysRequest{})
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range resp.GetKeys() {
+		if d.GetInstalled() && d.GetPurpose() == tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE && len(d.GetPublicKey()) > 0 {
+			return d.GetPublicKey(), nil
+		}
+	}
+	return nil, nil
+}
+
+// describe names the TPM. Only one in hardware counts as protection.
+func (k keyring) describe(ctx context.Context) (Provider, error) {
+	resp, err := k.provider.DescribeProvider(ctx, &tpmv1.DescribeProviderRequest{})
+	if err != nil {
+		return Provider{}, err
+	}
+	name := strings.ToValidUTF8(resp.GetKeyProvider(), "")
+	if len(name) > maxProvider {
+		return Provider{}, badKeys("key_provider is too long")
+	}
+	return Provider{Name: name, Protected: resp.GetProtection() == tpmv1.ProtectionLevel_PROTECTION_LEVEL_HARDWARE}, nil
+}

@@ -1,0 +1,112 @@
+package enrol
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
+)
+
+// Leave takes the device out of its tenant and destroys its keys. With localOnly
+// the tenant is not told, for one that cannot be reached any more.
+//
+// The tenant is told first, because only a key that still exists can prove which
+// device goes. Before that the intention is written down. So after a crash a
+// second Leave knows that a tenant which does not know the device any more has
+// forgotten it by our own word, and settle knows that keys which are gone were
+// meant to go.
+func (e *Enroller) Leave(ctx context.Context, localOnly bool) error {
+	end, err := e.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	before := e.store.Get()
+	if before.Current == nil {
+		return prterr.New(prterr.Conflict, "this device is not joined")
+	}
+	proof := ""
+	if !localOnly {
+		if proof, err = e.removalProof(ctx); err != nil {
+			return cannotProve(err)
+		}
+	}
+	if err := e.put(state.Record{Current: before.Current, Leaving: true}); err != nil {
+		return err
+	}
+	e.points.Reached("leaving")
+	if !localOnly {
+		if err := e.tell(ctx, proof, before); err != nil {
+			return err
+		}
+		e.points.Reached("tenant-told")
+	}
+	if err := e.forget(ctx); err != nil {
+		return err
+	}
+	e.log.InfoContext(ctx, "device left", "device_id", before.Current.DeviceID, "tenant_told", !localOnly)
+	return nil
+}
+
+// cannotProve says what is left to do when the keys are gone already.
+func cannotProve(err error) error {
+	if prterr.KindOf(err) != prterr.KeysLost {
+		return err
+	}
+	return prterr.Wrap(prterr.KeysLost, err, "the device has lost its keys and cannot remove itself: leave with local_only and have it removed from the tenant")
+}
+
+// tell removes the device from its tenant. When the tenant refuses, the device is
+// what it was.
+func (e *Enroller) tell(ctx context.Context, proof string, before state.Record) error {
+	err := e.cloud.remove(ctx, proof)
+	switch {
+	case err == nil || forgotten(err, before.Leaving):
+		return nil
+	case uncertain(err):
+		// It may have happened, so the intention stays written down.
+		return prterr.Wrap(prterr.KindOf(err), err, "it is not known whether the tenant has removed the device: leave again, or with local_only when the tenant cannot be reached any more")
+	}
+	if failed := e.put(before); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// forgotten reports whether the tenant does not have the device any more. That a
+// proof is not accepted says so only when an earlier Leave may have come through.
+func forgotten(err error, again bool) bool {
+	return prterr.KindOf(err) == prterr.NotFound || again && prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed
+}
+
+func uncertain(err error) bool {
+	switch prterr.KindOf(err) {
+	case prterr.Unavailable, prterr.Deadline, prterr.Internal:
+		return true
+	default:
+		return false
+	}
+}
+
+// forget destroys the keys and then the record. The tenant has forgotten the
+// device by now, so the caller's going away does not stop it.
+func (e *Enroller) forget(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	release, err := e.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	e.known.Store(false)
+	if err := e.keys.destroy(ctx); err != nil {
+		return prterr.Wrap(prterr.KindOf(err), err, "the keys of the device could not be destroyed: leave again")
+	}
+	e.points.Reached("keys-destroyed")
+	if err := e.put(state.Record{}); err != nil {
+		return err
+	}
+	e.known.Store(true)
+	return nil
+}

@@ -1,0 +1,98 @@
+// Package server is the edge of device registration: generated messages in, one
+// call of enrolment, messages or an error out.
+//
+// What lives here: the check of an operator's fields. What never may: a decision
+// about the registration.
+package server
+
+import (
+	"context"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/enrol"
+)
+
+const (
+	maxDisplayName = 64  // characters
+	maxPassword    = 256 // bytes; Entra takes no longer one
+)
+
+// Registration serves prt.dsreg.v1.RegistrationService.
+type Registration struct {
+	dsregv1.UnimplementedRegistrationServiceServer
+	Enroller *enrol.Enroller
+}
+
+// JoinDevice joins the device to the user's tenant.
+func (s *Registration) JoinDevice(ctx context.Context, req *dsregv1.JoinDeviceRequest) (*dsregv1.JoinDeviceResponse, error) {
+	user, err := ids.ParseUPN(req.GetUserPrincipalName())
+	if err != nil {
+		return nil, prterr.Wrap(prterr.Invalid, err, "user_principal_name is not of the form user@domain")
+	}
+	if n := len(req.GetPassword()); n == 0 || n > maxPassword {
+		return nil, prterr.New(prterr.Invalid, "password is not 1 to %d bytes", maxPassword)
+	}
+	if !isDisplayName(req.GetDisplayName()) {
+		return nil, prterr.New(prterr.Invalid, "display_name is not 1 to %d printable characters: use one such as DESKTOP-1", maxDisplayName)
+	}
+	id, err := s.Enroller.Join(ctx, enrol.JoinRequest{User: user, Password: secret.NewText(req.GetPassword()), DisplayName: req.GetDisplayName()})
+	if err != nil {
+		return nil, err
+	}
+	return &dsregv1.JoinDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
+}
+
+func isDisplayName(s string) bool {
+	n := utf8.RuneCountInString(s)
+	if n == 0 || n > maxDisplayName || !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		if !unicode.IsPrint(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// LeaveDevice takes the device out of its tenant.
+func (s *Registration) LeaveDevice(ctx context.Context, req *dsregv1.LeaveDeviceRequest) (*dsregv1.LeaveDeviceResponse, error) {
+	if err := s.Enroller.Leave(ctx, req.GetLocalOnly()); err != nil {
+		return nil, err
+	}
+	return &dsregv1.LeaveDeviceResponse{}, nil
+}
+
+// DeviceState serves prt.dsreg.v1.DeviceStateService.
+type DeviceState struct {
+	dsregv1.UnimplementedDeviceStateServiceServer
+	Enroller *enrol.Enroller
+}
+
+// GetDeviceState tells what the device is, without the network.
+func (s *DeviceState) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {
+	id, err := s.Enroller.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if id == nil {
+		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}, nil
+	}
+	p := s.Enroller.Provider(ctx)
+	return &dsregv1.GetDeviceStateResponse{
+		JoinState: dsregv1.JoinState_JOIN_STATE_JOINED,
+		DeviceId:  string(id.DeviceID), TenantId: string(id.TenantID),
+		DisplayName: id.DisplayName, JoinedBy: string(id.JoinedBy),
+		CertificateThumbprint: id.Thumbprint(),
+		CertificateNotBefore:  timestamppb.New(id.Certificate.NotBefore),
+		CertificateNotAfter:   timestamppb.New(id.Certificate.NotAfter),
+		KeyProvider:           p.Name, TpmProtected: p.Protected,
+	}, nil
+}

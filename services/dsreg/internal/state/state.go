@@ -1,0 +1,87 @@
+// Package state is what the device knows about its own registration.
+//
+// What lives here: the record and its one file. What never may: a private key, a
+// password, a token (the certificate is public), or a call to anybody. Enrolment
+// writes it; everybody else reads what enrolment answers.
+package state
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // the thumbprint of a certificate is a name, not a proof
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+)
+
+// maxCertificate is the size of the largest device certificate, in bytes.
+const maxCertificate = 8 << 10
+
+// Identity is one identity of the device: a key set in the TPM and the
+// certificate for it.
+type Identity struct {
+	// KeySet names the keys at the tpm-agent.
+	KeySet      string
+	Certificate *x509.Certificate
+	DeviceID    ids.DeviceID
+	TenantID    ids.TenantID
+	DisplayName string
+	// JoinedBy is the user who joined the device.
+	JoinedBy ids.UPN
+}
+
+// NewIdentity reads device and tenant out of a certificate, so that the two
+// cannot come to differ from it.
+func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN) (*Identity, error) {
+	if len(der) > maxCertificate {
+		return nil, fmt.Errorf("%w: longer than %d bytes", entrawire.ErrDeviceCertificate, maxCertificate)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("%w: not one DER certificate", entrawire.ErrDeviceCertificate)
+	}
+	id, err := entrawire.ParseDeviceCertificate(cert)
+	if err != nil {
+		return nil, err
+	}
+	if id.JoinType != entrawire.JoinJoined {
+		return nil, fmt.Errorf("%w: the join type is not joined", entrawire.ErrDeviceCertificate)
+	}
+	return &Identity{
+		KeySet: keySet, Certificate: cert, DeviceID: id.DeviceID, TenantID: id.TenantID,
+		DisplayName: displayName, JoinedBy: joinedBy,
+	}, nil
+}
+
+// Thumbprint is the SHA-1 of the certificate, upper-case hex, the name under
+// which Windows and Entra show it.
+func (i *Identity) Thumbprint() string { return Thumbprint(i.Certificate.Raw) }
+
+// Thumbprint of a DER certificate.
+func Thumbprint(der []byte) string {
+	sum := sha1.Sum(der) //nolint:gosec // see above
+	return strings.ToUpper(hex.EncodeToString(sum[:]))
+}
+
+// HasKey reports whether a DER SubjectPublicKeyInfo is the certificate's.
+func (i *Identity) HasKey(spki []byte) bool {
+	return bytes.Equal(i.Certificate.RawSubjectPublicKeyInfo, spki)
+}
+
+// Record is the registration of the device. Its zero value is "not registered".
+type Record struct {
+	// Current is the identity in use, nil when there is none.
+	Current *Identity
+	// Pending is an identity that was about to be installed. Whether it was is
+	// known to the TPM alone.
+	Pending *Identity
+	// Leaving says that the end of Current was begun; the tenant may have
+	// forgotten the device already.
+	Leaving bool
+}
+
+// Settled reports whether nothing was interrupted.
+func (r Record) Settled() bool { return r.Pending == nil && !r.Leaving }

@@ -1,0 +1,182 @@
+package dsreg_test
+
+import (
+	"bytes"
+	"crypto/x509/pkix"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+)
+
+// unchanged runs a join that must fail, once on a device that is not joined and
+// once on one that is, and sees that both stay what they were.
+func unchanged(t *testing.T, spoil func(*world), kind prterr.Kind, want string) {
+	t.Helper()
+	for _, joined := range []bool{false, true} {
+		w := newWorld(t)
+		if joined {
+			w.mustJoin()
+		}
+		file, cert, before := w.file(), w.tpm.holds(), w.mustState()
+		spoil(w)
+		if _, err := w.join(); prterr.KindOf(err) != kind || !strings.Contains(err.Error(), want) {
+			t.Errorf("joined %v: got %v, want %s with %q", joined, err, kind, want)
+		}
+		if !bytes.Equal(file, w.file()) || !bytes.Equal(cert, w.tpm.holds()) {
+			t.Errorf("joined %v: the state changed", joined)
+		}
+		if after := w.mustState(); after.GetJoinState() != before.GetJoinState() || after.GetDeviceId() != before.GetDeviceId() {
+			t.Errorf("joined %v: before %v, after %v", joined, before, after)
+		}
+		w.idp.issue, w.idp.lie, w.idp.realm, w.idp.noToken = nil, nil, idpv1.AccountType_ACCOUNT_TYPE_MANAGED, false
+		w.tpm.oneKey, w.tpm.foreignCSR = false, false
+		clear(w.tpm.before)
+		w.toIdP.cut(false)
+		if _, err := w.join(); err != nil {
+			t.Errorf("joined %v: a join afterwards: %v", joined, err)
+		}
+	}
+}
+
+func TestALyingIdentityProviderIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		issue func(*issued)
+		lie   func(*idpv1.RegisterDeviceResponse)
+		want  string
+	}{
+		"wrong key": {issue: func(i *issued) { i.key = &pool()[9].PublicKey }, want: "another key"},
+		"wrong common name": {issue: func(i *issued) {
+			i.template.Subject = pkix.Name{CommonName: string(ids.NewDevice())}
+		}, want: "subject and device id differ"},
+		"common name in upper case": {issue: func(i *issued) {
+			i.template.Subject = pkix.Name{CommonName: strings.ToUpper(i.device)}
+		}, want: "subject and device id differ"},
+		"more than a common name": {issue: func(i *issued) {
+			i.template.Subject = pkix.Name{CommonName: i.device, Organization: []string{"x"}}
+		}, want: "subject"},
+		"registered only": {issue: func(i *issued) { i.join = entrawire.JoinRegistered }, want: "join type"},
+		"expired":         {issue: func(i *issued) { i.template.NotAfter = time.Now().Add(-time.Second) }, want: "expired"},
+		"not valid yet":   {issue: func(i *issued) { i.template.NotBefore = time.Now().Add(time.Hour) }, want: "not valid yet"},
+		"foreign tenant in the certificate": {
+			issue: func(i *issued) { i.tenant = string(ids.NewTenant()) }, want: "tenant_id is not the tenant of the certificate",
+		},
+		"foreign tenant in the answer": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.TenantId = string(ids.NewTenant()) }, want: "tenant_id",
+		},
+		"no tenant": {lie: func(r *idpv1.RegisterDeviceResponse) { r.TenantId = "contoso" }, want: "tenant_id is not a GUID"},
+		"not a certificate": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.Certificate = []byte("certificate") }, want: "not one DER certificate",
+		},
+		"no certificate": {lie: func(r *idpv1.RegisterDeviceResponse) { r.Certificate = nil }, want: "certificate"},
+		"huge certificate": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.Certificate = make([]byte, 9<<10) }, want: "longer than",
+		},
+		"bytes after the certificate": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.Certificate = append(r.Certificate, 0) }, want: "not one DER certificate",
+		},
+		"wrong thumbprint": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.Thumbprint = strings.Repeat("0", 40) }, want: "thumbprint",
+		},
+		"thumbprint in lower case": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.Thumbprint = strings.ToLower(r.Thumbprint) }, want: "thumbprint",
+		},
+		"another user": {
+			lie: func(r *idpv1.RegisterDeviceResponse) { r.UserPrincipalName = "bob@contoso.test" }, want: "user_principal_name",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			unchanged(t, func(w *world) { w.idp.issue, w.idp.lie = c.issue, c.lie }, prterr.Denied, c.want)
+		})
+	}
+}
+
+func TestREG20_TheOldNameIsNotTakenAgain(t *testing.T) {
+	w := newWorld(t)
+	first := w.mustJoin()
+	w.idp.issue = func(i *issued) {
+		i.device, i.template.Subject = first.GetDeviceId(), pkix.Name{CommonName: first.GetDeviceId()}
+	}
+	if _, err := w.join(); prterr.KindOf(err) != prterr.Denied || !strings.Contains(err.Error(), "the device as before") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatStopsAJoin(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*world)
+		kind  prterr.Kind
+		want  string
+	}{
+		"federated user": {func(w *world) { w.idp.realm = idpv1.AccountType_ACCOUNT_TYPE_FEDERATED }, prterr.Conflict, "federation provider"},
+		"unknown domain": {func(w *world) { w.idp.realm = idpv1.AccountType_ACCOUNT_TYPE_UNKNOWN }, prterr.Invalid, "AADSTS90002"},
+		"no account type": {
+			func(w *world) { w.idp.realm = idpv1.AccountType_ACCOUNT_TYPE_UNSPECIFIED }, prterr.Denied, "account type",
+		},
+		"empty token":        {func(w *world) { w.idp.noToken = true }, prterr.Denied, "registration token"},
+		"no network":         {func(w *world) { w.toIdP.cut(true) }, prterr.Unavailable, "cannot be reached"},
+		"no keys":            {func(w *world) { w.tpm.before["CreateDeviceKeys"] = prterr.New(prterr.TPMFailed, "broken") }, prterr.TPMFailed, "broken"},
+		"one key for both":   {func(w *world) { w.tpm.oneKey = true }, prterr.Internal, "the same"},
+		"foreign request":    {func(w *world) { w.tpm.foreignCSR = true }, prterr.Internal, "another key"},
+		"installation fails": {func(w *world) { w.tpm.before["InstallDeviceCertificate"] = prterr.New(prterr.TPMFailed, "broken") }, prterr.TPMFailed, "not finished"},
+	} {
+		t.Run(name, func(t *testing.T) { unchanged(t, c.spoil, c.kind, c.want) })
+	}
+}
+
+func TestAWrongPasswordCostsNoKeys(t *testing.T) {
+	w := newWorld(t)
+	_, err := dsregv1.NewRegistrationServiceClient(w.conn).JoinDevice(t.Context(), &dsregv1.JoinDeviceRequest{
+		UserPrincipalName: alice, Password: "guess", DisplayName: "DESKTOP-1",
+	})
+	if prterr.CodeOf(err) != aadsts.InvalidCredentials || w.tpm.made != 0 {
+		t.Errorf("got %v, %d key sets made", err, w.tpm.made)
+	}
+}
+
+func TestBadInputIsNamedAndGoesNowhere(t *testing.T) {
+	w := newWorld(t)
+	good := func() *dsregv1.JoinDeviceRequest {
+		return &dsregv1.JoinDeviceRequest{UserPrincipalName: alice, Password: password, DisplayName: "DESKTOP-1"}
+	}
+	for name, c := range map[string]struct {
+		change func(*dsregv1.JoinDeviceRequest)
+		field  string
+	}{
+		"no user":            {func(r *dsregv1.JoinDeviceRequest) { r.UserPrincipalName = "" }, "user_principal_name"},
+		"no domain":          {func(r *dsregv1.JoinDeviceRequest) { r.UserPrincipalName = "alice" }, "user_principal_name"},
+		"two at signs":       {func(r *dsregv1.JoinDeviceRequest) { r.UserPrincipalName = "a@b@c.test" }, "user_principal_name"},
+		"long user":          {func(r *dsregv1.JoinDeviceRequest) { r.UserPrincipalName = strings.Repeat("a", 113) + "@c.test" }, "user_principal_name"},
+		"no password":        {func(r *dsregv1.JoinDeviceRequest) { r.Password = "" }, "password"},
+		"long password":      {func(r *dsregv1.JoinDeviceRequest) { r.Password = strings.Repeat("x", 257) }, "password"},
+		"no name":            {func(r *dsregv1.JoinDeviceRequest) { r.DisplayName = "" }, "display_name"},
+		"long name":          {func(r *dsregv1.JoinDeviceRequest) { r.DisplayName = strings.Repeat("ä", 65) }, "display_name"},
+		"name with a line":   {func(r *dsregv1.JoinDeviceRequest) { r.DisplayName = "DESK\nTOP" }, "display_name"},
+		"name with an order": {func(r *dsregv1.JoinDeviceRequest) { r.DisplayName = "DESK\u202eTOP" }, "display_name"},
+	} {
+		req := good()
+		c.change(req)
+		_, err := dsregv1.NewRegistrationServiceClient(w.conn).JoinDevice(t.Context(), req)
+		if prterr.KindOf(err) != prterr.Invalid || !strings.Contains(err.Error(), c.field) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	if len(w.toIdP.sent) != 0 || len(w.toTPM.sent) != 0 || w.file() != nil {
+		t.Error("bad input went further than the door")
+	}
+	edge := good()
+	edge.DisplayName = strings.Repeat("ä", 64)
+	if _, err := dsregv1.NewRegistrationServiceClient(w.conn).JoinDevice(t.Context(), edge); err != nil {
+		t.Errorf("64 characters: %v", err)
+	}
+	edge.Password = strings.Repeat("x", 256)
+	if _, err := dsregv1.NewRegistrationServiceClient(w.conn).JoinDevice(t.Context(), edge); prterr.CodeOf(err) != aadsts.InvalidCredentials {
+		t.Errorf("256 bytes of password: %v", err)
+	}
+}

@@ -1,0 +1,51 @@
+package idp
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Store lets a test change a record behind the doors.
+func (s *Service) Store() store.Store { return s.store }
+
+// Authority lets a test look into artefacts.
+func (s *Service) Authority() *issuance.Authority { return s.gate.Authority }
+
+// DefaultTenants is the embedded tenant file.
+func DefaultTenants() []byte { return tenant.Default() }
+
+// Snapshot is everything the store holds, for a comparison.
+func (s *Service) Snapshot(t testing.TB) string {
+	t.Helper()
+	var all []any
+	for _, home := range s.tenants.All() {
+		devices, err := s.store.Devices(context.Background(), home.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, devices)
+		for _, seed := range home.Users {
+			all = append(all, s.snapshotUser(t, seed.UPN))
+		}
+	}
+	out, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func (s *Service) snapshotUser(t testing.TB, upn ids.UPN) any {
+	u, err := s.store.UserByUPN(context.Background(), upn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash := u.PasswordHash.Reveal()
+	return []any{u.ID, u.UPN, hash, u.Enabled, u.MayJoin, u.ImmutableID, u.PasswordEpoch, u.SessionEpoch}
+}

@@ -1,0 +1,167 @@
+// Package idp is the identity provider: the cloud side of the Primary Refresh
+// Token system.
+//
+// What lives here: tenants with their users and devices, and everything that is
+// issued to them: nonces, PRTs with session keys, app tokens, web sign-ins,
+// device certificates. What never may: a private key of a device, a PRT outside
+// of what a device holds, a second way to use a PRT beside a request signed with
+// its session key. Devices and browsers call it over the contracts prt.idp.v1,
+// an operator over prt.directory.v1. The README shows the rooms.
+package idp
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Event is one line of the sign-in log.
+type Event = signinlog.Event
+
+// AssertionVerifier checks assertions of federation providers.
+type AssertionVerifier = directory.AssertionVerifier
+
+// Subject is whom an assertion is about.
+type Subject = directory.Subject
+
+// Domain is a domain of a tenant, with its federation provider.
+type Domain = tenant.Domain
+
+// Config of the identity provider. The zero value is a laboratory with two
+// tenants, in memory.
+type Config struct {
+	// Tenants is a tenant file in YAML; nil is the embedded one.
+	Tenants []byte
+	// Clock tells the time; nil is the machine's. Not together with Lab.
+	Clock clock.Clock
+	// Lab is a clock that an operator may move; it also opens ClockService.
+	Lab *clock.Lab
+	// Log gets the sign-in log and errors; nil discards.
+	Log *slog.Logger
+	// FederationCertificates are PEM certificates of federation providers, by
+	// domain, for domains of the tenant file without one.
+	FederationCertificates map[string][]byte
+	// Assertions checks federated users; nil checks SAML 1.1 assertions against
+	// the certificates of the tenant file, and a domain without one answers
+	// AADSTS50013.
+	Assertions AssertionVerifier
+	// SignInLog gets every event beside Log; nil is nobody. It must not block.
+	SignInLog func(Event)
+	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
+	// in a hardware module; nil makes one for this process.
+	TokenSigner crypto.Signer
+}
+
+// Service is a running identity provider.
+type Service struct {
+	tenants   *tenant.Set
+	store     store.Store
+	directory *directory.Directory
+	gate      *grants.Gate
+	sessions  *session.Service
+	devices   *registration.Service
+	lab       *clock.Lab
+}
+
+// New builds an identity provider. It makes keys and hashes the passwords of the
+// tenant file, which takes a second or so.
+func New(cfg Config) (*Service, error) {
+	if cfg.Clock != nil && cfg.Lab != nil {
+		return nil, errors.New("idp: Clock and Lab do not go together: set one")
+	}
+	clk := clock.Or(cfg.Clock)
+	if cfg.Lab != nil {
+		clk = cfg.Lab
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	file := cfg.Tenants
+	if file == nil {
+		file = tenant.Default()
+	}
+	tenants, err := tenant.Parse(file)
+	if err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
+	for domain, certificate := range cfg.FederationCertificates {
+		if err := tenants.Trust(domain, certificate); err != nil {
+			return nil, fmt.Errorf("idp: %w", err)
+		}
+	}
+	if cfg.Assertions == nil {
+		if cfg.Assertions, err = newAssertions(clk, log); err != nil {
+			return nil, fmt.Errorf("idp: %w", err)
+		}
+	}
+	s := &Service{tenants: tenants, store: store.NewMemory(), lab: cfg.Lab}
+	if err := s.furnish(cfg, clk, log); err != nil {
+		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+// furnish makes the rooms.
+func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
+	var err error
+	s.directory, err = directory.New(context.Background(), directory.Config{Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions})
+	if err != nil {
+		return err
+	}
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner})
+	if err != nil {
+		return err
+	}
+	nonces, err := nonce.New(nonce.Config{Clock: clk})
+	if err != nil {
+		return err
+	}
+	s.gate = &grants.Gate{
+		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
+		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
+	}
+	s.sessions, s.devices = session.New(s.gate), registration.New(s.gate)
+	return nil
+}
+
+// Register adds the services to a server.
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
+	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
+	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
+	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
+	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
+	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	if s.lab != nil {
+		labv1.RegisterClockServiceServer(r, &server.Clock{Lab: s.lab})
+	}
+}
+
+// SignIns returns the newest events of the sign-in log, oldest first.
+func (s *Service) SignIns() []Event { return s.gate.Log.Events() }
+
+// Close lets go of the store. Calls under way may fail.
+func (s *Service) Close() error { return s.store.Close() }

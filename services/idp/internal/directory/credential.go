@@ -1,0 +1,51 @@
+package directory
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Credential is what a user proves who they are with: a password, or the XML of
+// an assertion. The name may be empty with an assertion.
+type Credential struct {
+	Name     string
+	Password secret.Text
+	// Assertion is XML, not verified.
+	Assertion []byte
+}
+
+// Authenticate checks a credential that came from a device of tenant t. The user
+// must be of the same tenant: AADSTS50020 otherwise, decided by the domain of
+// the name alone, before anything is looked up.
+func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Credential) (store.User, error) {
+	var name ids.UPN
+	if c.Name != "" || c.Assertion == nil {
+		var err error
+		if name, err = ids.ParseUPN(c.Name); err != nil {
+			return store.User{}, prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
+		}
+		if home, known := d.tenants.Home(name.Domain()); known && home.Tenant != t {
+			return store.User{}, prterr.AADSTS(aadsts.UserNotInTenant, "")
+		}
+	}
+	u, err := d.check(ctx, t, name, c)
+	if err == nil && u.Tenant != t.ID {
+		// Cannot happen while names follow domains; checked because everything
+		// that is issued rests on it.
+		return store.User{}, prterr.AADSTS(aadsts.UserNotInTenant, "")
+	}
+	return u, err
+}
+
+func (d *Directory) check(ctx context.Context, t *tenant.Tenant, name ids.UPN, c Credential) (store.User, error) {
+	if c.Assertion != nil {
+		return d.Assertion(ctx, t, name, c.Assertion)
+	}
+	return d.Password(ctx, name, c.Password)
+}

@@ -1,0 +1,118 @@
+package grants
+
+import (
+	"bytes"
+	"context"
+	"crypto/rsa"
+	"crypto/x509"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// DeviceKind is a kind of request that is signed with the device key. Every hook
+// must be set.
+type DeviceKind[C, A any] struct {
+	Flow signinlog.Flow
+	// Nonce finds the nonce in the claims.
+	Nonce func(*C) string
+	// User and Client find who is asked for, for the log.
+	User, Client func(*C) string
+	// Check judges the form of the claims.
+	Check func(*C) error
+	// Answer authenticates the user, if the kind has one, and answers.
+	Answer func(context.Context, Device, *C) (A, error)
+}
+
+// Device is what the phases of a device-signed request have established.
+type Device struct {
+	Tenant *tenant.Tenant
+	// Device exists, is enabled, belongs to the tenant, and signed the request.
+	Device store.Device
+	// KDFVer is what the header announces, 0 when it does not.
+	KDFVer int
+}
+
+// ByDevice runs a device-signed request: form, algorithm RS256, certificate,
+// signature, nonce, replay, device, claims, answer (MS-OAPXBC 3.2.5.1.2).
+func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], request secret.Text) (answer A, err error) {
+	e := &signinlog.Event{Flow: k.Flow}
+	defer g.record(ctx, e, &err)
+	t, err := parse(request, jose.RS256)
+	if err != nil {
+		return answer, err
+	}
+	d, err := g.deviceOf(ctx, t, e)
+	if err != nil {
+		return answer, err
+	}
+	var c C
+	if err := claims(t, &c); err != nil {
+		return answer, err
+	}
+	e.User, e.Client = name(k.User(&c)), client(k.Client(&c))
+	if err := g.fresh(d.Tenant.Profile, t, k.Nonce(&c)); err != nil {
+		return answer, err
+	}
+	if !d.Device.Enabled {
+		return answer, prterr.AADSTS(aadsts.DeviceDisabled, "")
+	}
+	if err := shape(k.Check(&c)); err != nil {
+		return answer, err
+	}
+	return k.Answer(ctx, d, &c)
+}
+
+// deviceOf is the phase that finds the device and verifies its signature. The
+// certificate must chain to the tenant's device authority, name a device of that
+// tenant, and be, byte for byte and key for key, the one the directory holds for
+// it. The signature is verified with the directory's key and no other.
+func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) (Device, error) {
+	refused := prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	if len(t.Header.X5C) == 0 {
+		return Device{}, prterr.AADSTS(aadsts.DeviceInformationNotPresent, "")
+	}
+	id, cert, err := g.Authority.CheckDeviceCertificate(t.Header.X5C[0])
+	if err != nil {
+		return Device{}, err
+	}
+	home, ok := g.Tenants.Tenant(id.TenantID)
+	if !ok {
+		return Device{}, refused
+	}
+	dev, err := g.Directory.Device(ctx, id.TenantID, id.DeviceID)
+	if err != nil {
+		return Device{}, err
+	}
+	key, err := storedKey(dev, cert)
+	if err != nil {
+		return Device{}, err
+	}
+	if err := t.VerifyRS256(key); err != nil {
+		return Device{}, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the device key of its certificate")
+	}
+	// Only now is it known that the device itself speaks.
+	e.Tenant, e.Device = home.ID, dev.ID
+	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer}, nil
+}
+
+func storedKey(dev store.Device, cert *x509.Certificate) (*rsa.PublicKey, error) {
+	refused := prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	if !bytes.Equal(dev.Certificate, cert.Raw) || !bytes.Equal(dev.DeviceKey, cert.RawSubjectPublicKeyInfo) {
+		return nil, refused
+	}
+	pub, err := x509.ParsePKIXPublicKey(dev.DeviceKey)
+	if err != nil {
+		return nil, refused
+	}
+	key, ok := pub.(*rsa.PublicKey)
+	if !ok {
+		return nil, refused
+	}
+	return key, nil
+}

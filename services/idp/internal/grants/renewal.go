@@ -1,0 +1,133 @@
+package grants
+
+import (
+	"context"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// RenewPRT checks a renewal and answers it, encrypted under the session key that
+// signed it (renewal, step F). Nothing is written: the old PRT stays good until
+// it expires, so renewals that race each other all succeed and none loses the
+// session.
+func (g *Gate) RenewPRT(ctx context.Context, request secret.Text) (string, error) {
+	ctx, span := step.Start(ctx, stepv1.Step_STEP_RENEWAL_F)
+	defer span.End()
+	k := sessionRequest[string](signinlog.RenewPRT, sealed.PRT)
+	k.Check = checkRenewal
+	k.Answer = g.renew
+	return BySession(ctx, g, k, request)
+}
+
+// sessionRequest is what renewals and app-token requests have in common.
+func sessionRequest[A any](flow signinlog.Flow, artefact sealed.Type) SessionKind[entrawire.SessionRequest, A] {
+	return SessionKind[entrawire.SessionRequest, A]{
+		Flow:     flow,
+		Artefact: artefact,
+		Token:    func(c *entrawire.SessionRequest) secret.Text { return c.RefreshToken },
+		Nonce:    func(c *entrawire.SessionRequest) string { return c.RequestNonce },
+		Client:   func(c *entrawire.SessionRequest) string { return c.ClientID },
+	}
+}
+
+// checkSessionRequest is the form they share. The times in the claims are not
+// looked at: freshness is the nonce's, by our clock and not the device's.
+func checkSessionRequest(c *entrawire.SessionRequest) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if c.Aud != "" && c.Aud != entrawire.SessionAudience {
+		return &entrawire.FieldError{Shape: "session-signed request", Field: "aud", Problem: "is not this identity provider"}
+	}
+	return nil
+}
+
+func checkRenewal(c *entrawire.SessionRequest) error {
+	if err := checkSessionRequest(c); err != nil {
+		return err
+	}
+	if !c.WantsPRT() {
+		return &entrawire.FieldError{Shape: "renewal", Field: "scope", Problem: "does not have aza"}
+	}
+	return nil
+}
+
+func (g *Gate) renew(ctx context.Context, s Session, c *entrawire.SessionRequest) (string, error) {
+	if _, err := prtClient(s.Tenant, c.ClientID); err != nil {
+		return "", err
+	}
+	if c.HasCredential() {
+		if err := g.sameUser(ctx, s, c); err != nil {
+			return "", err
+		}
+	}
+	answer, err := g.Authority.RenewPRT(s.Tenant, s.User, s.Device, s.From, takesKey(c))
+	if err != nil {
+		return "", err
+	}
+	return encrypt(s.From.SessionKey, answer)
+}
+
+// takesKey reports whether the client imports the session key that comes with a
+// renewed PRT, as the documented steps have it. Ours does and says so; other
+// clients copy the old key and would lose the session with a new one.
+func takesKey(c *entrawire.SessionRequest) bool {
+	return c.ClientID == entrawire.SignInClientID && ours(c)
+}
+
+func ours(c *entrawire.SessionRequest) bool { return strings.HasPrefix(c.WinVer, entrawire.WinVer) }
+
+// sameUser checks the credential in a renewal: of the kind the PRT was got with,
+// right, and of the PRT's user. A wrong name, a wrong password and another
+// user's right password are one error, so that a PRT tries no passwords but its
+// own user's.
+func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequest) error {
+	kind, cred := sealed.Password, directory.Credential{Name: c.Username, Password: c.Password}
+	if !c.Assertion.Empty() {
+		xml, err := entrawire.DecodeSAML(c.Assertion)
+		if err != nil {
+			return shape(err)
+		}
+		kind, cred = sealed.SAML, directory.Credential{Name: c.Username, Assertion: xml}
+	}
+	if kind != s.From.Credential {
+		return prterr.AADSTS(aadsts.InvalidGrant, "the credential is not of the kind that the PRT was obtained with")
+	}
+	if cred.Name != "" && name(cred.Name) != s.User.UPN {
+		return prterr.AADSTS(aadsts.InvalidCredentials, "")
+	}
+	var user store.User
+	user, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
+	if err == nil && user.ID != s.User.ID {
+		return prterr.AADSTS(aadsts.InvalidCredentials, "")
+	}
+	return err
+}
+
+// prtClient takes the two applications that PRTs are for, when the tenant knows
+// them.
+func prtClient(t *tenant.Tenant, text string) (ids.ClientID, error) {
+	id, err := ids.ParseClient(text)
+	if err != nil {
+		return "", prterr.AADSTS(aadsts.InvalidRequest, "client_id is not right: %v", err)
+	}
+	if _, known := t.Application(id); !known {
+		return "", prterr.AADSTS(aadsts.ApplicationNotFound, "")
+	}
+	if id != entrawire.SignInClientID && id != entrawire.BrokerClientID {
+		return "", prterr.AADSTS(aadsts.InvalidGrant, "the application may not have a PRT")
+	}
+	return id, nil
+}

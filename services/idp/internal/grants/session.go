@@ -1,0 +1,174 @@
+package grants
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// SessionKind is a kind of request that is signed with a session key. Every hook
+// must be set, but for Dated.
+type SessionKind[C, A any] struct {
+	Flow signinlog.Flow
+	// Artefact is the type that the request must carry.
+	Artefact sealed.Type
+	// Token finds the artefact in the claims.
+	Token func(*C) secret.Text
+	// Nonce finds the nonce in the claims.
+	Nonce func(*C) string
+	// Dated finds the date that may stand in place of a nonce; nil when the kind
+	// knows no such form.
+	Dated func(*C) time.Time
+	// Client finds the application, for the log.
+	Client func(*C) string
+	// Check judges the form of the claims.
+	Check func(*C) error
+	// Answer answers. The session key is wiped when it returns.
+	Answer func(context.Context, Session, *C) (A, error)
+}
+
+// Session is what the phases of a session-signed request have established.
+type Session struct {
+	Tenant *tenant.Tenant
+	// User exists and is enabled, with nothing revoked since From was issued.
+	User store.User
+	// Device that From is bound to; enabled and unchanged when DeviceGood.
+	Device     store.Device
+	DeviceGood bool
+	// From is the artefact whose session key signed the request.
+	From sealed.Artefact
+}
+
+// BySession runs a session-signed request: form, algorithm HS256, artefact,
+// version of the derivation, signature, nonce, replay, device, user, revocation,
+// expiry, claims, answer. The only key that is ever tried is the one inside the
+// artefact of the same request.
+func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], request secret.Text) (answer A, err error) {
+	e := &signinlog.Event{Flow: k.Flow}
+	defer g.record(ctx, e, &err)
+	t, err := parse(request, jose.HS256)
+	if err != nil {
+		return answer, err
+	}
+	var c C
+	if err := claims(t, &c); err != nil {
+		return answer, err
+	}
+	e.Client = client(k.Client(&c))
+	s, err := g.sessionOf(t, k.Artefact, k.Token(&c), e)
+	if err != nil {
+		return answer, err
+	}
+	defer s.From.SessionKey.Wipe()
+	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c)); err != nil {
+		return answer, err
+	}
+	if err := g.standing(ctx, &s, e); err != nil {
+		return answer, err
+	}
+	if err := shape(k.Check(&c)); err != nil {
+		return answer, err
+	}
+	return k.Answer(ctx, s, &c)
+}
+
+func date[C, A any](k SessionKind[C, A], c *C) time.Time {
+	if k.Dated == nil {
+		return time.Time{}
+	}
+	return k.Dated(c)
+}
+
+// sessionOf is the phase that opens the artefact and verifies the signature with
+// the key inside. AADSTS70000, 5000611, 140001.
+func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *signinlog.Event) (Session, error) {
+	if text.Empty() {
+		return Session{}, prterr.AADSTS(aadsts.MissingParameter, "refresh_token is missing")
+	}
+	a, err := g.Authority.Open(want, text)
+	if err != nil {
+		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
+	}
+	// Ours, whoever brings it: the log shows whose artefact is being misused.
+	e.Tenant, e.Device = a.Tenant, a.Device
+	home, ok := g.Tenants.Tenant(a.Tenant)
+	if !ok {
+		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
+	}
+	if !home.Profile.TakesKDF(t.Header.KDFVer, a.KDFMin) {
+		return Session{}, prterr.AADSTS(aadsts.KDFVersionInvalid, "")
+	}
+	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
+		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
+	}
+	return Session{Tenant: home, From: a}, nil
+}
+
+func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time) error {
+	if nonce == "" && !made.IsZero() {
+		return g.freshByDate(s.Tenant.Profile, made)
+	}
+	return g.fresh(s.Tenant.Profile, t, nonce)
+}
+
+// standing is the phase that asks the directory whether what the artefact stands
+// for still holds. AADSTS50155 and 135011 for the device, 50034 and 50057 for the
+// user, 50173 for what was revoked, 700082 for what has expired.
+func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) error {
+	a := s.From
+	var err error
+	s.Device, err = g.deviceStands(ctx, a)
+	switch s.DeviceGood = err == nil; {
+	case prterr.KindOf(err) == prterr.Internal:
+		return err
+	case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
+		return err
+	}
+	s.User, err = g.Directory.User(ctx, a.Tenant, a.User)
+	e.User = s.User.UPN
+	if err != nil {
+		return err
+	}
+	changed := a.Credential == sealed.Password && a.PasswordEpoch != s.User.PasswordEpoch
+	if changed || a.SessionEpoch != s.User.SessionEpoch {
+		return prterr.AADSTS(aadsts.FreshTokenNeeded, "")
+	}
+	if g.Clock.Now().After(a.Expires) {
+		return prterr.AADSTS(aadsts.ExpiredToken, "")
+	}
+	return nil
+}
+
+func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Device, error) {
+	dev, err := g.Directory.Device(ctx, a.Tenant, a.Device)
+	switch {
+	case err != nil:
+		return store.Device{}, err
+	case issuance.Fingerprint(dev) != a.Certificate:
+		return store.Device{}, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	case !dev.Enabled:
+		return dev, prterr.AADSTS(aadsts.DeviceDisabled, "")
+	}
+	return dev, nil
+}
+
+// encrypt makes an answer that only the holder of the session key can read.
+func encrypt(key secret.Bytes, answer interface{ Encode() ([]byte, error) }) (string, error) {
+	plain, err := answer.Encode()
+	if err != nil {
+		return "", fmt.Errorf("answer: %w", err)
+	}
+	defer clear(plain)
+	return entrawire.SealAnswer(key, plain)
+}

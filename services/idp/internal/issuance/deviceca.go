@@ -1,0 +1,129 @@
+package issuance
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// deviceYears is the validity of a device certificate, authorityYears that of
+	// the authority, which has to outlive every certificate it issues.
+	deviceYears, authorityYears = 10, 30
+	// backdate makes a certificate good on machines whose clock runs behind.
+	backdate = 10 * time.Minute
+	// authorityName is the common name of every tenant's device authority; the OU
+	// beside it tells them apart.
+	authorityName = "MS-Organization-Access"
+)
+
+// deviceCA issues the device certificates of one tenant. Each tenant has its
+// own key, so that a certificate of one never chains in another.
+type deviceCA struct {
+	key   *rsa.PrivateKey
+	cert  *x509.Certificate
+	roots *x509.CertPool
+}
+
+func newDeviceCA(now time.Time) (*deviceCA, error) {
+	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := serialNumber()
+	if err != nil {
+		return nil, err
+	}
+	tmpl := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: authorityName, OrganizationalUnit: []string{uuid.NewString()}},
+		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(authorityYears, 0, 0),
+		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	return &deviceCA{key: key, cert: cert, roots: roots}, nil
+}
+
+// DeviceCertificate issues a device certificate, DER (protocol: subject CN is
+// the device id and nothing else, client authentication, ten years). The key is
+// the one that signed the certificate request.
+func (a *Authority) DeviceCertificate(id entrawire.DeviceIdentity, pub *rsa.PublicKey) ([]byte, error) {
+	ca, ok := a.deviceCAs[id.TenantID]
+	if !ok {
+		return nil, fmt.Errorf("tenant has no device authority")
+	}
+	exts, err := entrawire.DeviceExtensions(string(id.DeviceID), string(id.UserID), string(id.TenantID), id.JoinType)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := serialNumber()
+	if err != nil {
+		return nil, err
+	}
+	now := a.clock.Now()
+	return x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: string(id.DeviceID)}, NotBefore: now.Add(-backdate), NotAfter: now.AddDate(deviceYears, 0, 0),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true, ExtraExtensions: exts,
+	}, ca.cert, pub, ca.key)
+}
+
+// CheckDeviceCertificate reads a certificate that a request brought: it must
+// chain to the device authority of the tenant it names and be in its validity.
+// That it is still the one in force is for the directory to say. Every failure
+// is AADSTS50155.
+func (a *Authority) CheckDeviceCertificate(der []byte) (entrawire.DeviceIdentity, *x509.Certificate, error) {
+	refused := prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return entrawire.DeviceIdentity{}, nil, refused
+	}
+	id, err := entrawire.ParseDeviceCertificate(cert)
+	if err != nil {
+		return entrawire.DeviceIdentity{}, nil, refused
+	}
+	// The tenant is the certificate's own word here; the chain then proves it,
+	// because each tenant has a key of its own.
+	ca, ok := a.deviceCAs[id.TenantID]
+	if !ok {
+		return entrawire.DeviceIdentity{}, nil, refused
+	}
+	_, err = cert.Verify(x509.VerifyOptions{Roots: ca.roots, CurrentTime: a.clock.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	if err != nil {
+		return entrawire.DeviceIdentity{}, nil, refused
+	}
+	return id, cert, nil
+}
+
+// DeviceAuthority is the certificate that a tenant's device certificates chain
+// to, DER.
+func (a *Authority) DeviceAuthority(t ids.TenantID) ([]byte, bool) {
+	ca, ok := a.deviceCAs[t]
+	if !ok {
+		return nil, false
+	}
+	return ca.cert.Raw, true
+}
+
+func serialNumber() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+}

@@ -1,0 +1,139 @@
+package issuance
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// sessionKeyAge is how old a session key may grow; a renewal after that brings a
+// new one. Until then it stays, because the refresh tokens of apps are bound to it.
+const sessionKeyAge = 30 * 24 * time.Hour
+
+// idTokenLifetime is that of the ID token beside a PRT, as captured.
+const idTokenLifetime = 3900 * time.Second
+
+// NewPRT is what a first PRT depends on, all of it checked.
+type NewPRT struct {
+	Tenant     *tenant.Tenant
+	User       store.User
+	Device     store.Device
+	Client     ids.ClientID
+	Credential sealed.Credential
+	// KDFMin is 2 when the request announced version 2 of the key derivation.
+	KDFMin int
+}
+
+// IssuePRT makes a PRT with a fresh session key, wrapped for the transport key
+// of the device and for nothing else (first sign-in, step E; MS-OAPXBC
+// 3.2.5.1.2). The ID token is unsigned, as the protocol allows, so issuing costs
+// no signature.
+func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
+	now := a.clock.Now()
+	key := NewSessionKey()
+	defer key.Wipe()
+	prt := sealed.Artefact{
+		Type: sealed.PRT, Tenant: n.Tenant.ID, User: n.User.ID, Device: n.Device.ID, Certificate: Fingerprint(n.Device),
+		Client: n.Client, SessionID: newID(), SessionKey: key, KeyMade: now, Credential: n.Credential, AMR: methods(n.Credential), AuthTime: now,
+		KDFMin: n.KDFMin, PasswordEpoch: n.User.PasswordEpoch, SessionEpoch: n.User.SessionEpoch,
+	}
+	return a.prtAnswer(n.Tenant, n.User, n.Device, prt, true)
+}
+
+// RenewPRT makes the successor of a PRT. How and when the user proved who they
+// are is copied and never raised. With wrapKey the session key comes with it once
+// more, wrapped for the device (renewal, step F): the same one, or a new one when
+// it has grown old. Without, the old one stays.
+func (a *Authority) RenewPRT(t *tenant.Tenant, u store.User, d store.Device, old sealed.Artefact, wrapKey bool) (entrawire.PRTAnswer, error) {
+	next := old
+	if now := a.clock.Now(); wrapKey && now.Sub(old.KeyMade) >= sessionKeyAge {
+		next.SessionKey, next.KeyMade = NewSessionKey(), now
+		defer next.SessionKey.Wipe()
+	}
+	return a.prtAnswer(t, u, d, next, wrapKey)
+}
+
+// prtAnswer dates and seals a PRT and dresses it as an answer.
+func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, prt sealed.Artefact, wrapKey bool) (entrawire.PRTAnswer, error) {
+	now := a.clock.Now()
+	prt.Issued, prt.Expires = now, now.Add(t.Lifetimes.PRT)
+	text, err := a.ring.Seal(prt)
+	if err != nil {
+		return entrawire.PRTAnswer{}, err
+	}
+	idToken, err := unsignedIDToken(idClaims(t, u, prt, string(prt.Client), now, idTokenLifetime))
+	if err != nil {
+		return entrawire.PRTAnswer{}, err
+	}
+	seconds := prtSeconds(t)
+	answer := entrawire.PRTAnswer{
+		TokenType: entrawire.TokenType, ExpiresIn: seconds, ExpiresOn: now.Unix() + seconds, RefreshToken: text,
+		RefreshTokenExpiresIn: seconds, IDToken: idToken, ClientInfo: entrawire.EncodeClientInfo(u.ID, t.ID),
+	}
+	if wrapKey {
+		if answer.SessionKeyJWE, err = wrap(d, prt.SessionKey); err != nil {
+			return entrawire.PRTAnswer{}, err
+		}
+	}
+	return answer, nil
+}
+
+// prtSeconds is the lifetime as it is told: a second short of the true one, as
+// observed (1209599 for 14 days), so that a device gives a PRT up before we do.
+func prtSeconds(t *tenant.Tenant) int64 { return int64(t.Lifetimes.PRT/time.Second) - 1 }
+
+// wrap encrypts a session key for the transport key that was registered for the
+// device; a request has no say in which key that is.
+func wrap(d store.Device, key secret.Bytes) (string, error) {
+	tk, err := entrawire.ParseRSA1(d.TransportKey)
+	if err != nil {
+		return "", fmt.Errorf("transport key of the directory: %w", err)
+	}
+	return entrawire.SealSessionKey(tk, key)
+}
+
+// methods are the amr values of a credential. A request is always signed with
+// the device key as well, which is the rsa.
+func methods(c sealed.Credential) []string {
+	if c == sealed.SAML {
+		return []string{"fed", "rsa"}
+	}
+	return []string{"pwd", "rsa"}
+}
+
+func idClaims(t *tenant.Tenant, u store.User, from sealed.Artefact, audience string, now time.Time, lifetime time.Duration) entrawire.IDToken {
+	return entrawire.IDToken{
+		Aud: audience, Iss: issuer(t.ID), Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(),
+		AMR: slices.Clone(from.AMR), Name: u.DisplayName, OID: string(u.ID), TID: string(t.ID), Sub: pairwise(t.ID, audience, u.ID),
+		TenantDisplayName: t.DisplayName, UniqueName: string(u.UPN), UPN: string(u.UPN), PreferredUsername: string(u.UPN), Ver: "1.0",
+	}
+}
+
+func unsignedIDToken(claims entrawire.IDToken) (secret.Text, error) {
+	raw, err := claims.Encode()
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("ID token: %w", err)
+	}
+	s, err := jose.Unsigned(raw)
+	return secret.NewText(s), err
+}
+
+// Fingerprint names the device certificate in force, SHA-256 over its DER.
+func Fingerprint(d store.Device) [sha256.Size]byte { return sha256.Sum256(d.Certificate) }
+
+// newID is 128 bits of chance in the alphabet of opaque values.
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return jose.EncodeSegment(b[:])
+}

@@ -1,0 +1,85 @@
+package nonce_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+)
+
+func issuer(t *testing.T, cfg nonce.Config) *nonce.Issuer {
+	t.Helper()
+	i, err := nonce.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func TestLifetime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := issuer(t, nonce.Config{Clock: clock.Real()})
+		n := i.Issue()
+		got, err := i.Check(n)
+		if err != nil || got.Expires.Sub(time.Now()) != nonce.Lifetime {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		time.Sleep(nonce.Lifetime)
+		if _, err := i.Check(n); err != nil {
+			t.Errorf("at 300 s: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+		if _, err := i.Check(n); prterr.CodeOf(err) != aadsts.InvalidNonce {
+			t.Errorf("past 300 s: %v", err)
+		}
+	})
+}
+
+func TestOnlyItsOwn(t *testing.T) {
+	i, other := issuer(t, nonce.Config{}), issuer(t, nonce.Config{})
+	n := i.Issue()
+	if !entrawire.IsOpaque(n) || i.Issue() == n {
+		t.Errorf("%q", n)
+	}
+	texts := []string{"", "x", other.Issue(), n + "A", n + "=", n[1:], n + "\n", n[:35] + "\r\n" + n[35:]}
+	for at := range n {
+		c := byte('A')
+		if n[at] == 'A' {
+			c = 'B'
+		}
+		texts = append(texts, n[:at]+string(c)+n[at+1:])
+	}
+	want := ""
+	for _, text := range texts {
+		_, err := i.Check(text)
+		if prterr.CodeOf(err) != aadsts.InvalidNonce {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if want == "" {
+			want = err.Error()
+		}
+		if err.Error() != want {
+			t.Errorf("%q has an error text of its own", text)
+		}
+	}
+	if _, err := i.Check(n); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReplicasShareAKey(t *testing.T) {
+	key := secret.NewBytes(make([]byte, 32))
+	a, b := issuer(t, nonce.Config{Key: key}), issuer(t, nonce.Config{Key: key})
+	if _, err := b.Check(a.Issue()); err != nil {
+		t.Error(err)
+	}
+	if _, err := nonce.New(nonce.Config{Key: secret.NewBytes(make([]byte, 16))}); err == nil {
+		t.Error("a key of 16 bytes was taken")
+	}
+}

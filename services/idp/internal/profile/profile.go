@@ -1,0 +1,90 @@
+// Package profile is the table of behaviours a tenant can choose from.
+//
+// What lives here: one row of data per profile. What never may: a decision; the
+// rooms read the row of the tenant at hand and act. Whoever wants to know how
+// "strict" differs from "today" reads Table and nothing else.
+package profile
+
+import (
+	"fmt"
+	"time"
+)
+
+// Name of a profile.
+type Name string
+
+// The profiles.
+const (
+	// Y2020 behaves as the public service did in the summer of 2020.
+	Y2020 Name = "2020"
+	// Today behaves as it does now. It is the default.
+	Today Name = "today"
+	// Strict is safer than any deployment that has to be compatible.
+	Strict Name = "strict"
+)
+
+// KDF1 says when version 1 of the key derivation is good enough.
+type KDF1 int
+
+// The rules for version 1, which does not bind the payload.
+const (
+	KDF1Never KDF1 = iota
+	// KDF1PerPRT takes it for a PRT whose issuing request did not announce
+	// version 2.
+	KDF1PerPRT
+	KDF1Always
+)
+
+// Profile is one row.
+type Profile struct {
+	Name Name
+	// NonceOnce lets a nonce be used in one request only. Otherwise it may stand
+	// in several different requests while it is fresh, as some clients need.
+	NonceOnce bool
+	// RequestOnce refuses a signed request that was taken before.
+	RequestOnce bool
+	// DatedCookieAge is how old a PRT cookie with a date in place of a nonce may
+	// be; zero refuses that form.
+	DatedCookieAge time.Duration
+	// KDF1 is the rule for version 1 of the key derivation.
+	KDF1 KDF1
+	// TokensDieWithDevice refuses an app's refresh token when the device it was
+	// issued on is disabled or gone. A PRT always dies with its device.
+	TokensDieWithDevice bool
+}
+
+// Table lists every profile.
+func Table() []Profile {
+	return []Profile{
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true},
+	}
+}
+
+// Lookup finds the row of a name; the empty name is Today.
+func Lookup(n Name) (Profile, error) {
+	if n == "" {
+		n = Today
+	}
+	for _, p := range Table() {
+		if p.Name == n {
+			return p, nil
+		}
+	}
+	return Profile{}, fmt.Errorf("unknown profile: use 2020, today or strict")
+}
+
+// TakesKDF reports whether a request that was derived by version ver (0 is
+// absent, and the same as 1) is good enough for an artefact that demands at
+// least version least.
+func (p Profile) TakesKDF(ver, least int) bool {
+	switch {
+	case ver >= 2:
+		return true
+	case p.KDF1 == KDF1PerPRT:
+		return least < 2
+	default:
+		return p.KDF1 == KDF1Always
+	}
+}

@@ -1,0 +1,92 @@
+// Package replay remembers what was used until it would be refused anyway.
+//
+// What lives here: digests with an end date, bounded in number. What never may:
+// the things themselves. The shared phases of a request put in the digest of
+// each signed request they take, and where a nonce may be used once, the nonce;
+// the check of federated users puts in assertion ids.
+package replay
+
+import (
+	"container/heap"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+)
+
+// Digest names a thing; it holds nothing of it.
+type Digest [sha256.Size]byte
+
+// DefaultCapacity holds five minutes of 3,000 requests a second, some 100 MB.
+const DefaultCapacity = 1 << 20
+
+// Cache remembers digests. It is safe for concurrent use.
+type Cache struct {
+	clock    clock.Clock
+	capacity int
+
+	mu   sync.Mutex
+	seen map[Digest]struct{}
+	ends expiry
+}
+
+// New makes a cache of at most capacity digests; zero is DefaultCapacity.
+func New(c clock.Clock, capacity int) *Cache {
+	if capacity <= 0 {
+		capacity = DefaultCapacity
+	}
+	return &Cache{clock: c, capacity: capacity, seen: map[Digest]struct{}{}}
+}
+
+// Use remembers d until the given time and reports whether it was new. Of many
+// who use one digest at once, exactly one is told so. A full cache answers
+// Exhausted: forgetting something early would let it be used twice.
+func (c *Cache) Use(d Digest, until time.Time) (fresh bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget(c.clock.Now())
+	if _, used := c.seen[d]; used {
+		return false, nil
+	}
+	if len(c.seen) >= c.capacity {
+		return false, prterr.New(prterr.Exhausted, "too many requests at once: try again in a few minutes")
+	}
+	c.seen[d] = struct{}{}
+	heap.Push(&c.ends, end{at: until, digest: d})
+	return true, nil
+}
+
+// Len is how many digests are remembered, expired ones included that nobody has
+// swept yet.
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.seen)
+}
+
+func (c *Cache) forget(now time.Time) {
+	for len(c.ends) > 0 && now.After(c.ends[0].at) {
+		delete(c.seen, heap.Pop(&c.ends).(end).digest)
+	}
+}
+
+type end struct {
+	at     time.Time
+	digest Digest
+}
+
+// expiry is a heap with the earliest end on top.
+type expiry []end
+
+func (e expiry) Len() int           { return len(e) }
+func (e expiry) Less(i, j int) bool { return e[i].at.Before(e[j].at) }
+func (e expiry) Swap(i, j int)      { e[i], e[j] = e[j], e[i] }
+func (e *expiry) Push(x any)        { *e = append(*e, x.(end)) }
+func (e *expiry) Pop() any {
+	old := *e
+	last := old[len(old)-1]
+	*e = old[:len(old)-1]
+	return last
+}

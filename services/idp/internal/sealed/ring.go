@@ -1,0 +1,150 @@
+package sealed
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+)
+
+// The text form is 1.<routing>.<sealed>, both base64url. Routing is readable, so
+// that a front end can find the tenant: 3 bytes of form, tenant and application
+// as GUIDs, 5 bytes of chance. Sealed is key id, iv, ciphertext, tag. Version,
+// type, routing and key id are authenticated with it. Windows' artefacts look
+// the same from outside.
+const (
+	version   = "1"
+	maxText   = 4 << 10
+	keySize   = 32
+	keyIDSize = 4
+	ivSize    = 12
+	minSealed = keyIDSize + ivSize + 16
+
+	tenantAt  = 3
+	clientAt  = tenantAt + 16
+	randomAt  = clientAt + 16
+	routeSize = randomAt + 5
+)
+
+// Ring holds the sealing keys: it seals under the newest and opens under all. It
+// is safe for concurrent use.
+type Ring struct {
+	newest uint32
+	aeads  map[uint32]cipher.AEAD
+}
+
+// Key is one sealing key.
+type Key struct {
+	// ID is told in clear in every artefact sealed under the key.
+	ID uint32
+	// Key is 32 random bytes.
+	Key secret.Bytes
+}
+
+// FreshKey draws a key.
+func FreshKey(id uint32) Key {
+	k := make([]byte, keySize)
+	_, _ = rand.Read(k) // never fails: crypto/rand ends the process instead
+	return Key{ID: id, Key: secret.NewBytes(k)}
+}
+
+// NewRing makes a ring. The first key is the one that seals.
+func NewRing(keys ...Key) (*Ring, error) {
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("sealing keys are missing")
+	}
+	r := &Ring{newest: keys[0].ID, aeads: map[uint32]cipher.AEAD{}}
+	for _, k := range keys {
+		if _, twice := r.aeads[k.ID]; twice || k.Key.Len() != keySize {
+			return nil, fmt.Errorf("sealing key %d is there twice or not %d bytes", k.ID, keySize)
+		}
+		block, err := aes.NewCipher(k.Key.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
+		}
+		if r.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
+			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
+		}
+	}
+	return r, nil
+}
+
+// Seal makes the text form of an artefact.
+func (r *Ring) Seal(a Artefact) (secret.Text, error) {
+	plain, err := a.encode()
+	if err != nil {
+		return secret.Text{}, fmt.Errorf("artefact does not encode: %w", err)
+	}
+	route, err := route(a)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	out := make([]byte, keyIDSize+ivSize, keyIDSize+ivSize+len(plain)+16)
+	binary.BigEndian.PutUint32(out, r.newest)
+	_, _ = rand.Read(out[keyIDSize:])
+	out = r.aeads[r.newest].Seal(out, out[keyIDSize:], plain, bound(a.Type, route, r.newest))
+	return secret.NewText(version + "." + jose.EncodeSegment(route) + "." + jose.EncodeSegment(out)), nil
+}
+
+// Open reads an artefact of the wanted type. Every failure is ErrArtefact.
+func (r *Ring) Open(want Type, text string) (Artefact, error) {
+	parts := strings.Split(text, ".")
+	if len(text) > maxText || len(parts) != 3 || parts[0] != version {
+		return Artefact{}, ErrArtefact
+	}
+	route, err := jose.DecodeSegment(parts[1])
+	if err != nil || len(route) != routeSize {
+		return Artefact{}, ErrArtefact
+	}
+	raw, err := jose.DecodeSegment(parts[2])
+	if err != nil || len(raw) < minSealed {
+		return Artefact{}, ErrArtefact
+	}
+	id := binary.BigEndian.Uint32(raw)
+	aead, known := r.aeads[id]
+	if !known {
+		return Artefact{}, ErrArtefact
+	}
+	plain, err := aead.Open(nil, raw[keyIDSize:keyIDSize+ivSize], raw[keyIDSize+ivSize:], bound(want, route, id))
+	if err != nil {
+		return Artefact{}, ErrArtefact
+	}
+	a, err := decode(plain)
+	clear(plain) // it held the session key
+	if err != nil || a.Type != want || ids.GUIDFromBytesLE([16]byte(route[tenantAt:clientAt])) != string(a.Tenant) {
+		return Artefact{}, ErrArtefact
+	}
+	return a, nil
+}
+
+func route(a Artefact) ([]byte, error) {
+	tenant, err := ids.GUIDBytesLE(string(a.Tenant))
+	if err != nil {
+		return nil, fmt.Errorf("tenant of the artefact: %w", err)
+	}
+	client, err := ids.GUIDBytesLE(string(a.Client))
+	if err != nil {
+		return nil, fmt.Errorf("application of the artefact: %w", err)
+	}
+	b := make([]byte, routeSize)
+	b[0] = 1 // the form of what follows
+	copy(b[tenantAt:], tenant[:])
+	copy(b[clientAt:], client[:])
+	_, _ = rand.Read(b[randomAt:])
+	return b, nil
+}
+
+// bound is what the seal covers beside the content. The tenant is in the route.
+func bound(t Type, route []byte, key uint32) []byte {
+	b := make([]byte, 0, len(version)+1+routeSize+keyIDSize)
+	b = append(b, version...)
+	b = append(b, byte(t))
+	b = append(b, route...)
+	return binary.BigEndian.AppendUint32(b, key)
+}

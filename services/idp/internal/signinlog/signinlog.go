@@ -1,0 +1,110 @@
+// Package signinlog records who signed in, where, with what result and why.
+//
+// What lives here: the events of the last while, for an operator to read, and
+// their way to the log. What never may: a secret, or text of a caller's choosing
+// that has not been through a parser. The shared phases of a request write one
+// event per request; nobody else does.
+package signinlog
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+)
+
+// Flow is what was asked for.
+type Flow string
+
+// The flows.
+const (
+	IssuePRT          Flow = "issue_prt"
+	RenewPRT          Flow = "renew_prt"
+	RedeemPRT         Flow = "redeem_prt"
+	RedeemToken       Flow = "redeem_refresh_token"
+	WebSignIn         Flow = "web_sign_in"
+	WebSession        Flow = "web_session"
+	RegistrationToken Flow = "registration_token"
+	RegisterDevice    Flow = "register_device"
+	DeleteDevice      Flow = "delete_device"
+)
+
+// Outcome of an event.
+type Outcome string
+
+// The outcomes.
+const (
+	Success Outcome = "success"
+	Refused Outcome = "refused"
+	// Failed is our fault: a bug, or a part that does not work.
+	Failed Outcome = "failed"
+)
+
+// Event is one line of the sign-in log. Fields that were not established when
+// the request ended are empty.
+type Event struct {
+	Time    time.Time
+	Flow    Flow
+	Tenant  ids.TenantID
+	User    ids.UPN
+	Device  ids.DeviceID
+	Client  ids.ClientID
+	Outcome Outcome
+	// Code is the error code, 0 on success.
+	Code aadsts.Code
+	// Reason is why it was refused, in words.
+	Reason string
+}
+
+// Log keeps the newest events in memory. It is safe for concurrent use.
+type Log struct {
+	log  *slog.Logger
+	sink func(Event)
+
+	mu   sync.Mutex
+	ring []Event
+	next int // where the next event goes once the ring is full
+}
+
+// Size is how many events are kept.
+const Size = 4096
+
+// New makes an empty log. The sink may be nil; it is called outside any lock and
+// must not block.
+func New(log *slog.Logger, sink func(Event)) *Log { return &Log{log: log, sink: sink} }
+
+// Add records an event.
+func (l *Log) Add(ctx context.Context, e Event) {
+	l.mu.Lock()
+	if len(l.ring) < Size {
+		l.ring = append(l.ring, e)
+	} else {
+		l.ring[l.next] = e
+		l.next = (l.next + 1) % Size
+	}
+	l.mu.Unlock()
+	if l.sink != nil {
+		l.sink(e)
+	}
+	level := slog.LevelInfo
+	if e.Outcome == Failed {
+		level = slog.LevelError
+	}
+	l.log.LogAttrs(ctx, level, "sign-in",
+		slog.String("flow", string(e.Flow)), slog.String("outcome", string(e.Outcome)),
+		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
+		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
+		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason))
+}
+
+// Events returns the kept events, oldest first.
+func (l *Log) Events() []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]Event, 0, len(l.ring))
+	out = append(out, l.ring[l.next:]...)
+	return append(out, l.ring[:l.next]...)
+}

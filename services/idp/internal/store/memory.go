@@ -1,0 +1,177 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+)
+
+// Memory is a store that lives as long as the process.
+type Memory struct {
+	mu      sync.RWMutex
+	users   map[ids.UserID]User
+	names   map[ids.UPN]ids.UserID
+	devices map[ids.DeviceID]Device
+	order   []ids.DeviceID
+}
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory makes an empty store.
+func NewMemory() *Memory {
+	return &Memory{users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{}}
+}
+
+// AddUser implements Store.
+func (m *Memory) AddUser(_ context.Context, u User) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, taken := m.users[u.ID]; taken {
+		return ErrExists
+	}
+	if _, taken := m.names[u.UPN]; taken {
+		return ErrExists
+	}
+	m.users[u.ID], m.names[u.UPN] = u, u.ID
+	return nil
+}
+
+// User implements Store.
+func (m *Memory) User(_ context.Context, t ids.TenantID, id ids.UserID) (User, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	u, ok := m.users[id]
+	if !ok || u.Tenant != t {
+		return User{}, ErrNotFound
+	}
+	return u, nil
+}
+
+// UserByUPN implements Store.
+func (m *Memory) UserByUPN(_ context.Context, upn ids.UPN) (User, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	id, ok := m.names[upn]
+	if !ok {
+		return User{}, ErrNotFound
+	}
+	return m.users[id], nil
+}
+
+// UserByImmutableID implements Store. It is asked at a federated sign-in only,
+// so it looks at every user.
+func (m *Memory) UserByImmutableID(_ context.Context, t ids.TenantID, immutable string) (User, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, u := range m.users {
+		if u.Tenant == t && u.ImmutableID == immutable && immutable != "" {
+			return u, nil
+		}
+	}
+	return User{}, ErrNotFound
+}
+
+// UpdateUser implements Store.
+func (m *Memory) UpdateUser(_ context.Context, t ids.TenantID, id ids.UserID, change func(*User) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u, ok := m.users[id]
+	if !ok || u.Tenant != t {
+		return ErrNotFound
+	}
+	next := u
+	if err := change(&next); err != nil {
+		return err
+	}
+	next.ID, next.Tenant, next.UPN = u.ID, u.Tenant, u.UPN
+	m.users[id] = next
+	return nil
+}
+
+// AddDevice implements Store.
+func (m *Memory) AddDevice(_ context.Context, d Device, quota int) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, taken := m.devices[d.ID]; taken {
+		return ErrExists
+	}
+	owned := 0
+	for _, other := range m.devices {
+		if other.Tenant == d.Tenant && other.RegisteredBy == d.RegisteredBy {
+			owned++
+		}
+	}
+	if owned >= quota {
+		return ErrQuota
+	}
+	m.devices[d.ID] = d.clone()
+	m.order = append(m.order, d.ID)
+	return nil
+}
+
+// Device implements Store.
+func (m *Memory) Device(_ context.Context, id ids.DeviceID) (Device, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	d, ok := m.devices[id]
+	if !ok {
+		return Device{}, ErrNotFound
+	}
+	return d.clone(), nil
+}
+
+// Devices implements Store.
+func (m *Memory) Devices(_ context.Context, t ids.TenantID) ([]Device, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []Device
+	for _, id := range m.order {
+		if d := m.devices[id]; d.Tenant == t {
+			out = append(out, d.clone())
+		}
+	}
+	return out, nil
+}
+
+// UpdateDevice implements Store.
+func (m *Memory) UpdateDevice(_ context.Context, id ids.DeviceID, change func(*Device) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.devices[id]
+	if !ok {
+		return ErrNotFound
+	}
+	next := d.clone()
+	if err := change(&next); err != nil {
+		return err
+	}
+	next.ID, next.Tenant = d.ID, d.Tenant
+	m.devices[id] = next.clone()
+	return nil
+}
+
+// DeleteDevice implements Store.
+func (m *Memory) DeleteDevice(_ context.Context, id ids.DeviceID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.devices[id]; !ok {
+		return ErrNotFound
+	}
+	delete(m.devices, id)
+	m.order = slices.DeleteFunc(m.order, func(other ids.DeviceID) bool { return other == id })
+	return nil
+}
+
+// Close implements Store.
+func (m *Memory) Close() error { return nil }
+
+// clone keeps the store's bytes apart from the caller's.
+func (d Device) clone() Device {
+	d.Certificate = bytes.Clone(d.Certificate)
+	d.DeviceKey = bytes.Clone(d.DeviceKey)
+	d.TransportKey = bytes.Clone(d.TransportKey)
+	return d
+}

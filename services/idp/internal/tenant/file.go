@@ -1,0 +1,180 @@
+package tenant
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+)
+
+const (
+	// MaxFile is the size of the largest tenant file, in bytes.
+	MaxFile = 1 << 20
+	// maxLine and maxNesting keep the YAML parser's recursion small.
+	maxLine    = 16 << 10
+	maxNesting = 64
+)
+
+// The file as written. Unknown fields are refused.
+type fileRoot struct {
+	Tenants []fileTenant `yaml:"tenants"`
+}
+
+type fileTenant struct {
+	ID           string            `yaml:"id"`
+	DisplayName  string            `yaml:"display_name"`
+	Profile      string            `yaml:"profile"`
+	Domains      []fileDomain      `yaml:"domains"`
+	Lifetimes    fileLifetimes     `yaml:"lifetimes"`
+	Users        []fileUser        `yaml:"users"`
+	Applications []fileApplication `yaml:"applications"`
+	Resources    []string          `yaml:"resources"`
+}
+
+type fileDomain struct {
+	Name      string          `yaml:"name"`
+	Federated *fileFederation `yaml:"federated"`
+}
+
+type fileFederation struct {
+	Issuer      string `yaml:"issuer"`
+	MexURL      string `yaml:"mex_url"`
+	Certificate string `yaml:"certificate"`
+}
+
+type fileLifetimes struct {
+	PRT          string `yaml:"prt"`
+	AccessToken  string `yaml:"access_token"`
+	RefreshToken string `yaml:"refresh_token"`
+}
+
+type fileUser struct {
+	ID           string `yaml:"id"`
+	UPN          string `yaml:"upn"`
+	DisplayName  string `yaml:"display_name"`
+	Password     string `yaml:"password"`
+	PasswordHash string `yaml:"password_hash"`
+	Enabled      *bool  `yaml:"enabled"`
+	MayJoin      *bool  `yaml:"may_join"`
+	ImmutableID  string `yaml:"immutable_id"`
+}
+
+type fileApplication struct {
+	ClientID     string   `yaml:"client_id"`
+	Name         string   `yaml:"name"`
+	RedirectURIs []string `yaml:"redirect_uris"`
+	Resources    []string `yaml:"resources"`
+}
+
+// document is the file together with where each field stands in it.
+type document struct {
+	root fileRoot
+	body ast.Node
+}
+
+func read(data []byte) (*document, error) {
+	if err := checkText(data); err != nil {
+		return nil, err
+	}
+	f, err := parser.ParseBytes(data, 0)
+	if err != nil {
+		return nil, readable(err)
+	}
+	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
+		return nil, errors.New("tenant file: want exactly one YAML document")
+	}
+	d := &document{body: f.Docs[0].Body}
+	if err := refuseAliases(d.body); err != nil {
+		return nil, err
+	}
+	if err := yaml.NodeToValue(d.body, &d.root, yaml.Strict()); err != nil {
+		return nil, readable(err)
+	}
+	return d, nil
+}
+
+// checkText bounds what reaches the YAML parser.
+func checkText(data []byte) error {
+	if len(data) > MaxFile {
+		return fmt.Errorf("tenant file: larger than %d bytes", MaxFile)
+	}
+	depth, number := 0, 0
+	for line := range bytes.Lines(data) {
+		number++
+		if len(line) > maxLine || bytes.Count(line, []byte("- "))+bytes.Count(line, []byte("? ")) > maxNesting {
+			return fmt.Errorf("tenant file: line %d is too long or nests too deep", number)
+		}
+		for _, c := range line {
+			switch c {
+			case '[', '{':
+				depth++
+			case ']', '}':
+				depth--
+			}
+			if depth > maxNesting {
+				return fmt.Errorf("tenant file: line %d nests too deep", number)
+			}
+		}
+	}
+	return nil
+}
+
+// readable cuts the source excerpt out of an error: it may show a password.
+func readable(err error) error {
+	text, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+	at, msg, ok := strings.Cut(strings.TrimPrefix(text, "["), "] ")
+	if line, _, numbered := strings.Cut(at, ":"); ok && numbered {
+		return fmt.Errorf("tenant file: line %s: %s", line, msg)
+	}
+	return fmt.Errorf("tenant file: %s", text)
+}
+
+type aliasFinder struct{ line int }
+
+func (f *aliasFinder) Visit(n ast.Node) ast.Visitor {
+	if f.line == 0 && (n.Type() == ast.AliasType || n.Type() == ast.AnchorType || n.Type() == ast.MergeKeyType) {
+		f.line = lineOf(n)
+	}
+	return f
+}
+
+// refuseAliases keeps the file what it looks like; nothing in it repeats enough
+// to need them.
+func refuseAliases(body ast.Node) error {
+	var f aliasFinder
+	ast.Walk(&f, body)
+	if f.line != 0 {
+		return fmt.Errorf("tenant file: line %d: anchors and aliases are not taken: write the value out", f.line)
+	}
+	return nil
+}
+
+func lineOf(n ast.Node) int {
+	if t := n.GetToken(); t != nil && t.Position != nil {
+		return t.Position.Line
+	}
+	return 1
+}
+
+// errorf names the field and the line it stands in, or the line of the nearest
+// field around it when it is missing.
+func (d *document) errorf(field, format string, args ...any) error {
+	return fmt.Errorf("tenant file: line %d: %s %s", d.line(field), strings.TrimPrefix(field, "$."), fmt.Sprintf(format, args...))
+}
+
+func (d *document) line(field string) int {
+	for at := field; at != "" && at != "$"; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
+		p, err := yaml.PathString(at)
+		if err != nil {
+			continue
+		}
+		if n, err := p.FilterNode(d.body); err == nil && n != nil {
+			return lineOf(n)
+		}
+	}
+	return lineOf(d.body)
+}

@@ -1,0 +1,39 @@
+package idp
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
+
+// Wire builds the component from its environment. Settings: "tenants" is the path
+// of a tenant file; "federation-certificate" is DOMAIN=PATH, the PEM of a
+// federation provider whose certificate is not in that file.
+func Wire(env *run.Env) (*run.Component, error) {
+	cfg := Config{Clock: env.Clock, Log: env.Log}
+	if path := env.Settings["tenants"]; path != "" {
+		yaml, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("setting tenants: %w", err)
+		}
+		cfg.Tenants = yaml
+	}
+	if pair := env.Settings["federation-certificate"]; pair != "" {
+		domain, path, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, fmt.Errorf("setting federation-certificate: use DOMAIN=PATH")
+		}
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("setting federation-certificate: %w", err)
+		}
+		cfg.FederationCertificates = map[string][]byte{domain: pem}
+	}
+	s, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &run.Component{Service: s, Allow: Allow()}, nil
+}

@@ -1,0 +1,94 @@
+package aadplugin
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// checkIssued reads a PRT answer as from a stranger. The id_token is unsigned: it
+// is not what makes the PRT good, it says who the PRT claims to be for, and the
+// callers compare that with who asked.
+func checkIssued(prt string, expiresIn int64, jwe, idToken string) (issued, error) {
+	life, ok := artefact.Life(expiresIn)
+	switch {
+	case !artefact.Opaque(prt, artefact.MaxPRT):
+		return issued{}, badAnswer(idpName, "refresh_token is empty, too long or has a character that is not allowed")
+	case !ok:
+		return issued{}, badAnswer(idpName, "refresh_token_expires_in is not 1 second to 400 days")
+	case jwe != "" && !artefact.Opaque(jwe, artefact.MaxSealedKey):
+		return issued{}, badAnswer(idpName, "session_key_jwe is not a compact token")
+	}
+	who, err := readIDToken(idToken)
+	if err != nil {
+		return issued{}, err
+	}
+	return issued{
+		key: who.key, upn: who.upn, displayName: who.name,
+		prt: secret.NewText(prt), life: life, wrappedKey: jwe,
+	}, nil
+}
+
+// identity is what an id_token says.
+type identity struct {
+	key  partition.Key
+	upn  ids.UPN // empty when the token names none
+	name string
+}
+
+func readIDToken(compact string) (identity, error) {
+	t, err := jose.ParseUnsigned(compact)
+	if err != nil {
+		return identity{}, badAnswer(idpName, "id_token is not an unsigned token")
+	}
+	var claims entrawire.IDToken
+	if err := t.Claims(&claims); err != nil {
+		return identity{}, badAnswer(idpName, "id_token has malformed claims")
+	}
+	key, err := partition.ParseKey(claims.TID, claims.OID, string(partition.Password))
+	if err != nil {
+		return identity{}, badAnswer(idpName, "id_token has no oid and tid")
+	}
+	who := identity{key: key, name: displayName(claims.Name)}
+	if claims.UPN != "" {
+		if who.upn, err = ids.ParseUPN(claims.UPN); err != nil {
+			return identity{}, badAnswer(idpName, "id_token has a malformed upn")
+		}
+	}
+	return who, nil
+}
+
+// displayName keeps a name fit for a screen: printable and short. It decides
+// nothing, so it is trimmed and not refused.
+func displayName(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+	for len(s) > artefact.MaxName {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return s
+}
+
+// mustBe refuses an answer that is for somebody else than the one who asked.
+func (i issued) mustBe(tenant ids.TenantID, upn ids.UPN) error {
+	switch {
+	case i.key.Tenant != tenant:
+		return prterr.New(prterr.Denied, "%s: the PRT is for another tenant than the device's", idpName)
+	case i.upn != upn:
+		return prterr.New(prterr.Denied, "%s: the PRT is for another user than the one who signs in", idpName)
+	}
+	return nil
+}

@@ -1,0 +1,193 @@
+package aadplugin
+
+import (
+	"context"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// edge turns the messages of the plug-in contract into calls of the plug-in. It
+// checks the form of every field again: the framework is another component.
+type edge struct {
+	cloudapv1.UnimplementedPluginServiceServer
+	plugin *Plugin
+}
+
+func (e *edge) AuthenticateUser(ctx context.Context, req *cloudapv1.AuthenticateUserRequest) (*cloudapv1.AuthenticateUserResponse, error) {
+	upn, err := readUPN(req.GetUserPrincipalName())
+	if err != nil {
+		return nil, err
+	}
+	password, err := readPassword(req.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	if password.Empty() {
+		return nil, prterr.New(prterr.Invalid, "password is missing")
+	}
+	got, err := e.plugin.authenticate(ctx, upn, password)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.AuthenticateUserResponse{Issued: got.message()}, nil
+}
+
+func (e *edge) RenewPRT(ctx context.Context, req *cloudapv1.RenewPRTRequest) (*cloudapv1.RenewPRTResponse, error) {
+	c, err := readCached("cached", req.GetCached())
+	if err != nil {
+		return nil, err
+	}
+	upn, err := readUPN(req.GetUserPrincipalName())
+	if err != nil {
+		return nil, err
+	}
+	password, err := readPassword(req.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	got, err := e.plugin.renew(ctx, c, upn, password)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.RenewPRTResponse{Issued: got.message()}, nil
+}
+
+func (e *edge) ValidatePRT(ctx context.Context, req *cloudapv1.ValidatePRTRequest) (*cloudapv1.ValidatePRTResponse, error) {
+	c, err := readCached("offered", req.GetOffered())
+	if err != nil {
+		return nil, err
+	}
+	if err := e.plugin.validate(ctx, c); err != nil {
+		return nil, err
+	}
+	return &cloudapv1.ValidatePRTResponse{}, nil
+}
+
+func (e *edge) SignTokenRequest(ctx context.Context, req *cloudapv1.SignTokenRequestRequest) (*cloudapv1.SignTokenRequestResponse, error) {
+	c, err := readCached("cached", req.GetCached())
+	if err != nil {
+		return nil, err
+	}
+	client, err := readClient(req.GetClientId())
+	if err != nil {
+		return nil, err
+	}
+	r := tokenRequest{
+		client: client, resource: req.GetResource(), redirectURI: req.GetRedirectUri(),
+		nonce: req.GetRequestNonce(), newPRT: req.GetRequestNewPrt(),
+	}
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if t := req.GetRefreshToken(); t != nil {
+		if n := len(t.GetSealed()); n == 0 || n > artefact.MaxSealed || r.newPRT {
+			return nil, prterr.New(prterr.Invalid, "refresh_token is empty, too long, or stands beside request_new_prt")
+		}
+		r.refreshToken = t.GetSealed()
+	}
+	request, err := e.plugin.device.signToken(ctx, c, r)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.SignTokenRequestResponse{Request: request}, nil
+}
+
+func (e *edge) OpenTokenAnswer(ctx context.Context, req *cloudapv1.OpenTokenAnswerRequest) (*cloudapv1.OpenTokenAnswerResponse, error) {
+	c, err := readCached("cached", req.GetCached())
+	if err != nil {
+		return nil, err
+	}
+	client, err := readClient(req.GetClientId())
+	if err != nil {
+		return nil, err
+	}
+	if !artefact.Opaque(req.GetAnswer(), artefact.MaxToken) {
+		return nil, prterr.New(prterr.Invalid, "answer is not a compact token of at most 64 KiB")
+	}
+	answer, err := e.plugin.device.openToken(ctx, c, client, req.GetAnswer())
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.OpenTokenAnswerResponse{Answer: answer}, nil
+}
+
+func (e *edge) CreatePRTCookie(ctx context.Context, req *cloudapv1.CreatePRTCookieRequest) (*cloudapv1.CreatePRTCookieResponse, error) {
+	c, err := readCached("cached", req.GetCached())
+	if err != nil {
+		return nil, err
+	}
+	if !artefact.Opaque(req.GetRequestNonce(), artefact.MaxNonce) {
+		return nil, prterr.New(prterr.Invalid, "request_nonce is empty, too long or has a character that is not allowed")
+	}
+	cookie, err := e.plugin.device.signCookie(ctx, c, req.GetRequestNonce())
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.CreatePRTCookieResponse{Name: entrawire.CookieName, Value: cookie}, nil
+}
+
+func (r tokenRequest) check() error {
+	switch {
+	case !artefact.Line(r.resource, artefact.MaxURI):
+		return prterr.New(prterr.Invalid, "resource is too long or has a character that is not allowed")
+	case r.redirectURI == "" || !artefact.Line(r.redirectURI, artefact.MaxURI):
+		return prterr.New(prterr.Invalid, "redirect_uri is empty, too long or has a character that is not allowed")
+	case !artefact.Opaque(r.nonce, artefact.MaxNonce):
+		return prterr.New(prterr.Invalid, "request_nonce is empty, too long or has a character that is not allowed")
+	}
+	return nil
+}
+
+func readUPN(s string) (ids.UPN, error) {
+	upn, err := ids.ParseUPN(s)
+	if err != nil {
+		return "", prterr.New(prterr.Invalid, "user_principal_name: %v", err)
+	}
+	return upn, nil
+}
+
+func readClient(s string) (ids.ClientID, error) {
+	client, err := ids.ParseClient(s)
+	if err != nil {
+		return "", prterr.New(prterr.Invalid, "client_id: %v", err)
+	}
+	return client, nil
+}
+
+func readPassword(s string) (secret.Text, error) {
+	if len(s) > artefact.MaxPassword {
+		return secret.Text{}, prterr.New(prterr.Invalid, "password is longer than %d bytes", artefact.MaxPassword)
+	}
+	return secret.NewText(s), nil
+}
+
+func readCached(field string, m *cloudapv1.CachedPRT) (cached, error) {
+	p := m.GetPartition()
+	key, err := partition.ParseKey(p.GetTenantId(), p.GetUserId(), p.GetCredentialKind())
+	if err != nil {
+		return cached{}, prterr.New(prterr.Invalid, "%s.partition: %v", field, err)
+	}
+	sealed := m.GetSessionKey().GetSealed()
+	switch {
+	case !artefact.Opaque(m.GetPrt(), artefact.MaxPRT):
+		return cached{}, prterr.New(prterr.Invalid, "%s.prt is empty, too long or has a character that is not allowed", field)
+	case len(sealed) == 0 || len(sealed) > artefact.MaxSealedKey:
+		return cached{}, prterr.New(prterr.Invalid, "%s.session_key is empty or too long", field)
+	}
+	return cached{key: key, prt: secret.NewText(m.GetPrt()), sealed: sealed}, nil
+}
+
+func (i issued) message() *cloudapv1.IssuedPRT {
+	return &cloudapv1.IssuedPRT{
+		Partition: &tpmv1.Partition{TenantId: string(i.key.Tenant), UserId: string(i.key.User), CredentialKind: string(i.key.Kind)},
+		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.displayName,
+	}
+}

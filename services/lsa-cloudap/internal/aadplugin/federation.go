@@ -1,0 +1,58 @@
+package aadplugin
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+)
+
+const federationName = "federation provider"
+
+// federation is the federation provider, another organisation.
+type federation struct {
+	service federationv1.FederationServiceClient
+	timeout time.Duration
+}
+
+// assertion trades the password for a SAML assertion: metadata exchange, then
+// WS-Trust at the first password endpoint. The password goes to the organisation
+// it belongs to, and from here on the identity provider sees the assertion only.
+func (f federation) assertion(ctx context.Context, r realm, upn ids.UPN, password secret.Text) (secret.Text, error) {
+	if f.service == nil {
+		return secret.Text{}, prterr.New(prterr.Conflict, "the user is federated and no federation provider is configured")
+	}
+	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{})
+	if err != nil {
+		return secret.Text{}, stranger(federationName, err)
+	}
+	endpoints := meta.GetUsernameMixedUrls()
+	if len(endpoints) == 0 || !httpsURL(endpoints[0]) {
+		return secret.Text{}, badAnswer(federationName, "metadata names no https endpoint for passwords")
+	}
+	token, err := call(ctx, f.timeout, f.service.IssueToken, &federationv1.IssueTokenRequest{
+		EndpointUrl: endpoints[0], UserPrincipalName: string(upn), Password: password.Reveal(), AppliesTo: r.audience,
+	})
+	if err != nil {
+		return secret.Text{}, stranger(federationName, err)
+	}
+	xml := token.GetSamlAssertion()
+	if xml == "" || len(xml) > artefact.MaxAssertion {
+		return secret.Text{}, badAnswer(federationName, "saml_assertion is empty or too long")
+	}
+	return secret.NewText(xml), nil
+}
+
+// httpsURL reports whether s is a plain absolute https URL.
+func httpsURL(s string) bool {
+	if s == "" || !artefact.Line(s, artefact.MaxURI) {
+		return false
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}

@@ -1,0 +1,44 @@
+package aadplugin
+
+import (
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// cached is a PRT with the session key that belongs to it.
+type cached struct {
+	key    partition.Key
+	prt    secret.Text
+	sealed []byte
+}
+
+// proof is what the user proves their identity with: a password toward the
+// identity provider, or an assertion that a federation provider gave for one.
+// The zero value is no proof: a renewal with nobody at the keyboard.
+type proof struct {
+	password, assertion secret.Text
+}
+
+// issued is a PRT as it came, its session key still wrapped.
+type issued struct {
+	key         partition.Key
+	upn         ids.UPN
+	displayName string
+	prt         secret.Text
+	life        time.Duration
+	// wrappedKey is empty when the existing session key stays.
+	wrappedKey string
+}
+
+// tokenRequest is what an app-token request depends on.
+type tokenRequest struct {
+	client       ids.ClientID
+	resource     string
+	redirectURI  string
+	nonce        string
+	refreshToken []byte // sealed; nil redeems the PRT
+	newPRT       bool
+}

@@ -1,0 +1,76 @@
+// Package aadplugin is the Azure AD plug-in of CloudAP: the one room of this
+// service that knows the identity provider's protocol.
+//
+// What lives here: steps B to E of the first sign-in, C to F of the renewal, the
+// validation of an offered PRT, token requests and PRT cookies, and the checks of
+// every answer. What never may: a key (the tpm-agent signs and opens), a file, a
+// timer, or memory of anything between two calls; all of that is the framework's.
+// The framework calls it over prt.cloudap.v1, and so could another framework.
+package aadplugin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+
+	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+)
+
+// Config is what the plug-in needs.
+type Config struct {
+	// TPM, Dsreg and IdP are connections to the components of these names.
+	TPM, Dsreg, IdP grpc.ClientConnInterface
+	// Federation is the federation provider; nil when there is none.
+	Federation grpc.ClientConnInterface
+	// CallTimeout bounds each call to another component.
+	CallTimeout time.Duration
+}
+
+// Plugin implements the plug-in contract.
+type Plugin struct {
+	device     device
+	cloud      cloud
+	federation federation
+}
+
+// New checks the configuration.
+func New(cfg Config) (*Plugin, error) {
+	if cfg.TPM == nil || cfg.Dsreg == nil || cfg.IdP == nil {
+		return nil, errors.New("azure ad plug-in: TPM, Dsreg and IdP are all needed")
+	}
+	if cfg.CallTimeout <= 0 {
+		return nil, errors.New("azure ad plug-in: CallTimeout must be positive")
+	}
+	p := &Plugin{
+		device: device{
+			keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), state: dsregv1.NewDeviceStateServiceClient(cfg.Dsreg), timeout: cfg.CallTimeout,
+		},
+		cloud: cloud{
+			realms: idpv1.NewRealmServiceClient(cfg.IdP), nonces: idpv1.NewNonceServiceClient(cfg.IdP),
+			issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP), timeout: cfg.CallTimeout,
+		},
+		federation: federation{timeout: cfg.CallTimeout},
+	}
+	if cfg.Federation != nil {
+		p.federation.service = federationv1.NewFederationServiceClient(cfg.Federation)
+	}
+	return p, nil
+}
+
+// Register serves the plug-in contract.
+func (p *Plugin) Register(r grpc.ServiceRegistrar) {
+	cloudapv1.RegisterPluginServiceServer(r, &edge{plugin: p})
+}
+
+// call runs one call to another component within its time.
+func call[Req, Resp any](ctx context.Context, timeout time.Duration, do func(context.Context, *Req, ...grpc.CallOption) (*Resp, error), req *Req) (*Resp, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return do(ctx, req)
+}

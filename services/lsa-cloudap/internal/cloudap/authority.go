@@ -1,0 +1,176 @@
+package cloudap
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// TokenRequest is what an app-token request depends on.
+type TokenRequest struct {
+	Client      ids.ClientID
+	Resource    string
+	RedirectURI string
+	Nonce       string
+	// RefreshToken of the app, sealed; nil redeems the PRT.
+	RefreshToken []byte
+}
+
+// Cookie is a PRT cookie.
+type Cookie struct {
+	Name  string
+	Value secret.Text
+}
+
+// Account describes who is signed in under a logon session.
+func (c *CloudAP) Account(session secret.Text) (partition.Partition, error) {
+	_, p, err := c.signedIn(session)
+	return p, err
+}
+
+// SignTokenRequest signs an app-token request. A new PRT is asked for only when
+// the PRT itself is redeemed and is older than the refresh cycle.
+func (c *CloudAP) SignTokenRequest(ctx context.Context, session secret.Text, r TokenRequest) (string, error) {
+	e, p, err := c.usable(session)
+	if err != nil {
+		return "", err
+	}
+	newPRT := r.RefreshToken == nil && p.Age(c.cfg.Clock.Now()) >= c.cfg.RenewEvery
+	signed, err := c.plugin.signTokenRequest(ctx, p, r, newPRT)
+	return signed, e.used(err)
+}
+
+// OpenTokenAnswer opens the answer to such a request. The answer passes as it
+// is: the framework has no business with app tokens.
+func (c *CloudAP) OpenTokenAnswer(ctx context.Context, session secret.Text, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
+	e, p, err := c.signedIn(session)
+	if err != nil {
+		return nil, err
+	}
+	for _, p.SealedKey = range e.openers(c.cfg.Clock.Now()) {
+		var opened *tpmv1.OpenTokenAnswerResponse
+		opened, err = c.plugin.openTokenAnswer(ctx, p, client, answer)
+		// Only "this does not open" is worth a second key.
+		if k := prterr.KindOf(err); k != prterr.Invalid && k != prterr.Denied {
+			return opened, err
+		}
+	}
+	return nil, err
+}
+
+// OfferPRT adopts a PRT that came with an app-token answer, once the identity
+// provider has taken it as one of this user under this session key. Until it is
+// on disk, and whenever anything fails, the old PRT stays.
+func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life time.Duration) error {
+	e, p, err := c.signedIn(session)
+	if err != nil {
+		return err
+	}
+	if p.PRT.Equal(prt) {
+		return nil
+	}
+	sealed := p.SealedKey
+	p.PRT = prt
+	if err := c.plugin.validate(ctx, p); err != nil {
+		c.cfg.Log.WarnContext(ctx, "offered PRT refused, the old one stays", "user", e.key.User, "kind", prterr.KindOf(err))
+		return err
+	}
+	now := c.cfg.Clock.Now()
+	err = c.replace(e, func(p *partition.Partition) error {
+		if !bytes.Equal(p.SealedKey, sealed) {
+			return prterr.New(prterr.Conflict, "the PRT was renewed meanwhile: the newer one stays")
+		}
+		p.PRT, p.ObtainedAt, p.ExpiresAt = prt, now, now.Add(life)
+		return nil
+	})
+	if err == nil {
+		c.cfg.Points.Reached("memory-switched")
+	}
+	return err
+}
+
+// CreateCookie makes a PRT cookie for one sign-in page (browser SSO, step C). It
+// trusts nobody's check of the URL but its own.
+func (c *CloudAP) CreateCookie(ctx context.Context, session secret.Text, signInURI string) (Cookie, error) {
+	e, p, err := c.usable(session)
+	if err != nil {
+		return Cookie{}, err
+	}
+	nonce, err := c.cfg.SignInPages.Nonce(signInURI)
+	if err != nil {
+		return Cookie{}, prterr.New(prterr.Invalid, "%v", err)
+	}
+	cookie, err := c.plugin.createCookie(ctx, p, nonce)
+	return cookie, e.used(err)
+}
+
+// used looks at how a use of the PRT ended.
+func (e *entry) used(err error) error {
+	if prterr.KindOf(err) == prterr.KeysLost {
+		e.note(err)
+	}
+	return err
+}
+
+// State is what can be shown of one partition.
+type State struct {
+	partition.Partition
+	RenewalRunning bool
+	LastError      string
+}
+
+// States lists the partitions by user name and kind.
+func (c *CloudAP) States() []State {
+	c.mu.Lock()
+	all := make([]State, 0, len(c.entries))
+	for _, e := range c.entries {
+		if p, ok := e.snapshot(); ok {
+			e.mu.Lock()
+			all = append(all, State{Partition: p, RenewalRunning: e.flight != nil, LastError: e.lastError})
+			e.mu.Unlock()
+		}
+	}
+	c.mu.Unlock()
+	slices.SortFunc(all, func(a, b State) int {
+		return strings.Compare(string(a.UPN)+" "+string(a.Kind), string(b.UPN)+" "+string(b.Kind))
+	})
+	return all
+}
+
+func (c *CloudAP) signedIn(session secret.Text) (*entry, partition.Partition, error) {
+	e, err := c.bySession(session)
+	if err != nil {
+		return nil, partition.Partition{}, err
+	}
+	p, ok := e.snapshot()
+	if !ok {
+		return nil, partition.Partition{}, noSession()
+	}
+	return e, p, nil
+}
+
+// usable is signedIn with a PRT that has not expired.
+func (c *CloudAP) usable(session secret.Text) (*entry, partition.Partition, error) {
+	e, p, err := c.signedIn(session)
+	if err == nil && p.Expired(c.cfg.Clock.Now()) {
+		err = signInAgain()
+	}
+	return e, p, err
+}
+
+// Session reads a logon session as a caller gave it.
+func Session(s string) (secret.Text, error) {
+	if !artefact.Opaque(s, artefact.MaxName) {
+		return secret.Text{}, noSession()
+	}
+	return secret.NewText(s), nil
+}

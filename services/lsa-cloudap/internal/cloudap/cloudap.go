@@ -1,0 +1,175 @@
+// Package cloudap is the CloudAP framework: cached PRTs by user and credential,
+// logon sessions, and the clock that renews.
+//
+// What lives here: who may sign in from the cache, when a PRT is renewed, and the
+// order in which file and memory change. What never may: the identity provider's
+// protocol, which is the plug-in's, or a key in clear; the tpm-agent imports a
+// session key and gives back a blob. The RPC edge (internal/server) calls it.
+//
+// A partition is replaced as a whole: import the new session key, write the file,
+// then switch in memory. Whatever fails or dies in between, the old pair of PRT
+// and session key is still there and still good.
+package cloudap
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/signinurl"
+)
+
+const (
+	// instrumentation names this room's tracer.
+	instrumentation = "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
+	// closeWait is how long Close lets renewals finish before it cuts them off.
+	closeWait = 10 * time.Second
+)
+
+// Config is what the framework needs; the door has filled in the defaults.
+type Config struct {
+	// StateDir is the folder of this service's state.
+	StateDir string
+	// Plugin is the connection to the plug-in, TPM the one to the tpm-agent.
+	Plugin, TPM grpc.ClientConnInterface
+	Clock       clock.Clock
+	// RenewEvery is the age at which a PRT is renewed.
+	RenewEvery time.Duration
+	// CallTimeout bounds a call, LogonTimeout a sign-in.
+	CallTimeout, LogonTimeout time.Duration
+	// MaxWrongPasswords in a row close cached sign-in for LockoutFor.
+	MaxWrongPasswords int
+	LockoutFor        time.Duration
+	SignInPages       *signinurl.List
+	Log               *slog.Logger
+	TracerProvider    trace.TracerProvider
+	Points            durable.Points
+}
+
+// CloudAP is the framework.
+type CloudAP struct {
+	cfg    Config
+	plugin plugin
+	tpm    tpm
+	store  *partition.Store
+	tracer trace.Tracer
+
+	// life ends when Close gives up waiting; running counts keepers and renewals.
+	life    context.Context
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	// mu guards what follows, and is taken before an entry's own lock.
+	mu       sync.Mutex
+	closing  bool
+	entries  map[partition.Key]*entry
+	sessions map[sessionDigest]*entry
+}
+
+// New reads the cache from disk. A damaged file is logged by name and left alone:
+// its user signs in as for the first time, the others are not affected.
+func New(cfg Config) (*CloudAP, error) {
+	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
+		cfg.Log == nil || cfg.TracerProvider == nil {
+		return nil, errors.New("cloudap: a field of Config is missing")
+	}
+	store, all, bad := partition.Open(filepath.Join(cfg.StateDir, "partitions"), cfg.Points)
+	for _, err := range bad {
+		cfg.Log.Error("cached PRT is not used", "error", err)
+	}
+	life, end := context.WithCancel(context.Background())
+	c := &CloudAP{
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), store: store,
+		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
+		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
+	}
+	for _, p := range all {
+		c.entries[p.Key] = newEntry(p)
+	}
+	return c, nil
+}
+
+// Close ends all logon sessions and waits for renewals under way: for ten seconds
+// politely, then by cancelling their calls. Nothing is lost either way.
+func (c *CloudAP) Close() error {
+	c.mu.Lock()
+	c.closing = true
+	clear(c.sessions)
+	for _, e := range c.entries {
+		e.stopKeeper()
+	}
+	c.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() { c.running.Wait(); close(done) }()
+	grace := time.NewTimer(closeWait)
+	defer grace.Stop()
+	select {
+	case <-done:
+	case <-grace.C:
+	}
+	c.end()
+	<-done
+	return nil
+}
+
+// byUPN finds the cached partition of a user name: the newest, should a crash
+// have left the one of a deleted account of the same name.
+func (c *CloudAP) byUPN(upn ids.UPN) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var found *entry
+	var newest time.Time
+	for _, e := range c.entries {
+		if p, ok := e.snapshot(); ok && p.UPN == upn && (found == nil || p.ObtainedAt.After(newest)) {
+			found, newest = e, p.ObtainedAt
+		}
+	}
+	return found
+}
+
+// entryFor finds or makes the entry of a partition. A new one is empty, and
+// therefore invisible to sign-in, until the first PRT is on disk.
+func (c *CloudAP) entryFor(k partition.Key) *entry {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[k]
+	if e == nil {
+		e = newEntry(partition.Partition{Key: k})
+		c.entries[k] = e
+	}
+	return e
+}
+
+// retireOthers forgets partitions that other accounts had under the same name:
+// the name means another user now, so their sessions end too.
+func (c *CloudAP) retireOthers(kept *entry, upn ids.UPN) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, e := range c.entries {
+		p, ok := e.snapshot()
+		if e == kept || !ok || p.UPN != upn {
+			continue
+		}
+		delete(c.entries, k)
+		for d, owner := range c.sessions {
+			if owner == e {
+				delete(c.sessions, d)
+			}
+		}
+		e.stopKeeper()
+		if err := e.retire(func() error { return c.store.Remove(k) }); err != nil {
+			c.cfg.Log.Error("old partition could not be removed", "user", k.User, "error", err)
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package cloudap
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+const (
+	// answerGrace is how long the previous session key still opens answers: a
+	// request signed just before a renewal is answered under the key it was
+	// signed with. Longer than any call may take.
+	answerGrace = 5 * time.Minute
+	// firstRetry and lastRetry bound the wait after a failed renewal.
+	firstRetry = time.Minute
+	lastRetry  = 30 * time.Minute
+)
+
+// entry is one partition in memory with what is going on around it.
+type entry struct {
+	key partition.Key
+
+	// writing is held while file and memory change, so that both see one order
+	// of events. It is taken before mu.
+	writing sync.Mutex
+
+	mu      sync.Mutex
+	current partition.Partition
+	retired bool
+	// previousKey is the sealed session key before the last switch.
+	previousKey   []byte
+	previousUntil time.Time
+	// flight is closed when the renewal under way ends; nil when there is none.
+	flight    chan struct{}
+	failures  int
+	retryAt   time.Time
+	lastError string
+	// keysLost is set when the TPM did not know the session key any more, as after
+	// a new registration of the device: the PRT is renewed at the next sign-in,
+	// however young it is.
+	keysLost bool
+
+	// Guarded by CloudAP.mu: open sessions, and how to stop the keeper that runs
+	// while there are any.
+	sessions int
+	stop     chan struct{}
+}
+
+func newEntry(p partition.Partition) *entry {
+	return &entry{key: p.Key, current: p}
+}
+
+// snapshot copies the partition; false while it has no PRT or when it is gone.
+func (e *entry) snapshot() (partition.Partition, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.current, !e.current.PRT.Empty() && !e.retired
+}
+
+// replace writes what change makes of the partition, then switches memory to it.
+// change sees the newest state; an error from it changes nothing.
+func (c *CloudAP) replace(e *entry, change func(*partition.Partition) error) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.mu.Lock()
+	next, retired := e.current, e.retired
+	e.mu.Unlock()
+	if retired {
+		return prterr.New(prterr.Conflict, "the account is not on this device any more")
+	}
+	if err := change(&next); err != nil {
+		return err
+	}
+	if err := c.store.Save(next); err != nil {
+		return prterr.Wrap(prterr.Internal, err, "the cached PRT could not be written: see the component's log")
+	}
+	e.switchTo(next, c.cfg.Clock.Now())
+	return nil
+}
+
+// switchTo is the moment from which the new PRT is used. Past failures are over.
+func (e *entry) switchTo(next partition.Partition, now time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !bytes.Equal(e.current.SealedKey, next.SealedKey) {
+		e.previousKey, e.previousUntil = e.current.SealedKey, now.Add(answerGrace)
+	}
+	if !e.current.PRT.Equal(next.PRT) {
+		e.failures, e.retryAt, e.lastError, e.keysLost = 0, time.Time{}, "", false
+	}
+	e.current = next
+}
+
+// retire makes the entry unusable and then runs remove, in the order of writes.
+func (e *entry) retire(remove func() error) error {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.mu.Lock()
+	e.retired = true
+	e.mu.Unlock()
+	return remove()
+}
+
+// openers are the session keys that may open an answer that arrives now, the
+// likelier first.
+func (e *entry) openers(now time.Time) [][]byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	keys := [][]byte{e.current.SealedKey}
+	if e.previousKey != nil && now.Before(e.previousUntil) {
+		keys = append(keys, e.previousKey)
+	}
+	return keys
+}
+
+// finish records how a renewal ended and lets the next one begin.
+func (e *entry) finish(err error, now time.Time, every time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.failures++
+		e.retryAt, e.lastError = now.Add(retryAfter(err, e.failures, every)), message(err)
+	}
+	close(e.flight)
+	e.flight = nil
+}
+
+// note records a failure to obtain a PRT, or to use it, that was not a renewal's.
+func (e *entry) note(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lastError = message(err)
+	e.keysLost = e.keysLost || prterr.KindOf(err) == prterr.KeysLost
+}
+
+// nextRenewal is how long the keeper has to wait. Whatever happens meanwhile moves
+// the renewal later, never earlier, so a keeper that wakes too soon looks again.
+func (e *entry) nextRenewal(now time.Time, every time.Duration) time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at := e.current.ObtainedAt.Add(every)
+	if e.retryAt.After(at) {
+		at = e.retryAt
+	}
+	return at.Sub(now)
+}
+
+// stopKeeper ends the renewal clock. CloudAP.mu is held.
+func (e *entry) stopKeeper() {
+	e.sessions = 0
+	if e.stop != nil {
+		close(e.stop)
+		e.stop = nil
+	}
+}

@@ -1,0 +1,164 @@
+package cloudap
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// Windows codes of a refused sign-in.
+const (
+	hresultLogonFailure  = 0x8007052E
+	hresultAccountLocked = 0x80070775
+)
+
+// Logon is an open logon session.
+type Logon struct {
+	Session        secret.Text
+	User           ids.UserID
+	DisplayName    string
+	FromCache      bool
+	RenewalStarted bool
+}
+
+// refusal says that the cache does not let somebody in; the identity provider
+// still may.
+type refusal struct{ err *prterr.Error }
+
+func (r refusal) Error() string { return r.err.Error() }
+func (r refusal) Unwrap() error { return r.err }
+
+// Logon signs a user in. Who has a PRT on this device signs in from the cache,
+// and what is due after that goes on in the background. Who has none, or types a
+// password that the cache does not know, signs in with the identity provider and
+// waits for it: no session is opened before the PRT is stored.
+func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, password secret.Text) (Logon, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
+	defer cancel()
+	e := c.byUPN(upn)
+	if e == nil {
+		return c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, password)
+	}
+	logon, err := c.cachedSignIn(step.Begin(ctx, stepv1.Step_STEP_RENEWAL_A), e, password)
+	var refused refusal
+	if !errors.As(err, &refused) {
+		return logon, err
+	}
+	// The password may be newer than the cache.
+	logon, err = c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, password)
+	if err != nil && prterr.CodeOf(err) == 0 {
+		return Logon{}, refused.err // nobody there to ask: the word of the cache stands
+	}
+	return logon, err
+}
+
+// firstSignIn is steps A to F.
+func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, password secret.Text) (_ Logon, err error) {
+	ctx, span := c.hop(ctx)
+	defer func() { endSpan(span, err) }()
+	got, err := c.plugin.authenticate(ctx, upn, password)
+	if err != nil {
+		return Logon{}, err
+	}
+	verifier, err := partition.NewVerifier(password)
+	if err != nil {
+		return Logon{}, prterr.Wrap(prterr.Internal, err, "the password could not be prepared for cached sign-in")
+	}
+	e := c.entryFor(got.key)
+	err = c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, func(p *partition.Partition) {
+		p.UPN, p.Verifier = upn, verifier
+		p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
+	})
+	if err != nil {
+		e.note(err)
+		return Logon{}, err
+	}
+	c.retireOthers(e, upn)
+	// Who gave up waiting must not leave a session behind that nobody holds.
+	if err := prterr.FromContext(ctx); err != nil {
+		return Logon{}, err
+	}
+	c.cfg.Log.InfoContext(ctx, "signed in with the identity provider", "user", e.key.User)
+	return c.opened(e, Logon{})
+}
+
+// cachedSignIn is renewal steps A and B. The password is checked before anything
+// else happens, renewal or not.
+func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, password secret.Text) (_ Logon, err error) {
+	ctx, span := c.hop(ctx)
+	defer func() { endSpan(span, err) }()
+	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
+	defer func() { endSpan(row, err) }()
+	if err := c.checkPassword(e, password); err != nil {
+		return Logon{}, err
+	}
+	// Claimed before the session opens, so that it is this renewal, which has the
+	// password, and not one of the renewal clock.
+	flight, mine := c.claim(e, false)
+	if mine {
+		go c.runRenewal(context.WithoutCancel(ctx), e, password)
+	}
+	c.cfg.Log.InfoContext(ctx, "signed in from the cache", "user", e.key.User, "renewal", flight != nil)
+	return c.opened(e, Logon{FromCache: true, RenewalStarted: flight != nil})
+}
+
+func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {
+	p, ok := e.snapshot()
+	if !ok {
+		return Logon{}, prterr.New(prterr.Conflict, "the account was replaced meanwhile: sign in again")
+	}
+	session, err := c.openSession(e)
+	if err != nil {
+		return Logon{}, err
+	}
+	l.Session, l.User, l.DisplayName = session, p.User, p.DisplayName
+	return l, nil
+}
+
+// checkPassword checks a password against the cache and counts the wrong ones, on
+// disk, so that neither patience nor a restart gives more guesses.
+func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
+	p, ok := e.snapshot()
+	if !ok {
+		return prterr.New(prterr.Conflict, "the account was replaced meanwhile: sign in again")
+	}
+	now := c.cfg.Clock.Now()
+	if p.WrongPasswords >= c.cfg.MaxWrongPasswords && now.Sub(p.LastWrongAt) < c.cfg.LockoutFor {
+		return refusal{prterr.New(prterr.Exhausted, "too many wrong passwords: wait, or sign in with the network").WithHRESULT(hresultAccountLocked)}
+	}
+	if !p.Verifier.Matches(password) {
+		err := c.replace(e, func(p *partition.Partition) error {
+			if now.Sub(p.LastWrongAt) >= c.cfg.LockoutFor {
+				p.WrongPasswords = 0
+			}
+			p.WrongPasswords++
+			p.LastWrongAt = now
+			return nil
+		})
+		if err != nil {
+			c.cfg.Log.Error("a wrong password could not be counted", "user", e.key.User, "error", err)
+		}
+		return refusal{prterr.New(prterr.Unauthenticated, "the user name or the password is wrong").WithHRESULT(hresultLogonFailure)}
+	}
+	if p.WrongPasswords == 0 {
+		return nil
+	}
+	return c.replace(e, func(p *partition.Partition) error {
+		p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
+		return nil
+	})
+}
+
+// hop makes CloudAP visible between LSA and the plug-in in a trace.
+func (c *CloudAP) hop(ctx context.Context) (context.Context, trace.Span) {
+	return trace.SpanFromContext(ctx).TracerProvider().Tracer(instrumentation).Start(ctx, "CloudAP")
+}

@@ -1,0 +1,161 @@
+package cloudap
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// plugin is the plug-in as the framework sees it, over its contract. Whose
+// plug-in it is does not matter here, so its answers are checked too. A flow
+// through the plug-in is as long as its caller allows; the plug-in itself bounds
+// each call it makes.
+type plugin struct {
+	service cloudapv1.PluginServiceClient
+}
+
+func newPlugin(conn grpc.ClientConnInterface) plugin {
+	return plugin{service: cloudapv1.NewPluginServiceClient(conn)}
+}
+
+// issued is a PRT as the plug-in got it, its session key still wrapped.
+type issued struct {
+	key         partition.Key
+	prt         secret.Text
+	life        time.Duration
+	wrappedKey  string // empty when the existing session key stays
+	displayName string
+}
+
+func (p plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.Text) (issued, error) {
+	a, err := p.service.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{UserPrincipalName: string(upn), Password: password.Reveal()})
+	if err != nil {
+		return issued{}, err
+	}
+	got, err := readIssued(a.GetIssued())
+	if err == nil && got.wrappedKey == "" {
+		return issued{}, badAnswer("session_key_jwe is missing")
+	}
+	return got, err
+}
+
+func (p plugin) renew(ctx context.Context, old partition.Partition, password secret.Text) (issued, error) {
+	a, err := p.service.RenewPRT(ctx, &cloudapv1.RenewPRTRequest{
+		Cached: cachedMessage(old), UserPrincipalName: string(old.UPN), Password: password.Reveal(),
+	})
+	if err != nil {
+		return issued{}, err
+	}
+	return readIssued(a.GetIssued())
+}
+
+func (p plugin) validate(ctx context.Context, offered partition.Partition) error {
+	_, err := p.service.ValidatePRT(ctx, &cloudapv1.ValidatePRTRequest{Offered: cachedMessage(offered)})
+	return err
+}
+
+func (p plugin) signTokenRequest(ctx context.Context, cached partition.Partition, r TokenRequest, newPRT bool) (string, error) {
+	req := &cloudapv1.SignTokenRequestRequest{
+		Cached: cachedMessage(cached), ClientId: string(r.Client), Resource: r.Resource, RedirectUri: r.RedirectURI,
+		RequestNonce: r.Nonce, RequestNewPrt: newPRT,
+	}
+	if r.RefreshToken != nil {
+		req.RefreshToken = &tpmv1.SealedToken{Sealed: r.RefreshToken}
+	}
+	a, err := p.service.SignTokenRequest(ctx, req)
+	if err != nil {
+		return "", err
+	}
+	if !artefact.Opaque(a.GetRequest(), artefact.MaxToken) {
+		return "", badAnswer("request is not a compact token")
+	}
+	return a.GetRequest(), nil
+}
+
+func (p plugin) openTokenAnswer(ctx context.Context, cached partition.Partition, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
+	a, err := p.service.OpenTokenAnswer(ctx, &cloudapv1.OpenTokenAnswerRequest{Cached: cachedMessage(cached), ClientId: string(client), Answer: answer})
+	if err != nil {
+		return nil, err
+	}
+	if a.GetAnswer() == nil {
+		return nil, badAnswer("answer is missing")
+	}
+	return a.GetAnswer(), nil
+}
+
+func (p plugin) createCookie(ctx context.Context, cached partition.Partition, nonce string) (Cookie, error) {
+	a, err := p.service.CreatePRTCookie(ctx, &cloudapv1.CreatePRTCookieRequest{Cached: cachedMessage(cached), RequestNonce: nonce})
+	if err != nil {
+		return Cookie{}, err
+	}
+	if !artefact.Opaque(a.GetName(), artefact.MaxName) || !artefact.Opaque(a.GetValue(), artefact.MaxToken) {
+		return Cookie{}, badAnswer("cookie name or value is malformed")
+	}
+	return Cookie{Name: a.GetName(), Value: secret.NewText(a.GetValue())}, nil
+}
+
+func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
+	key, err := partition.ParseKey(m.GetPartition().GetTenantId(), m.GetPartition().GetUserId(), m.GetPartition().GetCredentialKind())
+	life, ok := artefact.Life(m.GetExpiresIn())
+	switch {
+	case err != nil:
+		return issued{}, badAnswer("partition is malformed")
+	case !artefact.Opaque(m.GetPrt(), artefact.MaxPRT):
+		return issued{}, badAnswer("prt is empty, too long or has a character that is not allowed")
+	case !ok:
+		return issued{}, badAnswer("expires_in is not 1 second to 400 days")
+	case len(m.GetSessionKeyJwe()) > artefact.MaxSealedKey || len(m.GetDisplayName()) > artefact.MaxName:
+		return issued{}, badAnswer("session_key_jwe or display_name is too long")
+	}
+	return issued{
+		key: key, prt: secret.NewText(m.GetPrt()), life: life,
+		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(),
+	}, nil
+}
+
+func badAnswer(what string) error {
+	return prterr.New(prterr.Internal, "plug-in: answer is not usable: %s", what)
+}
+
+// tpm is the tpm-agent as the framework uses it: for one operation.
+type tpm struct {
+	keys    tpmv1.PRTKeyServiceClient
+	timeout time.Duration
+}
+
+func newTPM(conn grpc.ClientConnInterface, timeout time.Duration) tpm {
+	return tpm{keys: tpmv1.NewPRTKeyServiceClient(conn), timeout: timeout}
+}
+
+// importSessionKey has the TPM unwrap a session key with the transport key and
+// protect it under its own. What comes back is safe on disk.
+func (t tpm) importSessionKey(ctx context.Context, k partition.Key, wrapped string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	a, err := t.keys.ImportSessionKey(ctx, &tpmv1.ImportSessionKeyRequest{Partition: keyMessage(k), SessionKeyJwe: wrapped})
+	if err != nil {
+		return nil, err
+	}
+	sealed := a.GetSessionKey().GetSealed()
+	if len(sealed) == 0 || len(sealed) > artefact.MaxSealedKey {
+		return nil, prterr.New(prterr.TPMFailed, "tpm-agent: answer is not usable: session_key is empty or too long")
+	}
+	return sealed, nil
+}
+
+func keyMessage(k partition.Key) *tpmv1.Partition {
+	return &tpmv1.Partition{TenantId: string(k.Tenant), UserId: string(k.User), CredentialKind: string(k.Kind)}
+}
+
+func cachedMessage(p partition.Partition) *cloudapv1.CachedPRT {
+	return &cloudapv1.CachedPRT{Partition: keyMessage(p.Key), Prt: p.PRT.Reveal(), SessionKey: &tpmv1.SealedSessionKey{Sealed: p.SealedKey}}
+}

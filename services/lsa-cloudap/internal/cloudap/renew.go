@@ -1,0 +1,180 @@
+package cloudap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+// renewalCalls is how many calls a renewal makes at most, each within
+// CallTimeout; it bounds a renewal as a whole.
+const renewalCalls = 12
+
+// claim makes the caller the one who renews e, when the PRT is due. Otherwise it
+// returns the renewal that is under way, or nil when nothing is to be done. So two
+// renewals of one partition never run at once. A sign-in does not wait for the
+// end of a back-off (patient false): somebody is there, and may have brought the
+// network and the password.
+func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool) {
+	now := c.cfg.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case c.closing || e.retired:
+		return nil, false
+	case e.flight != nil:
+		return e.flight, false
+	case !patient && e.keysLost:
+	case e.current.Age(now) < c.cfg.RenewEvery || patient && now.Before(e.retryAt):
+		return nil, false
+	}
+	c.running.Add(1)
+	e.flight = make(chan struct{})
+	return e.flight, true
+}
+
+// runRenewal renews on behalf of who claimed it. The password is empty when no
+// user is at the keyboard.
+func (c *CloudAP) runRenewal(ctx context.Context, e *entry, password secret.Text) {
+	defer c.running.Done()
+	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
+	err := c.renewGuarded(ctx, e, password)
+	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
+	if err != nil {
+		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)
+		return
+	}
+	c.cfg.Log.InfoContext(ctx, "renewed", "user", e.key.User)
+}
+
+// renewGuarded keeps a bug in one renewal from taking down the sign-in of the
+// whole device, as the RPC server does for its handlers.
+func (c *CloudAP) renewGuarded(ctx context.Context, e *entry, password secret.Text) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.cfg.Log.ErrorContext(ctx, "renewal panicked", "panic", p, "stack", string(debug.Stack()))
+			err = prterr.New(prterr.Internal, "internal error: see the component's log")
+		}
+	}()
+	return c.renew(ctx, e, password)
+}
+
+// renew is the renewal from step C on. When the identity provider says that the
+// PRT is no good any more, or the session key is lost, and the user has just
+// typed the password, a PRT is requested as at the first sign-in.
+func (c *CloudAP) renew(ctx context.Context, e *entry, password secret.Text) error {
+	old, ok := e.snapshot()
+	if !ok {
+		return prterr.New(prterr.Conflict, "the account is not on this device any more")
+	}
+	err := signInAgain()
+	if !old.Expired(c.cfg.Clock.Now()) {
+		var got issued
+		if got, err = c.plugin.renew(ctx, old, password); err == nil {
+			return c.install(ctx, stepv1.Step_STEP_RENEWAL_G, e, got, old.SealedKey, nil)
+		}
+	}
+	if k := prterr.KindOf(err); password.Empty() || k != prterr.Interaction && k != prterr.KeysLost {
+		return err
+	}
+	ctx = step.In(ctx, step.FirstSignIn)
+	got, err := c.plugin.authenticate(ctx, old.UPN, password)
+	if err != nil {
+		return err
+	}
+	return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, nil)
+}
+
+// install is step F of the first sign-in and G of the renewal: the TPM takes the
+// session key, the pair goes to disk, then memory switches. sealed is the key
+// that the PRT stands on when none came with it. also changes what else changes.
+func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got issued, sealed []byte, also func(*partition.Partition)) (err error) {
+	ctx, span := step.Start(ctx, row)
+	defer func() { endSpan(span, err) }()
+	c.cfg.Points.Reached("answer-received")
+	if got.key != e.key {
+		return prterr.New(prterr.Denied, "the PRT is for another user than the cached one")
+	}
+	kept := got.wrappedKey == ""
+	if !kept {
+		if sealed, err = c.tpm.importSessionKey(ctx, got.key, got.wrappedKey); err != nil {
+			return err
+		}
+		c.cfg.Points.Reached("session-key-imported")
+	}
+	now := c.cfg.Clock.Now()
+	err = c.replace(e, func(p *partition.Partition) error {
+		if kept && !bytes.Equal(p.SealedKey, sealed) {
+			return prterr.New(prterr.Conflict, "the session key was replaced meanwhile: the newer PRT stays")
+		}
+		p.PRT, p.SealedKey, p.ObtainedAt, p.ExpiresAt = got.prt, sealed, now, now.Add(got.life)
+		if got.displayName != "" {
+			p.DisplayName = got.displayName
+		}
+		if also != nil {
+			also(p)
+		}
+		return nil
+	})
+	if err == nil {
+		c.cfg.Points.Reached("memory-switched")
+	}
+	return err
+}
+
+// retryAfter is how long to wait after the nth failure in a row. What a network
+// or a broken component caused may pass: one minute, doubling to thirty. What was
+// refused will be refused again: the next cycle, or the next sign-in.
+func retryAfter(err error, n int, every time.Duration) time.Duration {
+	switch prterr.KindOf(err) {
+	case prterr.Unavailable, prterr.Deadline, prterr.Exhausted, prterr.TPMFailed, prterr.Internal:
+		return min(firstRetry<<min(n-1, 10), lastRetry)
+	default:
+		return every
+	}
+}
+
+// hresultInteraction is the Windows code for "user interaction is needed".
+const hresultInteraction = 0xCAA2000C
+
+func signInAgain() error {
+	return prterr.New(prterr.Interaction, "the PRT has expired: sign in again").WithHRESULT(hresultInteraction)
+}
+
+// message is what an error says to people; its causes are for the log.
+func message(err error) string {
+	var e *prterr.Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e) && e.Code != 0:
+		return e.Code.String() + ": " + e.Msg
+	case errors.As(err, &e):
+		return e.Msg
+	default:
+		return "internal error: see the component's log"
+	}
+}
+
+// endSpan puts the kind of an error on a span, never its text.
+func endSpan(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, string(prterr.KindOf(err)))
+	}
+	span.End()
+}

@@ -1,0 +1,101 @@
+package partition
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+)
+
+// version of the file format. A file of another version is not read: guessing
+// at it could lose a PRT that another release can still use.
+const version = 1
+
+// file is the JSON form of a Partition.
+type file struct {
+	Version        int       `json:"version"`
+	TenantID       string    `json:"tenant_id"`
+	UserID         string    `json:"user_id"`
+	CredentialKind string    `json:"credential_kind"`
+	UPN            string    `json:"user_principal_name"`
+	DisplayName    string    `json:"display_name"`
+	PRT            string    `json:"prt"`
+	SealedKey      []byte    `json:"sealed_session_key"`
+	Verifier       string    `json:"password_verifier"`
+	ObtainedAt     time.Time `json:"obtained_at"`
+	ExpiresAt      time.Time `json:"expires_at"`
+	WrongPasswords int       `json:"wrong_passwords"`
+	LastWrongAt    time.Time `json:"last_wrong_at,omitzero"`
+}
+
+// encode is one of the places where a PRT is revealed: it goes to disk, mode 0600.
+func encode(p Partition) ([]byte, error) {
+	return json.Marshal(file{
+		Version: version, TenantID: string(p.Tenant), UserID: string(p.User), CredentialKind: string(p.Kind),
+		UPN: string(p.UPN), DisplayName: p.DisplayName, PRT: p.PRT.Reveal(), SealedKey: p.SealedKey,
+		Verifier: p.Verifier.phc.Reveal(), ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
+		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(),
+	})
+}
+
+// decode reads a file as from a stranger. Errors name the member and never quote
+// its value.
+func decode(data []byte) (Partition, error) {
+	var head struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Partition{}, errors.New("it is not whole JSON of the expected form")
+	}
+	if head.Version == nil || *head.Version != version {
+		return Partition{}, fmt.Errorf("its version is not %d: it was written by another release", version)
+	}
+	var f file
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return Partition{}, errors.New("it has a member of the wrong type or with an unknown name")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Partition{}, errors.New("it goes on after its end")
+	}
+	return f.partition()
+}
+
+func (f file) partition() (Partition, error) {
+	key, err := ParseKey(f.TenantID, f.UserID, f.CredentialKind)
+	if err != nil {
+		return Partition{}, err
+	}
+	upn, err := ids.ParseUPN(f.UPN)
+	if err != nil {
+		return Partition{}, err
+	}
+	verifier, err := parseVerifier(f.Verifier)
+	if err != nil {
+		return Partition{}, err
+	}
+	switch {
+	case !artefact.Opaque(f.PRT, artefact.MaxPRT):
+		return Partition{}, errors.New("prt is empty, too long or has a character that is not allowed")
+	case len(f.SealedKey) == 0 || len(f.SealedKey) > artefact.MaxSealedKey:
+		return Partition{}, errors.New("sealed_session_key is empty or too long")
+	case len(f.DisplayName) > artefact.MaxName:
+		return Partition{}, errors.New("display_name is too long")
+	case f.ObtainedAt.IsZero() || !f.ExpiresAt.After(f.ObtainedAt):
+		return Partition{}, errors.New("expires_at is not after obtained_at")
+	case f.WrongPasswords < 0:
+		return Partition{}, errors.New("wrong_passwords is negative")
+	}
+	return Partition{
+		Key: key, UPN: upn, DisplayName: f.DisplayName, PRT: secret.NewText(f.PRT), SealedKey: f.SealedKey,
+		Verifier: verifier, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt,
+		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt,
+	}, nil
+}

@@ -1,0 +1,92 @@
+// Package partition is what CloudAP keeps of one user and one kind of
+// credential: the PRT, its session key as the TPM protects it, and what is
+// needed to check that credential without the network.
+//
+// What lives here: the record and its file. What never may: a session key or a
+// password in clear. The PRT is opaque and useless without the TPM; the password
+// is there as an Argon2id hash only. The CloudAP framework is the one caller.
+package partition
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+)
+
+// Kind is the kind of credential behind a PRT.
+type Kind string
+
+// Password is a password, of a managed or of a federated user.
+const Password Kind = "password"
+
+// ParseKind reads a kind of credential.
+func ParseKind(s string) (Kind, error) {
+	if Kind(s) != Password {
+		return "", fmt.Errorf("credential kind is not one of: %s", Password)
+	}
+	return Password, nil
+}
+
+// Key names a partition. PRTs that one user obtained with different kinds of
+// credential live apart.
+type Key struct {
+	Tenant ids.TenantID
+	User   ids.UserID
+	Kind   Kind
+}
+
+// ParseKey reads a key from its three parts.
+func ParseKey(tenant, user, kind string) (Key, error) {
+	t, err := ids.ParseTenant(tenant)
+	if err != nil {
+		return Key{}, err
+	}
+	u, err := ids.ParseUser(user)
+	if err != nil {
+		return Key{}, err
+	}
+	k, err := ParseKind(kind)
+	if err != nil {
+		return Key{}, err
+	}
+	return Key{Tenant: t, User: u, Kind: k}, nil
+}
+
+// Partition is one record. PRT and SealedKey belong together: a PRT is good only
+// with the session key that is inside it, so they are replaced together.
+type Partition struct {
+	Key
+	UPN         ids.UPN
+	DisplayName string
+	// PRT is opaque.
+	PRT secret.Text
+	// SealedKey is the session key as the tpm-agent sealed it: usable by that
+	// agent only, for this partition only.
+	SealedKey []byte
+	// Verifier of the password.
+	Verifier Verifier
+	// ObtainedAt and ExpiresAt bound the life of the PRT.
+	ObtainedAt, ExpiresAt time.Time
+	// WrongPasswords counts wrong passwords since the last right one. It is on
+	// disk so that a restart does not give new guesses.
+	WrongPasswords int
+	// LastWrongAt is when the last of them was typed.
+	LastWrongAt time.Time
+}
+
+// Age of the PRT.
+func (p Partition) Age(now time.Time) time.Duration { return now.Sub(p.ObtainedAt) }
+
+// Expired reports whether the PRT has ended.
+func (p Partition) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) }
+
+// Digest is the first 8 hex digits of the SHA-256 of the PRT: enough to see that
+// it changed, useless to whoever wants it.
+func (p Partition) Digest() string {
+	sum := sha256.Sum256([]byte(p.PRT.Reveal()))
+	return hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,180 @@
+package partition_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+func sample(t *testing.T, user string) partition.Partition {
+	t.Helper()
+	key, err := partition.ParseKey("aaaaaaaa-0000-4000-8000-000000000001", user, "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := partition.NewVerifier(secret.NewText("canary-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	return partition.Partition{
+		Key: key, UPN: "alice@contoso.test", DisplayName: "Alice", PRT: secret.NewText("1.prt.x"), SealedKey: []byte{1, 2, 3},
+		Verifier: v, ObtainedAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour), WrongPasswords: 2, LastWrongAt: now,
+	}
+}
+
+const (
+	alice = "bbbbbbbb-0000-4000-8000-000000000001"
+	bob   = "bbbbbbbb-0000-4000-8000-000000000002"
+)
+
+// saved writes one partition and returns its file.
+func saved(t *testing.T, dir, user string) string {
+	t.Helper()
+	s, _, bad := partition.Open(dir, nil)
+	if len(bad) != 0 {
+		t.Fatal(bad)
+	}
+	if err := s.Save(sample(t, user)); err != nil {
+		t.Fatal(err)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"+user+"*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("files %v, %v", found, err)
+	}
+	return found[0]
+}
+
+func TestWhatIsSavedIsReadBack(t *testing.T) {
+	dir := t.TempDir()
+	saved(t, dir, alice)
+	_, all, bad := partition.Open(dir, nil)
+	if len(bad) != 0 || len(all) != 1 {
+		t.Fatalf("%v, %v", all, bad)
+	}
+	got, want := all[0], sample(t, alice)
+	if got.Key != want.Key || got.UPN != want.UPN || got.DisplayName != want.DisplayName || !got.PRT.Equal(want.PRT) ||
+		!bytes.Equal(got.SealedKey, want.SealedKey) || !got.ObtainedAt.Equal(want.ObtainedAt) || !got.ExpiresAt.Equal(want.ExpiresAt) ||
+		got.WrongPasswords != 2 || !got.LastWrongAt.Equal(want.LastWrongAt) {
+		t.Errorf("got %+v", got)
+	}
+	if !got.Verifier.Matches(secret.NewText("canary-password")) || got.Verifier.Matches(secret.NewText("canary-passworD")) || got.Verifier.Matches(secret.Text{}) {
+		t.Error("the verifier is wrong")
+	}
+	if got.Digest() != want.Digest() || len(got.Digest()) != 8 {
+		t.Errorf("digest %s", got.Digest())
+	}
+}
+
+func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
+	set := func(name string, value any) func([]byte) []byte {
+		return func(raw []byte) []byte {
+			var m map[string]any
+			if json.Unmarshal(raw, &m) != nil {
+				return nil
+			}
+			m[name] = value
+			out, err := json.Marshal(m)
+			if err != nil {
+				return nil
+			}
+			return out
+		}
+	}
+	for name, damage := range map[string]func([]byte) []byte{
+		"empty":              func([]byte) []byte { return nil },
+		"truncated":          func(raw []byte) []byte { return raw[:len(raw)/2] },
+		"cut by one":         func(raw []byte) []byte { return raw[:len(raw)-1] },
+		"an array":           func([]byte) []byte { return []byte(`[1]`) },
+		"goes on":            func(raw []byte) []byte { return append(raw, '{', '}') },
+		"no version":         set("version", nil),
+		"foreign version":    set("version", 2),
+		"unknown member":     set("surprise", 1),
+		"wrong type":         set("prt", 7),
+		"no tenant":          set("tenant_id", ""),
+		"other user":         set("user_id", "bbbbbbbb-0000-4000-8000-00000000000f"),
+		"unknown credential": set("credential_kind", "hello"),
+		"path in a key":      set("user_id", "../../../../../../../../../../etc/pass"),
+		"no name":            set("user_principal_name", "alice"),
+		"no PRT":             set("prt", ""),
+		"bad PRT":            set("prt", "a b"),
+		"no session key":     set("sealed_session_key", ""),
+		"no verifier":        set("password_verifier", ""),
+		"hungry verifier":    set("password_verifier", "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWtleXNvbWVrZXlzb21la2V5c29tZWtleQ"),
+		"zero verifier":      set("password_verifier", "$argon2id$v=19$m=7168,t=0,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWtleXNvbWVrZXlzb21la2V5c29tZWtleQ"),
+		"never obtained":     set("obtained_at", "0001-01-01T00:00:00Z"),
+		"ends before begin":  set("expires_at", "2020-01-01T00:00:00Z"),
+		"negative count":     set("wrong_passwords", -1),
+		"long name":          set("display_name", strings.Repeat("x", 257)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := saved(t, dir, alice)
+			saved(t, dir, bob)
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, damage(raw), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, all, bad := partition.Open(dir, nil)
+			if len(all) != 1 || string(all[0].User) != bob {
+				t.Errorf("read %v", all)
+			}
+			if len(bad) != 1 || !strings.Contains(bad[0].Error(), file) {
+				t.Errorf("errors %v", bad)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("the file is gone: %v", err)
+			}
+		})
+	}
+}
+
+func TestRemoveAndLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	file := saved(t, dir, alice)
+	left := filepath.Join(dir, "."+filepath.Base(file)+".12345")
+	for _, f := range []string{left, filepath.Join(dir, "README")} {
+		if err := os.WriteFile(f, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, all, bad := partition.Open(dir, nil)
+	if len(all) != 1 || len(bad) != 0 {
+		t.Fatalf("%v, %v", all, bad)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Error("the unfinished file is still there")
+	}
+	if err := s.Remove(all[0].Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, all, _ := partition.Open(dir, nil); len(all) != 0 {
+		t.Errorf("still there: %v", all)
+	}
+}
+
+// FuzzPartitionFile: a file from anywhere is read whole or refused, never more.
+func FuzzPartitionFile(f *testing.F) {
+	f.Add([]byte(`{"version":1}`))
+	f.Add([]byte(`{"version":1,"tenant_id":"aaaaaaaa-0000-4000-8000-000000000001","password_verifier":"$argon2id$v=19$m=1,t=1,p=1$AA$AA"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.json"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, all, bad := partition.Open(dir, nil)
+		if len(all) != 0 || len(bad) != 1 {
+			t.Errorf("%v, %v", all, bad) // the name never fits the content
+		}
+	})
+}

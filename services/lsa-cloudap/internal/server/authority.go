@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
+)
+
+// tokens lets the token broker use the PRT.
+type tokens struct {
+	authorityv1.UnimplementedTokenAuthorityServiceServer
+	cloudAP *cloudap.CloudAP
+}
+
+func (t tokens) DescribeAccount(_ context.Context, req *authorityv1.DescribeAccountRequest) (*authorityv1.DescribeAccountResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	p, err := t.cloudAP.Account(session)
+	if err != nil {
+		return nil, err
+	}
+	return &authorityv1.DescribeAccountResponse{
+		TenantId: string(p.Tenant), UserId: string(p.User), UserPrincipalName: string(p.UPN),
+		DisplayName: p.DisplayName, CredentialKind: string(p.Kind),
+	}, nil
+}
+
+func (t tokens) SignTokenRequest(ctx context.Context, req *authorityv1.SignTokenRequestRequest) (*authorityv1.SignTokenRequestResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	r, err := readTokenRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := t.cloudAP.SignTokenRequest(ctx, session, r)
+	if err != nil {
+		return nil, err
+	}
+	return &authorityv1.SignTokenRequestResponse{Request: signed}, nil
+}
+
+func readTokenRequest(req *authorityv1.SignTokenRequestRequest) (cloudap.TokenRequest, error) {
+	client, err := ids.ParseClient(req.GetClientId())
+	if err != nil {
+		return cloudap.TokenRequest{}, prterr.New(prterr.Invalid, "client_id: %v", err)
+	}
+	sealed := req.GetRefreshToken().GetSealed()
+	switch {
+	case !artefact.Line(req.GetResource(), artefact.MaxURI):
+		return cloudap.TokenRequest{}, prterr.New(prterr.Invalid, "resource is too long or has a character that is not allowed")
+	case req.GetRedirectUri() == "" || !artefact.Line(req.GetRedirectUri(), artefact.MaxURI):
+		return cloudap.TokenRequest{}, prterr.New(prterr.Invalid, "redirect_uri is empty, too long or has a character that is not allowed")
+	case !artefact.Opaque(req.GetRequestNonce(), artefact.MaxNonce):
+		return cloudap.TokenRequest{}, prterr.New(prterr.Invalid, "request_nonce is empty, too long or has a character that is not allowed")
+	case req.GetRefreshToken() != nil && (len(sealed) == 0 || len(sealed) > artefact.MaxSealed):
+		return cloudap.TokenRequest{}, prterr.New(prterr.Invalid, "refresh_token is empty or too long")
+	}
+	return cloudap.TokenRequest{
+		Client: client, Resource: req.GetResource(), RedirectURI: req.GetRedirectUri(), Nonce: req.GetRequestNonce(), RefreshToken: sealed,
+	}, nil
+}
+
+func (t tokens) OpenTokenAnswer(ctx context.Context, req *authorityv1.OpenTokenAnswerRequest) (*authorityv1.OpenTokenAnswerResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	client, err := ids.ParseClient(req.GetClientId())
+	if err != nil {
+		return nil, prterr.New(prterr.Invalid, "client_id: %v", err)
+	}
+	if !artefact.Opaque(req.GetAnswer(), artefact.MaxToken) {
+		return nil, prterr.New(prterr.Invalid, "answer is not a compact token of at most %d bytes", artefact.MaxToken)
+	}
+	answer, err := t.cloudAP.OpenTokenAnswer(ctx, session, client, req.GetAnswer())
+	if err != nil {
+		return nil, err
+	}
+	return &authorityv1.OpenTokenAnswerResponse{Answer: answer}, nil
+}
+
+func (t tokens) OfferPRT(ctx context.Context, req *authorityv1.OfferPRTRequest) (*authorityv1.OfferPRTResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	life, ok := artefact.Life(req.GetExpiresIn())
+	switch {
+	case !artefact.Opaque(req.GetPrt(), artefact.MaxPRT):
+		return nil, prterr.New(prterr.Invalid, "prt is empty, too long or has a character that is not allowed")
+	case !ok:
+		return nil, prterr.New(prterr.Invalid, "expires_in must be 1 second to 400 days, in seconds")
+	}
+	if err := t.cloudAP.OfferPRT(ctx, session, secret.NewText(req.GetPrt()), life); err != nil {
+		return nil, err
+	}
+	return &authorityv1.OfferPRTResponse{}, nil
+}
+
+// cookies makes PRT cookies.
+type cookies struct {
+	authorityv1.UnimplementedCookieAuthorityServiceServer
+	cloudAP *cloudap.CloudAP
+	log     *slog.Logger
+}
+
+// CreatePRTCookie logs every cookie with its caller: software that runs as the
+// user can ask for one, so it must at least be seen.
+func (c cookies) CreatePRTCookie(ctx context.Context, req *authorityv1.CreatePRTCookieRequest) (*authorityv1.CreatePRTCookieResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	cookie, err := c.cloudAP.CreateCookie(ctx, session, req.GetSignInUri())
+	if err != nil {
+		c.log.WarnContext(ctx, "PRT cookie refused", "caller", rpc.Caller(ctx), "kind", prterr.KindOf(err))
+		return nil, err
+	}
+	c.log.InfoContext(ctx, "PRT cookie made", "caller", rpc.Caller(ctx))
+	return &authorityv1.CreatePRTCookieResponse{Name: cookie.Name, Value: cookie.Value.Reveal()}, nil
+}

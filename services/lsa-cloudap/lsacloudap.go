@@ -1,0 +1,181 @@
+// Package lsacloudap is the Local Security Authority's logon door, the CloudAP
+// framework behind it and its Azure AD plug-in.
+//
+// What lives here: sign-in of users to the device, the cached PRTs, the renewal
+// clock, and the protocol with the identity provider. What never may: a private
+// key or a session key in clear; the tpm-agent has those, and answers to typed
+// requests. LogonUI, wam-broker and browsercore call it; it calls tpm-agent,
+// dsreg, the identity provider and a federation provider.
+//
+// Framework and plug-in are two parts. They talk over prt.cloudap.v1 through a
+// connection, although both are linked in here, so that another identity
+// provider's plug-in could take the place of this one.
+package lsacloudap
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/aadplugin"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/server"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/signinurl"
+)
+
+// name is this component's identity.
+const name = "lsa-cloudap"
+
+// Defaults of Config.
+const (
+	DefaultRenewEvery        = 4 * time.Hour
+	DefaultCallTimeout       = 10 * time.Second
+	DefaultLogonTimeout      = 30 * time.Second
+	DefaultMaxWrongPasswords = 10
+	DefaultLockoutFor        = 10 * time.Minute
+)
+
+// Config is what the component needs.
+type Config struct {
+	// StateDir is the folder of the cached PRTs; it is made when missing.
+	StateDir string
+	// TPM, Dsreg and IdP are connections to the components of these names.
+	TPM, Dsreg, IdP grpc.ClientConnInterface
+	// Federation is the federation provider; nil when there is none, and then
+	// federated users cannot sign in with their password.
+	Federation grpc.ClientConnInterface
+	// Clock is where time is read; nil is Lab if given, else the real clock.
+	Clock clock.Clock
+	// Lab is the clock of a lab; with it the operator may move the time.
+	Lab *clock.Lab
+	// RenewEvery is the age at which a PRT is renewed; 0 is 4 hours.
+	RenewEvery time.Duration
+	// SignInHosts are the hosts whose sign-in pages may get a PRT cookie; empty is
+	// the public cloud's.
+	SignInHosts []string
+	// CallTimeout bounds each call to another component; 0 is 10 seconds.
+	CallTimeout time.Duration
+	// LogonTimeout bounds a sign-in; 0 is 30 seconds.
+	LogonTimeout time.Duration
+	// MaxWrongPasswords in a row close cached sign-in for LockoutFor; 0 is 10
+	// wrong passwords and 10 minutes. Sign-in with the network stays open, the
+	// identity provider counts for itself.
+	MaxWrongPasswords int
+	LockoutFor        time.Duration
+	// Log gets events without secrets; nil discards.
+	Log *slog.Logger
+	// TracerProvider gets the spans of renewals on the clock and of the plug-in's
+	// connection; nil records none.
+	TracerProvider trace.TracerProvider
+	// Points are told of each moment at which a crash would matter, for tests.
+	Points durable.Points
+}
+
+func (c Config) withDefaults() Config {
+	if c.Clock == nil && c.Lab != nil {
+		c.Clock = c.Lab
+	}
+	c.Clock = clock.Or(c.Clock)
+	c.RenewEvery = or(c.RenewEvery, DefaultRenewEvery)
+	c.CallTimeout = or(c.CallTimeout, DefaultCallTimeout)
+	c.LogonTimeout = or(c.LogonTimeout, DefaultLogonTimeout)
+	c.LockoutFor = or(c.LockoutFor, DefaultLockoutFor)
+	c.MaxWrongPasswords = or(c.MaxWrongPasswords, DefaultMaxWrongPasswords)
+	if len(c.SignInHosts) == 0 {
+		c.SignInHosts = signinurl.DefaultHosts()
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.TracerProvider == nil {
+		c.TracerProvider = noop.NewTracerProvider()
+	}
+	return c
+}
+
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+func (c Config) check() error {
+	switch {
+	case c.StateDir == "":
+		return errors.New("lsa-cloudap: StateDir is missing")
+	case c.TPM == nil || c.Dsreg == nil || c.IdP == nil:
+		return errors.New("lsa-cloudap: TPM, Dsreg and IdP are all needed")
+	case c.Lab != nil && c.Clock != nil && c.Clock != clock.Clock(c.Lab):
+		return errors.New("lsa-cloudap: Clock and Lab must be the same clock")
+	case c.RenewEvery < 0 || c.CallTimeout < 0 || c.LogonTimeout < 0 || c.LockoutFor < 0 || c.MaxWrongPasswords < 0:
+		return errors.New("lsa-cloudap: durations and counts must not be negative")
+	}
+	return nil
+}
+
+// Service is the component.
+type Service struct {
+	edge       *server.Server
+	framework  *cloudap.CloudAP
+	stopPlugin func()
+}
+
+// New starts the component: it reads the cache and connects the plug-in. A cached
+// PRT that cannot be read is logged and does not stop the others.
+func New(cfg Config) (*Service, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	pages, err := signinurl.NewList(cfg.SignInHosts)
+	if err != nil {
+		return nil, err
+	}
+	plugin, err := aadplugin.New(aadplugin.Config{
+		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, CallTimeout: cfg.CallTimeout,
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
+		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+	}, plugin.Register)
+	if err != nil {
+		return nil, err
+	}
+	framework, err := cloudap.New(cloudap.Config{
+		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
+		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
+		LockoutFor: cfg.LockoutFor, SignInPages: pages, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	edge, err := server.New(server.Config{CloudAP: framework, Lab: cfg.Lab, Log: cfg.Log})
+	if err != nil {
+		stop()
+		return nil, errors.Join(err, framework.Close())
+	}
+	return &Service{edge: edge, framework: framework, stopPlugin: stop}, nil
+}
+
+// Register serves the component's contracts.
+func (s *Service) Register(r grpc.ServiceRegistrar) { s.edge.Register(r) }
+
+// Close ends all logon sessions, waits for renewals under way and stops the
+// clock. The caller has stopped the server before.
+func (s *Service) Close() error {
+	err := s.framework.Close()
+	s.stopPlugin()
+	return err
+}

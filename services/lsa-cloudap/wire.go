@@ -1,0 +1,20 @@
+package lsacloudap
+
+import "github.com/lockstep-sso/lockstep/pkg/run"
+
+// Wire builds the component from its environment. It has no settings; its peers
+// are tpm-agent, dsreg, idp and adfs.
+func Wire(env *run.Env) (*run.Component, error) {
+	peers, err := env.Peers("tpm-agent", "dsreg", "idp", "adfs")
+	if err != nil {
+		return nil, err
+	}
+	s, err := New(Config{
+		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: peers["idp"], Federation: peers["adfs"],
+		Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &run.Component{Service: s, Allow: Allow()}, nil
+}

@@ -1,0 +1,177 @@
+package tpmagent_test
+
+import (
+	"context"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/softtpm"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
+)
+
+// handlers takes the agent's handlers where a server would, so that a benchmark
+// measures the agent and not the transport before it.
+type handlers struct {
+	prt     tpmv1.PRTKeyServiceServer
+	devices tpmv1.DeviceKeyServiceServer
+}
+
+func (h *handlers) RegisterService(_ *grpc.ServiceDesc, impl any) {
+	switch s := impl.(type) {
+	case tpmv1.PRTKeyServiceServer:
+		h.prt = s
+	case tpmv1.DeviceKeyServiceServer:
+		h.devices = s
+	}
+}
+
+// bench is an agent with a registered device and a session key, and the TPM below.
+type bench struct {
+	handlers
+	tpm    *softtpm.TPM
+	key    secret.Bytes
+	sealed *tpmv1.SealedSessionKey
+}
+
+func newBench(b *testing.B) *bench {
+	b.Helper()
+	tpm := must[*softtpm.TPM](b)(softtpm.New(softtpm.Config{Slots: 8}))
+	a := tpmagenttest.Start(b, tpmagent.Config{Transport: tpm})
+	x := &bench{tpm: tpm, key: secret.NewBytes(make([]byte, 32))}
+	a.Service.Register(x)
+	jwe := must[string](b)(entrawire.SealSessionKey(a.Register().Transport, x.key))
+	r := must[*tpmv1.ImportSessionKeyResponse](b)(x.prt.ImportSessionKey(b.Context(), &tpmv1.ImportSessionKeyRequest{
+		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKeyJwe: jwe,
+	}))
+	x.sealed = r.GetSessionKey()
+	return x
+}
+
+// against runs op, then the bare command as often on the same TPM, and reports how
+// many times longer op took (x_bare) and by how much (us_over_bare).
+func against(b *testing.B, tpm transport.TPM, bare []byte, op func(context.Context) error) {
+	b.Helper()
+	ctx := b.Context()
+	if err := op(ctx); err != nil { // loads the key
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := op(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perOp := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
+	start := time.Now()
+	for range b.N {
+		out, err := tpm.Send(bare)
+		if err != nil || binary.BigEndian.Uint32(out[6:]) != 0 {
+			b.Fatalf("bare command: %v %x", err, out)
+		}
+	}
+	perBare := float64(time.Since(start).Nanoseconds()) / float64(b.N)
+	b.ReportMetric(perOp/perBare, "x_bare")
+	b.ReportMetric((perOp-perBare)/1e3, "us_over_bare")
+}
+
+// bareKey makes and loads a key next to the agent's in the same TPM.
+func bareKey(b *testing.B, tpm transport.TPM, template tpm2.TPMTPublic, data []byte) tpm2.TPMHandle {
+	b.Helper()
+	root, _ := storageRoot(b, tpm)
+	c := tpm2.Create{ParentHandle: root, InPublic: tpm2.New2B(template)}
+	if data != nil {
+		c.InSensitive.Sensitive = &tpm2.TPMSSensitiveCreate{Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: data})}
+	}
+	made := must[*tpm2.CreateResponse](b)(c.Execute(tpm))
+	return must[*tpm2.LoadResponse](b)(tpm2.Load{ParentHandle: root, InPrivate: made.OutPrivate, InPublic: made.OutPublic}.Execute(tpm)).ObjectHandle
+}
+
+// bareCommand encodes a command on one key with an empty password.
+func bareCommand(cc tpm2.TPMCC, key tpm2.TPMHandle, data, tail []byte) []byte {
+	be := binary.BigEndian
+	b := be.AppendUint32([]byte{0x80, 2, 0, 0, 0, 0}, uint32(cc))
+	b = be.AppendUint32(b, uint32(key))
+	b = append(be.AppendUint32(b, 9), 0x40, 0, 0, 9, 0, 0, 0, 0, 0)
+	b = append(be.AppendUint16(b, uint16(len(data))), data...)
+	b = append(b, tail...)
+	be.PutUint32(b[2:], uint32(len(b)))
+	return b
+}
+
+func (x *bench) bareHMAC(b *testing.B) []byte {
+	key := bareKey(b, x.tpm, tpm2.TPMTPublic{
+		Type: tpm2.TPMAlgKeyedHash, NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, UserWithAuth: true, NoDA: true, SignEncrypt: true},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgKeyedHash, &tpm2.TPMSKeyedHashParms{Scheme: tpm2.TPMTKeyedHashScheme{
+			Scheme:  tpm2.TPMAlgHMAC,
+			Details: tpm2.NewTPMUSchemeKeyedHash(tpm2.TPMAlgHMAC, &tpm2.TPMSSchemeHMAC{HashAlg: tpm2.TPMAlgSHA256}),
+		}}),
+	}, make([]byte, 32))
+	return bareCommand(tpm2.TPMCCHMAC, key, make([]byte, 67), []byte{0, 0x0b}) // 67 bytes: a KDF input
+}
+
+func BenchmarkSignPRTCookie(b *testing.B) {
+	x := newBench(b)
+	r := &tpmv1.SignPRTCookieRequest{Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, Prt: prt, RequestNonce: nonce}
+	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
+		_, err := x.prt.SignPRTCookie(ctx, r)
+		return err
+	})
+}
+
+func BenchmarkSignTokenRequest(b *testing.B) {
+	x := newBench(b)
+	r := &tpmv1.SignTokenRequestRequest{
+		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, ClientId: entrawire.BrokerClientID,
+		Resource: "https://graph.example", RequestNonce: nonce, Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: prt},
+	}
+	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
+		_, err := x.prt.SignTokenRequest(ctx, r)
+		return err
+	})
+}
+
+func BenchmarkOpenPRTAnswer(b *testing.B) {
+	x := newBench(b)
+	plain := must[[]byte](b)(entrawire.PRTAnswer{
+		TokenType: entrawire.TokenType, ExpiresIn: 1209599, RefreshToken: secret.NewText(prt), RefreshTokenExpiresIn: 1209599, IDToken: secret.NewText("e30.e30."),
+	}.Encode())
+	r := &tpmv1.OpenPRTAnswerRequest{
+		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed,
+		Answer: must[string](b)(entrawire.SealAnswer(x.key, plain)),
+	}
+	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
+		_, err := x.prt.OpenPRTAnswer(ctx, r)
+		return err
+	})
+}
+
+func BenchmarkSignPRTRequest(b *testing.B) {
+	x := newBench(b)
+	key := bareKey(b, x.tpm, tpm2.TPMTPublic{
+		Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
+		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true, SignEncrypt: true},
+		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
+			Scheme: tpm2.TPMTRSAScheme{
+				Scheme:  tpm2.TPMAlgRSASSA,
+				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgSHA256}),
+			},
+			KeyBits: 2048,
+		}),
+	}, nil)
+	r := &tpmv1.SignPRTRequestRequest{UserPrincipalName: "alice@contoso.test", RequestNonce: nonce, Credential: passwordOf("correct horse")}
+	bare := bareCommand(tpm2.TPMCCSign, key, make([]byte, 32), []byte{0, 0x10, 0x80, 0x24, 0x40, 0, 0, 7, 0, 0})
+	against(b, x.tpm, bare, func(ctx context.Context) error {
+		_, err := x.prt.SignPRTRequest(ctx, r)
+		return err
+	})
+}

@@ -1,0 +1,9 @@
+// Command wam-broker runs the token broker as a process of its own.
+package main
+
+import (
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
+)
+
+func main() { run.Main("wam-broker", wambroker.Wire) }

@@ -1,0 +1,35 @@
+package aadplugin
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+)
+
+// edge is where the plug-in contract's messages end.
+type edge struct {
+	wamv1.UnimplementedPluginServiceServer
+	plugin *Plugin
+}
+
+// GetToken checks the request again: a plug-in does not rely on its framework.
+func (e *edge) GetToken(ctx context.Context, req *wamv1.GetTokenRequest) (*wamv1.GetTokenResponse, error) {
+	r, err := apptoken.ParseRequest(apptoken.Fields{
+		Session: req.GetLogonSession(), ClientID: req.GetClientId(), Resource: req.GetResource(),
+		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	acc, g, err := e.plugin.GetToken(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &wamv1.GetTokenResponse{
+		AccessToken: g.Token.Reveal(), ExpiresAt: timestamppb.New(g.ExpiresAt), Scope: g.Scope,
+		UserPrincipalName: string(acc.UPN), UserId: string(acc.User), TenantId: string(acc.Tenant),
+	}, nil
+}

@@ -1,0 +1,116 @@
+package aadplugin
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+)
+
+// brokerRedirect is the redirect address that every app registration has for the
+// broker of Windows; the app's id follows.
+const brokerRedirect = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
+
+// obtain gets a token from the identity provider: with the app's refresh token
+// if there is one (step B), else with the PRT (step C). A refresh token that is
+// spent makes way for the PRT, once.
+func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Account) (apptoken.Grant, error) {
+	if err := p.stillJoined(ctx); err != nil {
+		return apptoken.Grant{}, err
+	}
+	if r.Redirect == "" {
+		r.Redirect = brokerRedirect + string(r.Client)
+	}
+	rt, err := p.cache.Refresh(refreshKey(r, acc))
+	if err != nil { // the PRT brings a new one, which replaces it
+		p.log.WarnContext(ctx, "refresh token of an app cannot be used", "client", r.Client, "error", err)
+	}
+	if rt != nil {
+		g, again, err := p.withRefreshToken(ctx, r, acc, rt)
+		if !again {
+			return g, err
+		}
+		p.log.InfoContext(ctx, "refresh token of an app is spent, using the PRT", "client", r.Client, "error", err)
+	}
+	return p.withPRT(ctx, r, acc)
+}
+
+func (p *Plugin) stillJoined(ctx context.Context) error {
+	left, err := p.device.Left(ctx)
+	if err != nil {
+		p.log.WarnContext(ctx, "device state is not known", "error", err)
+		return nil
+	}
+	if left {
+		return prterr.New(prterr.Conflict, "this device is not joined: join it and sign in again")
+	}
+	return nil
+}
+
+// withRefreshToken is step B: the app's refresh token, signed with the session
+// key to prove that it is redeemed on the device it was given to. again says that
+// the PRT should be tried.
+func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc apptoken.Account, rt apptoken.Sealed) (g apptoken.Grant, again bool, err error) {
+	nonce, err := p.idp.Nonce(ctx)
+	if err != nil {
+		return g, false, err
+	}
+	request, err := p.authority.Sign(ctx, r, r.Redirect, nonce, rt)
+	if err != nil {
+		return g, unsealable(err), err
+	}
+	answer, err := p.idp.RedeemRefreshToken(ctx, request)
+	if spent(err) {
+		if err := p.cache.DropRefresh(refreshKey(r, acc), rt); err != nil {
+			p.log.WarnContext(ctx, "spent refresh token was not removed", "client", r.Client, "error", err)
+		}
+		return g, true, err
+	}
+	if err != nil {
+		return g, false, err
+	}
+	g, _, err = p.open(ctx, r, acc, answer)
+	return g, false, err
+}
+
+// withPRT is step C: the PRT, signed with the session key as proof of possession.
+func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc apptoken.Account) (apptoken.Grant, error) {
+	nonce, err := p.idp.Nonce(ctx)
+	if err != nil {
+		return apptoken.Grant{}, err
+	}
+	request, err := p.authority.Sign(ctx, r, r.Redirect, nonce, nil)
+	if err != nil {
+		return apptoken.Grant{}, err
+	}
+	answer, err := p.idp.RedeemPRT(ctx, request)
+	if err != nil {
+		return apptoken.Grant{}, err
+	}
+	return p.keep(ctx, r, acc, answer)
+}
+
+// spent reports whether the identity provider refused the refresh token itself:
+// it ended, was revoked, or belongs to a session key that has been replaced. Any
+// other refusal would meet the PRT too, and goes to the app.
+func spent(err error) bool {
+	switch prterr.CodeOf(err) {
+	case aadsts.InvalidGrant, aadsts.ExpiredToken, aadsts.FreshTokenNeeded, aadsts.InvalidSessionKey:
+		return true
+	default:
+		return false
+	}
+}
+
+// unsealable reports whether the sealed refresh token may be what could not be
+// signed: it was sealed by a TPM that has been cleared, or for somebody else. The
+// file stays until a new one replaces it, because the fault may lie elsewhere.
+func unsealable(err error) bool {
+	switch prterr.KindOf(err) {
+	case prterr.Invalid, prterr.Denied, prterr.KeysLost:
+		return prterr.CodeOf(err) == 0
+	default:
+		return false
+	}
+}

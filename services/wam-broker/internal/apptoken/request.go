@@ -1,0 +1,92 @@
+package apptoken
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+)
+
+// Sizes of what an app may send, in bytes.
+const (
+	maxSession  = 256
+	maxResource = 512
+	maxRedirect = 2048
+)
+
+// Fields is a request as it came, unchecked.
+type Fields struct {
+	Session, ClientID, Resource, RedirectURI string
+	Force                                    bool
+}
+
+// ParseRequest checks what an app sent. The error is prterr.Invalid and names
+// the field and the fix; it never repeats what was sent.
+func ParseRequest(f Fields) (Request, error) {
+	if f.Session == "" {
+		return Request{}, prterr.New(prterr.Invalid, "logon_session is empty: sign in and use the session of that sign-in")
+	}
+	if len(f.Session) > maxSession {
+		return Request{}, prterr.New(prterr.Invalid, "logon_session is longer than %d bytes: use it as the sign-in gave it", maxSession)
+	}
+	client, err := ids.ParseClient(f.ClientID)
+	if err != nil {
+		return Request{}, prterr.Wrap(prterr.Invalid, err, "client_id is not a GUID: use the application id of the app registration")
+	}
+	if err := checkResource(f.Resource); err != nil {
+		return Request{}, prterr.New(prterr.Invalid, "resource %v: use an absolute URI such as https://graph.microsoft.com, a urn or a GUID", err)
+	}
+	if err := checkRedirect(f.RedirectURI); err != nil {
+		return Request{}, prterr.New(prterr.Invalid, "redirect_uri %v: use one that is registered for the app, or leave it empty", err)
+	}
+	return Request{
+		Session:  secret.NewText(f.Session),
+		Client:   client,
+		Resource: Resource(f.Resource),
+		Redirect: f.RedirectURI,
+		Force:    f.Force,
+	}, nil
+}
+
+func checkResource(s string) error {
+	if _, err := ids.ParseClient(s); err == nil {
+		return nil // a resource may go by its application id
+	}
+	return checkURI(s, maxResource)
+}
+
+func checkRedirect(s string) error {
+	if s == "" {
+		return nil
+	}
+	return checkURI(s, maxRedirect)
+}
+
+// checkURI takes absolute URIs of printable ASCII without user name or fragment:
+// both are ways to make one string mean two things to two readers.
+func checkURI(s string, limit int) error {
+	if s == "" {
+		return errors.New("is empty")
+	}
+	if len(s) > limit {
+		return fmt.Errorf("is longer than %d bytes", limit)
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '\\' {
+			return errors.New("has a character that is not allowed")
+		}
+	}
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme == "" || (u.Host == "" && u.Opaque == ""):
+		return errors.New("is not an absolute URI")
+	case u.User != nil:
+		return errors.New("has a user name")
+	case u.Fragment != "":
+		return errors.New("has a fragment")
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package wambroker_test
+
+import (
+	"context"
+	"testing"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
+)
+
+// device is a broker that serves, with the world around it.
+type device struct {
+	*world
+	dir     string
+	lab     *clock.Lab
+	app     *grpc.ClientConn
+	client  wamv1.BrokerServiceClient
+	service *wambroker.Service
+}
+
+// start serves a broker on the state in dir and gives it app as its caller.
+func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device {
+	t.Helper()
+	lab := clock.NewLab()
+	authority := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "lsa-cloudap", TracerProvider: tp},
+		func(r grpc.ServiceRegistrar) { authorityv1.RegisterTokenAuthorityServiceServer(r, w) },
+		authorityv1.TokenAuthorityService_DescribeAccount_FullMethodName, authorityv1.TokenAuthorityService_SignTokenRequest_FullMethodName,
+		authorityv1.TokenAuthorityService_OpenTokenAnswer_FullMethodName, authorityv1.TokenAuthorityService_OfferPRT_FullMethodName)
+	idp := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "idp", TracerProvider: tp},
+		func(r grpc.ServiceRegistrar) {
+			idpv1.RegisterNonceServiceServer(r, w)
+			idpv1.RegisterTokenServiceServer(r, w)
+		},
+		idpv1.NonceService_IssueNonce_FullMethodName, idpv1.TokenService_RedeemPRT_FullMethodName, idpv1.TokenService_RedeemRefreshToken_FullMethodName)
+	dsreg := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "dsreg"},
+		func(r grpc.ServiceRegistrar) { dsregv1.RegisterDeviceStateServiceServer(r, w) },
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName)
+	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, IdP: idp, Dsreg: dsreg, Lab: lab, TracerProvider: tp})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	d := &device{world: w, dir: dir, lab: lab, service: s}
+	d.app = d.dial(t, "app", tp)
+	d.client = wamv1.NewBrokerServiceClient(d.app)
+	return d
+}
+
+// dial connects to the broker's door as some caller.
+func (d *device) dial(t testing.TB, caller string, tp trace.TracerProvider) *grpc.ClientConn {
+	t.Helper()
+	return connect(t, rpc.LoopbackConfig{Caller: caller, Server: "wam-broker", Allow: wambroker.Allow(), TracerProvider: tp}, d.service.Register)
+}
+
+func newDevice(t testing.TB) *device {
+	t.Helper()
+	return start(t, newWorld(), t.TempDir(), nil)
+}
+
+func ask(change ...func(*wamv1.RequestTokenRequest)) *wamv1.RequestTokenRequest {
+	r := &wamv1.RequestTokenRequest{LogonSession: "session-alice", ClientId: outlook, Resource: graph}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func force(r *wamv1.RequestTokenRequest)    { r.ForceRefresh = true }
+func asBob(r *wamv1.RequestTokenRequest)    { r.LogonSession = "session-bob" }
+func fromNote(r *wamv1.RequestTokenRequest) { r.ClientId = onenote }
+
+func (d *device) token(t testing.TB, change ...func(*wamv1.RequestTokenRequest)) *wamv1.RequestTokenResponse {
+	t.Helper()
+	resp, err := d.client.RequestToken(t.Context(), ask(change...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp
+}
+
+// advance moves the broker's clock through its own door.
+func (d *device) advance(t testing.TB, ctx context.Context, by *labv1.AdvanceClockRequest) error {
+	t.Helper()
+	_, err := labv1.NewClockServiceClient(d.dial(t, "operator", nil)).AdvanceClock(ctx, by)
+	return err
+}

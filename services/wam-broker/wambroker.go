@@ -1,0 +1,125 @@
+// Package wambroker is the Web Account Manager of the device: apps ask it for
+// access tokens, and get those and nothing else.
+//
+// What lives here: the door (configuration, registration, allow-lists) and the
+// wiring of framework, plug-in and cache. What never may: a key, a PRT, a refresh
+// token that can be read. Callers are apps; below it are lsa-cloudap, which is
+// the authority of the PRT, the identity provider and dsreg.
+package wambroker
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/aadplugin"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/broker"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/server"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
+)
+
+// name of the component, on both ends of the connection to its plug-in.
+const name = "wam-broker"
+
+// Config of the token broker.
+type Config struct {
+	// StateDir is the component's own folder; sealed refresh tokens lie there.
+	StateDir string
+	// Authority, IdP and Dsreg are connections to lsa-cloudap, idp and dsreg,
+	// authenticated as wam-broker. Without Dsreg the broker cannot tell an app
+	// that the device has left its tenant; the identity provider then refuses.
+	Authority, IdP, Dsreg grpc.ClientConnInterface
+	// Clock is where the time is read; nil is Lab, or the machine's.
+	Clock clock.Clock
+	// Lab, when set, lets the operator move that clock.
+	Lab *clock.Lab
+	// Log gets warnings and refusals, never a token; nil discards.
+	Log *slog.Logger
+	// TracerProvider records the call of the plug-in; nil records none of it.
+	TracerProvider trace.TracerProvider
+	// Points are crash points, for tests.
+	Points durable.Points
+}
+
+// Service is the token broker.
+type Service struct {
+	broker *server.Broker
+	clock  *server.Clock
+	stop   func()
+}
+
+// New puts the rooms together and connects framework and plug-in. Errors name
+// the field that is missing.
+func New(cfg Config) (*Service, error) {
+	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
+		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
+	}
+	if cfg.Clock == nil && cfg.Lab != nil {
+		cfg.Clock = cfg.Lab
+	}
+	cache, err := tokencache.New(tokencache.Config{Dir: filepath.Join(cfg.StateDir, "tokens"), Clock: cfg.Clock, Points: cfg.Points})
+	if err != nil {
+		return nil, err
+	}
+	plugin, err := aadplugin.New(aadplugin.Config{
+		Authority: upstream.NewAuthority(cfg.Authority), IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
+		Cache: cache, Clock: cfg.Clock, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
+		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+	}, plugin.Register)
+	if err != nil {
+		return nil, err
+	}
+	framework, err := broker.New(broker.Config{Plugin: conn, Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	s := &Service{broker: &server.Broker{Framework: framework}, stop: stop}
+	if cfg.Lab != nil {
+		s.clock = &server.Clock{Lab: cfg.Lab}
+	}
+	return s, nil
+}
+
+// Register serves the broker's contracts; the laboratory's clock only in a
+// laboratory.
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	wamv1.RegisterBrokerServiceServer(r, s.broker)
+	if s.clock != nil {
+		labv1.RegisterClockServiceServer(r, s.clock)
+	}
+}
+
+// Close ends the connection between framework and plug-in. What is on disk stays.
+func (s *Service) Close() error {
+	s.stop()
+	return nil
+}
+
+// Allow says who may call the broker.
+func Allow() rpc.AllowList {
+	return rpc.AllowList{
+		wamv1.BrokerService_RequestToken_FullMethodName: {"app"},
+		labv1.ClockService_AdvanceClock_FullMethodName:  {"operator"},
+	}
+}
+
+// PluginAllow says who may call the plug-in: the framework and nobody else. The
+// plug-in is served on a connection of its own, not at the broker's door.
+func PluginAllow() rpc.AllowList {
+	return rpc.AllowList{wamv1.PluginService_GetToken_FullMethodName: {name}}
+}

@@ -1,0 +1,269 @@
+package wambroker_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+)
+
+const (
+	tenant   = "11111111-1111-4111-8111-111111111111"
+	alice    = "22222222-2222-4222-8222-222222222222"
+	bob      = "33333333-3333-4333-8333-333333333333"
+	outlook  = "44444444-4444-4444-8444-444444444444"
+	onenote  = "55555555-5555-4555-8555-555555555555"
+	graph    = "https://graph.microsoft.com"
+	canaryRT = "canary-refresh-token"
+)
+
+// grant is one request that the authority signed: what a real one says in its
+// claims, kept here under a handle instead.
+type grant struct {
+	user, client, resource, redirect, nonce string
+	refresh                                 string // empty is the PRT
+}
+
+// world is the authority of the PRT, the identity provider and dsreg at once,
+// with an honest memory of what was asked of them.
+type world struct {
+	authorityv1.UnimplementedTokenAuthorityServiceServer
+	idpv1.UnimplementedNonceServiceServer
+	idpv1.UnimplementedTokenServiceServer
+	dsregv1.UnimplementedDeviceStateServiceServer
+
+	mu       sync.Mutex
+	key      secret.Bytes
+	sessions map[string]*authorityv1.DescribeAccountResponse
+	signed   map[string]grant
+	answers  map[string]*tpmv1.OpenTokenAnswerResponse
+	answerRT map[string]string
+	sealed   map[string][3]string // handle -> user, client, refresh token
+	nonces   map[string]bool
+	calls    map[string]int
+	offers   []string
+	redeemed []grant
+	n        int
+
+	// What a test changes.
+	claims     func(map[string]any) // of the next access tokens
+	opened     func(*tpmv1.OpenTokenAnswerResponse)
+	refuse     map[string]error // by RPC name
+	newPRT     string
+	lifetime   int64
+	joinState  dsregv1.JoinState
+	hold       chan struct{} // RedeemPRT waits for it
+	beforeHold func()
+}
+
+func newWorld() *world {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return &world{
+		key: secret.NewBytes(key), signed: map[string]grant{}, answers: map[string]*tpmv1.OpenTokenAnswerResponse{},
+		answerRT: map[string]string{}, sealed: map[string][3]string{}, nonces: map[string]bool{}, calls: map[string]int{},
+		refuse: map[string]error{}, lifetime: 3600, joinState: dsregv1.JoinState_JOIN_STATE_JOINED,
+		sessions: map[string]*authorityv1.DescribeAccountResponse{
+			"session-alice": {TenantId: tenant, UserId: alice, UserPrincipalName: "alice@contoso.test", CredentialKind: "password"},
+			"session-bob":   {TenantId: tenant, UserId: bob, UserPrincipalName: "bob@contoso.test", CredentialKind: "password"},
+		},
+	}
+}
+
+// enter counts a call and says whether the test wants it refused.
+func (w *world) enter(rpcName string) error {
+	w.calls[rpcName]++
+	return w.refuse[rpcName]
+}
+
+func (w *world) handle(what string) string {
+	w.n++
+	return fmt.Sprintf("%s-%d", what, w.n)
+}
+
+func (w *world) count(rpcName string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls[rpcName]
+}
+
+func (w *world) set(change func(*world)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(w)
+}
+
+// session finds who is signed in; nobody is Interaction, as lsa-cloudap has it.
+func (w *world) session(s string) (*authorityv1.DescribeAccountResponse, error) {
+	acc := w.sessions[s]
+	if acc == nil {
+		return nil, prterr.New(prterr.Interaction, "nobody is signed in under this session: sign in").WithHRESULT(0x80070520)
+	}
+	return acc, nil
+}
+
+func (w *world) DescribeAccount(_ context.Context, r *authorityv1.DescribeAccountRequest) (*authorityv1.DescribeAccountResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("DescribeAccount"); err != nil {
+		return nil, err
+	}
+	return w.session(r.GetLogonSession())
+}
+
+func (w *world) SignTokenRequest(_ context.Context, r *authorityv1.SignTokenRequestRequest) (*authorityv1.SignTokenRequestResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("SignTokenRequest"); err != nil {
+		return nil, err
+	}
+	acc, err := w.session(r.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	g := grant{user: acc.GetUserId(), client: r.GetClientId(), resource: r.GetResource(), redirect: r.GetRedirectUri(), nonce: r.GetRequestNonce()}
+	if r.GetRefreshToken() != nil {
+		s, ok := w.sealed[string(r.GetRefreshToken().GetSealed())]
+		if !ok || s[0] != g.user || s[1] != g.client {
+			return nil, prterr.New(prterr.Denied, "the sealed token is not for this user and client")
+		}
+		g.refresh = s[2]
+	}
+	h := w.handle("signed")
+	w.signed[h] = g
+	return &authorityv1.SignTokenRequestResponse{Request: h}, nil
+}
+
+func (w *world) OpenTokenAnswer(_ context.Context, r *authorityv1.OpenTokenAnswerRequest) (*authorityv1.OpenTokenAnswerResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("OpenTokenAnswer"); err != nil {
+		return nil, err
+	}
+	acc, err := w.session(r.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	a := w.answers[r.GetAnswer()]
+	if a == nil {
+		return nil, prterr.New(prterr.Denied, "the answer cannot be opened")
+	}
+	if rt := w.answerRT[r.GetAnswer()]; rt != "" {
+		h := w.handle("sealed")
+		w.sealed[h] = [3]string{acc.GetUserId(), r.GetClientId(), rt}
+		a.RefreshToken = &tpmv1.SealedToken{Sealed: []byte(h)}
+	}
+	if w.opened != nil {
+		w.opened(a)
+	}
+	return &authorityv1.OpenTokenAnswerResponse{Answer: a}, nil
+}
+
+func (w *world) OfferPRT(_ context.Context, r *authorityv1.OfferPRTRequest) (*authorityv1.OfferPRTResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.offers = append(w.offers, r.GetPrt())
+	return &authorityv1.OfferPRTResponse{}, w.enter("OfferPRT")
+}
+
+func (w *world) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.IssueNonceResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("IssueNonce"); err != nil {
+		return nil, err
+	}
+	n := w.handle("nonce")
+	w.nonces[n] = true
+	return &idpv1.IssueNonceResponse{Nonce: n}, nil
+}
+
+func (w *world) RedeemRefreshToken(_ context.Context, r *idpv1.RedeemRefreshTokenRequest) (*idpv1.RedeemRefreshTokenResponse, error) {
+	answer, err := w.redeem("RedeemRefreshToken", r.GetRequest())
+	return &idpv1.RedeemRefreshTokenResponse{Answer: answer}, err
+}
+
+func (w *world) RedeemPRT(_ context.Context, r *idpv1.RedeemPRTRequest) (*idpv1.RedeemPRTResponse, error) {
+	w.mu.Lock()
+	hold, before := w.hold, w.beforeHold
+	w.mu.Unlock()
+	if hold != nil {
+		before()
+		<-hold
+	}
+	answer, err := w.redeem("RedeemPRT", r.GetRequest())
+	return &idpv1.RedeemPRTResponse{Answer: answer}, err
+}
+
+// redeem takes each nonce once, and each kind of grant only at its own RPC.
+func (w *world) redeem(rpcName, request string) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter(rpcName); err != nil {
+		return "", err
+	}
+	g, ok := w.signed[request]
+	if !ok || (g.refresh == "") != (rpcName == "RedeemPRT") {
+		return "", prterr.AADSTS(aadsts.InvalidSessionKey, "")
+	}
+	if !w.nonces[g.nonce] {
+		return "", prterr.AADSTS(aadsts.InvalidNonce, "")
+	}
+	delete(w.nonces, g.nonce)
+	w.redeemed = append(w.redeemed, g)
+	claims := map[string]any{"aud": g.resource, "appid": g.client, "tid": tenant, "oid": g.user, "scp": "User.Read", "jti": w.handle("jti")}
+	if w.claims != nil {
+		w.claims(claims)
+	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", err
+	}
+	token, err := jose.SignHS256(jose.Header{Typ: "JWT"}, payload, w.key)
+	if err != nil {
+		return "", err
+	}
+	h := w.handle("answer")
+	w.answerRT[h] = canaryRT + "-" + h
+	w.answers[h] = &tpmv1.OpenTokenAnswerResponse{AccessToken: token, ExpiresIn: w.lifetime, Resource: g.resource, Scope: "User.Read"}
+	if g.refresh == "" && w.newPRT != "" {
+		w.answers[h].NewPrt, w.answers[h].NewPrtExpiresIn = w.newPRT, 1209600
+	}
+	return h, nil
+}
+
+func (w *world) GetDeviceState(context.Context, *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return &dsregv1.GetDeviceStateResponse{JoinState: w.joinState}, w.enter("GetDeviceState")
+}
+
+// connect serves one part of the world under its real name, to wam-broker only.
+func connect(t testing.TB, cfg rpc.LoopbackConfig, register func(grpc.ServiceRegistrar), methods ...string) *grpc.ClientConn {
+	t.Helper()
+	if cfg.Allow == nil {
+		cfg.Allow = rpc.AllowList{}
+		for _, m := range methods {
+			cfg.Allow[m] = []string{"wam-broker"}
+		}
+	}
+	conn, stop, err := rpc.Loopback(cfg, register)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return conn
+}

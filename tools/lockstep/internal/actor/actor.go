@@ -1,0 +1,97 @@
+// Package actor plays those who stand outside the components: the person at
+// LogonUI, an app, a browser, the operator. Each has an identity of its own and
+// reaches only what the allow-lists give it.
+package actor
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
+	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"google.golang.org/grpc"
+)
+
+// Desktop is what LogonUI opens: a logon session and whose it is.
+type Desktop struct {
+	Session        secret.Text
+	UserID         string
+	DisplayName    string
+	FromCache      bool
+	RenewalStarted bool
+}
+
+// LogonUI is the sign-in screen.
+type LogonUI struct {
+	LSA    grpc.ClientConnInterface
+	Tracer trace.Tracer
+}
+
+// SignIn types a user name and a password. The trace of everything that follows
+// begins here.
+func (l LogonUI) SignIn(ctx context.Context, user string, password secret.Text) (Desktop, trace.TraceID, error) {
+	ctx, span := l.Tracer.Start(ctx, "sign in")
+	defer span.End()
+	id := span.SpanContext().TraceID()
+	resp, err := lsav1.NewLogonServiceClient(l.LSA).LogonUser(ctx, &lsav1.LogonUserRequest{
+		UserPrincipalName: user,
+		Credential:        &lsav1.LogonUserRequest_Password{Password: password.Reveal()},
+	})
+	if err != nil {
+		return Desktop{}, id, err
+	}
+	return Desktop{
+		Session: secret.NewText(resp.GetLogonSession()), UserID: resp.GetUserId(), DisplayName: resp.GetDisplayName(),
+		FromCache: resp.GetFromCache(), RenewalStarted: resp.GetRenewalStarted(),
+	}, id, nil
+}
+
+// SignOut ends the session.
+func (l LogonUI) SignOut(ctx context.Context, d Desktop) error {
+	_, err := lsav1.NewLogonServiceClient(l.LSA).LogoffUser(ctx, &lsav1.LogoffUserRequest{LogonSession: d.Session.Reveal()})
+	return err
+}
+
+// App is a program that asks the broker for tokens.
+type App struct {
+	Broker   grpc.ClientConnInterface
+	Tracer   trace.Tracer
+	ClientID string
+}
+
+// Token asks for an access token.
+func (a App) Token(ctx context.Context, d Desktop, resource string, fresh bool) (*wamv1.RequestTokenResponse, trace.TraceID, error) {
+	ctx, span := a.Tracer.Start(ctx, "request token")
+	defer span.End()
+	resp, err := wamv1.NewBrokerServiceClient(a.Broker).RequestToken(ctx, &wamv1.RequestTokenRequest{
+		LogonSession: d.Session.Reveal(), ClientId: a.ClientID, Resource: resource, ForceRefresh: fresh,
+	})
+	return resp, span.SpanContext().TraceID(), err
+}
+
+// Operator administers the device.
+type Operator struct {
+	Dsreg, LSA grpc.ClientConnInterface
+}
+
+// Join joins the device to the user's tenant.
+func (o Operator) Join(ctx context.Context, user string, password secret.Text, device string) (*dsregv1.JoinDeviceResponse, error) {
+	return dsregv1.NewRegistrationServiceClient(o.Dsreg).JoinDevice(ctx, &dsregv1.JoinDeviceRequest{
+		UserPrincipalName: user, Password: password.Reveal(), DisplayName: device,
+	})
+}
+
+// Leave removes the device from its tenant.
+func (o Operator) Leave(ctx context.Context) error {
+	_, err := dsregv1.NewRegistrationServiceClient(o.Dsreg).LeaveDevice(ctx, &dsregv1.LeaveDeviceRequest{})
+	return err
+}
+
+// SSOState reads what the device holds.
+func (o Operator) SSOState(ctx context.Context) ([]*lsav1.PartitionState, error) {
+	resp, err := lsav1.NewSSOStateServiceClient(o.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{})
+	return resp.GetPartitions(), err
+}

@@ -1,0 +1,201 @@
+// Package demo runs the four documented flows once, on one device, and shows
+// every step. It is the shortest complete example of how a Primary Refresh Token
+// is issued, renewed and used: read Run from top to bottom.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+)
+
+const (
+	// flowTime bounds one flow, and with it the wait for its background part.
+	flowTime = 30 * time.Second
+	// renewalDue is a little more than the renewal cycle of four hours.
+	renewalDue = 4*time.Hour + time.Minute
+)
+
+// Config says how the demo shows what it did.
+type Config struct {
+	Lab *lab.Lab
+	Out io.Writer
+	// JSON prints one object a step instead of tables.
+	JSON bool
+	// Hops also shows the calls between components that have no letter.
+	Hops bool
+	// Progress is told what takes long, and called with "" when it is over.
+	Progress func(what string)
+}
+
+// Demo is one run.
+type Demo struct {
+	cfg     Config
+	tenant  Tenant
+	device  *lab.Device
+	desktop actor.Desktop
+	seen    map[stepv1.Step]bool
+	summary []line
+}
+
+// New prepares a run.
+func New(cfg Config) *Demo {
+	if cfg.Progress == nil {
+		cfg.Progress = func(string) {}
+	}
+	return &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
+}
+
+// Run joins a device to the tenant and then runs the flows in the order in which
+// a user meets them. It fails when a documented step is missing or out of order.
+func (d *Demo) Run(ctx context.Context) error {
+	began := time.Now()
+	for _, flow := range []func(context.Context) error{
+		d.join,
+		d.firstSignIn,
+		d.firstAppToken,
+		d.secondAppToken,
+		d.browserSSO,
+		d.renewal,
+	} {
+		ctx, cancel := context.WithTimeout(ctx, flowTime)
+		err := flow(ctx)
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range step.All() {
+		if !d.seen[s] {
+			return fmt.Errorf("flow %s: step %s never ran", step.FlowOf(s), step.Letter(s))
+		}
+	}
+	d.printSummary(time.Since(began))
+	return nil
+}
+
+// join gives the device an identity: a device key and a transport key, both made
+// in its TPM, and a certificate from the tenant.
+func (d *Demo) join(ctx context.Context) error {
+	d.cfg.Progress("starting a device")
+	defer d.cfg.Progress("")
+	var err error
+	if d.device, err = d.cfg.Lab.AddDevice(ctx); err != nil {
+		return err
+	}
+	d.cfg.Progress("joining the device: its TPM makes two RSA-2048 keys")
+	began := time.Now()
+	joined, err := d.device.Operator.Join(ctx, d.tenant.User, d.tenant.Password, "DESKTOP-1")
+	if err != nil {
+		return fmt.Errorf("join the device: %w", err)
+	}
+	d.note("join", "device "+joined.GetDeviceId()+" joined", time.Since(began))
+	return nil
+}
+
+// firstSignIn: the device knows nothing of the user, so the credential goes to
+// the identity provider, signed with the device key, and a PRT comes back.
+func (d *Demo) firstSignIn(ctx context.Context) error {
+	desktop, id, err := d.device.LogonUI.SignIn(ctx, d.tenant.User, d.tenant.Password)
+	if err != nil {
+		return fmt.Errorf("first sign-in: %w", err)
+	}
+	d.desktop = desktop
+	return d.show(ctx, step.FirstSignIn, id, "PRT issuance during first sign-in", "ABCDEF")
+}
+
+// firstAppToken: the app has no refresh token yet, so WAM redeems the PRT.
+func (d *Demo) firstAppToken(ctx context.Context) error {
+	return d.appToken(ctx, "App token, the app's first request: no refresh token yet", "ACDE")
+}
+
+// secondAppToken: now it has one, and the PRT stays where it is.
+func (d *Demo) secondAppToken(ctx context.Context) error {
+	return d.appToken(ctx, "App token, a later request: the app's refresh token is used", "ABE")
+}
+
+func (d *Demo) appToken(ctx context.Context, title, rows string) error {
+	_, id, err := d.device.App(d.tenant.App).Token(ctx, d.desktop, d.tenant.Resource, true)
+	if err != nil {
+		return fmt.Errorf("app token: %w", err)
+	}
+	return d.show(ctx, step.AppToken, id, title, rows)
+}
+
+// browserSSO: a web page sends the browser to the identity provider, and the PRT
+// cookie signs the user in without a question.
+func (d *Demo) browserSSO(ctx context.Context) error {
+	visit, err := d.device.Browser.Open(ctx, d.desktop, d.tenant.Page, secret.Text{})
+	if err != nil {
+		return fmt.Errorf("browser sign-in: %w", err)
+	}
+	if visit.SignInPage {
+		return fmt.Errorf("browser sign-in: the identity provider asked for a credential")
+	}
+	return d.show(ctx, step.BrowserSSO, visit.Trace, "Browser SSO with the PRT", "ABCDEF")
+}
+
+// renewal: four hours later the user unlocks the device. The credential is
+// checked on the device, the desktop opens, and the PRT is renewed behind it.
+func (d *Demo) renewal(ctx context.Context) error {
+	// While a session is open the PRT is renewed on the clock; sign out, so that
+	// the next sign-in is what starts the renewal.
+	if err := d.device.LogonUI.SignOut(ctx, d.desktop); err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	if err := d.cfg.Lab.Advance(ctx, renewalDue); err != nil {
+		return err
+	}
+	desktop, id, err := d.device.LogonUI.SignIn(ctx, d.tenant.User, d.tenant.Password)
+	if err != nil {
+		return fmt.Errorf("cached sign-in: %w", err)
+	}
+	d.desktop = desktop
+	return d.show(ctx, step.Renewal, id, "PRT renewal at a later sign-in, four hours on", "ABCDEFG")
+}
+
+// show waits for the whole flow, checks it and prints it.
+func (d *Demo) show(ctx context.Context, flow step.Flow, id trace.TraceID, title, rows string) error {
+	want := rowsOf(flow, rows)
+	rec := d.cfg.Lab.Recorder()
+	waitErr := rec.AwaitRows(ctx, id, want)
+	spans := rec.Trace(id)
+	l := ladder.Build(flow, id, spans, d.cfg.Hops)
+	for _, s := range l.Rows() {
+		d.seen[s] = true
+	}
+	if d.cfg.JSON {
+		if err := l.JSON(d.cfg.Out); err != nil {
+			return err
+		}
+	} else {
+		l.Print(d.cfg.Out, title)
+	}
+	d.note(string(flow), "rows "+rows, l.Total)
+	if err := l.Check(want); err != nil {
+		return err
+	}
+	return waitErr
+}
+
+func rowsOf(flow step.Flow, letters string) []stepv1.Step {
+	var rows []stepv1.Step
+	for _, l := range letters {
+		for _, s := range step.All() {
+			if step.FlowOf(s) == flow && step.Letter(s) == string(l) {
+				rows = append(rows, s)
+			}
+		}
+	}
+	return rows
+}

@@ -1,0 +1,288 @@
+// Package flows runs flow scripts: a few commands that people and administrators
+// would give, and below each the ladder of what then happened. The scripts under
+// testdata are documentation that is checked; someone can learn the Primary
+// Refresh Token by reading them.
+package flows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+)
+
+// commandTime bounds one command of a script.
+const commandTime = 30 * time.Second
+
+// Runner runs the commands of one script on one lab with one device.
+type Runner struct {
+	lab      *lab.Lab
+	device   *lab.Device
+	tenant   demo.Tenant
+	desktops map[string]actor.Desktop
+	cookie   secret.Text
+	names    map[string]string
+}
+
+// New starts the lab of a script.
+func New(ctx context.Context) (*Runner, error) {
+	l, err := lab.Start(ctx, lab.Config{TPM: "mem:"})
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.AddDevice(ctx)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return &Runner{lab: l, device: d, tenant: demo.DefaultTenant(), desktops: map[string]actor.Desktop{}, names: map[string]string{}}, nil
+}
+
+// Close ends the lab.
+func (r *Runner) Close() error { return r.lab.Close() }
+
+// Run carries out one command and returns what a reader should see of it. The
+// commands are documented at their cases.
+func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
+	ctx, cancel := context.WithTimeout(ctx, commandTime)
+	defer cancel()
+	arg := args(d)
+	switch d.Cmd {
+	case "join": // join user=alice
+		return r.join(ctx, arg)
+	case "leave": // leave
+		return outcome("the device left its tenant", r.device.Operator.Leave(ctx))
+	case "sign-in": // sign-in user=alice [password=wrong]
+		return r.signIn(ctx, arg)
+	case "sign-out": // sign-out user=alice
+		return r.signOut(ctx, arg)
+	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh]
+		return r.token(ctx, arg)
+	case "browse": // browse user=alice [private] [prompt=login] [cookie]
+		return r.browse(ctx, arg)
+	case "advance": // advance by=4h1m
+		return r.advance(ctx, arg)
+	case "offline": // offline
+		return outcome("the device has no network", r.device.SetOffline(true))
+	case "online": // online
+		return outcome("the device has its network back", r.device.SetOffline(false))
+	case "restart": // restart component=lsa-cloudap
+		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"]))
+	case "admin": // admin do=disable-user user=alice
+		return r.admin(ctx, arg)
+	case "state": // state
+		return r.state(ctx)
+	default:
+		return fmt.Sprintf("there is no command %q\n", d.Cmd)
+	}
+}
+
+// args reads the arguments; one without a value is "yes".
+func args(d *datadriven.TestData) map[string]string {
+	m := map[string]string{}
+	for _, a := range d.CmdArgs {
+		m[a.Key] = "yes"
+		if len(a.Vals) > 0 {
+			m[a.Key] = strings.Join(a.Vals, ",")
+		}
+	}
+	return m
+}
+
+// people are the users of the embedded tenants, with their passwords.
+func (r *Runner) person(arg map[string]string) (string, secret.Text, error) {
+	p, ok := demo.People()[arg["user"]]
+	if !ok {
+		return "", secret.Text{}, fmt.Errorf("there is no user %q", arg["user"])
+	}
+	if pw := arg["password"]; pw != "" {
+		return p.UPN, secret.NewText(strings.ReplaceAll(pw, "-", " ")), nil
+	}
+	return p.UPN, p.Password, nil
+}
+
+func (r *Runner) join(ctx context.Context, arg map[string]string) string {
+	upn, password, err := r.person(arg)
+	if err == nil {
+		_, err = r.device.Operator.Join(ctx, upn, password, "DESKTOP-1")
+	}
+	return outcome("the device joined the tenant of "+upn, err)
+}
+
+func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
+	upn, password, err := r.person(arg)
+	if err != nil {
+		return failure(err)
+	}
+	desktop, id, err := r.device.LogonUI.SignIn(ctx, upn, password)
+	if err != nil {
+		return r.ladder(ctx, id) + failure(err)
+	}
+	r.desktops[arg["user"]] = desktop
+	if desktop.RenewalStarted {
+		if err := r.settle(ctx); err != nil {
+			return failure(err)
+		}
+	}
+	from := "by the identity provider"
+	if desktop.FromCache {
+		from = "from the cache"
+	}
+	return r.ladder(ctx, id) + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
+}
+
+// settle waits until no renewal runs.
+func (r *Runner) settle(ctx context.Context) error {
+	for {
+		parts, err := r.device.Operator.SSOState(ctx)
+		if err != nil {
+			return err
+		}
+		running := false
+		for _, p := range parts {
+			running = running || p.GetRenewalRunning()
+		}
+		if !running {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the renewal does not end: %w", ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (r *Runner) signOut(ctx context.Context, arg map[string]string) string {
+	return outcome("signed out", r.device.LogonUI.SignOut(ctx, r.desktops[arg["user"]]))
+}
+
+func (r *Runner) token(ctx context.Context, arg map[string]string) string {
+	app, resource := r.tenant.App, r.tenant.Resource
+	if arg["app"] != "" {
+		app = arg["app"]
+	}
+	if arg["resource"] != "" {
+		resource = arg["resource"]
+	}
+	resp, id, err := r.device.App(app).Token(ctx, r.desktops[arg["user"]], resource, arg["fresh"] != "")
+	if err != nil {
+		return r.ladder(ctx, id) + failure(err)
+	}
+	return r.ladder(ctx, id) + fmt.Sprintf("access token of %s for %s, scope %s\n", resp.GetUserPrincipalName(), resource, resp.GetScope())
+}
+
+func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
+	b := r.device.Browser
+	b.Private = arg["private"] != ""
+	page := r.tenant.Page
+	page.Prompt = arg["prompt"]
+	var cookie secret.Text
+	if arg["cookie"] != "" {
+		cookie = r.cookie
+	}
+	v, err := b.Open(ctx, r.desktops[arg["user"]], page, cookie)
+	switch {
+	case err != nil:
+		return r.ladder(ctx, v.Trace) + failure(err)
+	case v.SignInPage:
+		return r.ladder(ctx, v.Trace) + "the sign-in page asks for a credential\n"
+	}
+	r.cookie = v.Cookie
+	return r.ladder(ctx, v.Trace) + "signed in to the page without a question\n"
+}
+
+func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
+	by, err := time.ParseDuration(arg["by"])
+	if err == nil {
+		err = errors.Join(r.lab.Advance(ctx, by), r.settle(ctx))
+	}
+	return outcome("it is "+arg["by"]+" later", err)
+}
+
+func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
+	conn, err := r.lab.Dial(ctx, "operator", "idp")
+	if err != nil {
+		return failure(err)
+	}
+	admin := directoryv1.NewAdminServiceClient(conn)
+	switch arg["do"] {
+	case "disable-user", "enable-user":
+		upn, _, _ := r.person(arg)
+		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
+	case "set-password":
+		upn, password, _ := r.person(arg)
+		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
+	case "disable-device", "enable-device":
+		var id string
+		if id, err = r.device.ID(ctx); err == nil {
+			_, err = admin.SetDeviceEnabled(ctx, &directoryv1.SetDeviceEnabledRequest{DeviceId: id, Enabled: arg["do"] == "enable-device"})
+		}
+	default:
+		err = fmt.Errorf("there is nothing to do called %q", arg["do"])
+	}
+	return outcome("done", err)
+}
+
+// state lists the partitions, with a name for each PRT in place of its digest.
+func (r *Runner) state(ctx context.Context) string {
+	parts, err := r.device.Operator.SSOState(ctx)
+	if err != nil {
+		return failure(err)
+	}
+	var b strings.Builder
+	for _, p := range parts {
+		if r.names[p.GetPrtDigest()] == "" {
+			r.names[p.GetPrtDigest()] = fmt.Sprintf("PRT-%d", len(r.names)+1)
+		}
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.names[p.GetPrtDigest()])
+		if p.GetLastError() != "" {
+			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
+		}
+		b.WriteByte('\n')
+	}
+	if len(parts) == 0 {
+		return "no PRT on this device\n"
+	}
+	return b.String()
+}
+
+// ladder waits for the trace to be whole and draws it.
+func (r *Runner) ladder(ctx context.Context, id trace.TraceID) string {
+	if err := r.lab.Recorder().AwaitIdle(ctx, id); err != nil {
+		return failure(err)
+	}
+	spans := r.lab.Recorder().Trace(id)
+	flow := step.Flow("")
+	for _, s := range spans {
+		if f := step.FlowOf(s.Step); slices.Contains(step.Flows(), f) {
+			flow = f
+			break
+		}
+	}
+	return ladder.Build(flow, id, spans, true).Text()
+}
+
+func outcome(what string, err error) string {
+	if err != nil {
+		return failure(err)
+	}
+	return what + "\n"
+}
+
+func failure(err error) string {
+	return fmt.Sprintf("error (%s): %v\n", prterr.KindOf(err), err)
+}

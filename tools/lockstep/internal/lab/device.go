@@ -1,0 +1,130 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+)
+
+// Device is one computer: tpm-agent, dsreg, lsa-cloudap, wam-broker and the
+// native host of its browser.
+type Device struct {
+	// Name of the device, such as device-1.
+	Name string
+	lab  *Lab
+
+	LogonUI  actor.LogonUI
+	Operator actor.Operator
+	Browser  actor.Browser
+	broker   actor.App
+}
+
+// SignInOrigin is where the lab's sign-in pages are, as browsers know it.
+const SignInOrigin = "https://login.microsoftonline.com"
+
+// Key names a component of the device in the lab.
+func (d *Device) Key(component string) string { return d.Name + "/" + component }
+
+// components of a device, in an order in which each can start; none needs the
+// others to be there yet.
+func (d *Device) components() []spec {
+	tpm := map[string]string{}
+	if d.lab.cfg.TPM != "" {
+		tpm["tpm"] = d.lab.cfg.TPM
+	}
+	return []spec{
+		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
+		{key: d.Key("dsreg"), name: "dsreg", device: d.Name},
+		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name},
+		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name},
+	}
+}
+
+func (d *Device) peers() map[string]string {
+	return map[string]string{
+		"idp": "idp", "adfs": "adfs", "tpm-agent": d.Key("tpm-agent"), "dsreg": d.Key("dsreg"), "lsa-cloudap": d.Key("lsa-cloudap"),
+	}
+}
+
+// AddDevice starts another device.
+func (l *Lab) AddDevice(ctx context.Context) (*Device, error) {
+	d := &Device{Name: fmt.Sprintf("device-%d", len(l.devices)+1), lab: l}
+	for _, s := range d.components() {
+		if err := l.start(ctx, s, d.peers()); err != nil {
+			return nil, err
+		}
+	}
+	l.devices = append(l.devices, d)
+	return d, d.actors(ctx)
+}
+
+// actors gives the device its person, its apps and its browser.
+func (d *Device) actors(ctx context.Context) error {
+	for _, a := range []string{"logonui", "app", "browser"} {
+		if _, err := d.lab.tracer(ctx, a); err != nil {
+			return err
+		}
+	}
+	lsa, err := d.lab.Dial(ctx, "logonui", d.Key("lsa-cloudap"))
+	if err != nil {
+		return err
+	}
+	d.LogonUI = actor.LogonUI{LSA: lsa, Tracer: d.lab.tracers["logonui"].Tracer("logonui")}
+	if d.Operator.LSA, err = d.lab.Dial(ctx, "operator", d.Key("lsa-cloudap")); err != nil {
+		return err
+	}
+	if d.Operator.Dsreg, err = d.lab.Dial(ctx, "operator", d.Key("dsreg")); err != nil {
+		return err
+	}
+	wam, err := d.lab.Dial(ctx, "app", d.Key("wam-broker"))
+	if err != nil {
+		return err
+	}
+	d.broker = actor.App{Broker: wam, Tracer: d.lab.tracers["app"].Tracer("app")}
+	idp, err := d.lab.Dial(ctx, "browser", "idp")
+	if err != nil {
+		return err
+	}
+	d.Browser = actor.Browser{
+		IdP: idp, Host: d.lab.host.nativeHost(d), Tracer: d.lab.tracers["browser"].Tracer("browser"), SignInURLs: []string{SignInOrigin},
+	}
+	return nil
+}
+
+// App is an app of the device with this client id.
+func (d *Device) App(clientID string) actor.App {
+	a := d.broker
+	a.ClientID = clientID
+	return a
+}
+
+// SetOffline cuts the device off from the cloud, or brings it back. Only a lab in
+// one process can do that.
+func (d *Device) SetOffline(off bool) error {
+	if d.lab.cfg.Processes {
+		return fmt.Errorf("a lab of processes cannot cut the network of %s", d.Name)
+	}
+	d.lab.network.set(d.Name, off)
+	return nil
+}
+
+// Restart stops a component of the device and starts it again on its state.
+func (d *Device) Restart(ctx context.Context, component string) error {
+	for _, s := range d.components() {
+		if s.name == component {
+			if err := d.lab.host.stop(s.key); err != nil {
+				return err
+			}
+			return d.lab.start(ctx, s, d.peers())
+		}
+	}
+	return fmt.Errorf("device %s has no component %s", d.Name, component)
+}
+
+// ID is the device id that the device has now.
+func (d *Device) ID(ctx context.Context) (string, error) {
+	resp, err := dsregv1.NewDeviceStateServiceClient(d.Operator.Dsreg).GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})
+	return resp.GetDeviceId(), err
+}

@@ -1,0 +1,109 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/obs"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
+
+	"log/slog"
+	"os"
+)
+
+// spec is one component of the lab.
+type spec struct {
+	// key is unique in the lab; name is the component's own.
+	key, name string
+	// device is set for components whose way to the cloud can be cut.
+	device   string
+	listen   string
+	peers    map[string]string
+	settings map[string]string
+	state    string
+}
+
+// host runs components somewhere.
+type host interface {
+	start(context.Context, spec, *rpc.Identity) error
+	stop(key string) error
+	nativeHost(*Device) actor.NativeHost
+	close() error
+}
+
+// inProcess runs every component in this process, each behind its own server.
+type inProcess struct {
+	lab     *Lab
+	order   []string
+	running map[string]*run.Running
+}
+
+func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
+	wire, ok := components.Wires()[s.name]
+	if !ok {
+		return fmt.Errorf("there is no component %q", s.name)
+	}
+	tp, err := h.lab.tracer(ctx, s.name)
+	if err != nil {
+		return err
+	}
+	log, err := h.log(s.key)
+	if err != nil {
+		return err
+	}
+	var network rpc.Network = h.lab.network.plain()
+	if s.device != "" {
+		network = h.lab.network.of(s.device, map[string]bool{h.lab.addr("idp"): true, h.lab.addr("adfs"): true})
+	}
+	labClock := clock.NewLab()
+	r, err := run.Start(run.Config{
+		Name: s.name, Identity: id, Network: network, Listen: s.listen, Peers: s.peers,
+		Env: run.Env{
+			StateDir: s.state, Clock: labClock, Lab: labClock, Log: log, TracerProvider: tp,
+			Settings: s.settings, Points: h.lab.cfg.Points[s.name],
+		},
+	}, wire)
+	if err != nil {
+		return err
+	}
+	if h.running == nil {
+		h.running = map[string]*run.Running{}
+	}
+	h.running[s.key] = r
+	h.order = append(h.order, s.key)
+	return nil
+}
+
+func (h *inProcess) log(component string) (*slog.Logger, error) {
+	if h.lab.cfg.LogLevel == "" {
+		return obs.Logger(nil, "off", component)
+	}
+	return obs.Logger(os.Stderr, h.lab.cfg.LogLevel, component)
+}
+
+func (h *inProcess) stop(key string) error {
+	r, ok := h.running[key]
+	if !ok {
+		return fmt.Errorf("component %s does not run", key)
+	}
+	delete(h.running, key)
+	return r.Stop()
+}
+
+// close stops in the reverse order of the start, so that callers go first.
+func (h *inProcess) close() error {
+	var errs []error
+	for i := len(h.order) - 1; i >= 0; i-- {
+		if _, ok := h.running[h.order[i]]; ok {
+			errs = append(errs, h.stop(h.order[i]))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *inProcess) nativeHost(d *Device) actor.NativeHost { return pipedHost{d} }

@@ -1,0 +1,231 @@
+// Package lab is a whole Lockstep: the cloud and its devices, each component
+// behind its own server with its own identity, in this process or in one process
+// each. The demo and the flow scripts run on it.
+//
+// It is a laboratory, not a deployment: in one process there is one address
+// space, so no memory wall stands round the tpm-agent's keys. The walls between
+// components (mutual TLS, allow-lists, contracts) are the real ones.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/obs"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+)
+
+// Config says what lab to make. The zero value is one in this process, with
+// throw-away state and the embedded tenants.
+type Config struct {
+	// Dir keeps all state; empty is a temporary folder that goes with the lab.
+	Dir string
+	// Processes starts one operating-system process a component: this program
+	// again, with the arguments Self and the component's flags.
+	Processes bool
+	Self      []string
+	// OTLP also exports all traces to this receiver.
+	OTLP string
+	// TPM is the TPM address of the devices; empty is a soft TPM in a file.
+	TPM string
+	// Tenants is a tenant file; empty is the embedded one.
+	Tenants string
+	// LogLevel of the components, on standard error; empty is off.
+	LogLevel string
+	// Points are crash points for the components of devices, by component name;
+	// in one process only.
+	Points map[string]durable.Points
+}
+
+// Lab is a running lab.
+type Lab struct {
+	cfg      Config
+	temp     string
+	ca       *rpc.CA
+	network  *cuttable
+	recorder *ladder.Recorder
+	host     host
+	mu       sync.Mutex
+	tracers  map[string]*sdktrace.TracerProvider
+	conns    []*grpc.ClientConn
+	devices  []*Device
+}
+
+// cloud are the components that all devices share, with the settings each gets.
+func (l *Lab) cloud() []spec {
+	idp := map[string]string{}
+	if l.cfg.Tenants != "" {
+		idp["tenants"] = l.cfg.Tenants
+	}
+	return []spec{
+		{key: "adfs", name: "adfs", settings: map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}},
+		{key: "idp", name: "idp", settings: withSetting(idp, "federation-certificate", "adatum.test="+l.path("adfs", "signing.pem"))},
+	}
+}
+
+func withSetting(m map[string]string, k, v string) map[string]string {
+	m[k] = v
+	return m
+}
+
+// Start makes a lab with its cloud running and no device yet.
+func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
+	l := &Lab{cfg: cfg, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}()
+	if cfg.Dir == "" {
+		if l.temp, err = os.MkdirTemp("", "lockstep-"); err != nil {
+			return nil, fmt.Errorf("lab folder: %w", err)
+		}
+		l.cfg.Dir = l.temp
+	}
+	if l.ca, err = rpc.NewCA(); err != nil {
+		return nil, err
+	}
+	if err = l.place(ctx); err != nil {
+		return nil, err
+	}
+	for _, s := range l.cloud() {
+		if err = l.start(ctx, s, nil); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// place chooses where the components live.
+func (l *Lab) place(ctx context.Context) error {
+	if !l.cfg.Processes {
+		l.network = newCuttable(rpc.NewMem())
+		l.host = &inProcess{lab: l}
+		return nil
+	}
+	l.network = newCuttable(rpc.OS{})
+	h, err := newProcesses(ctx, l)
+	if err != nil {
+		return err
+	}
+	l.host = h
+	return nil
+}
+
+// addr is where a component listens.
+func (l *Lab) addr(key string) string {
+	if l.cfg.Processes {
+		return "unix:" + l.path("run", filepath.Base(filepath.Dir(key))+"-"+filepath.Base(key)+".sock")
+	}
+	return "mem:" + key
+}
+
+func (l *Lab) path(parts ...string) string {
+	return filepath.Join(append([]string{l.cfg.Dir}, parts...)...)
+}
+
+// start runs one component; peers are the keys of those it may need.
+func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error {
+	s.listen, s.state, s.peers = l.addr(s.key), l.path(filepath.FromSlash(s.key)), map[string]string{}
+	for name, key := range peers {
+		s.peers[name] = l.addr(key)
+	}
+	id, err := l.ca.Issue(s.name)
+	if err != nil {
+		return err
+	}
+	if err := l.host.start(ctx, s, id); err != nil {
+		return fmt.Errorf("start %s: %w", s.key, err)
+	}
+	return nil
+}
+
+// tracer is the tracer provider of a component or actor of this process.
+func (l *Lab) tracer(ctx context.Context, service string) (*sdktrace.TracerProvider, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if tp := l.tracers[service]; tp != nil {
+		return tp, nil
+	}
+	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: service, OTLP: l.cfg.OTLP, Processors: []sdktrace.SpanProcessor{l.recorder}})
+	if err != nil {
+		return nil, err
+	}
+	l.tracers[service] = tp
+	return tp, nil
+}
+
+// Dial connects as one component or actor to another, by the key of the latter:
+// "idp", or "device-1/lsa-cloudap".
+func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInterface, error) {
+	id, err := l.ca.Issue(caller)
+	if err != nil {
+		return nil, err
+	}
+	tp, err := l.tracer(ctx, caller)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: filepath.Base(key), TracerProvider: tp})
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns = append(l.conns, conn)
+	return conn, nil
+}
+
+// Recorder holds the spans of everything that ran.
+func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
+
+// Advance moves the clocks of the whole lab, the cloud's first, so that nothing
+// a device shows is from the future.
+func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
+	keys := []string{"idp", "adfs"}
+	for _, dev := range l.devices {
+		keys = append(keys, dev.Key("dsreg"), dev.Key("wam-broker"), dev.Key("lsa-cloudap"))
+	}
+	for _, key := range keys {
+		conn, err := l.Dial(ctx, "operator", key)
+		if err != nil {
+			return err
+		}
+		if _, err := labv1.NewClockServiceClient(conn).AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(d)}); err != nil {
+			return fmt.Errorf("advance the clock of %s: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// Close stops everything and removes a temporary folder.
+func (l *Lab) Close() error {
+	var errs []error
+	for _, c := range l.conns {
+		errs = append(errs, c.Close())
+	}
+	if l.host != nil {
+		errs = append(errs, l.host.close())
+	}
+	for _, tp := range l.tracers {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		errs = append(errs, tp.Shutdown(ctx))
+		cancel()
+	}
+	if l.temp != "" {
+		errs = append(errs, os.RemoveAll(l.temp))
+	}
+	return errors.Join(errs...)
+}

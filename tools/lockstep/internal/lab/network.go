@@ -1,0 +1,75 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+)
+
+// errCut is what a device meets whose network is gone.
+var errCut = errors.New("the device has no network")
+
+// cuttable is a network whose ways into the cloud can be cut for one device.
+type cuttable struct {
+	inner rpc.Network
+	mu    sync.Mutex
+	cut   map[string]bool
+	open  map[string]map[net.Conn]struct{}
+}
+
+func newCuttable(n rpc.Network) *cuttable {
+	return &cuttable{inner: n, cut: map[string]bool{}, open: map[string]map[net.Conn]struct{}{}}
+}
+
+// plain is the network as the actors of the lab see it: never cut.
+func (c *cuttable) plain() rpc.Network { return c.inner }
+
+// of is the network as the components of one device see it; ways to the cloud
+// addresses can be cut.
+func (c *cuttable) of(device string, cloud map[string]bool) rpc.Network {
+	return deviceNetwork{c, device, cloud}
+}
+
+// set cuts the device off or brings it back. Connections under way break.
+func (c *cuttable) set(device string, off bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut[device] = off
+	if off {
+		for conn := range c.open[device] {
+			_ = conn.Close()
+		}
+		delete(c.open, device)
+	}
+}
+
+type deviceNetwork struct {
+	*cuttable
+	device string
+	cloud  map[string]bool
+}
+
+func (d deviceNetwork) Listen(addr string) (net.Listener, error) { return d.inner.Listen(addr) }
+
+func (d deviceNetwork) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if !d.cloud[addr] {
+		return d.inner.Dial(ctx, addr)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cut[d.device] {
+		return nil, errCut
+	}
+	conn, err := d.inner.Dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if d.open[d.device] == nil {
+		d.open[d.device] = map[net.Conn]struct{}{}
+	}
+	d.open[d.device][conn] = struct{}{}
+	return conn, nil
+}

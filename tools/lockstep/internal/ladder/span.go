@@ -1,0 +1,72 @@
+// Package ladder turns recorded spans into what people read: the lettered rows
+// of a flow, in the order in which they happened, and between them the calls
+// from component to component.
+//
+// It reads traces and nothing else, so a ladder shows what ran and not what was
+// meant to run. The demo, the flow scripts and the checks of both use it.
+package ladder
+
+import (
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+)
+
+// Span is what a ladder needs of a finished span, wherever it was recorded.
+type Span struct {
+	Trace   trace.TraceID
+	ID      trace.SpanID
+	Parent  trace.SpanID
+	Service string
+	Name    string
+	// Server is true for the callee's side of an RPC.
+	Server     bool
+	Step       stepv1.Step
+	Start, End time.Time
+	Failed     bool
+}
+
+// fromSDK reads a span of this process.
+func fromSDK(s sdktrace.ReadOnlySpan) Span {
+	out := Span{
+		Trace: s.SpanContext().TraceID(), ID: s.SpanContext().SpanID(), Parent: s.Parent().SpanID(),
+		Name: s.Name(), Server: s.SpanKind() == trace.SpanKindServer,
+		Start: s.StartTime(), End: s.EndTime(), Failed: s.Status().Code == codes.Error || refused(s.Attributes()),
+	}
+	out.Step = stepOf(s.Attributes())
+	for _, kv := range s.Resource().Attributes() {
+		if kv.Key == "service.name" {
+			out.Service = kv.Value.AsString()
+		}
+	}
+	return out
+}
+
+// statusKey is where an RPC's span keeps the status of its answer.
+const statusKey = "rpc.response.status_code"
+
+// refused is true for an RPC that answered with any error: the callee's span has
+// error status only for errors that are the callee's own fault.
+func refused(attrs []attribute.KeyValue) bool {
+	for _, kv := range attrs {
+		if kv.Key == statusKey {
+			return kv.Value.AsString() != "OK"
+		}
+	}
+	return false
+}
+
+func stepOf(attrs []attribute.KeyValue) stepv1.Step {
+	for _, kv := range attrs {
+		if kv.Key == step.StepKey {
+			return stepv1.Step(stepv1.Step_value[kv.Value.AsString()])
+		}
+	}
+	return stepv1.Step_STEP_UNSPECIFIED
+}
