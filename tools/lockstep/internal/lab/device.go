@@ -110,6 +110,9 @@ func (d *Device) SetOffline(off bool) error {
 	return nil
 }
 
+// StateDir is the folder of a component of the device.
+func (d *Device) StateDir(component string) string { return d.lab.path(d.Name, component) }
+
 // Restart stops a component of the device and starts it again on its state.
 func (d *Device) Restart(ctx context.Context, component string) error {
 	for _, s := range d.components() {

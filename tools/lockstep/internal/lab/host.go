@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
@@ -11,9 +13,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
-
-	"log/slog"
-	"os"
 )
 
 // spec is one component of the lab.
@@ -83,7 +82,11 @@ func (h *inProcess) log(component string) (*slog.Logger, error) {
 	if h.lab.cfg.LogLevel == "" {
 		return obs.Logger(nil, "off", component)
 	}
-	return obs.Logger(os.Stderr, h.lab.cfg.LogLevel, component)
+	w := h.lab.cfg.Log
+	if w == nil {
+		w = os.Stderr
+	}
+	return obs.Logger(w, h.lab.cfg.LogLevel, component)
 }
 
 func (h *inProcess) stop(key string) error {

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -42,8 +43,10 @@ type Config struct {
 	TPM string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
-	// LogLevel of the components, on standard error; empty is off.
+	// LogLevel of the components; empty is off. Log takes the lines, nil is
+	// standard error; a lab of processes always uses standard error.
 	LogLevel string
+	Log      io.Writer
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
