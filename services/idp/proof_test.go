@@ -152,7 +152,7 @@ func TestPRO06_A06_KeyDerivationIsBoundToThePayload(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a derived key is good for one payload", func(t *testing.T) {
+	t.Run("A07 a derived key is good for one payload", func(t *testing.T) {
 		w := newWorld(t, idp.Config{})
 		s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 		stolen := encoded(t, s.redemption(t, office, ""))

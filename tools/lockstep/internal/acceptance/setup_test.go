@@ -20,13 +20,13 @@ const patience = 20 * time.Second
 
 // world is a lab with one device.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	lab    *lab.Lab
 	device *lab.Device
 	tenant demo.Tenant
 }
 
-func newWorld(t *testing.T, cfg lab.Config) *world {
+func newWorld(t testing.TB, cfg lab.Config) *world {
 	t.Helper()
 	l, err := lab.Start(t.Context(), cfg)
 	if err != nil {
@@ -114,7 +114,7 @@ func (w *world) settle(d *lab.Device) {
 }
 
 // claims reads a token that the test does not need to trust.
-func claims[T any](t *testing.T, token string) T {
+func claims[T any](t testing.TB, token string) T {
 	t.Helper()
 	tok, err := jose.Parse(token)
 	if err != nil {
