@@ -70,7 +70,7 @@ func TestCSR(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	make := func(name pkix.Name, alg x509.SignatureAlgorithm, signer crypto.Signer) []byte {
+	build := func(name pkix.Name, alg x509.SignatureAlgorithm, signer crypto.Signer) []byte {
 		t.Helper()
 		der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{Subject: name, SignatureAlgorithm: alg}, signer)
 		if err != nil {
@@ -85,15 +85,15 @@ func TestCSR(t *testing.T) {
 		"garbage":            []byte("not DER"),
 		"trailing byte":      append(bytes.Clone(der), 0),
 		"more than 8 KiB":    append(bytes.Clone(der), bytes.Repeat([]byte{0}, 8<<10)...),
-		"another name":       make(pkix.Name{CommonName: "DESKTOP-1"}, x509.SHA256WithRSA, k),
-		"name in lower case": make(pkix.Name{CommonName: strings.ToLower(CSRSubject)}, x509.SHA256WithRSA, k),
-		"no name":            make(pkix.Name{}, x509.SHA256WithRSA, k),
-		"more than a name":   make(pkix.Name{CommonName: CSRSubject, Organization: []string{"Contoso"}}, x509.SHA256WithRSA, k),
-		"two names":          make(pkix.Name{CommonName: CSRSubject, ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: CSRSubject}, {Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}}}, x509.SHA256WithRSA, k),
-		"SHA-384":            make(subject, x509.SHA384WithRSA, k),
-		"PSS":                make(subject, x509.SHA256WithRSAPSS, k),
-		"RSA-1024":           make(subject, x509.SHA256WithRSA, small),
-		"elliptic curve":     make(subject, x509.ECDSAWithSHA256, ec),
+		"another name":       build(pkix.Name{CommonName: "DESKTOP-1"}, x509.SHA256WithRSA, k),
+		"name in lower case": build(pkix.Name{CommonName: strings.ToLower(CSRSubject)}, x509.SHA256WithRSA, k),
+		"no name":            build(pkix.Name{}, x509.SHA256WithRSA, k),
+		"more than a name":   build(pkix.Name{CommonName: CSRSubject, Organization: []string{"Contoso"}}, x509.SHA256WithRSA, k),
+		"two names":          build(pkix.Name{CommonName: CSRSubject, ExtraNames: []pkix.AttributeTypeAndValue{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: CSRSubject}, {Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: "x"}}}, x509.SHA256WithRSA, k),
+		"SHA-384":            build(subject, x509.SHA384WithRSA, k),
+		"PSS":                build(subject, x509.SHA256WithRSAPSS, k),
+		"RSA-1024":           build(subject, x509.SHA256WithRSA, small),
+		"elliptic curve":     build(subject, x509.ECDSAWithSHA256, ec),
 		"signature changed":  forged,
 	} {
 		if _, err := ParseCSR(bad); !errors.Is(err, ErrCSR) {

@@ -44,12 +44,12 @@ func TestREG04_Capabilities(t *testing.T) {
 	}
 	r := ask(tpm2.TPMCapCommands, 0, 3)
 	cmds := must[*tpm2.TPMLCCA](t)(r.CapabilityData.Data.Command())
-	if len(cmds.CommandAttributes) != 3 || !bool(r.MoreData) {
+	if len(cmds.CommandAttributes) != 3 || !r.MoreData {
 		t.Errorf("3 commands asked: %d, more %v", len(cmds.CommandAttributes), r.MoreData)
 	}
 	r = ask(tpm2.TPMCapCommands, 0, 1000)
 	cmds = must[*tpm2.TPMLCCA](t)(r.CapabilityData.Data.Command())
-	if n := property(t, tpm, tpm2.TPMPTTotalCommands); int(n) != len(cmds.CommandAttributes) || bool(r.MoreData) {
+	if n := property(t, tpm, tpm2.TPMPTTotalCommands); int(n) != len(cmds.CommandAttributes) || r.MoreData {
 		t.Errorf("%d commands listed, %d counted", len(cmds.CommandAttributes), n)
 	}
 	algs := must[*tpm2.TPMLAlgProperty](t)(ask(tpm2.TPMCapAlgs, 0, 100).CapabilityData.Data.Algorithms())

@@ -79,7 +79,7 @@ func readState(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("softtpm: cannot read state file %s: check its owner and mode: %w", path, err)
 	}
-	defer f.Close() // read only: nothing to lose
+	defer func() { _ = f.Close() }() // read only: nothing to lose
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("softtpm: cannot read state file %s: %w", path, err)

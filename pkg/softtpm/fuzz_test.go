@@ -121,7 +121,7 @@ func FuzzSend(f *testing.F) {
 				t.Fatalf("refusal %#x with data", rc)
 			}
 		}
-		if _, err := tpm2.GetRandom(tpm2.GetRandom{BytesRequested: 1}).Execute(tpm); err != nil {
+		if _, err := (tpm2.GetRandom{BytesRequested: 1}).Execute(tpm); err != nil {
 			t.Fatalf("the TPM is unusable afterwards: %v", err)
 		}
 	})

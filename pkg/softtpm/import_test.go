@@ -185,7 +185,7 @@ func crypt(t testing.TB, tpm transport.TPM, k key, iv []byte, decrypt bool, part
 	t.Helper()
 	var out []byte
 	for _, p := range parts {
-		r, err := tpm2.EncryptDecrypt2{KeyHandle: k.auth(), Message: tpm2.TPM2BMaxBuffer{Buffer: p}, Decrypt: tpm2.TPMIYesNo(decrypt),
+		r, err := tpm2.EncryptDecrypt2{KeyHandle: k.auth(), Message: tpm2.TPM2BMaxBuffer{Buffer: p}, Decrypt: decrypt,
 			Mode: tpm2.TPMAlgNull, IV: tpm2.TPM2BIV{Buffer: iv}}.Execute(tpm)
 		ok(t, err)
 		out, iv = append(out, r.OutData.Buffer...), r.IV.Buffer

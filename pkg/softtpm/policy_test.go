@@ -48,7 +48,7 @@ func TestPolicyPINOrBiometric(t *testing.T) {
 	pin := func(pin string) error { return policy(policyAuthValue, tpm2.Auth([]byte(pin))) }
 	password := func(pin string) error {
 		return policy(func(tp transport.TPM, h tpm2.TPMISHPolicy) error {
-			_, err := raw(tp, 0x18c, []uint32{uint32(h.HandleValue())}, nil)
+			_, err := raw(tp, 0x18c, []uint32{h.HandleValue()}, nil)
 			return err
 		}, tpm2.Password([]byte(pin)))
 	}

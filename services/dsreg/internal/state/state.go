@@ -7,7 +7,7 @@ package state
 
 import (
 	"bytes"
-	"crypto/sha1" //nolint:gosec // the thumbprint of a certificate is a name, not a proof
+	"crypto/sha1"
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
@@ -62,7 +62,7 @@ func (i *Identity) Thumbprint() string { return Thumbprint(i.Certificate.Raw) }
 
 // Thumbprint of a DER certificate.
 func Thumbprint(der []byte) string {
-	sum := sha1.Sum(der) //nolint:gosec // see above
+	sum := sha1.Sum(der)
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 

@@ -54,9 +54,9 @@ func (p *passwords) hash(ctx context.Context, password secret.Text) (secret.Text
 // matches compares in the time of one hash. An empty hash, of a user that does
 // not exist or has no password, matches nothing and takes as long.
 func (p *passwords) matches(ctx context.Context, password, hash secret.Text) (bool, error) {
-	real := !hash.Empty() && len(password.Reveal()) <= maxPassword
+	known := !hash.Empty() && len(password.Reveal()) <= maxPassword
 	candidate := password.Reveal()
-	if !real {
+	if !known {
 		hash, candidate = p.decoy, ""
 	}
 	if err := p.wait(ctx); err != nil {
@@ -67,7 +67,7 @@ func (p *passwords) matches(ctx context.Context, password, hash secret.Text) (bo
 	if err != nil {
 		return false, fmt.Errorf("password hash of the directory: %w", err)
 	}
-	return ok && real, nil
+	return ok && known, nil
 }
 
 func (p *passwords) wait(ctx context.Context) error {

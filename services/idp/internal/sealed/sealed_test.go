@@ -18,7 +18,7 @@ func sample(kind sealed.Type) sealed.Artefact {
 	return sealed.Artefact{
 		Type: kind, Tenant: ids.NewTenant(), User: ids.NewUser(), Device: ids.NewDevice(), Certificate: [32]byte{1, 2, 3},
 		Client: ids.ClientID(entrawire.SignInClientID), SessionID: "sid", SessionKey: secret.NewBytes(make([]byte, 32)), Credential: sealed.Password,
-		AMR: []string{"pwd", "rsa"}, AuthTime: time.UnixMilli(1000), KDFMin: 2, PasswordEpoch: 3, SessionEpoch: 4,
+		AMR: []string{"pwd", "rsa"}, KeyMade: time.UnixMilli(500), AuthTime: time.UnixMilli(1000), KDFMin: 2, PasswordEpoch: 3, SessionEpoch: 4,
 		Issued: time.UnixMilli(2000), Expires: time.UnixMilli(3000),
 	}
 }

@@ -53,7 +53,7 @@ func (d device) signRenewal(ctx context.Context, c cached, upn ids.UPN, p proof,
 	req := &tpmv1.SignPRTRenewalRequest{
 		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), RequestNonce: nonce, Credential: p.credential(),
 	}
-	if req.Credential != nil {
+	if req.GetCredential() != nil {
 		req.UserPrincipalName = string(upn)
 	}
 	a, err := call(ctx, d.timeout, d.keys.SignPRTRenewal, req)

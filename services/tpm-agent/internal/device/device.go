@@ -4,12 +4,14 @@
 package device
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
 
@@ -25,6 +27,9 @@ type Opened struct {
 	// Name for people.
 	Name string
 }
+
+// dialTime bounds the connection to a socket.
+const dialTime = 5 * time.Second
 
 const softName = "Lockstep emulated TPM (keys lie in process memory)"
 
@@ -83,7 +88,8 @@ func socket(kind, rest string) (*Opened, error) {
 			return nil, fmt.Errorf("TPM address tcp:%s: only a TPM on this machine can be trusted with commands in clear", rest)
 		}
 	}
-	c, err := net.Dial(kind, rest)
+	d := net.Dialer{Timeout: dialTime}
+	c, err := d.DialContext(context.Background(), kind, rest)
 	if err != nil {
 		return nil, fmt.Errorf("TPM socket: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,7 +57,7 @@ func readCommand(r io.Reader) ([]byte, error) {
 	}
 	rest := make([]byte, binary.BigEndian.Uint32(head[2:])-10)
 	_, err := io.ReadFull(r, rest)
-	return append(head, rest...), err
+	return slices.Concat(head, rest), err
 }
 
 func startAndAsk(t *testing.T, tpm transport.TPM) {

@@ -83,7 +83,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 		args = append(args, "--set", name+"="+value)
 	}
 	// Not bound to ctx: the process lives as long as the lab, which stops it.
-	cmd := exec.Command(h.lab.cfg.Self[0], args...)
+	cmd := exec.Command(h.lab.cfg.Self[0], args...) //nolint:gosec,noctx // this program itself; it lives as long as the lab
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {
@@ -172,7 +172,7 @@ func (s spawnedHost) GetCookies(ctx context.Context, d actor.Desktop, uri, sende
 	}
 	args := append([]string{}, s.host.lab.cfg.Self[1:]...)
 	args = append(args, "browsercore", "--identity", dir, "--authority", s.host.lab.addr(s.device.Key("lsa-cloudap")), "--session-fd", "3", "--otlp", s.host.otlp)
-	cmd := exec.CommandContext(ctx, s.host.lab.cfg.Self[0], args...)
+	cmd := exec.CommandContext(ctx, s.host.lab.cfg.Self[0], args...) //nolint:gosec // this program itself
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{session}
 	cmd.Env = append(os.Environ(), traceEnv(ctx)...)
