@@ -9,11 +9,14 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 )
 
 // service answers nonces, by asking another component when it has one.
@@ -85,6 +88,58 @@ func TestTwoComponentsReachEachOther(t *testing.T) {
 	<-lsa.Component.Service.(*service).closed
 	if _, err := idpv1.NewNonceServiceClient(conn).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Unavailable {
 		t.Errorf("after the stop: %v", err)
+	}
+}
+
+func TestOnlyTheOperatorMovesTheClockAndOnlyInALab(t *testing.T) {
+	ca, _ := rpc.NewCA()
+	net := rpc.NewMem()
+	id, _ := ca.Issue("idp")
+	start := func(lab *clock.Lab) *run.Running {
+		t.Helper()
+		env := run.Env{Lab: lab}
+		if lab != nil {
+			env.Clock = lab
+		}
+		r, err := run.Start(run.Config{Name: "idp", Identity: id, Network: net, Listen: "mem:idp", Env: env}, wire(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	advance := func(caller string, by time.Duration) error {
+		who, _ := ca.Issue(caller)
+		conn, err := rpc.Dial(rpc.DialConfig{Network: net, Addr: "mem:idp", Identity: who, Server: "idp"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, err = labv1.NewClockServiceClient(conn).AdvanceClock(t.Context(), &labv1.AdvanceClockRequest{By: durationpb.New(by)})
+		return err
+	}
+	lab := clock.NewLab()
+	before := lab.Now()
+	r := start(lab)
+	if err := advance("operator", 4*time.Hour); err != nil || lab.Now().Sub(before) < 4*time.Hour {
+		t.Errorf("the clock shows %v more, %v", lab.Now().Sub(before), err)
+	}
+	for _, by := range []time.Duration{0, -time.Hour, 401 * 24 * time.Hour} {
+		if err := advance("operator", by); prterr.KindOf(err) != prterr.Invalid {
+			t.Errorf("by %v: %v", by, err)
+		}
+	}
+	if err := advance("app", time.Hour); prterr.KindOf(err) != prterr.Denied {
+		t.Errorf("app: %v", err)
+	}
+	if err := r.Stop(); err != nil {
+		t.Error(err)
+	}
+	r = start(nil)
+	if err := advance("operator", time.Hour); err == nil {
+		t.Error("the clock can be moved outside a lab")
+	}
+	if err := r.Stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -6,10 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -18,7 +16,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
@@ -115,32 +112,9 @@ func TestAdminRefusals(t *testing.T) {
 	})
 }
 
-func TestClockIsForLabsOnly(t *testing.T) {
-	ctx := context.Background()
-	w := newWorld(t, idp.Config{})
-	_, err := w.clock.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(time.Hour)})
-	if err == nil {
-		t.Error("a clock was served outside a lab")
-	}
-	lab := newLab()
-	w = newWorld(t, idp.Config{Lab: lab})
-	before := lab.Now()
-	a, err := w.clock.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(48 * time.Hour)})
-	if err != nil || a.GetNow().AsTime().Sub(before) < 48*time.Hour || lab.Now().Sub(before) < 48*time.Hour {
-		t.Errorf("%v, %v", a, err)
-	}
-	for _, by := range []*durationpb.Duration{nil, durationpb.New(0), durationpb.New(-time.Hour), durationpb.New(401 * 24 * time.Hour)} {
-		_, err := w.clock.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: by})
-		wantKind(t, err, prterr.Invalid)
-	}
-	if _, err := idp.New(idp.Config{Clock: clock.Real(), Lab: lab}); err == nil {
-		t.Error("two clocks were taken")
-	}
-}
-
 func TestEveryMethodHasCallersAndStrangersAreRefused(t *testing.T) {
 	lab := newLab()
-	svc, err := idp.New(idp.Config{Lab: lab, TokenSigner: rsaKeys()[0]})
+	svc, err := idp.New(idp.Config{Clock: lab, TokenSigner: rsaKeys()[0]})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 )
 
 // Allow says which component may call what. What is not here is refused.
@@ -31,7 +30,5 @@ func Allow() rpc.AllowList {
 		directoryv1.AdminService_SetUserPassword_FullMethodName:  {operator},
 		directoryv1.AdminService_SetDeviceEnabled_FullMethodName: {operator},
 		directoryv1.AdminService_RemoveDevice_FullMethodName:     {operator},
-
-		labv1.ClockService_AdvanceClock_FullMethodName: {operator},
 	}
 }

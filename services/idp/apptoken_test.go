@@ -147,7 +147,7 @@ func TestAPP05_WhoMayAskForWhat(t *testing.T) {
 
 func TestAPP06_NewPRTWithTheToken(t *testing.T) {
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Lab: lab})
+	w := newWorld(t, idp.Config{Clock: lab})
 	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 	lab.Advance(5 * time.Hour)
 	c := s.redemption(t, office, graph)
@@ -176,7 +176,7 @@ func TestAPP06_NewPRTWithTheToken(t *testing.T) {
 
 func TestINV16_RefreshTokenExpires(t *testing.T) {
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Lab: lab})
+	w := newWorld(t, idp.Config{Clock: lab})
 	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 	a := s.tokens(t, s.redemption(t, office, ""))
 	lab.Advance(90*24*time.Hour + time.Second)

@@ -21,7 +21,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
@@ -52,10 +51,8 @@ type Domain = tenant.Domain
 type Config struct {
 	// Tenants is a tenant file in YAML; nil is the embedded one.
 	Tenants []byte
-	// Clock tells the time; nil is the machine's. Not together with Lab.
+	// Clock tells the time; nil is the machine's.
 	Clock clock.Clock
-	// Lab is a clock that an operator may move; it also opens ClockService.
-	Lab *clock.Lab
 	// Log gets the sign-in log and errors; nil discards.
 	Log *slog.Logger
 	// FederationCertificates are PEM certificates of federation providers, by
@@ -80,19 +77,12 @@ type Service struct {
 	gate      *grants.Gate
 	sessions  *session.Service
 	devices   *registration.Service
-	lab       *clock.Lab
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
 // tenant file, which takes a second or so.
 func New(cfg Config) (*Service, error) {
-	if cfg.Clock != nil && cfg.Lab != nil {
-		return nil, errors.New("idp: Clock and Lab do not go together: set one")
-	}
 	clk := clock.Or(cfg.Clock)
-	if cfg.Lab != nil {
-		clk = cfg.Lab
-	}
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -115,7 +105,7 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory(), lab: cfg.Lab}
+	s := &Service{tenants: tenants, store: store.NewMemory()}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -155,9 +145,6 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
-	if s.lab != nil {
-		labv1.RegisterClockServiceServer(r, &server.Clock{Lab: s.lab})
-	}
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

@@ -42,7 +42,7 @@ func TestISS02_RealmDiscovery(t *testing.T) {
 
 func TestISS03_NonceIsNeeded(t *testing.T) {
 	lab := clock.NewLab()
-	w, other := newWorld(t, idp.Config{Lab: lab, Tenants: withProfile("strict")}), newWorld(t, idp.Config{})
+	w, other := newWorld(t, idp.Config{Clock: lab, Tenants: withProfile("strict")}), newWorld(t, idp.Config{})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	used, old := d.claims(t, alice, alicePassword), w.nonce(t)
 	d.open(t, d.sign(t, used))
@@ -219,7 +219,7 @@ func TestISS12_SessionKeyOnTheDeviceAndInThePRT(t *testing.T) {
 
 func TestISS21_PRTLivesFourteenDays(t *testing.T) {
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Lab: lab})
+	w := newWorld(t, idp.Config{Clock: lab})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	a, err := w.requestPRT(d.sign(t, d.claims(t, alice, alicePassword)))
 	if err != nil || a.GetRefreshTokenExpiresIn() != 1209599 || a.GetExpiresIn() != 1209599 || a.GetTokenType() != "Bearer" {

@@ -250,7 +250,7 @@ func TestA41_QuotaPerUser(t *testing.T) {
 
 func TestRegistrationTokenExpires(t *testing.T) {
 	lab := newLab()
-	w := newWorld(t, idp.Config{Lab: lab})
+	w := newWorld(t, idp.Config{Clock: lab})
 	d := &device{w: w, dk: rsaKeys()[1], tk: rsaKeys()[2]}
 	r := d.enrolment(t, alice, alicePassword)
 	lab.Advance(91 * time.Minute)

@@ -97,7 +97,7 @@ func TestREN07_TheKeyComesAgainForOurDevicesAndStaysForOthers(t *testing.T) {
 
 func TestPRO11_TheSessionKeyIsRolledAfter30Days(t *testing.T) {
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Lab: lab})
+	w := newWorld(t, idp.Config{Clock: lab})
 	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 	first := s.key
 	for _, days := range []int{10, 19} {

@@ -192,7 +192,7 @@ func TestA04_CookieWithADateInPlaceOfANonce(t *testing.T) {
 	for profile, works := range map[string]bool{"2020": true, "today": false, "strict": false} {
 		t.Run(profile, func(t *testing.T) {
 			lab := clock.NewLab()
-			w := newWorld(t, idp.Config{Lab: lab, Tenants: withProfile(profile)})
+			w := newWorld(t, idp.Config{Clock: lab, Tenants: withProfile(profile)})
 			s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 			c := entrawire.Cookie{RefreshToken: s.cookie("").RefreshToken, IsPrimary: true, Iat: lab.Now().Unix()}
 			cookie := s.sign(t, c)

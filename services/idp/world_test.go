@@ -17,7 +17,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
@@ -58,7 +57,6 @@ type world struct {
 	devices  idpv1.DeviceRegistrationServiceClient
 	read     directoryv1.ReadServiceClient
 	admin    directoryv1.AdminServiceClient
-	clock    labv1.ClockServiceClient
 }
 
 func newWorld(t testing.TB, cfg idp.Config) *world {
@@ -75,7 +73,7 @@ func newWorld(t testing.TB, cfg idp.Config) *world {
 		svc: svc, realm: idpv1.NewRealmServiceClient(lsa), nonces: idpv1.NewNonceServiceClient(lsa),
 		issuance: idpv1.NewIssuanceServiceClient(lsa), tokens: idpv1.NewTokenServiceClient(wam),
 		sessions: idpv1.NewSessionServiceClient(browser), devices: idpv1.NewDeviceRegistrationServiceClient(dsreg),
-		read: directoryv1.NewReadServiceClient(operator), admin: directoryv1.NewAdminServiceClient(operator), clock: labv1.NewClockServiceClient(operator),
+		read: directoryv1.NewReadServiceClient(operator), admin: directoryv1.NewAdminServiceClient(operator),
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 )
 
@@ -22,8 +21,6 @@ func Allow() rpc.AllowList {
 		authorityv1.TokenAuthorityService_OfferPRT_FullMethodName:         {"wam-broker"},
 
 		authorityv1.CookieAuthorityService_CreatePRTCookie_FullMethodName: {"browsercore"},
-
-		labv1.ClockService_AdvanceClock_FullMethodName: {"operator"},
 	}
 }
 

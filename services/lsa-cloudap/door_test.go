@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
@@ -31,7 +30,7 @@ func redeemRequest(signed string) *idpv1.RedeemPRTRequest {
 func TestEveryMethodIsOnTheAllowList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		m := w.start(func(c *lsacloudap.Config) { c.Lab = clock.NewLab() })
+		m := w.start()
 		g := grpc.NewServer()
 		m.svc.Register(g)
 		served := map[string]bool{}
@@ -77,11 +76,10 @@ func TestTheConfigurationIsChecked(t *testing.T) {
 		w := newWorld(t)
 		good := lsacloudap.Config{StateDir: w.dir, TPM: w.conns["tpm-agent"], Dsreg: w.conns["dsreg"], IdP: w.conns["idp"]}
 		for name, change := range map[string]func(*lsacloudap.Config){
-			"StateDir":      func(c *lsacloudap.Config) { c.StateDir = "" },
-			"IdP":           func(c *lsacloudap.Config) { c.IdP = nil },
-			"sign-in host":  func(c *lsacloudap.Config) { c.SignInHosts = []string{"https://login.test"} },
-			"Clock and Lab": func(c *lsacloudap.Config) { c.Clock, c.Lab = clock.Real(), clock.NewLab() },
-			"negative":      func(c *lsacloudap.Config) { c.RenewEvery = -1 },
+			"StateDir":     func(c *lsacloudap.Config) { c.StateDir = "" },
+			"IdP":          func(c *lsacloudap.Config) { c.IdP = nil },
+			"sign-in host": func(c *lsacloudap.Config) { c.SignInHosts = []string{"https://login.test"} },
+			"negative":     func(c *lsacloudap.Config) { c.RenewEvery = -1 },
 		} {
 			bad := good
 			change(&bad)

@@ -24,10 +24,10 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/aadplugin"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/server"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/signinurl"
 )
 
 // name is this component's identity.
@@ -51,10 +51,8 @@ type Config struct {
 	// Federation is the federation provider; nil when there is none, and then
 	// federated users cannot sign in with their password.
 	Federation grpc.ClientConnInterface
-	// Clock is where time is read; nil is Lab if given, else the real clock.
+	// Clock is where time is read; nil is the real clock.
 	Clock clock.Clock
-	// Lab is the clock of a lab; with it the operator may move the time.
-	Lab *clock.Lab
 	// RenewEvery is the age at which a PRT is renewed; 0 is 4 hours.
 	RenewEvery time.Duration
 	// SignInHosts are the hosts whose sign-in pages may get a PRT cookie; empty is
@@ -79,9 +77,6 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Clock == nil && c.Lab != nil {
-		c.Clock = c.Lab
-	}
 	c.Clock = clock.Or(c.Clock)
 	c.RenewEvery = or(c.RenewEvery, DefaultRenewEvery)
 	c.CallTimeout = or(c.CallTimeout, DefaultCallTimeout)
@@ -114,8 +109,6 @@ func (c Config) check() error {
 		return errors.New("lsa-cloudap: StateDir is missing")
 	case c.TPM == nil || c.Dsreg == nil || c.IdP == nil:
 		return errors.New("lsa-cloudap: TPM, Dsreg and IdP are all needed")
-	case c.Lab != nil && c.Clock != nil && c.Clock != clock.Clock(c.Lab):
-		return errors.New("lsa-cloudap: Clock and Lab must be the same clock")
 	case c.RenewEvery < 0 || c.CallTimeout < 0 || c.LogonTimeout < 0 || c.LockoutFor < 0 || c.MaxWrongPasswords < 0:
 		return errors.New("lsa-cloudap: durations and counts must not be negative")
 	}
@@ -161,7 +154,7 @@ func New(cfg Config) (*Service, error) {
 		stop()
 		return nil, err
 	}
-	edge, err := server.New(server.Config{CloudAP: framework, Lab: cfg.Lab, Log: cfg.Log})
+	edge, err := server.New(server.Config{CloudAP: framework, Log: cfg.Log})
 	if err != nil {
 		stop()
 		return nil, errors.Join(err, framework.Close())

@@ -20,7 +20,6 @@ import (
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
@@ -141,7 +140,6 @@ type machine struct {
 	state   lsav1.SSOStateServiceClient
 	tokens  authorityv1.TokenAuthorityServiceClient
 	cookies authorityv1.CookieAuthorityServiceClient
-	lab     labv1.ClockServiceClient
 }
 
 func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
@@ -164,7 +162,7 @@ func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
 	}
 	m.logon = lsav1.NewLogonServiceClient(as("logonui"))
 	operator := as("operator")
-	m.state, m.lab = lsav1.NewSSOStateServiceClient(operator), labv1.NewClockServiceClient(operator)
+	m.state = lsav1.NewSSOStateServiceClient(operator)
 	m.tokens = authorityv1.NewTokenAuthorityServiceClient(as("wam-broker"))
 	m.cookies = authorityv1.NewCookieAuthorityServiceClient(as("browsercore"))
 	w.t.Cleanup(m.stop)

@@ -1,7 +1,6 @@
 package wambroker_test
 
 import (
-	"context"
 	"testing"
 
 	"go.opentelemetry.io/otel/trace"
@@ -12,7 +11,6 @@ import (
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
 )
@@ -44,7 +42,7 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 	dsreg := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "dsreg"},
 		func(r grpc.ServiceRegistrar) { dsregv1.RegisterDeviceStateServiceServer(r, w) },
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName)
-	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, IdP: idp, Dsreg: dsreg, Lab: lab, TracerProvider: tp})
+	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, IdP: idp, Dsreg: dsreg, Clock: lab, TracerProvider: tp})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,11 +83,4 @@ func (d *device) token(t testing.TB, change ...func(*wamv1.RequestTokenRequest))
 		t.Fatal(err)
 	}
 	return resp
-}
-
-// advance moves the broker's clock through its own door.
-func (d *device) advance(t testing.TB, ctx context.Context, by *labv1.AdvanceClockRequest) error {
-	t.Helper()
-	_, err := labv1.NewClockServiceClient(d.dial(t, "operator", nil)).AdvanceClock(ctx, by)
-	return err
 }

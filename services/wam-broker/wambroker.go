@@ -18,7 +18,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/aadplugin"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/broker"
@@ -38,10 +37,8 @@ type Config struct {
 	// authenticated as wam-broker. Without Dsreg the broker cannot tell an app
 	// that the device has left its tenant; the identity provider then refuses.
 	Authority, IdP, Dsreg grpc.ClientConnInterface
-	// Clock is where the time is read; nil is Lab, or the machine's.
+	// Clock is where the time is read; nil is the machine's.
 	Clock clock.Clock
-	// Lab, when set, lets the operator move that clock.
-	Lab *clock.Lab
 	// Log gets warnings and refusals, never a token; nil discards.
 	Log *slog.Logger
 	// TracerProvider records the call of the plug-in; nil records none of it.
@@ -53,7 +50,6 @@ type Config struct {
 // Service is the token broker.
 type Service struct {
 	broker *server.Broker
-	clock  *server.Clock
 	stop   func()
 }
 
@@ -62,9 +58,6 @@ type Service struct {
 func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
 		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
-	}
-	if cfg.Clock == nil && cfg.Lab != nil {
-		cfg.Clock = cfg.Lab
 	}
 	cache, err := tokencache.New(tokencache.Config{Dir: filepath.Join(cfg.StateDir, "tokens"), Clock: cfg.Clock, Points: cfg.Points})
 	if err != nil {
@@ -89,9 +82,6 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{broker: &server.Broker{Framework: framework}, stop: stop}
-	if cfg.Lab != nil {
-		s.clock = &server.Clock{Lab: cfg.Lab}
-	}
 	return s, nil
 }
 
@@ -99,9 +89,6 @@ func New(cfg Config) (*Service, error) {
 // laboratory.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterBrokerServiceServer(r, s.broker)
-	if s.clock != nil {
-		labv1.RegisterClockServiceServer(r, s.clock)
-	}
 }
 
 // Close ends the connection between framework and plug-in. What is on disk stays.
@@ -114,7 +101,6 @@ func (s *Service) Close() error {
 func Allow() rpc.AllowList {
 	return rpc.AllowList{
 		wamv1.BrokerService_RequestToken_FullMethodName: {"app"},
-		labv1.ClockService_AdvanceClock_FullMethodName:  {"operator"},
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/adfs"
 	"github.com/lockstep-sso/lockstep/services/dsreg"
 	"github.com/lockstep-sso/lockstep/services/idp"
@@ -28,12 +29,12 @@ func components() []string {
 // behind a door of its own, on the component's own network.
 func doors() map[string][]rpc.AllowList {
 	return map[string][]rpc.AllowList{
-		"tpm-agent":   {tpmagent.Allow()},
-		"dsreg":       {dsreg.Allow()},
-		"lsa-cloudap": {lsacloudap.Allow(), lsacloudap.PluginAllow()},
-		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow()},
-		"idp":         {idp.Allow()},
-		"adfs":        {adfs.Allow()},
+		"tpm-agent":   {tpmagent.Allow(), run.LabAllow()},
+		"dsreg":       {dsreg.Allow(), run.LabAllow()},
+		"lsa-cloudap": {lsacloudap.Allow(), lsacloudap.PluginAllow(), run.LabAllow()},
+		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
+		"idp":         {idp.Allow(), run.LabAllow()},
+		"adfs":        {adfs.Allow(), run.LabAllow()},
 	}
 }
 
@@ -123,6 +124,7 @@ func callGraph() map[call]string {
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",
 		{"operator", "wam-broker"}:     "moves the clock of a lab",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
+		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",
 		{"wam-broker", "wam-broker"}:   "the WAM framework dials its plug-in",
 	}

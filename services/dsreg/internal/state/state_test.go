@@ -9,8 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -102,50 +100,6 @@ func FuzzNewIdentity(f *testing.F) {
 		}
 		if d, err := ids.ParseDevice(id.Certificate.Subject.CommonName); err != nil || d != id.DeviceID || !bytes.Equal(id.Certificate.Raw, der) {
 			t.Errorf("device id %q of a certificate for %q", id.DeviceID, id.Certificate.Subject.CommonName)
-		}
-	})
-}
-
-// Whatever lies in the file, Open answers a record that can be written and read
-// again, or an error.
-func FuzzOpen(f *testing.F) {
-	dir := f.TempDir()
-	s, err := state.Open(dir, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	id, err := state.NewIdentity("set-1", certificate(f, string(ids.NewDevice())), "DESKTOP-1", upn)
-	if err != nil {
-		f.Fatal(err)
-	}
-	path := filepath.Join(dir, "device.json")
-	for _, r := range []state.Record{{Current: id}, {Current: id, Leaving: true}, {Pending: id}} {
-		if err := s.Put(r); err != nil {
-			f.Fatal(err)
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Add([]byte(`{"version":1}`))
-	f.Add([]byte(`{"version":2}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "device.json"), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		s, err := state.Open(dir, nil)
-		if err != nil {
-			return
-		}
-		want := s.Get()
-		if err := s.Put(want); err != nil {
-			t.Fatal(err)
-		}
-		if s, err = state.Open(dir, nil); err != nil || !same(s.Get().Current, want.Current) || !same(s.Get().Pending, want.Pending) {
-			t.Errorf("what was read is not what is read again: %v", err)
 		}
 	})
 }

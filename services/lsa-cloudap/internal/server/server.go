@@ -11,9 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/lockstep-sso/lockstep/pkg/clock"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
 )
@@ -21,10 +19,7 @@ import (
 // Config is what the edge needs.
 type Config struct {
 	CloudAP *cloudap.CloudAP
-	// Lab is the clock that may be moved; nil outside a lab, and then the service
-	// that moves it does not exist.
-	Lab *clock.Lab
-	Log *slog.Logger
+	Log     *slog.Logger
 }
 
 // Server holds the handlers.
@@ -44,7 +39,4 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	lsav1.RegisterSSOStateServiceServer(r, ssoState{cloudAP: s.cfg.CloudAP})
 	authorityv1.RegisterTokenAuthorityServiceServer(r, tokens{cloudAP: s.cfg.CloudAP})
 	authorityv1.RegisterCookieAuthorityServiceServer(r, cookies{cloudAP: s.cfg.CloudAP, log: s.cfg.Log})
-	if s.cfg.Lab != nil {
-		labv1.RegisterClockServiceServer(r, labClock{lab: s.cfg.Lab})
-	}
 }

@@ -1,0 +1,68 @@
+package state
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"strings"
+	"testing"
+)
+
+// Whatever lies in the file, it is refused with one of two names, or it is a
+// record that is written as it was read.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range seeds() {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := decode(data)
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
+				t.Errorf("an error without a name: %v", err)
+			}
+			return
+		}
+		once, err := encode(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := decode(once)
+		if err != nil {
+			t.Fatalf("what was written is not read: %v", err)
+		}
+		if twice, err := encode(again); err != nil || !bytes.Equal(once, twice) || again.Leaving != r.Leaving {
+			t.Errorf("read as\n%s\nthen as\n%s", once, twice)
+		}
+	})
+}
+
+// The seeds that are whole are read, so the fuzzer starts on both sides.
+// joined is a whole file. Its certificate names a device that never was; nobody
+// has the key.
+//
+//go:embed testdata/joined.json
+var joined string
+
+func seeds() []string {
+	return []string{
+		joined,
+		strings.Replace(joined, "current", "pending", 1),
+		strings.Replace(joined, `"version": 1`, `"version": 1, "leaving": true`, 1),
+		strings.Replace(joined, `"version": 1`, `"version": 2`, 1),
+		joined[:len(joined)/2],
+		`{"version": 1}`,
+		`{"version": 1, "current": null, "leaving": true}`,
+	}
+}
+
+func TestSeedsAreOnBothSides(t *testing.T) {
+	whole := 0
+	for _, seed := range seeds() {
+		if _, err := decode([]byte(seed)); err == nil {
+			whole++
+		}
+	}
+	if whole != 3 {
+		t.Errorf("%d of the seeds are whole", whole)
+	}
+}
