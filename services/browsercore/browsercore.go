@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
@@ -158,7 +159,8 @@ func (h *Host) reply(out io.Writer, a answer) error {
 func (h *Host) handle(ctx context.Context, msg []byte) answer {
 	none := answer{Response: []item{}}
 	var req request
-	if err := json.Unmarshal(msg, &req); err != nil || !utf8.Valid(msg) {
+	// Strict: of two members of one name another reader might take the other.
+	if err := jose.DecodeObject(msg, &req); err != nil || !utf8.Valid(msg) {
 		none.Error = "message is not a JSON object"
 		return none
 	}

@@ -117,7 +117,7 @@ func TestBRO04_NoCookieForAForeignHostWhateverTheBrowserPasses(t *testing.T) {
 
 func TestBadMessagesAreAnsweredAndTheNextOneWorks(t *testing.T) {
 	h, _ := host(t, "session")
-	for _, msg := range []string{"", "{", "[]", `"x"`, `{"method":"GetToken"}`, `{"method":"GetCookies"}`, ask(page, ""), "\xff\xfe", strings.Repeat("[", 1000)} {
+	for _, msg := range []string{"", "{", "[]", `"x"`, `{"method":"GetToken"}`, `{"method":"GetCookies"}`, ask(page, ""), `{"method":"GetCookies","uri":"https://evil.test/","uri":"` + page + `","sender":"x"}`, "\xff\xfe", strings.Repeat("[", 1000)} {
 		answers, err := talk(t, h, append(frame(msg), frame(ask(page, sender))...))
 		if err != nil || len(answers) != 2 || len(answers[0]["response"].([]any)) != 0 || len(answers[1]["response"].([]any)) != 1 {
 			t.Errorf("%.20q: %v, %v", msg, answers, err)
