@@ -125,6 +125,7 @@ func callGraph() map[call]string {
 		{"operator", "wam-broker"}:     "moves the clock of a lab",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
 		{"operator", "adfs"}:           "moves the clock of a lab",
+		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",
 		{"wam-broker", "wam-broker"}:   "the WAM framework dials its plug-in",
 	}
