@@ -35,7 +35,7 @@ func parse(raw []byte) (file, error) {
 	if len(raw) > maxFile {
 		return f, invalid("the file is longer than %d bytes", maxFile)
 	}
-	err := yaml.UnmarshalWithOptions(raw, &f, yaml.Strict())
+	err := decode(raw, &f)
 	if err == nil {
 		return f, nil
 	}
@@ -46,6 +46,17 @@ func parse(raw []byte) (file, error) {
 		return f, invalid("line %d is not valid YAML, or has a field that is unknown, doubled or of the wrong type", y.GetToken().Position.Line)
 	}
 	return f, invalid("the file is not valid YAML")
+}
+
+// decode keeps the library's panics, which some malformed files cause (a tag in
+// front of a scalar where a list belongs), from being ours: a bad file is an error.
+func decode(raw []byte, into *file) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("a value has another form than its field")
+		}
+	}()
+	return yaml.UnmarshalWithOptions(raw, into, yaml.Strict())
 }
 
 func (o *Organisation) addUsers(entries []fileEntry) error {

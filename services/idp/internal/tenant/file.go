@@ -76,10 +76,17 @@ type document struct {
 	body ast.Node
 }
 
-func read(data []byte) (*document, error) {
+func read(data []byte) (_ *document, err error) {
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
+	// The library panics on some malformed files (a tag in front of a scalar where
+	// a list belongs): a bad file is an error, whoever finds it.
+	defer func() {
+		if recover() != nil {
+			err = errors.New("tenant file: not valid YAML: a value has another form than its field")
+		}
+	}()
 	f, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, readable(err)
