@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -18,6 +19,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 )
+
+// drainTime is how long a component that stops waits for calls under way.
+const drainTime = 2 * time.Second
 
 // Env is what a component finds around it.
 type Env struct {
@@ -154,8 +158,22 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 // Failed delivers the error with which serving ended by itself.
 func (r *Running) Failed() <-chan error { return r.served }
 
-// Stop ends serving, then the component, then its connections.
+// Stop ends serving, then the component, then its connections. Callers are told
+// before their connections end, so that their next call goes to whoever serves
+// next; calls under way get drainTime to finish.
 func (r *Running) Stop() error {
-	r.server.Stop()
+	drained := make(chan struct{})
+	go func() {
+		r.server.GracefulStop()
+		close(drained)
+	}()
+	late := time.NewTimer(drainTime)
+	defer late.Stop()
+	select {
+	case <-drained:
+	case <-late.C:
+		r.server.Stop()
+		<-drained
+	}
 	return errors.Join(r.Component.Service.Close(), r.env.close())
 }

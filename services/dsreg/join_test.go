@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -188,6 +189,9 @@ func TestKeyProvider(t *testing.T) {
 				t.Errorf("%v: %q, protected %v", level, s.GetKeyProvider(), s.GetTpmProtected())
 			}
 			w.toTPM.cut(true) // from here on by heart
+		}
+		if d := w.toTPM.allowed[tpmv1.ProviderService_DescribeProvider_FullMethodName]; d <= 0 || d > 5*time.Second {
+			t.Errorf("%v: a tpm-agent that hangs would hold the state up for %v", level, d)
 		}
 		if w.tpm.described != 1 {
 			t.Errorf("asked %d times", w.tpm.described)

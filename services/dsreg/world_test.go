@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -28,6 +29,8 @@ type tap struct {
 	mu   sync.Mutex
 	down bool
 	sent map[string][]byte
+	// allowed is how long the last call of a method could have taken.
+	allowed map[string]time.Duration
 }
 
 func (c *tap) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
@@ -36,6 +39,9 @@ func (c *tap) Invoke(ctx context.Context, method string, args, reply any, opts .
 	if m, ok := args.(proto.Message); ok {
 		data, _ := proto.Marshal(m)
 		c.sent[method] = append(c.sent[method], data...)
+	}
+	if d, ok := ctx.Deadline(); ok {
+		c.allowed[method] = time.Until(d)
 	}
 	c.mu.Unlock()
 	if down {
@@ -100,7 +106,7 @@ func (w *world) serve(name string, allow rpc.AllowList, register func(grpc.Servi
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(stop)
-	return &tap{ClientConnInterface: conn, sent: map[string][]byte{}}
+	return &tap{ClientConnInterface: conn, sent: map[string][]byte{}, allowed: map[string]time.Duration{}}
 }
 
 func (w *world) config(points durable.Points) dsreg.Config {
