@@ -31,8 +31,9 @@ import (
 )
 
 const (
-	// LoginURL is the public sign-in host, RegistrationURL that of registration.
-	LoginURL        = "https://login.microsoftonline.com"
+	// LoginURL is the public sign-in host.
+	LoginURL = "https://login.microsoftonline.com"
+	// RegistrationURL is the public host of device registration.
 	RegistrationURL = "https://enterpriseregistration.windows.net"
 
 	// callTime bounds a call whose caller sets no deadline.
