@@ -66,7 +66,7 @@ const (
 	AuthorizationPending         Code = 70016
 	BadVerificationCode          Code = 70018
 	CodeExpired                  Code = 70019
-	TokenTooOld                  Code = 70043
+	SignInFrequency              Code = 70043
 	SessionTooOld                Code = 70044
 	TenantNotFound               Code = 90002
 	ExternalRetryable            Code = 90006
