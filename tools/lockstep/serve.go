@@ -89,7 +89,7 @@ func announce(out io.Writer, i serve.Info, asJSON bool) error {
 		rows = append(rows, table.Row{"tenant", t.Domain + "  " + t.ID})
 	}
 	rows = append(rows, table.Row{"users", strings.Join(i.Users, " ")}, table.Row{"operator", "lockstep tenant --state " + i.State})
-	printTable(out, "Lockstep serves", nil, rows)
+	showTable(out, "Lockstep serves", nil, rows)
 	_, err := fmt.Fprintf(out, "Point the clients of a shell here:\n\n  eval \"$(lockstep trust --shell --state %s)\"\n\nMore ways, client by client: lockstep trust. To end: Ctrl-C.\n", trust.Quote(i.State))
 	return err
 }

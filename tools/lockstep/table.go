@@ -13,8 +13,8 @@ const cellWidth = 70
 // maxColumns is more than any table has.
 const maxColumns = 16
 
-// printTable shows rows under their names, in the style of every table here.
-func printTable(out io.Writer, title string, head table.Row, rows []table.Row) {
+// showTable shows rows under their names, in the style of every table here.
+func showTable(out io.Writer, title string, head table.Row, rows []table.Row) {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
 	t.SetStyle(table.StyleLight)

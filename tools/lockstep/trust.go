@@ -47,7 +47,7 @@ shell can read it:
 				}
 				return err
 			case asJSON:
-				return printTrust(out, i)
+				return showTrust(out, i)
 			case hosts:
 				_, err = io.WriteString(out, trust.Hosts(i))
 			case shell:
@@ -89,7 +89,7 @@ func whom(notes io.Writer, state string) (serve.Info, error) {
 	return serve.Info{CA: ca, State: state}, nil
 }
 
-func printTrust(out io.Writer, i serve.Info) error {
+func showTrust(out io.Writer, i serve.Info) error {
 	env := map[string]string{}
 	for _, v := range trust.Variables(i) {
 		env[v.Name] = v.Value
@@ -105,7 +105,7 @@ func explainTrust(out io.Writer, i serve.Info) {
 	for _, n := range trust.Notes(i) {
 		rows = append(rows, table.Row{n.Client, n.Trust, n.Way})
 	}
-	printTable(&notes, "", table.Row{"client", "trusts", "finds the way by"}, rows)
+	showTable(&notes, "", table.Row{"client", "trusts", "finds the way by"}, rows)
 	hosts.WriteString("Lines for /etc/hosts, for clients that know no proxy:\n" + trust.Hosts(i))
 	_, _ = fmt.Fprint(out, trust.Comment("The certificate to trust, and nothing else: "+i.CA+"\n"), trust.Shell(i), trust.Comment(hosts.String()), trust.Comment(notes.String()))
 }
