@@ -24,6 +24,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/org"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/saml11"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/server"
+	"github.com/lockstep-sso/lockstep/services/adfs/internal/sts"
 )
 
 // Signer is the token-signing key with its certificate, RSA of at least
@@ -74,7 +75,11 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Invalid, err, "Signer is not usable")
 	}
-	srv, err := server.New(server.Config{Organisation: organisation, Issuer: issuer, Clock: clk, Log: cfg.Log})
+	service, err := sts.New(sts.Config{Organisation: organisation, Issuer: issuer, Clock: clk, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.New(server.Config{STS: service})
 	if err != nil {
 		return nil, err
 	}
