@@ -206,7 +206,11 @@ func TestEncodeNamesWhatIsMissing(t *testing.T) {
 		"response without a version": second(func() wstrust.Response { r := response(wstrust.Trust13); r.Version = "1.4"; return r }().Encode()),
 		"two endpoints of a version": second(wstrust.Metadata{Endpoints: []wstrust.Endpoint{{Version: wstrust.Trust13}, {Version: wstrust.Trust13}}}.Encode()),
 		"a fault of another list":    second(wstrust.Fault{Code: wstrust.Sender, Subcode: "x:y", Reason: "no"}.Encode()),
-		"an assertion that is none":  second(func() wstrust.Response { r := response(wstrust.Trust13); r.Assertion = secret.NewText("<x/>"); return r }().Encode()),
+		"an assertion that is none": second(func() wstrust.Response {
+			r := response(wstrust.Trust13)
+			r.Assertion = secret.NewText("<x/>")
+			return r
+		}().Encode()),
 	} {
 		if !errors.Is(err, wstrust.ErrShape) {
 			t.Errorf("%s: %v", name, err)
