@@ -53,6 +53,12 @@ const (
 	DeviceNotCompliant           Code = 53000
 	BlockedByPolicy              Code = 53003
 	SignInFrequency              Code = 70043
+
+	AuthorizationDeclined Code = 65004
+	AuthorizationPending  Code = 70016
+	BadVerificationCode   Code = 70018
+	CodeExpired           Code = 70019
+	DeviceCodeExpired     Code = 70020
 )
 
 // Row is one line of the table.
@@ -108,6 +114,11 @@ func Table() []Row {
 		{SignInFrequency, "BadTokenDueToSignInFrequency", "A policy demands a more recent sign-in: sign in again.", 400, grant, "token_expired"},
 		{InvalidGrant, "InvalidGrant", "The grant is not valid for this request: start again from the sign-in.", 400, grant, "bad_token"},
 		{InvalidClient, "InvalidClient", "The client could not be authenticated: check its secret.", 401, "invalid_client", ""},
+		{AuthorizationDeclined, "UserDeclinedConsent", "The user declined the sign-in: start again if that was a mistake.", 400, "authorization_declined", ""},
+		{AuthorizationPending, "AuthorizationPending", "The user has not finished the sign-in yet: ask again after the interval.", 400, "authorization_pending", ""},
+		{BadVerificationCode, "BadVerificationCode", "The code is not known: check it, or start again on the device.", 400, "bad_verification_code", ""},
+		{CodeExpired, "CodeExpired", "The code has expired: start again on the device.", 400, "expired_token", ""},
+		{DeviceCodeExpired, "DeviceCodeExpired", "The device code has expired: start again on the device.", 400, "expired_token", ""},
 		{UnsupportedGrantType, "UnsupportedGrantType", "The grant type is not supported here: check grant_type.", 400, "unsupported_grant_type", ""},
 		{InvalidScope, "InvalidScope", "The scope is not valid: check its spelling and the resource it belongs to.", 400, "invalid_scope", ""},
 		{MissingImmutableID, "MissingSamlAttribute", "The SAML assertion lacks ImmutableID: add the claim at the federation provider.", 400, grant, ""},

@@ -21,6 +21,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
@@ -77,6 +78,7 @@ type Service struct {
 	gate      *grants.Gate
 	sessions  *session.Service
 	devices   *registration.Service
+	flows     *deviceflow.Flows
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -131,6 +133,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
 	}
+	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.sessions, s.devices = session.New(s.gate), registration.New(s.gate)
 	return nil
 }
