@@ -68,7 +68,7 @@ const (
 	BadVerificationCode          Code = 70018
 	CodeExpired                  Code = 70019
 	DeviceCodeExpired            Code = 70020
-	TokenTooOld                  Code = 70043
+	SignInFrequency              Code = 70043
 	SessionTooOld                Code = 70044
 	TenantNotFound               Code = 90002
 	ExternalRetryable            Code = 90006

@@ -96,7 +96,7 @@ var table = [...]Row{
 	{BadVerificationCode, "BadVerificationCode", "The code is not one that was handed out: check it.", 400, "bad_verification_code", "", "", false, ""},
 	{CodeExpired, "CodeExpired", "The code has expired: ask for a new one.", 400, "expired_token", "", "", false, ""},
 	{DeviceCodeExpired, "DeviceCodeExpired", "The device code has expired: start again on the device.", 400, "expired_token", "", "", false, ""},
-	{TokenTooOld, "BadTokenDueToSignInFrequency", "A policy limits how long a sign-in counts, and the time is over: sign in again.", 400, grant, "token_expired", "", false, ""},
+	{SignInFrequency, "BadTokenDueToSignInFrequency", "A policy limits how long a sign-in counts, and the time is over: sign in again.", 400, grant, "token_expired", "", false, ""},
 	{SessionTooOld, "InvalidSessionDueToSignInFrequency", "A policy limits how long a session counts, and the time is over: sign in again.", 400, grant, "token_expired", "", false, ""},
 	{TenantNotFound, "InvalidTenantName", "The tenant does not exist: check the domain of the user name.", 400, request, "", "", false, ""},
 	{ExternalRetryable, "ExternalServerRetryableError", "The service is not ready: try again.", 503, unavailable, "", "", false, ""},
