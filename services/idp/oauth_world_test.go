@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -44,8 +47,14 @@ type endpoint struct {
 
 func newEndpoint(t testing.TB, tenants []byte) *endpoint {
 	t.Helper()
+	return newEndpointWith(t, idp.Config{Tenants: tenants})
+}
+
+func newEndpointWith(t testing.TB, cfg idp.Config) *endpoint {
+	t.Helper()
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Clock: lab, Tenants: tenants})
+	cfg.Clock = lab
+	w := newWorld(t, cfg)
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: "idp", Server: "idp", Allow: idp.FrontAllow()}, w.svc.RegisterForFront)
 	if err != nil {
 		t.Fatal(err)
@@ -203,4 +212,22 @@ func wantClaims(t testing.TB, got map[string]any, want map[string]any) {
 func s256(v string) string {
 	sum := sha256.Sum256([]byte(v))
 	return "S256:" + jose.EncodeSegment(sum[:])
+}
+
+func jsonOf(t testing.TB, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// claimsOf is the claims challenge of an error.
+func claimsOf(err error) string {
+	var e *prterr.Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return e.Claims
 }
