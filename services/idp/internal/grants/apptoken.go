@@ -49,7 +49,7 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 	}
 	n := issuance.AppTokens{
 		Tenant: s.Tenant, User: s.User, From: s.From, Client: app.ID, DeviceGood: s.DeviceGood, RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
-		CAE: demands.CAE,
+		CAE: demands.CAE, AMR: methods(s.From, demands, g.Clock.Now()),
 	}
 	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope)
 	switch {
@@ -58,7 +58,7 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 	case asked && !app.MayAsk(resource):
 		return nil, prterr.AADSTS(aadsts.InvalidResource, "")
 	case asked:
-		if err := Admit(g.factsOf(s, app, resource), demands); err != nil {
+		if err := Admit(g.factsOf(s, app, resource), s.From, demands); err != nil {
 			return nil, err
 		}
 		n.Resource, n.Scope = resource.URI, granted
@@ -66,7 +66,7 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 	// A client that is not ours will not sign with a refresh token; nobody knows how
 	// the public service would find the session key then.
 	n.Plain = s.Tenant.Profile.PlainTokens && !ours(c)
-	n.Family = n.Plain && app.Family
+	n.Family = s.Tenant.Profile.FamilyTokens && app.Family && !app.Confidential() && !ours(c)
 	return g.Authority.AppTokens(n)
 }
 
@@ -89,7 +89,7 @@ func applicationOf(s Session, c *entrawire.SessionRequest) (tenant.Application, 
 	if s.From.Type != sealed.RefreshToken {
 		return app, nil
 	}
-	if s.From.Client != app.ID && !(s.From.Family && app.Family && s.Tenant.Profile.PlainTokens) {
+	if s.From.Client != app.ID && !(s.From.Family && app.Family && !app.Confidential() && s.Tenant.Profile.FamilyTokens) {
 		return app, prterr.AADSTS(aadsts.InvalidGrant, "the refresh token was issued to another application")
 	}
 	if c.WantsPRT() {

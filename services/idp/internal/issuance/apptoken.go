@@ -38,6 +38,8 @@ type AppTokens struct {
 	// PRTBeside says that the client knows our members for a PRT beside its own
 	// refresh token. Others get the PRT as refresh_token, as on Entra.
 	PRTBeside bool
+	// AMR are the methods that the access token names; nil is those of From.
+	AMR []string
 	// Scope that is granted, for the answer; empty is the one of a laboratory.
 	Scope string
 	// Plain lets the refresh token be redeemed without a signature, Family by the
@@ -102,7 +104,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	}
 	if n.Resource != "" {
 		answer.Resource, answer.Scope = n.Resource, cmp.Or(n.Scope, grantedScope)
-		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.From.AMR, now, lifetime)
+		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.methods(), now, lifetime)
 		token.DeviceID = claims.DeviceID
 		if answer.AccessToken, err = a.signToken(token); err != nil {
 			return entrawire.TokenAnswer{}, err
@@ -114,6 +116,13 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 		}
 	}
 	return answer, nil
+}
+
+func (n AppTokens) methods() []string {
+	if n.AMR == nil {
+		return n.From.AMR
+	}
+	return n.AMR
 }
 
 func (a *Authority) addPRT(answer *entrawire.TokenAnswer, n AppTokens, now time.Time) error {

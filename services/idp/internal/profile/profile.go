@@ -66,9 +66,12 @@ type Profile struct {
 	// TokensDieWithDevice refuses an app's refresh token when the device it was
 	// issued on is disabled or gone. A PRT always dies with its device.
 	TokensDieWithDevice bool
-	// PlainTokens lets a client that does not sign, and the clients of its family,
-	// redeem a refresh token that descends from a PRT without a signature.
+	// PlainTokens lets a refresh token that descends from a PRT be redeemed without
+	// the session key's signature, by a client that got it through a browser and
+	// cannot sign. A stolen one is then good anywhere.
 	PlainTokens bool
+	// FamilyTokens lets the listed clients redeem each other's refresh tokens.
+	FamilyTokens bool
 	// DeviceCodePRT lets a refresh token that was got by device code become a PRT:
 	// some clients register that way, and so does who phishes.
 	DeviceCodePRT bool
@@ -79,8 +82,8 @@ type Profile struct {
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce},
 		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true},
 	}
 }
