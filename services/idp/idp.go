@@ -162,7 +162,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
+	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
