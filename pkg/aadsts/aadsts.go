@@ -54,11 +54,18 @@ const (
 	BlockedByPolicy              Code = 53003
 	SignInFrequency              Code = 70043
 
-	AuthorizationDeclined Code = 65004
-	AuthorizationPending  Code = 70016
-	BadVerificationCode   Code = 70018
-	CodeExpired           Code = 70019
-	DeviceCodeExpired     Code = 70020
+	AuthorizationDeclined   Code = 65004
+	AuthorizationPending    Code = 70016
+	BadVerificationCode     Code = 70018
+	CodeExpired             Code = 70019
+	MFAEnrolmentRequired    Code = 50079
+	FlowTokenExpired        Code = 50089
+	BrowserSSOInterrupt     Code = 50168
+	MFADenied               Code = 500121
+	UnsupportedResponseType Code = 70005
+	UnsupportedResponseMode Code = 70007
+
+	DeviceCodeExpired Code = 70020
 )
 
 // Row is one line of the table.
@@ -112,6 +119,12 @@ func Table() []Row {
 		{DeviceNotCompliant, "DeviceNotCompliant", "A policy demands a compliant device: repair what the device management names.", 400, grant, "additional_action"},
 		{BlockedByPolicy, "BlockedByConditionalAccess", "A policy blocks this sign-in: ask an administrator.", 400, grant, "message_only"},
 		{SignInFrequency, "BadTokenDueToSignInFrequency", "A policy demands a more recent sign-in: sign in again.", 400, grant, "token_expired"},
+		{MFAEnrolmentRequired, "UserStrongAuthEnrollmentRequired", "A policy demands a second factor and the user has none: register a method.", 400, interaction, "basic_action"},
+		{FlowTokenExpired, "FlowTokenExpired", "The sign-in has taken too long or was ended already: begin again from the application.", 400, request, ""},
+		{BrowserSSOInterrupt, "ChromeBrowserSsoInterruptRequired", "The browser can sign in through its extension: it was asked to.", 400, interaction, ""},
+		{MFADenied, "AuthenticationFailedDuringStrongAuthenticationRequest", "The second factor was denied or not answered: try again.", 400, interaction, ""},
+		{UnsupportedResponseType, "UnsupportedResponseType", "The response type is not supported: use code, id_token or both.", 400, "unsupported_response_type", ""},
+		{UnsupportedResponseMode, "UnsupportedResponseMode", "The response mode does not go with the response type: use query with code alone, fragment or form_post.", 400, request, ""},
 		{InvalidGrant, "InvalidGrant", "The grant is not valid for this request: start again from the sign-in.", 400, grant, "bad_token"},
 		{InvalidClient, "InvalidClient", "The client could not be authenticated: check its secret.", 401, "invalid_client", ""},
 		{AuthorizationDeclined, "UserDeclinedConsent", "The user declined the sign-in: start again if that was a mistake.", 400, "authorization_declined", ""},
