@@ -126,6 +126,8 @@ type State struct {
 	Device      Device `json:"d,omitzero"`
 	// Method is the second factor that was begun.
 	Method string `json:"m,omitempty"`
+	// Confirmed says that the person confirmed the device just now.
+	Confirmed bool `json:"-"`
 	// Carried says that the user was proven on an earlier page; such a state ends
 	// a sign-in once.
 	Carried bool `json:"-"`
