@@ -84,7 +84,7 @@ func (s *Service) enter(ctx context.Context, st *flowstate.State, c Credentials,
 
 // challenge sends the browser back for a PRT cookie with a nonce, once.
 func (s *Service) challenge(ctx context.Context, st *flowstate.State) (Outcome, error) {
-	s.log(ctx, st, nil, prterr.AADSTS(aadsts.BrowserSSOInterrupt, ""))
+	s.log(ctx, st, nil, prterr.AADSTS(aadsts.BrowserNonceRequired, ""))
 	return Outcome{Challenge: s.gate.Nonces.Issue()}, nil
 }
 
