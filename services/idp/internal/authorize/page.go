@@ -136,7 +136,7 @@ func (s *Service) Away(st *flowstate.State, name string) (string, bool, error) {
 	if !known || home.Domain.Federated == nil || st.Asked.Tenant != "" && st.Asked.Tenant != home.Tenant.ID {
 		return "", false, nil
 	}
-	st.Step = flowstate.Away
+	st.Step, st.Domain = flowstate.Away, home.Domain.Name
 	token, err := s.keep.Seal(st)
 	if err != nil {
 		return "", false, err

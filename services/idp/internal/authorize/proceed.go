@@ -91,7 +91,7 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 	}
 	methods := Methods(who.user)
 	if len(methods) == 0 {
-		return s.page(ctx, st, flowstate.Away, PageRegister, prterr.AADSTS(aadsts.MFAEnrolmentRequired, ""))
+		return s.page(ctx, st, flowstate.Over, PageRegister, prterr.AADSTS(aadsts.MFAEnrolmentRequired, ""))
 	}
 	o, err := s.page(ctx, st, flowstate.Factor, PageFactor, nil)
 	if o.Page != nil {
@@ -140,11 +140,6 @@ func (s *Service) ask(ctx context.Context, st *flowstate.State, err error) (Outc
 		return s.refuse(ctx, st, err, "")
 	}
 	return s.page(ctx, st, flowstate.SignIn, PageSignIn, err)
-}
-
-// Ask shows the sign-in page again after a form that was not good.
-func (s *Service) Ask(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {
-	return s.ask(ctx, st, err)
 }
 
 // stop is for what the user cannot repair on a page.

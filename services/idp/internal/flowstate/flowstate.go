@@ -36,6 +36,8 @@ const (
 	Change Step = "change"
 	// Confirm is the page that asks before a device is signed in.
 	Confirm Step = "confirm"
+	// Over ends here: no form goes on from it.
+	Over Step = "over"
 )
 
 // Asked is what the application asked for, all of it checked for form.
@@ -126,6 +128,8 @@ type State struct {
 	Device      Device `json:"d,omitzero"`
 	// Method is the second factor that was begun.
 	Method string `json:"m,omitempty"`
+	// Domain is the federated one that the browser was sent to.
+	Domain string `json:"f,omitempty"`
 	// Confirmed says that the person confirmed the device just now.
 	Confirmed bool `json:"-"`
 	// Carried says that the user was proven on an earlier page; such a state ends
