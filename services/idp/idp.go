@@ -157,7 +157,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
-	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{})

@@ -39,11 +39,7 @@ type Directory struct {
 // New makes a directory and adds the users of the tenant file that the store
 // does not have yet. A user the store has keeps what it has.
 func New(ctx context.Context, cfg Config) (*Directory, error) {
-	p, err := newPasswords()
-	if err != nil {
-		return nil, err
-	}
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: p}
+	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords()}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {
@@ -55,18 +51,14 @@ func New(ctx context.Context, cfg Config) (*Directory, error) {
 }
 
 func (d *Directory) seed(ctx context.Context, t ids.TenantID, u tenant.User) error {
+	if !u.Password.Empty() {
+		d.passwords.seeds[u.ID] = &seed{plain: u.Password}
+	}
 	if _, err := d.store.UserByUPN(ctx, u.UPN); err == nil {
 		return nil
 	}
-	hash := u.PasswordHash
-	if !u.Password.Empty() {
-		var err error
-		if hash, err = d.passwords.hash(ctx, u.Password); err != nil {
-			return err
-		}
-	}
 	return d.store.AddUser(ctx, store.User{
-		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: hash,
+		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: u.PasswordHash,
 		Enabled: u.Enabled, MayJoin: u.MayJoin, ImmutableID: u.ImmutableID,
 		GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle,
 		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, Push: u.Push, MustChange: u.MustChange,
@@ -114,7 +106,7 @@ func (d *Directory) Password(ctx context.Context, upn ids.UPN, password secret.T
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return store.User{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	}
-	ok, err := d.passwords.matches(ctx, password, u.PasswordHash)
+	ok, err := d.passwords.of(ctx, u, password)
 	switch {
 	case err != nil:
 		return store.User{}, err

@@ -64,6 +64,8 @@ func (p Policy) Problem() (field, problem string) {
 		return "include_users", "is empty: name users, groups, or All"
 	case len(p.IncludeResources) == 0:
 		return "include_resources", "is empty: name resources, or All"
+	case p.SignInFrequency != 0 && (p.SignInFrequency < time.Minute || p.SignInFrequency > maxLifetime):
+		return "sign_in_frequency", "is not from a minute to 9600 hours"
 	case slices.ContainsFunc(p.Flows, func(f string) bool { return f != FlowDeviceCode }):
 		return "flows", "has another flow than device_code"
 	}
