@@ -4,7 +4,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is SHA-1 by RFC 7515 section 4.1.7: a name, not a proof
+	"crypto/sha1" // x5t is SHA-1 by RFC 7515 section 4.1.7: a name, not a proof
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -82,7 +82,7 @@ func newSigningKey(signer crypto.Signer) (*signingKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the token-signing key: %w", err)
 	}
-	thumb := sha1.Sum(der) //nolint:gosec // see the import
+	thumb := sha1.Sum(der)
 	return &signingKey{
 		signer: signer, public: public, thumbprint: jose.EncodeSegment(thumb[:]),
 		told: SigningKey{ID: jose.EncodeSegment(sum[:]), PublicKey: spki, Certificate: der},
