@@ -27,6 +27,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -77,6 +78,7 @@ type Service struct {
 	gate      *grants.Gate
 	sessions  *session.Service
 	devices   *registration.Service
+	resource  *resource.Service
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -132,6 +134,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
 	}
 	s.sessions, s.devices = session.New(s.gate), registration.New(s.gate)
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	return nil
 }
 
@@ -160,7 +163,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
-	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
+	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

@@ -47,6 +47,7 @@ type accessToken struct {
 	Nbf        int64    `json:"nbf"`
 	Exp        int64    `json:"exp"`
 	ACR        string   `json:"acr"`
+	AIO        string   `json:"aio,omitempty"`
 	AMR        []string `json:"amr"`
 	AppID      string   `json:"appid"`
 	AppIDACR   string   `json:"appidacr"`
@@ -91,7 +92,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	if n.Resource != "" {
 		answer.Resource, answer.Scope = n.Resource, grantedScope
 		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.From.AMR, now, lifetime)
-		token.DeviceID = claims.DeviceID
+		token.DeviceID, token.AIO = claims.DeviceID, remembered(n.From, n.DeviceGood)
 		if answer.AccessToken, err = a.signToken(token); err != nil {
 			return entrawire.TokenAnswer{}, err
 		}
