@@ -30,6 +30,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
@@ -88,6 +89,7 @@ type Service struct {
 	devices   *registration.Service
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
+	resource  *resource.Service
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -146,6 +148,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
 	s.devices = registration.New(s.gate)
 	s.furnishSignIn(cfg)
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	return nil
 }
 
@@ -157,8 +160,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
 }
 
@@ -171,10 +174,10 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
-	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
-	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
+	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

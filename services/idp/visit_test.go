@@ -100,11 +100,11 @@ func TestVisitAnswersWithWhatWasAskedFor(t *testing.T) {
 	p := newPages(t, idp.Config{})
 	challenge := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
 	c, s := p.typed(t, &idpv1.AuthorizeRequest{
-		ClientId: spa, RedirectUri: spaURI, ResponseType: "id_token code", Nonce: "n1", Protocol: idpv1.Protocol_PROTOCOL_V2,
+		ClientId: spaApp, RedirectUri: spaURI, ResponseType: "id_token code", Nonce: "n1", Protocol: idpv1.Protocol_PROTOCOL_V2,
 		Scope: "openid  profile User.Read", CodeChallenge: challenge, CodeChallengeMethod: "S256", Claims: `{"access_token":{"xms_cc":{"values":["CP1"]}}}`,
 	}, alice, alicePassword)
 	if c.RedirectURI != spaURI || c.Challenge != "S256:"+challenge || c.Nonce != "n1" || !c.SPA || !c.CAE || c.Resource != graph ||
-		c.Scope != "openid profile User.Read" || c.Client != spa || c.ID == "" || c.Device != "" || !c.SessionKey.Empty() || c.Expires.Sub(c.Issued).Minutes() != 10 {
+		c.Scope != "openid profile User.Read" || c.Client != spaApp || c.ID == "" || c.Device != "" || !c.SessionKey.Empty() || c.Expires.Sub(c.Issued).Minutes() != 10 {
 		t.Errorf("code: %+v", c)
 	}
 	if s.GetResponseMode() != "fragment" || s.GetRedirectUri() != spaURI || s.GetState() != "s1" || s.GetSessionState() == "" || s.GetSessionCookie() == "" {
@@ -123,7 +123,7 @@ func TestVisitAnswersWithWhatWasAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(s.GetCode()))
-	if claims["c_hash"] != base64.RawURLEncoding.EncodeToString(sum[:16]) || claims["nonce"] != "n1" || claims["aud"] != spa || claims["ver"] != "2.0" ||
+	if claims["c_hash"] != base64.RawURLEncoding.EncodeToString(sum[:16]) || claims["nonce"] != "n1" || claims["aud"] != spaApp || claims["ver"] != "2.0" ||
 		claims["iss"] != "https://login.microsoftonline.com/"+contoso+"/v2.0" {
 		t.Errorf("%v", claims)
 	}
