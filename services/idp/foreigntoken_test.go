@@ -222,6 +222,33 @@ func TestForeignClientsAskForTokensInTheirWays(t *testing.T) {
 	wantCode(t, err, aadsts.InvalidRequest)
 }
 
+// TestPRTWithoutADevice signs and renews like any other, and names no device.
+func TestPRTWithoutADevice(t *testing.T) {
+	w := newWorld(t, idp.Config{Tenants: withPolicy(demandDevice)})
+	d := w.join(t, alice, alicePassword, 1, 2)
+	a := w.artefact(t, sealed.PRT, d.first(t, alice, alicePassword).prt)
+	a.Device, a.Certificate, a.Deviceless, a.Protocol = "", [32]byte{}, true, 3
+	text, err := w.svc.Authority().Seal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &signIn{d: d, prt: text.Reveal(), key: a.SessionKey}
+	c := w.accessToken(t, s.answer(t, s.roadtxToken(t, cli, "https://graph.windows.net")).AccessToken)
+	if c.DeviceID != "" || c.UPN != alice {
+		t.Errorf("%+v", c)
+	}
+	_, err = w.redeemPRT(s.sign(t, s.roadtxToken(t, cli, graph)))
+	wantCode(t, err, aadsts.DeviceAuthenticationRequired)
+	if next, answer := s.renew(t, s.renewal(t)); answer.SessionKeyJWE != "" || next.use(t) != nil {
+		t.Error("a session key came for a device that is not there, or no new PRT")
+	}
+	a.Deviceless = false
+	if text, err = w.svc.Authority().Seal(a); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, (&signIn{d: d, prt: text.Reveal(), key: a.SessionKey}).use(t), aadsts.DeviceAuthenticationFailed)
+}
+
 // TestA12_A13_WhoseRefreshTokensNeedNoSignature: tokens of clients that do not sign
 // are plain and the family's, never in a strict tenant, and never ours.
 func TestA12_A13_WhoseRefreshTokensNeedNoSignature(t *testing.T) {
