@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
@@ -196,3 +197,14 @@ func devicesOf(t testing.TB, w *world, tenant string) []*directoryv1.Device {
 }
 
 const bulkClient = issuance.BulkClientID
+
+// signRaw signs an input that was written by hand with the device key.
+func signRaw(t testing.TB, d *device, input string) string {
+	t.Helper()
+	digest := sha256.Sum256([]byte(input))
+	sig, err := rsa.SignPKCS1v15(nil, d.dk, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jose.Assemble(input, sig)
+}
