@@ -178,8 +178,8 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 	e := newEndpoint(t, nil)
 	page := &idpv1.Caller{Origin: "https://spa.contoso.test"}
 	code := func(change func(*sealed.Artefact)) *idpv1.RequestTokensRequest {
-		req := redemptionOf(v2, spaApp, e.codeFor(t, alice, func(a *sealed.Artefact) {
-			a.Client, a.RedirectURI, a.SPA, a.Challenge = spaApp, spaURI, true, s256(verifier)
+		req := redemptionOf(v2, spa, e.codeFor(t, alice, func(a *sealed.Artefact) {
+			a.Client, a.RedirectURI, a.SPA, a.Challenge = spa, spaURI, true, s256(verifier)
 			if change != nil {
 				change(a)
 			}
@@ -197,7 +197,7 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 			req.Caller = &idpv1.Caller{Origin: origin}
 			_, err := e.ask(req)
 			wantCode(t, err, aadsts.CrossOriginOnly)
-			refresh := refreshOf(v2, spaApp, first.GetRefreshToken(), "")
+			refresh := refreshOf(v2, spa, first.GetRefreshToken(), "")
 			refresh.Caller = &idpv1.Caller{Origin: origin}
 			_, err = e.ask(refresh)
 			wantCode(t, err, aadsts.CrossOriginOnly)
@@ -208,7 +208,7 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 	_, err := e.ask(noKey)
 	wantCode(t, err, aadsts.ProofKeyRequired)
 
-	refresh := refreshOf(v2, spaApp, first.GetRefreshToken(), "")
+	refresh := refreshOf(v2, spa, first.GetRefreshToken(), "")
 	refresh.Caller = page
 	e.clock.Advance(23 * time.Hour)
 	second := e.must(t, refresh)
@@ -276,7 +276,7 @@ func TestMethodsAreToldAndNeverRaised(t *testing.T) {
 	e.clock.Advance(11 * time.Minute)
 	_, err := ask(fresh)
 	wantCode(t, err, aadsts.MFARequired)
-	if claimsOf(err) != fresh {
+	if claimsOf(err) != `{"access_token":{"amr":{"essential":true,"values":["ngcmfa"]}}}` {
 		t.Errorf("challenge %q", claimsOf(err))
 	}
 	wants(mfa, map[string]any{"amr": "pwd mfa"})
@@ -290,6 +290,9 @@ func TestMethodsAreToldAndNeverRaised(t *testing.T) {
 	for _, c := range []string{fresh, mfa, context1} {
 		_, err := ask(c)
 		wantCode(t, err, aadsts.MFARequired)
+		if claimsOf(err) == "" {
+			t.Errorf("%s: no challenge", c)
+		}
 	}
 }
 
