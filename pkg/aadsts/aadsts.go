@@ -17,27 +17,29 @@ import (
 // Code is the number behind AADSTS.
 type Code int
 
-// Row is one line of the table.
+// Row is one line of the table. Its JSON form is what the error page and the
+// command line print.
 type Row struct {
-	Code Code
+	Code Code `json:"code"`
 	// Name is the symbolic name of the public reference.
-	Name string
+	Name string `json:"name"`
 	// Meaning is one sentence for people, with what to do next.
-	Meaning string
+	Meaning string `json:"meaning"`
 	// HTTPStatus of the answer that carries it.
-	HTTPStatus int
+	HTTPStatus int `json:"http_status"`
 	// OAuthError and SubError are the members error and suberror of RFC 6749 form
 	// on the v2.0 endpoints.
-	OAuthError, SubError string
+	OAuthError string `json:"error"`
+	SubError   string `json:"suberror,omitempty"`
 	// OAuthErrorV1 is the member error on the v1 endpoints where it is another
 	// one; such an answer has no suberror. See V1.
-	OAuthErrorV1 string
+	OAuthErrorV1 string `json:"error_v1,omitempty"`
 	// Page says that the user meets this code on a page; OAuthError is for a
 	// request that cannot show one.
-	Page bool
+	Page bool `json:"page,omitempty"`
 	// Rows are the requirements whose tests meet this code, such as "INV01 ISS06";
 	// the names of those tests begin with Test and hold the id.
-	Rows string
+	Rows string `json:"rows,omitempty"`
 }
 
 // V1 gives the members error and suberror on the v1 endpoints.

@@ -39,7 +39,7 @@ func (p *pages) start(t testing.TB, r deviceflow.Request) deviceflow.Started {
 }
 
 func (p *pages) redeem(s deviceflow.Started) (sealed.Artefact, error) {
-	_, who, err := p.svc.DeviceFlows().Redeem(context.Background(), s.DeviceCode, ids.ClientID(cli))
+	_, who, err := p.svc.DeviceFlows().Redeem(context.Background(), s.DeviceCode, ids.ClientID(cli), nil)
 	return who, err
 }
 
@@ -144,7 +144,7 @@ func TestPersonApprovesADevice(t *testing.T) {
 	wantCode(t, approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: bob}), aadsts.BlockedByPolicy)
 	wantCode(t, approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: alice}), aadsts.MFAEnrolmentRequired)
 	wantCode(t, approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: mia}), aadsts.MFARequired)
-	wantKind(t, approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: "nobody@contoso.test"}), prterr.NotFound)
+	wantCode(t, approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: "nobody@contoso.test"}), aadsts.UserAccountNotFound)
 	if err := approve(s, &directoryv1.ApproveDeviceCodeRequest{UserPrincipalName: mia, WithMfa: true}); err != nil {
 		t.Fatal(err)
 	}

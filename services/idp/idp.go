@@ -26,7 +26,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
@@ -84,8 +86,10 @@ type Service struct {
 	sessions  *session.Service
 	visits    *authorize.Service
 	signIns   *signin.Service
+	attempts  *lockout.Counters
 	devices   *registration.Service
 	flows     *deviceflow.Flows
+	oauth     *oauth.Service
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -124,7 +128,10 @@ func New(cfg Config) (*Service, error) {
 // furnish makes the rooms.
 func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
-	s.directory, err = directory.New(context.Background(), directory.Config{Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions})
+	s.attempts = lockout.New(clk)
+	s.directory, err = directory.New(context.Background(), directory.Config{
+		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts,
+	})
 	if err != nil {
 		return err
 	}
@@ -141,6 +148,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
+	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
 	s.devices = registration.New(s.gate)
 	s.furnishSignIn(cfg)
 	return nil
@@ -167,9 +175,9 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
+	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
-	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
+	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
 }

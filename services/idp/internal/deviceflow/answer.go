@@ -67,8 +67,9 @@ func (f *Flows) answer(ctx context.Context, userCode string, change func(*store.
 // Redeem is a poll of the client. It gives the flow and the person's answer, once;
 // AADSTS70016 while nobody has answered, 65004 when the person declined, 70020
 // after the end, 70018 for a code that is not one of ours, is another client's or
-// was redeemed.
-func (f *Flows) Redeem(ctx context.Context, deviceCode secret.Text, client ids.ClientID) (Flow, sealed.Artefact, error) {
+// was redeemed. May is asked before anything is used up, with the answer when there
+// is one; its error is returned. It may be nil.
+func (f *Flows) Redeem(ctx context.Context, deviceCode secret.Text, client ids.ClientID, may func(Flow, sealed.Artefact) error) (Flow, sealed.Artefact, error) {
 	refused := prterr.AADSTS(aadsts.BadVerificationCode, "")
 	typed, proof, _ := strings.Cut(deviceCode.Reveal(), ".")
 	code := canonical(typed)
@@ -79,25 +80,41 @@ func (f *Flows) Redeem(ctx context.Context, deviceCode secret.Text, client ids.C
 	if err != nil {
 		return Flow{}, sealed.Artefact{}, err
 	}
-	flow := Flow{Request: rec.Request, UserCode: code, Status: rec.Status, Expires: rec.Expires}
-	switch {
-	case !rec.same(proof) || rec.Client != client:
+	if !rec.same(proof) || rec.Client != client {
 		return Flow{}, sealed.Artefact{}, refused
-	case f.clock.Now().After(rec.Expires):
-		return flow, sealed.Artefact{}, prterr.AADSTS(aadsts.DeviceCodeExpired, "")
-	case rec.Status == Waiting:
-		return flow, sealed.Artefact{}, prterr.AADSTS(aadsts.AuthorizationPending, "")
 	}
-	// Of several polls at once one removes it, and that one gets the answer.
-	if err := f.pendings.DeletePending(ctx, kind, code); err != nil {
-		return flow, sealed.Artefact{}, named(err)
+	flow := Flow{Request: rec.Request, UserCode: code, Status: rec.Status, Expires: rec.Expires}
+	var who sealed.Artefact
+	if rec.Status == Approved {
+		if who, err = f.sealer.Open(sealed.Code, secret.NewText(rec.Answer)); err != nil {
+			return flow, sealed.Artefact{}, fmt.Errorf("answer to a device code as kept: %w", err)
+		}
 	}
-	if rec.Status == Declined {
-		return flow, sealed.Artefact{}, prterr.AADSTS(aadsts.AuthorizationDeclined, "")
+	if may != nil {
+		if err := may(flow, who); err != nil {
+			return flow, sealed.Artefact{}, err
+		}
 	}
-	who, err := f.sealer.Open(sealed.Code, secret.NewText(rec.Answer))
-	if err != nil {
-		return flow, sealed.Artefact{}, fmt.Errorf("answer to a device code as kept: %w", err)
+	if err := f.ended(ctx, rec, code); err != nil {
+		return flow, sealed.Artefact{}, err
 	}
 	return flow, who, nil
+}
+
+// ended is nil when the flow was approved and this poll is the one that gets it:
+// of several at once one removes it.
+func (f *Flows) ended(ctx context.Context, rec record, code string) error {
+	switch {
+	case f.clock.Now().After(rec.Expires):
+		return prterr.AADSTS(aadsts.DeviceCodeExpired, "")
+	case rec.Status == Waiting:
+		return prterr.AADSTS(aadsts.AuthorizationPending, "")
+	}
+	if err := f.pendings.DeletePending(ctx, kind, code); err != nil {
+		return named(err)
+	}
+	if rec.Status == Declined {
+		return prterr.AADSTS(aadsts.AuthorizationDeclined, "")
+	}
+	return nil
 }

@@ -116,7 +116,8 @@ type Started struct {
 	// DeviceCode is for the client alone, UserCode for the person.
 	DeviceCode secret.Text
 	UserCode   string
-	Expires    time.Time
+	// Lifetime of both, and Interval between two polls.
+	Lifetime, Interval time.Duration
 }
 
 // record is a flow as it is kept.
@@ -141,7 +142,7 @@ func (f *Flows) Start(ctx context.Context, r Request) (Started, error) {
 		code := newUserCode()
 		err = f.pendings.AddPending(ctx, store.Pending{Kind: kind, Key: code, Expires: rec.Expires.Add(remembered), Data: data})
 		if err == nil {
-			return Started{DeviceCode: secret.NewText(code + "." + proof), UserCode: code, Expires: rec.Expires}, nil
+			return Started{DeviceCode: secret.NewText(code + "." + proof), UserCode: code, Lifetime: Lifetime, Interval: Interval}, nil
 		}
 		if !errors.Is(err, store.ErrExists) {
 			break

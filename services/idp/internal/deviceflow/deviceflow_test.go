@@ -77,7 +77,7 @@ func TestApprovedOnce(t *testing.T) {
 	if len(s.UserCode) != 9 || strings.ContainsAny(s.UserCode, "IO01") {
 		t.Errorf("user code %q", s.UserCode)
 	}
-	_, _, err := l.Redeem(ctx, s.DeviceCode, app)
+	_, _, err := l.Redeem(ctx, s.DeviceCode, app, nil)
 	code(t, err, aadsts.AuthorizationPending)
 	f, err := l.ByUserCode(ctx, " "+strings.ToLower(s.UserCode[:4])+"-"+s.UserCode[4:])
 	if err != nil || f.Client != app || f.Scope != "openid" || f.Status != deviceflow.Waiting {
@@ -90,13 +90,13 @@ func TestApprovedOnce(t *testing.T) {
 	if err := l.Decline(ctx, s.UserCode); prterr.KindOf(err) != prterr.Conflict {
 		t.Errorf("a second answer: %v", err)
 	}
-	_, _, err = l.Redeem(ctx, s.DeviceCode, other)
+	_, _, err = l.Redeem(ctx, s.DeviceCode, other, nil)
 	code(t, err, aadsts.BadVerificationCode)
 	var good atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			_, got, err := l.Redeem(ctx, s.DeviceCode, app)
+			_, got, err := l.Redeem(ctx, s.DeviceCode, app, nil)
 			if err != nil {
 				return
 			}
@@ -118,10 +118,10 @@ func TestRefusals(t *testing.T) {
 	if err := l.Decline(ctx, declined.UserCode); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := l.Redeem(ctx, declined.DeviceCode, app)
+	_, _, err := l.Redeem(ctx, declined.DeviceCode, app, nil)
 	code(t, err, aadsts.AuthorizationDeclined)
 	for _, bad := range []string{"", ".", expired.UserCode, expired.UserCode + ".", expired.UserCode + ".x", strings.ToLower(expired.DeviceCode.Reveal()), strings.Repeat("A", 5000)} {
-		_, _, err := l.Redeem(ctx, secret.NewText(bad), app)
+		_, _, err := l.Redeem(ctx, secret.NewText(bad), app, nil)
 		code(t, err, aadsts.BadVerificationCode)
 	}
 	foreign := person()
@@ -132,13 +132,13 @@ func TestRefusals(t *testing.T) {
 	code(t, l.Approve(ctx, expired.UserCode, stranger), aadsts.UserNotInTenant)
 
 	l.clock.Advance(deviceflow.Lifetime + time.Second)
-	_, _, err = l.Redeem(ctx, expired.DeviceCode, app)
+	_, _, err = l.Redeem(ctx, expired.DeviceCode, app, nil)
 	code(t, err, aadsts.DeviceCodeExpired)
 	_, err = l.ByUserCode(ctx, expired.UserCode)
 	code(t, err, aadsts.CodeExpired)
 	code(t, l.Approve(ctx, expired.UserCode, person()), aadsts.CodeExpired)
 	l.clock.Advance(time.Hour)
-	_, _, err = l.Redeem(ctx, expired.DeviceCode, app)
+	_, _, err = l.Redeem(ctx, expired.DeviceCode, app, nil)
 	code(t, err, aadsts.BadVerificationCode)
 }
 

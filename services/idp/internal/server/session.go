@@ -47,7 +47,7 @@ func (s *Session) Authorize(ctx context.Context, req *idpv1.AuthorizeRequest) (*
 
 func visit(req *idpv1.AuthorizeRequest) authorize.Visit {
 	return authorize.Visit{
-		Caller: caller(req.GetCaller()), ClientID: req.GetClientId(), RedirectURI: req.GetRedirectUri(), Tenant: req.GetTenant(),
+		Caller: visitor(req.GetCaller()), ClientID: req.GetClientId(), RedirectURI: req.GetRedirectUri(), Tenant: req.GetTenant(),
 		V2: req.GetProtocol() == idpv1.Protocol_PROTOCOL_V2, ResponseType: req.GetResponseType(), ResponseMode: req.GetResponseMode(),
 		State: req.GetState(), Nonce: req.GetNonce(), Scope: req.GetScope(), Resource: req.GetResource(),
 		CodeChallenge: req.GetCodeChallenge(), ChallengeMethod: req.GetCodeChallengeMethod(), Prompt: req.GetPrompt(),
@@ -57,7 +57,7 @@ func visit(req *idpv1.AuthorizeRequest) authorize.Visit {
 	}
 }
 
-func caller(c *idpv1.Caller) authorize.Caller {
+func visitor(c *idpv1.Caller) authorize.Caller {
 	return authorize.Caller{UserAgent: c.GetUserAgent(), Correlation: c.GetCorrelationId()}
 }
 
