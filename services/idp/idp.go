@@ -68,6 +68,10 @@ type Config struct {
 	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
 	// in a hardware module; nil makes one for this process.
 	TokenSigner crypto.Signer
+	// StateDir is a folder that keeps keys and records over a restart, for one
+	// process at a time; empty keeps nothing. Its file holds private keys in the
+	// clear and is for its owner alone.
+	StateDir string
 }
 
 // Service is a running identity provider.
@@ -81,8 +85,8 @@ type Service struct {
 	resource  *resource.Service
 }
 
-// New builds an identity provider. It makes keys and hashes the passwords of the
-// tenant file, which takes a second or so.
+// New builds an identity provider. Keys are made in the background, unless they
+// are to be kept.
 func New(cfg Config) (*Service, error) {
 	clk := clock.Or(cfg.Clock)
 	log := cfg.Log
@@ -107,7 +111,10 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory()}
+	s := &Service{tenants: tenants}
+	if s.store, err = openStore(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -121,7 +128,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner})
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg)})
 	if err != nil {
 		return err
 	}
