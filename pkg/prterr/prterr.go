@@ -47,6 +47,9 @@ type Error struct {
 	Code aadsts.Code
 	// HRESULT is the Windows code of the same failure, 0 when there is none.
 	HRESULT uint32
+	// Claims is a claims challenge in JSON, at most MaxClaims bytes: what a further
+	// request must ask for. It is empty when there is none.
+	Claims string
 	// Msg says what is wrong, which field, and what to do.
 	Msg   string
 	cause error
@@ -100,6 +103,17 @@ func Wrap(kind Kind, err error, format string, args ...any) *Error {
 func (e *Error) WithHRESULT(h uint32) *Error {
 	c := *e
 	c.HRESULT = h
+	return &c
+}
+
+// MaxClaims bounds a claims challenge, in bytes.
+const MaxClaims = 1024
+
+// WithClaims returns a copy that carries a claims challenge. One that is longer
+// than MaxClaims does not cross a border.
+func (e *Error) WithClaims(claims string) *Error {
+	c := *e
+	c.Claims = claims
 	return &c
 }
 

@@ -16,14 +16,24 @@ import (
 
 func TestEveryKindCrossesGRPCWhole(t *testing.T) {
 	for _, k := range prterr.Kinds() {
-		in := prterr.New(k, "field %s is wrong", "nonce").WithHRESULT(0x80090016)
+		in := prterr.New(k, "field %s is wrong", "nonce").WithHRESULT(0x80090016).WithClaims(`{"access_token":{"acrs":{"value":"c1"}}}`)
 		in.Code = aadsts.InvalidNonce
 		var got *prterr.Error
 		if !errors.As(prterr.FromStatus(prterr.ToStatus(in)), &got) {
 			t.Fatalf("%s: not our error", k)
 		}
-		if got.Kind != k || got.Code != in.Code || got.HRESULT != in.HRESULT || got.Msg != in.Msg {
+		if got.Kind != k || got.Code != in.Code || got.HRESULT != in.HRESULT || got.Msg != in.Msg || got.Claims != in.Claims {
 			t.Errorf("%s: %+v became %+v", k, in, got)
+		}
+	}
+}
+
+func TestClaimsAreBoundedJSON(t *testing.T) {
+	for _, claims := range []string{`"` + strings.Repeat("x", prterr.MaxClaims) + `"`, "not JSON"} {
+		var got *prterr.Error
+		errors.As(prterr.FromStatus(prterr.ToStatus(prterr.New(prterr.Denied, "no").WithClaims(claims))), &got)
+		if got.Kind != prterr.Denied || got.Claims != "" {
+			t.Errorf("%.20s crossed: %+v", claims, got)
 		}
 	}
 }
