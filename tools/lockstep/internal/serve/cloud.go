@@ -94,7 +94,7 @@ func (c *cloud) Close() error {
 func (c *cloud) handlers() (http.Handler, map[string]http.Handler) {
 	hosts := map[string]http.Handler{}
 	if c.adfs != nil {
-		hosts[stsHost] = front(c.adfs)
+		hosts[stsHost] = c.adfs.Handler()
 	}
 	return front(c.idp), hosts
 }

@@ -79,6 +79,13 @@ func TestDEP02_DEP04_AWholeTenantInOneProcess(t *testing.T) {
 	for _, name := range []string{"login.microsoftonline.com", "enterpriseregistration.windows.net", "graph.microsoft.com", "sts.adatum.test", "idp.lab.test"} {
 		reaches(t, visitor(t, i), name)
 	}
+	mex, err := visitor(t, i).Get("https://sts.adatum.test/adfs/services/trust/mex")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = mex.Body.Close(); mex.StatusCode != http.StatusOK || !strings.Contains(mex.Header.Get("Content-Type"), "xml") {
+		t.Errorf("the federation provider answers %s, %v", mex.Status, mex.Header)
+	}
 	if len(i.Tenants) != 2 || i.Tenants[0].Domain != "contoso.test" || len(i.Users) < 6 || i.PID != os.Getpid() {
 		t.Errorf("the note: %+v", i)
 	}
