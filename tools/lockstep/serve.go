@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/trust"
@@ -21,6 +22,7 @@ func serveCommand() *cobra.Command {
 	var (
 		cfg      serve.Config
 		asJSON   bool
+		movable  bool
 		logLevel string
 		browser  string
 	)
@@ -37,6 +39,9 @@ keys; with it the certificate authority stays.`,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cfg.Log, err = obs.Logger(cmd.ErrOrStderr(), logLevel, "serve"); err != nil {
 				return err
+			}
+			if movable {
+				cfg.Lab = clock.NewLab()
 			}
 			s, err := serve.Start(cfg)
 			if err != nil {
@@ -64,6 +69,7 @@ keys; with it the certificate authority stays.`,
 	f.StringVar(&cfg.State, "state", "", "folder for state that stays (default one that is removed at the end)")
 	f.StringSliceVar(&cfg.Names, "name", nil, "another host name or address to serve; repeat")
 	f.BoolVar(&cfg.Expose, "expose", false, "let other machines connect: passwords of a tenant file are no secret, so mind who can")
+	f.BoolVar(&movable, "lab", false, "laboratory: the clock can be moved with lockstep tenant advance")
 	f.BoolVar(&asJSON, "json", false, "print the ready message as one line of JSON")
 	f.StringVar(&logLevel, "log", "warn", "log level: debug, info, warn, error or off")
 	f.StringVar(&browser, "open-browser", "no", "program that opens the first page when ready, such as xdg-open; no is none")

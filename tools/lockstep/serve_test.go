@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/trust"
 )
@@ -227,5 +228,20 @@ func TestTrustWithoutAServer(t *testing.T) {
 	out, err := command(t, "trust", "--shell", "--state", dir)
 	if err != nil || !strings.Contains(out, ca) || strings.Contains(out, "PROXY") || !strings.Contains(out, "this is its certificate only") {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func TestTheClockOfALaboratoryOnly(t *testing.T) {
+	lab := clock.NewLab()
+	i := serving(t, serve.Config{Lab: lab})
+	if out, err := command(t, "tenant", "--state", i.State, "advance", "336h"); err != nil || !strings.HasPrefix(out, "it is ") || time.Until(lab.Now()) < 335*time.Hour {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := command(t, "tenant", "--state", i.State, "advance", "soon"); err == nil {
+		t.Error("soon is a duration")
+	}
+	real := serving(t, serve.Config{})
+	if _, err := command(t, "tenant", "--state", real.State, "advance", "1h"); err == nil || !strings.Contains(err.Error(), "serve --lab") {
+		t.Errorf("the clock of a server that is no laboratory: %v", err)
 	}
 }

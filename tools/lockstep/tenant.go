@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/operator"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 )
@@ -38,7 +42,7 @@ sign-in page. Changes last as long as the server does.`,
 	f.BoolVar(&d.asJSON, "json", false, "print one JSON object a line")
 	cmd.AddCommand(
 		d.list("list", "List the tenants", (*operator.Client).Tenants),
-		userCommand(d), deviceCommand(d), appCommand(d), policyCommand(d), signInsCommand(d), rotateKeysCommand(d),
+		userCommand(d), deviceCommand(d), appCommand(d), policyCommand(d), signInsCommand(d), rotateKeysCommand(d), advanceCommand(d),
 	)
 	cmd.AddCommand(personCommands(d)...)
 	return cmd
@@ -161,4 +165,22 @@ func signInsCommand(d *atDoor) *cobra.Command {
 	}
 	cmd.Flags().IntVar(&limit, "limit", 20, "number of events, at most 1000")
 	return cmd
+}
+
+func advanceCommand(d *atDoor) *cobra.Command {
+	return &cobra.Command{
+		Use: "advance DURATION", Short: "Move the clock of a server that runs with --lab, such as 4h", Args: cobra.ExactArgs(1),
+		RunE: d.run(func(ctx context.Context, c *operator.Client, args []string) (answer, error) {
+			by, err := time.ParseDuration(args[0])
+			if err != nil {
+				return answer{}, fmt.Errorf("how far to move the clock: %w", err)
+			}
+			moved, err := c.Clock.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(by)})
+			if prterr.KindOf(err) == prterr.Denied {
+				return answer{}, errors.New("the clock of this server cannot be moved: start it with lockstep serve --lab")
+			}
+			now := moved.GetNow().AsTime().UTC().Format(time.RFC3339)
+			return done("it is "+now, map[string]any{"now": now}), err
+		}),
+	}
 }

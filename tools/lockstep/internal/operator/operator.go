@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 )
 
@@ -24,6 +25,7 @@ type Client struct {
 	Read   directoryv1.ReadServiceClient
 	Admin  directoryv1.AdminServiceClient
 	Person directoryv1.PersonServiceClient
+	Clock  labv1.ClockServiceClient
 	conn   *grpc.ClientConn
 }
 
@@ -35,7 +37,7 @@ func Connect(i serve.Info) (*Client, error) {
 	}
 	return &Client{
 		Read: directoryv1.NewReadServiceClient(conn), Admin: directoryv1.NewAdminServiceClient(conn),
-		Person: directoryv1.NewPersonServiceClient(conn), conn: conn,
+		Person: directoryv1.NewPersonServiceClient(conn), Clock: labv1.NewClockServiceClient(conn), conn: conn,
 	}, nil
 }
 

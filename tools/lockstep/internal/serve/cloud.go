@@ -29,7 +29,7 @@ type cloud struct {
 
 // newCloud makes the services; their keys are new at every start.
 func newCloud(cfg Config) (*cloud, error) {
-	file := idp.Config{Clock: cfg.Clock, Log: cfg.Log}
+	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log}
 	if cfg.Tenants != "" {
 		yaml, err := os.ReadFile(cfg.Tenants)
 		if err != nil {
@@ -65,7 +65,7 @@ func (c *cloud) federates() bool {
 
 func (c *cloud) federate(cfg Config) error {
 	var err error
-	if c.adfs, err = adfs.New(adfs.Config{Clock: cfg.Clock, Log: cfg.Log}); err != nil {
+	if c.adfs, err = adfs.New(adfs.Config{Clock: cfg.clock(), Log: cfg.Log}); err != nil {
 		return err
 	}
 	return c.idp.Trust(federatedDomain, c.adfs.SigningCertificate())
