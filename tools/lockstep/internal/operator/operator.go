@@ -22,6 +22,8 @@ import (
 
 // Client is the operator of one server.
 type Client struct {
+	// Server is where it is.
+	Server serve.Info
 	Read   directoryv1.ReadServiceClient
 	Admin  directoryv1.AdminServiceClient
 	Person directoryv1.PersonServiceClient
@@ -36,7 +38,7 @@ func Connect(i serve.Info) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		Read: directoryv1.NewReadServiceClient(conn), Admin: directoryv1.NewAdminServiceClient(conn),
+		Server: i, Read: directoryv1.NewReadServiceClient(conn), Admin: directoryv1.NewAdminServiceClient(conn),
 		Person: directoryv1.NewPersonServiceClient(conn), Clock: labv1.NewClockServiceClient(conn), conn: conn,
 	}, nil
 }

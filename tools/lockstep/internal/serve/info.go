@@ -42,6 +42,8 @@ type Info struct {
 	PID   int    `json:"pid"`
 	// State is the state folder.
 	State string `json:"state"`
+	// Lab says that the operator may move the clock.
+	Lab bool `json:"lab"`
 	// Names are the host names that are served.
 	Names []string `json:"names"`
 	// Users are the user names of the tenant file.

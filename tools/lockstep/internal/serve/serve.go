@@ -85,7 +85,7 @@ func Start(cfg Config) (_ *Server, err error) {
 	if err = s.openHost(cfg); err != nil {
 		return nil, err
 	}
-	s.describe()
+	s.describe(cfg)
 	s.retire, err = s.info.publish()
 	if err != nil {
 		return nil, err
@@ -144,10 +144,10 @@ func (s *Server) openHost(cfg Config) error {
 }
 
 // describe says where everything is.
-func (s *Server) describe() {
+func (s *Server) describe(cfg Config) {
 	s.info = Info{
 		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
-		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(),
+		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(), Lab: cfg.Lab != nil,
 	}
 	for _, t := range s.cloud.idp.Tenants() {
 		s.info.Tenants = append(s.info.Tenants, Tenant{ID: string(t.ID), Domain: t.Domains[0].Name})
