@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ keys; with it the certificate authority stays.`,
 				return err
 			}
 			if browser != "no" {
-				openBrowser(cmd.ErrOrStderr(), browser, "https://"+s.Info().HTTPS+"/")
+				openBrowser(cmd.Context(), cmd.ErrOrStderr(), browser, "https://"+s.Info().HTTPS+"/")
 			}
 			select {
 			case <-cmd.Context().Done():
@@ -101,8 +102,8 @@ func announce(out io.Writer, i serve.Info, asJSON bool) error {
 }
 
 // openBrowser shows a page; a machine without a browser is no error.
-func openBrowser(notes io.Writer, program, url string) {
-	cmd := exec.Command(program, url) //nolint:gosec // the program that the person at the keyboard named
+func openBrowser(ctx context.Context, notes io.Writer, program, url string) {
+	cmd := exec.CommandContext(ctx, program, url) //nolint:gosec // the program that the person at the keyboard named
 	if err := cmd.Start(); err != nil {
 		_, _ = fmt.Fprintf(notes, "lockstep: %s could not be opened: %v\n", url, err)
 		return

@@ -240,8 +240,8 @@ func TestTheClockOfALaboratoryOnly(t *testing.T) {
 	if _, err := command(t, "tenant", "--state", i.State, "advance", "soon"); err == nil {
 		t.Error("soon is a duration")
 	}
-	real := serving(t, serve.Config{})
-	if _, err := command(t, "tenant", "--state", real.State, "advance", "1h"); err == nil || !strings.Contains(err.Error(), "serve --lab") {
+	fixed := serving(t, serve.Config{})
+	if _, err := command(t, "tenant", "--state", fixed.State, "advance", "1h"); err == nil || !strings.Contains(err.Error(), "serve --lab") {
 		t.Errorf("the clock of a server that is no laboratory: %v", err)
 	}
 }

@@ -40,7 +40,7 @@ sign-in page. Changes last as long as the server does.`,
 	f.StringVar(&d.tenant, "tenant", "", "id or domain of the tenant that is meant (default all, or the only one)")
 	f.BoolVar(&d.asJSON, "json", false, "print one JSON object a line")
 	cmd.AddCommand(
-		d.list("list", "List the tenants", (*operator.Client).Tenants),
+		d.list("List the tenants", (*operator.Client).Tenants),
 		userCommand(d), deviceCommand(d), appCommand(d), policyCommand(d), signInsCommand(d), rotateKeysCommand(d), advanceCommand(d),
 	)
 	cmd.AddCommand(personCommands(d)...)
@@ -127,9 +127,9 @@ func writeMessage(out io.Writer, m proto.Message) error {
 }
 
 // list is a command that lists something of the tenants that are meant.
-func (d *atDoor) list(use, short string, read func(*operator.Client, context.Context, string) (operator.List, error)) *cobra.Command {
+func (d *atDoor) list(short string, read func(*operator.Client, context.Context, string) (operator.List, error)) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: "list", Short: short, Args: cobra.NoArgs,
 		RunE: d.run(func(ctx context.Context, c *operator.Client, _ []string) (answer, error) {
 			l, err := read(c, ctx, d.tenant)
 			return answer{list: &l}, err

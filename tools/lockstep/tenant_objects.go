@@ -30,7 +30,7 @@ func deviceCommand(d *atDoor) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "device", Short: "Devices"}
 	cmd.AddCommand(
-		d.list("list", "List the devices", (*operator.Client).Devices),
+		d.list("List the devices", (*operator.Client).Devices),
 		d.change("disable ID", "Disable a device", "device %s is disabled", enable(false)),
 		d.change("enable ID", "Enable a device", "device %s is enabled", enable(true)),
 		d.change("compliant ID", "Say that a device is compliant, as its management would", "device %s is compliant", comply(true)),
@@ -122,7 +122,7 @@ func putAppCommand(d *atDoor) *cobra.Command {
 				}
 				req.Certificates = append(req.Certificates, der)
 			}
-			if app.ClientId == "" {
+			if app.GetClientId() == "" {
 				app.ClientId = uuid.NewString()
 			}
 			app.Name, app.Confidential = args[0], len(req.GetClientSecrets())+len(req.GetCertificates()) > 0
@@ -145,7 +145,7 @@ func putAppCommand(d *atDoor) *cobra.Command {
 func policyCommand(d *atDoor) *cobra.Command {
 	cmd := &cobra.Command{Use: "policy", Short: "Conditional access policies"}
 	cmd.AddCommand(
-		d.list("list", "List the policies", (*operator.Client).Policies),
+		d.list("List the policies", (*operator.Client).Policies),
 		putPolicyCommand(d),
 		d.change("delete ID", "Remove a policy", "policy %s is deleted", func(ctx context.Context, c *operator.Client, id string) error {
 			tenant, err := c.Tenant(ctx, d.tenant)

@@ -24,7 +24,7 @@ func userCommand(d *atDoor) *cobra.Command {
 	}
 	cmd := &cobra.Command{Use: "user", Short: "Users"}
 	cmd.AddCommand(
-		d.list("list", "List the users", (*operator.Client).Users),
+		d.list("List the users", (*operator.Client).Users),
 		createUserCommand(d), updateUserCommand(d),
 		d.change("disable UPN", "Keep a user out: nothing the user holds works any more", "user %s is disabled", enable(false)),
 		d.change("enable UPN", "Let a user in again", "user %s is enabled", enable(true)),

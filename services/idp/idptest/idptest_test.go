@@ -49,7 +49,8 @@ func TestDEP03_ATenantInAUnitTest(t *testing.T) {
 	for _, url := range []string{tenant.Authority, tenant.Metadata, tenant.DRS + "/x", tenant.Graph, tenant.BaseURL, "https://tenant.lockstep.test/"} {
 		reached(tenant.HTTPClient(), url)
 	}
-	if _, err := tenant.HTTPClient().Get("https://www.example.org/"); err == nil {
+	if resp, err := tenant.HTTPClient().Get("https://www.example.org/"); err == nil {
+		_ = resp.Body.Close()
 		t.Error("the client goes to other hosts")
 	}
 	// A client of one's own, by proxy and file.

@@ -1,11 +1,11 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,7 +163,9 @@ func read(path string) (Info, error) {
 
 // answers says whether somebody listens at the operator's door.
 func (i Info) answers() bool {
-	conn, err := net.DialTimeout("unix", strings.TrimPrefix(i.Admin, "unix:"), knock)
+	ctx, cancel := context.WithTimeout(context.Background(), knock)
+	defer cancel()
+	conn, err := rpc.OS{}.Dial(ctx, i.Admin)
 	if err != nil {
 		return false
 	}
