@@ -143,8 +143,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{})
 }
 
@@ -157,7 +157,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
-	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
