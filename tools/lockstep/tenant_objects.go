@@ -106,7 +106,10 @@ func appCommand(d *atDoor) *cobra.Command {
 }
 
 func putAppCommand(d *atDoor) *cobra.Command {
-	var certificates []string
+	var (
+		certificates []string
+		confidential bool
+	)
 	app := &directoryv1.Application{}
 	req := &directoryv1.PutApplicationRequest{Application: app}
 	cmd := &cobra.Command{
@@ -125,7 +128,7 @@ func putAppCommand(d *atDoor) *cobra.Command {
 			if app.GetClientId() == "" {
 				app.ClientId = uuid.NewString()
 			}
-			app.Name, app.Confidential = args[0], len(req.GetClientSecrets())+len(req.GetCertificates()) > 0
+			app.Name, app.Confidential = args[0], confidential || len(req.GetClientSecrets())+len(req.GetCertificates()) > 0
 			_, err = c.Admin.PutApplication(ctx, req)
 			return done("application "+args[0]+" has the id "+app.GetClientId(), map[string]any{"name": args[0], "id": app.GetClientId()}), err
 		}),
@@ -134,6 +137,11 @@ func putAppCommand(d *atDoor) *cobra.Command {
 	f.StringVar(&app.ClientId, "id", "", "client id (default a new one)")
 	f.StringArrayVar(&app.RedirectUris, "redirect-uri", nil, "redirect address; repeat")
 	f.StringArrayVar(&app.SpaRedirectUris, "spa-redirect-uri", nil, "redirect address of a single-page application; repeat")
+	f.StringArrayVar(&app.PostLogoutRedirectUris, "post-logout-redirect-uri", nil, "where a browser may go after signing out; repeat")
+	f.StringArrayVar(&app.Scopes, "scope", nil, "scope that it offers as a resource (default user_impersonation); repeat")
+	f.StringArrayVar(&app.AppRoles, "app-role", nil, "role granted to the application itself; repeat")
+	f.Int32Var(&app.TokenVersion, "token-version", 0, "version of access tokens for it, 1 or 2 (default that of the endpoint)")
+	f.BoolVar(&confidential, "confidential", false, "it proves itself; without --secret and --certificate by what it has already")
 	f.StringArrayVar(&app.Resources, "resource", nil, "a resource it may ask for (default all); repeat")
 	f.StringVar(&app.IdentifierUri, "identifier-uri", "", "name as a resource, such as api://mine")
 	f.BoolVar(&app.Family, "family", false, "it shares refresh tokens with its family")

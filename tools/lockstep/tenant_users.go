@@ -94,6 +94,11 @@ func createUserCommand(d *atDoor) *cobra.Command {
 	f.StringVar(&req.DisplayName, "display-name", "", "name to show (default what is before the @)")
 	f.StringVar(&req.UserId, "id", "", "GUID of the user (default a new one)")
 	f.StringVar(&req.ImmutableId, "immutable-id", "", "base64 name of a user of a federated domain, in place of a password")
+	f.StringVar(&req.GivenName, "given-name", "", "given name")
+	f.StringVar(&req.Surname, "surname", "", "surname")
+	f.StringVar(&req.Mail, "mail", "", "mail address")
+	f.StringVar(&req.JobTitle, "job-title", "", "job title")
+	f.BoolVar(&req.MustChangePassword, "must-change-password", false, "the next interactive sign-in changes the password")
 	f.BoolVar(&req.Administrator, "administrator", false, "the user may make bulk enrolment packages")
 	f.BoolVar(&req.NoJoin, "no-join", false, "the user may not register devices")
 	return cmd
