@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 )
@@ -75,14 +76,18 @@ func AADSTS(code aadsts.Code, format string, args ...any) *Error {
 
 func kindOf(r aadsts.Row) Kind {
 	switch {
-	case r.Code == aadsts.InvalidCredentials, r.Code == aadsts.UserAccountNotFound:
+	case r.Code == aadsts.InvalidCredentials, r.Code == aadsts.UserAccountNotFound, r.HTTPStatus == http.StatusUnauthorized:
 		return Unauthenticated
-	case r.OAuthError == "interaction_required", r.OAuthError == "login_required":
+	case r.Interactive(), r.Code == aadsts.AuthorizationPending:
 		return Interaction
-	case r.OAuthError == "invalid_request", r.OAuthError == "invalid_scope", r.OAuthError == "invalid_resource":
-		return Invalid
-	case r.HTTPStatus == 429:
+	case r.HTTPStatus == http.StatusTooManyRequests:
 		return Exhausted
+	case r.HTTPStatus == http.StatusServiceUnavailable:
+		return Unavailable
+	}
+	switch r.OAuthError {
+	case "invalid_request", "invalid_scope", "invalid_instance", "unsupported_response_type", "bad_verification_code":
+		return Invalid
 	default:
 		return Denied
 	}

@@ -63,9 +63,16 @@ func TestKinds(t *testing.T) {
 		context.Canceled:                       prterr.Unavailable,
 		errors.New("x"):                        prterr.Internal,
 		prterr.AADSTS(aadsts.InvalidNonce, ""): prterr.Denied,
-		prterr.AADSTS(aadsts.InvalidCredentials, ""): prterr.Unauthenticated,
-		prterr.AADSTS(aadsts.MissingParameter, ""):   prterr.Invalid,
-		prterr.AADSTS(4711, ""):                      prterr.Internal,
+		prterr.AADSTS(aadsts.InvalidCredentials, ""):     prterr.Unauthenticated,
+		prterr.AADSTS(aadsts.MissingParameter, ""):       prterr.Invalid,
+		prterr.AADSTS(aadsts.MFARequired, ""):            prterr.Interaction, // invalid_grant on v2.0
+		prterr.AADSTS(aadsts.UserInformationMissing, ""): prterr.Interaction,
+		prterr.AADSTS(aadsts.AuthorizationPending, ""):   prterr.Interaction,
+		prterr.AADSTS(aadsts.InvalidResource, ""):        prterr.Invalid,
+		prterr.AADSTS(aadsts.WrongClientSecret, ""):      prterr.Unauthenticated,
+		prterr.AADSTS(aadsts.Throttled, ""):              prterr.Exhausted,
+		prterr.AADSTS(aadsts.ExternalRetryable, ""):      prterr.Unavailable,
+		prterr.AADSTS(4711, ""):                          prterr.Internal,
 	} {
 		if got := prterr.KindOf(err); got != want {
 			t.Errorf("%v: got %s, want %s", err, got, want)

@@ -29,6 +29,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(demoCommand(), componentCommand())
+	cmd.AddCommand(demoCommand(), errorCommand(), componentCommand())
 	return cmd
 }
