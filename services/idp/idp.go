@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -67,6 +68,8 @@ type Config struct {
 	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
 	// in a hardware module; nil makes one for this process.
 	TokenSigner crypto.Signer
+	// TracerProvider gets the spans of requests over HTTPS; nil records none.
+	TracerProvider trace.TracerProvider
 }
 
 // Service is a running identity provider.
@@ -77,6 +80,7 @@ type Service struct {
 	gate      *grants.Gate
 	sessions  *session.Service
 	devices   *registration.Service
+	front     httpsFront
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -105,7 +109,7 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory()}
+	s := &Service{tenants: tenants, store: store.NewMemory(), front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -167,4 +171,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 func (s *Service) SignIns() []Event { return s.gate.Log.Events() }
 
 // Close lets go of the store. Calls under way may fail.
-func (s *Service) Close() error { return s.store.Close() }
+func (s *Service) Close() error {
+	s.front.close()
+	return s.store.Close()
+}
