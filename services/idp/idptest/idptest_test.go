@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -52,6 +53,19 @@ func TestDEP03_ATenantInAUnitTest(t *testing.T) {
 	if resp, err := tenant.HTTPClient().Get("https://www.example.org/"); err == nil {
 		_ = resp.Body.Close()
 		t.Error("the client goes to other hosts")
+	}
+	var metadata struct {
+		Issuer string `json:"issuer"`
+		Token  string `json:"token_endpoint"`
+	}
+	resp, err := tenant.HTTPClient().Get(tenant.Metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = json.NewDecoder(resp.Body).Decode(&metadata)
+	_ = resp.Body.Close()
+	if err != nil || metadata.Issuer != tenant.Issuer || metadata.Token != tenant.TokenEndpoint {
+		t.Errorf("the metadata: %s, %+v, %v", resp.Status, metadata, err)
 	}
 	// A client of one's own, by proxy and file.
 	pem, err := os.ReadFile(tenant.CAFile)

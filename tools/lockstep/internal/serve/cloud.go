@@ -96,15 +96,5 @@ func (c *cloud) handlers() (http.Handler, map[string]http.Handler) {
 	if c.adfs != nil {
 		hosts[stsHost] = c.adfs.Handler()
 	}
-	return front(c.idp), hosts
-}
-
-// front is the HTTPS side of a service.
-func front(service any) http.Handler {
-	if s, ok := service.(interface{ Handler() http.Handler }); ok {
-		return s.Handler()
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "this service has no HTTPS front", http.StatusServiceUnavailable)
-	})
+	return c.idp.Handler(), hosts
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -81,6 +82,14 @@ func TestDEP02_DEP04_AWholeTenantInOneProcess(t *testing.T) {
 	}
 	if _ = mex.Body.Close(); mex.StatusCode != http.StatusOK || !strings.Contains(mex.Header.Get("Content-Type"), "xml") {
 		t.Errorf("the federation provider answers %s, %v", mex.Status, mex.Header)
+	}
+	page, err := visitor(t, i).Get("https://login.microsoftonline.com/error?code=50126")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(page.Body)
+	if _ = page.Body.Close(); page.StatusCode != http.StatusOK || !strings.Contains(string(text), "InvalidUserNameOrPassword") {
+		t.Errorf("the page of an error code: %s", page.Status)
 	}
 	if len(i.Tenants) != 2 || i.Tenants[0].Domain != "contoso.test" || len(i.Users) < 6 || i.PID != os.Getpid() {
 		t.Errorf("the note: %+v", i)
