@@ -129,6 +129,9 @@ func TestDEP05_ARestartHasNewKeysUnlessStateIsKept(t *testing.T) {
 	if bytes.Equal(ca(serve.Config{}), ca(serve.Config{})) {
 		t.Error("a restart without a state folder has the same authority")
 	}
+	if one, two := signingKeys(t), signingKeys(t); one == two || !strings.Contains(one, "kid") {
+		t.Errorf("a restart without a state folder signs with the same keys:\n%s\n%s", one, two)
+	}
 	dir := filepath.Join(t.TempDir(), "state")
 	if !bytes.Equal(ca(serve.Config{State: dir}), ca(serve.Config{State: dir})) {
 		t.Error("a restart on a state folder has another authority")
@@ -136,6 +139,23 @@ func TestDEP05_ARestartHasNewKeysUnlessStateIsKept(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "operator")); !os.IsNotExist(err) {
 		t.Error("the operator's identity outlived its authority")
 	}
+}
+
+// signingKeys are the keys that tokens of a fresh server are verified with.
+func signingKeys(t *testing.T) string {
+	t.Helper()
+	s := start(t, serve.Config{})
+	defer stop(t, s)
+	resp, err := visitor(t, s.Info()).Get("https://login.microsoftonline.com/common/discovery/v2.0/keys")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("keys: %s, %v", resp.Status, err)
+	}
+	return string(b)
 }
 
 func TestOneServerAStateFolder(t *testing.T) {
