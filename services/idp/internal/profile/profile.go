@@ -51,14 +51,23 @@ type Profile struct {
 	// TokensDieWithDevice refuses an app's refresh token when the device it was
 	// issued on is disabled or gone. A PRT always dies with its device.
 	TokensDieWithDevice bool
+	// PlainTokens lets a refresh token that descends from a PRT be redeemed without
+	// the session key's signature, by a client that got it through a browser and
+	// cannot sign. A stolen one is then good anywhere.
+	PlainTokens bool
+	// FamilyTokens lets the listed clients redeem each other's refresh tokens.
+	FamilyTokens bool
+	// AssertionOnce refuses a client assertion that was taken before. Libraries use
+	// one for as long as it lives, so only a strict tenant can ask for it.
+	AssertionOnce bool
 }
 
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT},
-		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
 	}
 }
 
