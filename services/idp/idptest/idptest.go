@@ -79,7 +79,7 @@ func New(t testing.TB, opts ...Option) *Tenant {
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
-	service, err := idp.New(idp.Config{Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log})
+	service, err := idp.New(idp.Config{Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log, Persons: true})
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}

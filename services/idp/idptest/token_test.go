@@ -81,3 +81,34 @@ func TestDEP03_TokensClockAndOperator(t *testing.T) {
 		t.Errorf("the sign-in log has %d events", n)
 	}
 }
+func TestDEP03_DeviceCodeAndOwnUser(t *testing.T) {
+	tenant := idptest.New(t)
+	ctx := t.Context()
+	if _, err := tenant.Admin.CreateUser(ctx, idptest.User{UPN: "new@contoso.test", Password: "a password of theirs"}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := tenant.HTTPClient().PostForm(tenant.DeviceCodeEndpoint, url.Values{"client_id": {commandLine}, "scope": {"openid https://graph.microsoft.com/.default"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flow struct {
+		DeviceCode string `json:"device_code"`
+		UserCode   string `json:"user_code"`
+	}
+	err = json.NewDecoder(resp.Body).Decode(&flow)
+	_ = resp.Body.Close()
+	if err != nil || flow.UserCode == "" {
+		t.Fatalf("%s: %+v, %v", resp.Status, flow, err)
+	}
+	poll := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "device_code": {flow.DeviceCode}}
+	if got := ask(t, tenant, poll); got.Error != "authorization_pending" {
+		t.Errorf("before anybody approved: %+v", got)
+	}
+	if err := tenant.Admin.ApproveDeviceCode(ctx, flow.UserCode, "new@contoso.test"); err != nil {
+		t.Fatal(err)
+	}
+	tenant.Clock.Advance(10 * time.Second) // the interval of the poll
+	if got := ask(t, tenant, poll); got.Access == "" {
+		t.Errorf("after it: %+v", got)
+	}
+}

@@ -90,6 +90,9 @@ type Device struct {
 	// TransportJWK is tkpub as a JSON Web Key on the curve P-256, for version 4 of
 	// the PRT protocol.
 	TransportJWK []byte
+	// AuthMethods is how the user proved who they are when it was registered, such
+	// as pwd and mfa.
+	AuthMethods []string
 	// ObjectID is the GUID of the directory object.
 	ObjectID string
 	// Trust says how it was registered.

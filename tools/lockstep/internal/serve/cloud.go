@@ -29,7 +29,7 @@ type cloud struct {
 
 // newCloud makes the services; their keys are new at every start.
 func newCloud(cfg Config) (*cloud, error) {
-	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log}
+	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log, Persons: true}
 	if cfg.Tenants != "" {
 		yaml, err := os.ReadFile(cfg.Tenants)
 		if err != nil {
