@@ -49,7 +49,7 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 	}
 	n := issuance.AppTokens{
 		Tenant: s.Tenant, User: s.User, From: s.From, Client: app, RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
-		CAE: demands.CAE, AMR: methods(s.From, demands, g.Clock.Now()),
+		CAE: demands.CAE, AMR: Methods(s.From, demands, g.Clock.Now()),
 	}
 	if s.DeviceGood {
 		n.Device = &s.Device

@@ -31,7 +31,7 @@ type tokenClaims struct {
 	ACR         string   `json:"acr,omitempty"`
 	ACRS        []string `json:"acrs,omitempty"`
 	AIO         string   `json:"aio,omitempty"`
-	AMR         []string `json:"amr,omitempty"`
+	AMR         []string `json:"amr,omitzero"`
 	AppID       string   `json:"appid,omitempty"`
 	AppIDACR    string   `json:"appidacr,omitempty"`
 	AZP         string   `json:"azp,omitempty"`
