@@ -9,7 +9,9 @@ package run
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -38,9 +40,23 @@ type Env struct {
 	// Settings are the component's own, by name.
 	Settings map[string]string
 
-	dial  func(name string) (*grpc.ClientConn, error)
-	conns []*grpc.ClientConn
+	network rpc.Network
+	peers   map[string]string
+	dial    func(name string) (*grpc.ClientConn, error)
+	conns   []io.Closer
 }
+
+// Listen opens a listener of the component's own beside its door, on the network
+// that it lives on.
+func (e *Env) Listen(addr string) (net.Listener, error) {
+	if e.network == nil {
+		return nil, errors.New("the component has no network")
+	}
+	return e.network.Listen(addr)
+}
+
+// Own closes c when the component stops, after the component itself.
+func (e *Env) Own(c io.Closer) { e.conns = append(e.conns, c) }
 
 // Peer connects to another component by its name.
 func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) {
@@ -51,7 +67,7 @@ func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("way to %s: %w", name, err)
 	}
-	e.conns = append(e.conns, conn)
+	e.Own(conn)
 	return conn, nil
 }
 
@@ -119,6 +135,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 		return nil, fmt.Errorf("component %s: its identity is missing or names another component", cfg.Name)
 	}
 	env := cfg.Env
+	env.network, env.peers = cfg.Network, cfg.Peers
 	env.Clock = clock.Or(env.Clock)
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)

@@ -20,7 +20,7 @@ import (
 
 const (
 	prtLife   = 14*24*time.Hour - time.Second
-	assertion = "<saml:Assertion>ada</saml:Assertion>"
+	assertion = `<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:1.0:assertion">ada</saml:Assertion>`
 	mexURL    = "https://sts.fabrikam.test/adfs/services/trust/mex"
 	mixedURL  = "https://sts.fabrikam.test/adfs/services/trust/13/usernamemixed"
 )
@@ -251,9 +251,12 @@ type fakeFederation struct {
 	twist func(*federationv1.GetMetadataResponse, *federationv1.IssueTokenResponse)
 }
 
-func (f *fakeFederation) GetMetadata(ctx context.Context, _ *federationv1.GetMetadataRequest) (*federationv1.GetMetadataResponse, error) {
+func (f *fakeFederation) GetMetadata(ctx context.Context, r *federationv1.GetMetadataRequest) (*federationv1.GetMetadataResponse, error) {
 	if err := f.w.called(ctx, "adfs:GetMetadata", &f.faults); err != nil {
 		return nil, err
+	}
+	if r.GetMetadataUrl() != mexURL {
+		return nil, prterr.New(prterr.NotFound, "metadata_url is not of realm discovery")
 	}
 	a := &federationv1.GetMetadataResponse{UsernameMixedUrls: []string{mixedURL}}
 	if f.twist != nil {

@@ -69,7 +69,7 @@ func listErrors(out io.Writer, rows []aadsts.Row) {
 	for _, r := range rows {
 		lines = append(lines, table.Row{int(r.Code), r.Name, r.HTTPStatus, r.OAuthError, r.Meaning})
 	}
-	printTable(out, "", table.Row{"code", "name", "HTTP", "error", "meaning"}, lines)
+	showTable(out, "", table.Row{"code", "name", "HTTP", "error", "meaning"}, lines)
 }
 
 func explainError(out io.Writer, r aadsts.Row) {

@@ -10,16 +10,23 @@ import (
 // cellWidth is where the text of a cell wraps, in columns.
 const cellWidth = 70
 
-// printTable shows rows under their names, in the style of every table here.
-func printTable(out io.Writer, title string, head table.Row, rows []table.Row) {
+// maxColumns is more than any table has.
+const maxColumns = 16
+
+// showTable shows rows under their names, in the style of every table here.
+func showTable(out io.Writer, title string, head table.Row, rows []table.Row) {
 	t := table.NewWriter()
 	t.SetOutputMirror(out)
 	t.SetStyle(table.StyleLight)
 	t.Style().Format.Header = text.FormatDefault
-	t.SetTitle(title)
-	t.AppendHeader(head)
+	if title != "" {
+		t.SetTitle(title)
+	}
+	if head != nil {
+		t.AppendHeader(head)
+	}
 	var columns []table.ColumnConfig
-	for i := range head {
+	for i := range maxColumns {
 		columns = append(columns, table.ColumnConfig{Number: i + 1, WidthMax: cellWidth, WidthMaxEnforcer: text.WrapSoft})
 	}
 	t.SetColumnConfigs(columns)

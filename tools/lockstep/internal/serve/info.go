@@ -44,6 +44,8 @@ type Info struct {
 	State string `json:"state"`
 	// Names are the host names that are served.
 	Names []string `json:"names"`
+	// Users are the user names of the tenant file.
+	Users []string `json:"users"`
 }
 
 // Tenant is a directory that is served.

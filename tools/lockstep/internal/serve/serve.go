@@ -8,19 +8,15 @@
 package serve
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"os"
-	"path/filepath"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
-	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
-	"github.com/lockstep-sso/lockstep/services/idp/host"
 )
 
 // IssuerHost is the name in the issuers of tokens.
@@ -58,7 +54,7 @@ type Server struct {
 }
 
 // Start brings everything up; when it returns, clients are served.
-func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
+func Start(cfg Config) (_ *Server, err error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -71,11 +67,7 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if s.state, err = openState(cfg.State); err != nil {
 		return nil, err
 	}
-	tenants, err := tenantFile(cfg.Tenants)
-	if err != nil {
-		return nil, err
-	}
-	if s.cloud, err = newCloud(cfg, tenants); err != nil {
+	if s.cloud, err = newCloud(cfg); err != nil {
 		return nil, err
 	}
 	if err = s.openDoor(cfg); err != nil {
@@ -84,26 +76,13 @@ func Start(ctx context.Context, cfg Config) (_ *Server, err error) {
 	if err = s.openHost(cfg); err != nil {
 		return nil, err
 	}
-	if err = s.describe(ctx); err != nil {
-		return nil, err
-	}
+	s.describe()
 	s.retire, err = s.info.publish()
 	if err != nil {
 		return nil, err
 	}
 	go s.watch()
 	return s, nil
-}
-
-func tenantFile(path string) ([]byte, error) {
-	if path == "" {
-		return nil, nil
-	}
-	yaml, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("tenant file: %w", err)
-	}
-	return yaml, nil
 }
 
 // openDoor serves the contracts on a socket in the state folder, and leaves the
@@ -139,10 +118,8 @@ func (s *Server) openHost(cfg Config) error {
 	case "off":
 		proxy = ""
 	}
-	front, hosts, err := s.cloud.handlers()
-	if err != nil {
-		return err
-	}
+	front, hosts := s.cloud.handlers()
+	var err error
 	s.host, err = host.New(host.Config{
 		Handler: front, Hosts: hosts, Names: cfg.Names, Listen: cfg.Listen, ProxyListen: proxy,
 		Expose: cfg.Expose, StateDir: s.state.dir, Log: cfg.Log,
@@ -153,25 +130,18 @@ func (s *Server) openHost(cfg Config) error {
 	return s.host.Start()
 }
 
-// describe asks the operator's door who is served, as any operator would.
-func (s *Server) describe(ctx context.Context) error {
+// describe says where everything is.
+func (s *Server) describe() {
 	s.info = Info{
 		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
 		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(),
 	}
-	conn, err := s.info.Dial()
-	if err != nil {
-		return err
+	for _, t := range s.cloud.idp.Tenants() {
+		s.info.Tenants = append(s.info.Tenants, Tenant{ID: string(t.ID), Domain: t.Domains[0].Name})
+		for _, u := range t.Users {
+			s.info.Users = append(s.info.Users, string(u))
+		}
 	}
-	defer func() { _ = conn.Close() }()
-	list, err := directoryv1.NewReadServiceClient(conn).ListTenants(ctx, &directoryv1.ListTenantsRequest{})
-	if err != nil {
-		return fmt.Errorf("list of tenants: %w", err)
-	}
-	for _, t := range list.GetTenants() {
-		s.info.Tenants = append(s.info.Tenants, Tenant{ID: t.GetTenantId(), Domain: t.GetDomains()[0]})
-	}
-	return nil
 }
 
 func (s *Server) watch() {
@@ -205,17 +175,10 @@ func (s *Server) Close() error {
 		errs = append(errs, s.admin.Stop())
 	}
 	if s.cloud != nil {
-		errs = append(errs, s.cloud.close())
+		errs = append(errs, s.cloud.Close())
 	}
 	if s.state != nil {
 		errs = append(errs, s.state.close())
 	}
 	return errors.Join(errs...)
-}
-
-// handler is what a service with an HTTPS front offers.
-type handler interface{ Handler() http.Handler }
-
-func (st *state) path(parts ...string) string {
-	return filepath.Join(append([]string{st.dir}, parts...)...)
 }

@@ -67,3 +67,7 @@ func (st *state) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+func (st *state) path(parts ...string) string {
+	return filepath.Join(append([]string{st.dir}, parts...)...)
+}
