@@ -21,10 +21,12 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
@@ -77,6 +79,8 @@ type Service struct {
 	gate      *grants.Gate
 	sessions  *session.Service
 	devices   *registration.Service
+	flows     *deviceflow.Flows
+	oauth     *oauth.Service
 }
 
 // New builds an identity provider. It makes keys and hashes the passwords of the
@@ -131,6 +135,8 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
 	}
+	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
+	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
 	s.sessions, s.devices = session.New(s.gate), registration.New(s.gate)
 	return nil
 }
@@ -156,9 +162,9 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
+	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
-	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
+	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
 }

@@ -73,7 +73,7 @@ func TestISS05_RequestMustAskForAPRT(t *testing.T) {
 		"no password":       {func(c *entrawire.PRTRequest) { c.Password = secret.Text{} }, aadsts.MissingParameter},
 		"unknown grant":     {func(c *entrawire.PRTRequest) { c.GrantType = "magic" }, aadsts.InvalidRequest},
 		"grant not served here": {func(c *entrawire.PRTRequest) {
-			c.GrantType, c.Assertion, c.Password = entrawire.GrantHello, c.Password, secret.Text{}
+			c.GrantType, c.Assertion, c.Password = entrawire.GrantSAML2, c.Password, secret.Text{}
 		}, aadsts.UnsupportedGrantType},
 		"app's client id":     {func(c *entrawire.PRTRequest) { c.ClientID = office }, aadsts.InvalidGrant},
 		"unknown client id":   {func(c *entrawire.PRTRequest) { c.ClientID = contoso }, aadsts.ApplicationNotFound},

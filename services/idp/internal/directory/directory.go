@@ -50,6 +50,9 @@ func New(ctx context.Context, cfg Config) (*Directory, error) {
 				return nil, fmt.Errorf("user %s of the tenant file: %w", u.UPN, err)
 			}
 		}
+		if err := d.seedDevices(ctx, t); err != nil {
+			return nil, err
+		}
 	}
 	return d, nil
 }

@@ -49,7 +49,11 @@ type Gate struct {
 // parse is the phase that reads the token and fixes the algorithm by the step:
 // what the header says can only agree. AADSTS9002313 and AADSTS70000.
 func parse(request secret.Text, alg string) (*jose.Token, error) {
-	t, err := jose.Parse(request.Reveal())
+	read := jose.Parse
+	if alg == jose.ES256 {
+		read = jose.ParseES256
+	}
+	t, err := read(request.Reveal())
 	switch {
 	case errors.Is(err, jose.ErrAlgorithm) || err == nil && t.Header.Alg != alg:
 		return nil, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the algorithm of this step, %s", alg)

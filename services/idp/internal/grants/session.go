@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -21,6 +20,8 @@ import (
 // must be set, but for Dated.
 type SessionKind[C, A any] struct {
 	Flow signinlog.Flow
+	// Correlation is the client's id for the request, for the log, or empty.
+	Correlation string
 	// Artefact is the type that the request must carry.
 	Artefact sealed.Type
 	// Token finds the artefact in the claims.
@@ -46,7 +47,8 @@ type Session struct {
 	// Device that From is bound to; enabled and unchanged when DeviceGood.
 	Device     store.Device
 	DeviceGood bool
-	// From is the artefact whose session key signed the request.
+	// From is the artefact whose session key signed the request, or whose device's
+	// key in version 4 of the protocol.
 	From sealed.Artefact
 }
 
@@ -55,7 +57,7 @@ type Session struct {
 // expiry, claims, answer. The only key that is ever tried is the one inside the
 // artefact of the same request.
 func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], request secret.Text) (answer A, err error) {
-	e := &signinlog.Event{Flow: k.Flow}
+	e := &signinlog.Event{Flow: k.Flow, Correlation: k.Correlation}
 	defer g.record(ctx, e, &err)
 	t, err := parse(request, jose.HS256)
 	if err != nil {
@@ -127,27 +129,36 @@ func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Ti
 // user, 50173 for what was revoked, 700082 for what has expired.
 func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) error {
 	a := s.From
+	if !a.Deviceless {
+		var err error
+		s.Device, err = g.deviceStands(ctx, a)
+		switch s.DeviceGood = err == nil; {
+		case prterr.KindOf(err) == prterr.Internal:
+			return err
+		case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
+			return err
+		}
+	}
 	var err error
-	s.Device, err = g.deviceStands(ctx, a)
-	switch s.DeviceGood = err == nil; {
-	case prterr.KindOf(err) == prterr.Internal:
-		return err
-	case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
-		return err
-	}
-	s.User, err = g.Directory.User(ctx, a.Tenant, a.User)
+	s.User, err = g.userStands(ctx, a)
 	e.User = s.User.UPN
+	return err
+}
+
+// userStands is the half of it that is about the user.
+func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, error) {
+	u, err := g.Directory.User(ctx, a.Tenant, a.User)
 	if err != nil {
-		return err
+		return u, err
 	}
-	changed := a.Credential == sealed.Password && a.PasswordEpoch != s.User.PasswordEpoch
-	if changed || a.SessionEpoch != s.User.SessionEpoch {
-		return prterr.AADSTS(aadsts.FreshTokenNeeded, "")
+	changed := a.Credential == sealed.Password && a.PasswordEpoch != u.PasswordEpoch
+	if changed || a.SessionEpoch != u.SessionEpoch {
+		return u, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
 	if g.Clock.Now().After(a.Expires) {
-		return prterr.AADSTS(aadsts.ExpiredToken, "")
+		return u, prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
-	return nil
+	return u, nil
 }
 
 func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Device, error) {
@@ -161,14 +172,4 @@ func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Devic
 		return dev, prterr.AADSTS(aadsts.DeviceDisabled, "")
 	}
 	return dev, nil
-}
-
-// encrypt makes an answer that only the holder of the session key can read.
-func encrypt(key secret.Bytes, answer interface{ Encode() ([]byte, error) }) (string, error) {
-	plain, err := answer.Encode()
-	if err != nil {
-		return "", fmt.Errorf("answer: %w", err)
-	}
-	defer clear(plain)
-	return entrawire.SealAnswer(key, plain)
 }

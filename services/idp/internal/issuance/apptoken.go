@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -37,6 +38,15 @@ type AppTokens struct {
 	// PRTBeside says that the client knows our members for a PRT beside its own
 	// refresh token. Others get the PRT as refresh_token, as on Entra.
 	PRTBeside bool
+	// AMR are the methods that the access token names; nil is those of From.
+	AMR []string
+	// Scope that is granted, for the answer; empty is the one of a laboratory.
+	Scope string
+	// Plain lets the refresh token be redeemed without a signature, Family by the
+	// other clients of the family as well.
+	Plain, Family bool
+	// CAE says that the client takes claims challenges.
+	CAE bool
 }
 
 // accessToken is the claim set of a version 1.0 access token.
@@ -70,6 +80,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	now := a.clock.Now()
 	next := n.From
 	next.Type, next.Client, next.Issued, next.Expires = sealed.RefreshToken, n.Client, now, now.Add(n.Tenant.Lifetimes.RefreshToken)
+	next.Plain, next.Family, next.CAE = n.Plain, n.Family, n.CAE || n.From.CAE
 	refresh, err := a.ring.Seal(next)
 	if err != nil {
 		return entrawire.TokenAnswer{}, err
@@ -88,9 +99,12 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 		TokenType: entrawire.TokenType, Scope: "openid", ExpiresIn: seconds, ExtExpiresIn: seconds, ExpiresOn: now.Unix() + seconds,
 		RefreshToken: refresh, IDToken: idToken, ClientInfo: entrawire.EncodeClientInfo(n.User.ID, n.Tenant.ID),
 	}
+	if n.Family {
+		answer.Foci = "1"
+	}
 	if n.Resource != "" {
-		answer.Resource, answer.Scope = n.Resource, grantedScope
-		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.From.AMR, now, lifetime)
+		answer.Resource, answer.Scope = n.Resource, cmp.Or(n.Scope, grantedScope)
+		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.methods(), now, lifetime)
 		token.DeviceID = claims.DeviceID
 		if answer.AccessToken, err = a.signToken(token); err != nil {
 			return entrawire.TokenAnswer{}, err
@@ -104,8 +118,15 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	return answer, nil
 }
 
+func (n AppTokens) methods() []string {
+	if n.AMR == nil {
+		return n.From.AMR
+	}
+	return n.AMR
+}
+
 func (a *Authority) addPRT(answer *entrawire.TokenAnswer, n AppTokens, now time.Time) error {
-	prt := n.From
+	prt := successor(n.From, now)
 	prt.Issued, prt.Expires = now, now.Add(n.Tenant.Lifetimes.PRT)
 	text, err := a.ring.Seal(prt)
 	if err != nil {

@@ -30,6 +30,7 @@ const (
 	RegistrationToken Flow = "registration_token"
 	RegisterDevice    Flow = "register_device"
 	DeleteDevice      Flow = "delete_device"
+	RegisterHello     Flow = "register_hello_key"
 )
 
 // Outcome of an event.

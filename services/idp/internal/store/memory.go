@@ -203,6 +203,7 @@ func (d Device) clone() Device {
 	d.DeviceKey = bytes.Clone(d.DeviceKey)
 	d.TransportKey = bytes.Clone(d.TransportKey)
 	d.TransportJWK = bytes.Clone(d.TransportJWK)
+	d.AuthMethods = slices.Clone(d.AuthMethods)
 	d.OnPremises.Certificate = bytes.Clone(d.OnPremises.Certificate)
 	return d
 }
