@@ -21,6 +21,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -31,6 +32,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -69,6 +71,9 @@ type Config struct {
 	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
 	// in a hardware module; nil makes one for this process.
 	TokenSigner crypto.Signer
+	// Persons lets an operator play a person in front of the sign-in pages: read
+	// one-time codes, answer the telephone. For laboratories only.
+	Persons bool
 }
 
 // Service is a running identity provider.
@@ -78,6 +83,8 @@ type Service struct {
 	directory *directory.Directory
 	gate      *grants.Gate
 	sessions  *session.Service
+	visits    *authorize.Service
+	signIns   *signin.Service
 	devices   *registration.Service
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
@@ -137,7 +144,8 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
-	s.sessions, s.devices = session.New(s.gate), registration.New(s.gate)
+	s.devices = registration.New(s.gate)
+	s.furnishSignIn(cfg)
 	return nil
 }
 
@@ -147,11 +155,11 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
-	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
+	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
-	directoryv1.RegisterPersonServiceServer(r, &server.Person{})
+	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
 }
 
 // registerFront adds what the HTTPS front calls.
@@ -160,12 +168,12 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
-	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
+	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
-	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
+	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
 }
 
