@@ -47,6 +47,12 @@ const (
 	MissingImmutableID          Code = 90020
 	KeyNotFound                 Code = 135010
 	DeviceInformationNotPresent Code = 50187
+
+	MFARequired                  Code = 50076
+	DeviceAuthenticationRequired Code = 50097
+	DeviceNotCompliant           Code = 53000
+	BlockedByPolicy              Code = 53003
+	SignInFrequency              Code = 70043
 )
 
 // Row is one line of the table.
@@ -95,6 +101,11 @@ func Table() []Row {
 		{DeviceAuthenticationFailed, "DeviceAuthenticationFailed", "The device could not be authenticated: check that it is still registered.", 400, grant, "device_authentication_failed"},
 		{FreshTokenNeeded, "FreshTokenNeeded", "The token was revoked, for example by a password change: sign in again.", 400, grant, "bad_token"},
 		{DeviceInformationNotPresent, "DeviceInformationNotProvided", "The request holds no device: sign it with the device key.", 400, grant, ""},
+		{MFARequired, "UserStrongAuthClientAuthNRequiredInterrupt", "A policy demands a second factor: sign in interactively.", 400, grant, "basic_action"},
+		{DeviceAuthenticationRequired, "DeviceAuthenticationRequired", "A policy demands a device of the organisation: sign in from one.", 400, grant, "basic_action"},
+		{DeviceNotCompliant, "DeviceNotCompliant", "A policy demands a compliant device: repair what the device management names.", 400, grant, "additional_action"},
+		{BlockedByPolicy, "BlockedByConditionalAccess", "A policy blocks this sign-in: ask an administrator.", 400, grant, "message_only"},
+		{SignInFrequency, "BadTokenDueToSignInFrequency", "A policy demands a more recent sign-in: sign in again.", 400, grant, "token_expired"},
 		{InvalidGrant, "InvalidGrant", "The grant is not valid for this request: start again from the sign-in.", 400, grant, "bad_token"},
 		{InvalidClient, "InvalidClient", "The client could not be authenticated: check its secret.", 401, "invalid_client", ""},
 		{UnsupportedGrantType, "UnsupportedGrantType", "The grant type is not supported here: check grant_type.", 400, "unsupported_grant_type", ""},

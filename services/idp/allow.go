@@ -24,11 +24,67 @@ func Allow() rpc.AllowList {
 		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: {dsreg},
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           {dsreg},
 		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             {dsreg},
+		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         {dsreg},
+		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName:         {dsreg},
 
-		directoryv1.ReadService_ListDevices_FullMethodName:       {operator},
-		directoryv1.AdminService_SetUserEnabled_FullMethodName:   {operator},
-		directoryv1.AdminService_SetUserPassword_FullMethodName:  {operator},
-		directoryv1.AdminService_SetDeviceEnabled_FullMethodName: {operator},
-		directoryv1.AdminService_RemoveDevice_FullMethodName:     {operator},
+		directoryv1.ReadService_ListDevices_FullMethodName:      {operator},
+		directoryv1.ReadService_ListTenants_FullMethodName:      {operator},
+		directoryv1.ReadService_ListUsers_FullMethodName:        {operator},
+		directoryv1.ReadService_ListApplications_FullMethodName: {operator},
+		directoryv1.ReadService_ListPolicies_FullMethodName:     {operator},
+		directoryv1.ReadService_ListSignIns_FullMethodName:      {operator},
+		directoryv1.ReadService_ListChallenges_FullMethodName:   {operator},
+
+		directoryv1.AdminService_SetUserEnabled_FullMethodName:      {operator},
+		directoryv1.AdminService_SetUserPassword_FullMethodName:     {operator},
+		directoryv1.AdminService_SetDeviceEnabled_FullMethodName:    {operator},
+		directoryv1.AdminService_RemoveDevice_FullMethodName:        {operator},
+		directoryv1.AdminService_CreateUser_FullMethodName:          {operator},
+		directoryv1.AdminService_DeleteUser_FullMethodName:          {operator},
+		directoryv1.AdminService_RevokeSessions_FullMethodName:      {operator},
+		directoryv1.AdminService_SetUserMethods_FullMethodName:      {operator},
+		directoryv1.AdminService_SetDeviceCompliance_FullMethodName: {operator},
+		directoryv1.AdminService_PutHybridDevice_FullMethodName:     {operator},
+		directoryv1.AdminService_PutApplication_FullMethodName:      {operator},
+		directoryv1.AdminService_DeleteApplication_FullMethodName:   {operator},
+		directoryv1.AdminService_PutPolicy_FullMethodName:           {operator},
+		directoryv1.AdminService_DeletePolicy_FullMethodName:        {operator},
+		directoryv1.AdminService_RotateKeys_FullMethodName:          {operator},
+
+		directoryv1.PersonService_ApproveDeviceCode_FullMethodName: {operator},
+		directoryv1.PersonService_AnswerChallenge_FullMethodName:   {operator},
+		directoryv1.PersonService_ReadOneTimeCode_FullMethodName:   {operator},
 	}
+}
+
+// FrontAllow says what the HTTPS front may call, on a network of its own inside
+// this component. Clients from outside come to these methods through the front
+// and no other way.
+func FrontAllow() rpc.AllowList {
+	front := []string{"idp"}
+	list := rpc.AllowList{}
+	for _, method := range []string{
+		idpv1.RealmService_DiscoverRealm_FullMethodName, idpv1.NonceService_IssueNonce_FullMethodName,
+		idpv1.MetadataService_DescribeTenant_FullMethodName, idpv1.MetadataService_ListSigningKeys_FullMethodName,
+		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
+		idpv1.TokenService_RedeemRefreshToken_FullMethodName, idpv1.TokenService_RedeemPRT_FullMethodName,
+		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.GrantService_StartDeviceFlow_FullMethodName,
+		idpv1.GrantService_StartBulkEnrolment_FullMethodName, idpv1.GrantService_PollBulkEnrolment_FullMethodName,
+		idpv1.SessionService_Authorize_FullMethodName,
+		idpv1.SignInService_DiscoverCredentials_FullMethodName, idpv1.SignInService_SubmitPassword_FullMethodName,
+		idpv1.SignInService_BeginMethod_FullMethodName, idpv1.SignInService_CheckMethod_FullMethodName,
+		idpv1.SignInService_CompleteMethod_FullMethodName, idpv1.SignInService_ChooseStay_FullMethodName,
+		idpv1.SignInService_ResumeSignIn_FullMethodName, idpv1.SignInService_SubmitUserCode_FullMethodName,
+		idpv1.SignInService_ConfirmDevice_FullMethodName, idpv1.SignInService_ChangePassword_FullMethodName,
+		idpv1.SignInService_SubmitAssertion_FullMethodName, idpv1.SignInService_SignOut_FullMethodName,
+		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName,
+		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
+		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
+		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,
+		idpv1.ResourceService_ListDevices_FullMethodName, idpv1.ResourceService_ListGroups_FullMethodName,
+		idpv1.ResourceService_GetOrganization_FullMethodName,
+	} {
+		list[method] = front
+	}
+	return list
 }

@@ -133,7 +133,6 @@ func TestAPP05_WhoMayAskForWhat(t *testing.T) {
 		"other redirect":   {func(c *entrawire.SessionRequest) { c.RedirectURI = redirectOf(cli) }, aadsts.InvalidReplyTo},
 		"no redirect":      {func(c *entrawire.SessionRequest) { c.RedirectURI = "" }, aadsts.InvalidReplyTo},
 		"unknown resource": {func(c *entrawire.SessionRequest) { c.Resource = "https://evil.test" }, aadsts.InvalidResource},
-		"registration":     {func(c *entrawire.SessionRequest) { c.Resource = entrawire.RegistrationResource }, aadsts.InvalidResource},
 		"no issuer":        {func(c *entrawire.SessionRequest) { c.Iss = "" }, aadsts.InvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {

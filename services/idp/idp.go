@@ -145,6 +145,22 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	directoryv1.RegisterPersonServiceServer(r, &server.Person{})
+}
+
+// registerFront adds what the HTTPS front calls.
+func (s *Service) registerFront(r grpc.ServiceRegistrar) {
+	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
+	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
+	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
+	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
+	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions})
+	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterGrantServiceServer(r, &server.Grant{})
+	idpv1.RegisterSignInServiceServer(r, &server.SignIn{})
+	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

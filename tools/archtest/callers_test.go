@@ -33,7 +33,7 @@ func doors() map[string][]rpc.AllowList {
 		"dsreg":       {dsreg.Allow(), run.LabAllow()},
 		"lsa-cloudap": {lsacloudap.Allow(), lsacloudap.PluginAllow(), run.LabAllow()},
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
-		"idp":         {idp.Allow(), run.LabAllow()},
+		"idp":         {idp.Allow(), idp.FrontAllow(), run.LabAllow()},
 		"adfs":        {adfs.Allow(), run.LabAllow()},
 	}
 }
@@ -128,6 +128,7 @@ func callGraph() map[call]string {
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",
 		{"wam-broker", "wam-broker"}:   "the WAM framework dials its plug-in",
+		{"idp", "idp"}:                 "the HTTPS front dials the contracts behind it",
 	}
 }
 
@@ -159,8 +160,11 @@ func TestCallGraph(t *testing.T) {
 			t.Errorf("%s -> %s is drawn and no allow-list has it: take it out of callGraph", e.from, e.to)
 		}
 	}
-	// Plug-ins are called by their own framework, and by nobody else.
-	for server, lists := range map[string]rpc.AllowList{"lsa-cloudap": lsacloudap.PluginAllow(), "wam-broker": wambroker.PluginAllow()} {
+	// Plug-ins are called by their own framework, and what the front calls by the
+	// front: by nobody else.
+	for server, lists := range map[string]rpc.AllowList{
+		"lsa-cloudap": lsacloudap.PluginAllow(), "wam-broker": wambroker.PluginAllow(), "idp": idp.FrontAllow(),
+	} {
 		for method, callers := range lists {
 			if !slices.Equal(callers, []string{server}) {
 				t.Errorf("%s of the plug-in is open to %q: only its framework in %s calls it", method, callers, server)

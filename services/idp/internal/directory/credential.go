@@ -30,7 +30,7 @@ func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Creden
 		if name, err = ids.ParseUPN(c.Name); err != nil {
 			return store.User{}, prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
 		}
-		if home, known := d.tenants.Home(name.Domain()); known && home.Tenant != t {
+		if home, known := d.tenants.Home(name.Domain()); known && home.Tenant.ID != t.ID {
 			return store.User{}, prterr.AADSTS(aadsts.UserNotInTenant, "")
 		}
 	}

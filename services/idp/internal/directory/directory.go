@@ -68,6 +68,8 @@ func (d *Directory) seed(ctx context.Context, t ids.TenantID, u tenant.User) err
 	return d.store.AddUser(ctx, store.User{
 		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: hash,
 		Enabled: u.Enabled, MayJoin: u.MayJoin, ImmutableID: u.ImmutableID,
+		GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle,
+		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, Push: u.Push, MustChange: u.MustChange,
 	})
 }
 

@@ -86,5 +86,5 @@ func audience(t *tenant.Tenant, c *entrawire.SessionRequest) (ids.ClientID, stri
 	if !known || !app.MayAsk(resource) {
 		return "", "", prterr.AADSTS(aadsts.InvalidResource, "")
 	}
-	return id, resource, nil
+	return id, resource.URI, nil
 }

@@ -94,6 +94,17 @@ func (a *Authority) Open(want sealed.Type, text secret.Text) (sealed.Artefact, e
 	return a.ring.Open(want, text.Reveal())
 }
 
+// Seal makes the text form of an artefact.
+func (a *Authority) Seal(artefact sealed.Artefact) (secret.Text, error) { return a.ring.Seal(artefact) }
+
+// SealState seals the state of a sign-in under way, at most some 16 KiB.
+func (a *Authority) SealState(plain []byte) secret.Text { return a.ring.SealState(plain) }
+
+// OpenState reads what SealState sealed; sealed.ErrArtefact when it is not ours.
+func (a *Authority) OpenState(text secret.Text) ([]byte, error) {
+	return a.ring.OpenState(text.Reveal())
+}
+
 // NewSessionKey draws a session key: 32 bytes that only the one device will be
 // able to unwrap (first sign-in, step E).
 func NewSessionKey() secret.Bytes {

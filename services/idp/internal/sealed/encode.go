@@ -28,12 +28,13 @@ type content struct {
 	SessEpoch   uint64       `json:"e"`
 	Issued      int64        `json:"i"`
 	Expires     int64        `json:"x"`
+	Details     Details      `json:"z,omitzero"`
 }
 
 func (a Artefact) encode() ([]byte, error) {
 	return json.Marshal(content{
 		a.Type, a.Tenant, a.User, a.Device, a.Certificate[:], a.Client, a.SessionID, a.SessionKey.Reveal(), a.KeyMade.UnixMilli(), a.Credential, a.AMR,
-		a.AuthTime.UnixMilli(), a.KDFMin, a.PasswordEpoch, a.SessionEpoch, a.Issued.UnixMilli(), a.Expires.UnixMilli(),
+		a.AuthTime.UnixMilli(), a.KDFMin, a.PasswordEpoch, a.SessionEpoch, a.Issued.UnixMilli(), a.Expires.UnixMilli(), a.Details,
 	})
 }
 
@@ -41,7 +42,7 @@ func (a Artefact) encode() ([]byte, error) {
 // guards against our own mistakes between versions only.
 func decode(b []byte) (Artefact, error) {
 	var c content
-	if err := json.Unmarshal(b, &c); err != nil || len(c.Certificate) != 32 || len(c.SessionKey) != 32 {
+	if err := json.Unmarshal(b, &c); err != nil || len(c.Certificate) != 32 || len(c.SessionKey) != 0 && len(c.SessionKey) != 32 {
 		return Artefact{}, ErrArtefact
 	}
 	return Artefact{
@@ -49,5 +50,6 @@ func decode(b []byte) (Artefact, error) {
 		SessionID: c.SessionID, SessionKey: secret.NewBytes(c.SessionKey), KeyMade: time.UnixMilli(c.KeyMade), Credential: c.Credential, AMR: c.AMR,
 		AuthTime: time.UnixMilli(c.AuthTime), KDFMin: c.KDFMin, PasswordEpoch: c.PwdEpoch, SessionEpoch: c.SessEpoch,
 		Issued: time.UnixMilli(c.Issued), Expires: time.UnixMilli(c.Expires),
+		Details: c.Details,
 	}, nil
 }

@@ -14,13 +14,14 @@ import (
 )
 
 // The text form is 1.<routing>.<sealed>, both base64url. Routing is readable, so
-// that a front end can find the tenant: 3 bytes of form, tenant and application
-// as GUIDs, 5 bytes of chance. Sealed is key id, iv, ciphertext, tag. Version,
+// that a front end can find the tenant and tell a PRT from a refresh token: 3
+// bytes of form, tenant and application as GUIDs, 5 bytes of chance. Sealed is key id, iv, ciphertext, tag. Version,
 // type, routing and key id are authenticated with it. Windows' artefacts look
 // the same from outside.
 const (
 	version   = "1"
 	maxText   = 4 << 10
+	maxState  = 24 << 10
 	keySize   = 32
 	keyIDSize = 4
 	ivSize    = 12
@@ -85,35 +86,34 @@ func (r *Ring) Seal(a Artefact) (secret.Text, error) {
 	if err != nil {
 		return secret.Text{}, err
 	}
+	return r.seal(a.Type, route, plain), nil
+}
+
+// SealState seals the state of a sign-in under way. It names no tenant, because
+// none may be known yet.
+func (r *Ring) SealState(plain []byte) secret.Text {
+	route := make([]byte, routeSize)
+	route[0] = byte(State)
+	_, _ = rand.Read(route[randomAt:])
+	return r.seal(State, route, plain)
+}
+
+func (r *Ring) seal(t Type, route, plain []byte) secret.Text {
 	out := make([]byte, keyIDSize+ivSize, keyIDSize+ivSize+len(plain)+16)
 	binary.BigEndian.PutUint32(out, r.newest)
 	_, _ = rand.Read(out[keyIDSize:])
-	out = r.aeads[r.newest].Seal(out, out[keyIDSize:], plain, bound(a.Type, route, r.newest))
-	return secret.NewText(version + "." + jose.EncodeSegment(route) + "." + jose.EncodeSegment(out)), nil
+	out = r.aeads[r.newest].Seal(out, out[keyIDSize:], plain, bound(t, route, r.newest))
+	return secret.NewText(version + "." + jose.EncodeSegment(route) + "." + jose.EncodeSegment(out))
 }
 
 // Open reads an artefact of the wanted type. Every failure is ErrArtefact.
 func (r *Ring) Open(want Type, text string) (Artefact, error) {
-	parts := strings.Split(text, ".")
-	if len(text) > maxText || len(parts) != 3 || parts[0] != version {
+	if len(text) > maxText {
 		return Artefact{}, ErrArtefact
 	}
-	route, err := jose.DecodeSegment(parts[1])
-	if err != nil || len(route) != routeSize {
-		return Artefact{}, ErrArtefact
-	}
-	raw, err := jose.DecodeSegment(parts[2])
-	if err != nil || len(raw) < minSealed {
-		return Artefact{}, ErrArtefact
-	}
-	id := binary.BigEndian.Uint32(raw)
-	aead, known := r.aeads[id]
-	if !known {
-		return Artefact{}, ErrArtefact
-	}
-	plain, err := aead.Open(nil, raw[keyIDSize:keyIDSize+ivSize], raw[keyIDSize+ivSize:], bound(want, route, id))
+	route, plain, err := r.open(want, text)
 	if err != nil {
-		return Artefact{}, ErrArtefact
+		return Artefact{}, err
 	}
 	a, err := decode(plain)
 	clear(plain) // it held the session key
@@ -121,6 +121,54 @@ func (r *Ring) Open(want Type, text string) (Artefact, error) {
 		return Artefact{}, ErrArtefact
 	}
 	return a, nil
+}
+
+// OpenState reads what SealState sealed. Every failure is ErrArtefact.
+func (r *Ring) OpenState(text string) ([]byte, error) {
+	if len(text) > maxState {
+		return nil, ErrArtefact
+	}
+	_, plain, err := r.open(State, text)
+	return plain, err
+}
+
+func (r *Ring) open(want Type, text string) (route, plain []byte, err error) {
+	parts := strings.Split(text, ".")
+	if len(parts) != 3 || parts[0] != version {
+		return nil, nil, ErrArtefact
+	}
+	route, err = jose.DecodeSegment(parts[1])
+	if err != nil || len(route) != routeSize {
+		return nil, nil, ErrArtefact
+	}
+	raw, err := jose.DecodeSegment(parts[2])
+	if err != nil || len(raw) < minSealed {
+		return nil, nil, ErrArtefact
+	}
+	id := binary.BigEndian.Uint32(raw)
+	aead, known := r.aeads[id]
+	if !known {
+		return nil, nil, ErrArtefact
+	}
+	plain, err = aead.Open(nil, raw[keyIDSize:keyIDSize+ivSize], raw[keyIDSize+ivSize:], bound(want, route, id))
+	if err != nil {
+		return nil, nil, ErrArtefact
+	}
+	return route, plain, nil
+}
+
+// Looks reads what kind of artefact a text says it is, 0 for none. It proves
+// nothing and opens nothing: it helps to choose whom to ask, who will open it.
+func Looks(text string) Type {
+	parts := strings.Split(text, ".")
+	if len(text) > maxState || len(parts) != 3 || parts[0] != version {
+		return 0
+	}
+	route, err := jose.DecodeSegment(parts[1])
+	if err != nil || len(route) != routeSize {
+		return 0
+	}
+	return Type(route[0])
 }
 
 func route(a Artefact) ([]byte, error) {
@@ -133,7 +181,7 @@ func route(a Artefact) ([]byte, error) {
 		return nil, fmt.Errorf("application of the artefact: %w", err)
 	}
 	b := make([]byte, routeSize)
-	b[0] = 1 // the form of what follows
+	b[0] = byte(a.Type)
 	copy(b[tenantAt:], tenant[:])
 	copy(b[clientAt:], client[:])
 	_, _ = rand.Read(b[randomAt:])

@@ -24,6 +24,10 @@ const (
 	PRT          Type = 1
 	RefreshToken Type = 2
 	Cookie       Type = 3
+	// Code is for the token endpoint, once.
+	Code Type = 4
+	// State is the state of a sign-in under way; its content is another room's.
+	State Type = 5
 )
 
 // Credential is the kind of credential behind an artefact. PRTs of different
@@ -34,6 +38,12 @@ type Credential string
 const (
 	Password Credential = "password"
 	SAML     Credential = "saml"
+	// Hello is a Windows Hello for Business key.
+	Hello Credential = "ngc"
+	// Client is an application that acts for itself.
+	Client Credential = "client"
+	// Bulk is a bulk enrolment package: it registers devices and nothing else.
+	Bulk Credential = "bulk"
 )
 
 // Artefact is the content. A PRT binds user, device, session key and the state
@@ -50,7 +60,8 @@ type Artefact struct {
 	Client ids.ClientID
 	// SessionID names the sign-in that all of them descend from.
 	SessionID string
-	// SessionKey is 32 bytes; requests that use the artefact are signed with it.
+	// SessionKey is 32 bytes; requests that use the artefact are signed with it. It
+	// is empty for what is bound to no session key: then no signed request takes it.
 	SessionKey secret.Bytes
 	// KeyMade is when the session key was drawn; it outlives renewals, not years.
 	KeyMade    time.Time
@@ -66,6 +77,46 @@ type Artefact struct {
 	PasswordEpoch, SessionEpoch uint64
 	// Issued and Expires bound it, to the millisecond.
 	Issued, Expires time.Time
+	// Details are what only some artefacts have.
+	Details
+}
+
+// Details are what only some artefacts have. All of it is copied on, never raised.
+type Details struct {
+	// ID is for what may be used once: a code.
+	ID string `json:"id,omitempty"`
+	// Scope and Resource that were granted.
+	Scope    string `json:"sc,omitempty"`
+	Resource string `json:"rs,omitempty"`
+	// RedirectURI that a code was sent to.
+	RedirectURI string `json:"ru,omitempty"`
+	// Challenge is "S256:" or "plain:" and the code_challenge of RFC 7636.
+	Challenge string `json:"ch,omitempty"`
+	// Nonce of the application, repeated in the ID token.
+	Nonce string `json:"no,omitempty"`
+	// Origin is the way the user came when it matters later, such as device_code.
+	Origin string `json:"or,omitempty"`
+	// MFATime is when a second factor was last proven, in seconds since 1970.
+	MFATime int64 `json:"mt,omitempty"`
+	// Plain lets a refresh token that is bound to a session key be redeemed without
+	// a signature as well: it went to a client that does not sign.
+	Plain bool `json:"pl,omitempty"`
+	// Family lets the other clients of the family redeem a refresh token.
+	Family bool `json:"fa,omitempty"`
+	// SPA marks what went to code in a browser.
+	SPA bool `json:"sp,omitempty"`
+	// Persistent is a session that the user wanted to keep.
+	Persistent bool `json:"ps,omitempty"`
+	// Encrypted demands an answer under the session key.
+	Encrypted bool `json:"en,omitempty"`
+	// CAE says that the client takes claims challenges.
+	CAE bool `json:"ca,omitempty"`
+	// Protocol is the version of the PRT protocol, 0 for 2.
+	Protocol int `json:"pp,omitempty"`
+	// Jkt names the key that a token is bound to, RFC 7800.
+	Jkt string `json:"jk,omitempty"`
+	// Deviceless is a PRT that was issued without a device.
+	Deviceless bool `json:"dl,omitempty"`
 }
 
 // ErrArtefact is the one error for an artefact that does not open, whatever is

@@ -57,6 +57,8 @@ type Event struct {
 	Code aadsts.Code
 	// Reason is why it was refused, in words.
 	Reason string
+	// Correlation is the client's own id for the request, a GUID, or empty.
+	Correlation string
 }
 
 // Log keeps the newest events in memory. It is safe for concurrent use.
@@ -97,7 +99,7 @@ func (l *Log) Add(ctx context.Context, e Event) {
 		slog.String("flow", string(e.Flow)), slog.String("outcome", string(e.Outcome)),
 		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
 		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
-		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason))
+		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("correlation", e.Correlation))
 }
 
 // Events returns the kept events, oldest first.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -16,13 +17,14 @@ type Memory struct {
 	names   map[ids.UPN]ids.UserID
 	devices map[ids.DeviceID]Device
 	order   []ids.DeviceID
+	pending map[[2]string]Pending
 }
 
 var _ Store = (*Memory)(nil)
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{}}
+	return &Memory{users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{}, pending: map[[2]string]Pending{}}
 }
 
 // AddUser implements Store.
@@ -35,7 +37,7 @@ func (m *Memory) AddUser(_ context.Context, u User) error {
 	if _, taken := m.names[u.UPN]; taken {
 		return ErrExists
 	}
-	m.users[u.ID], m.names[u.UPN] = u, u.ID
+	m.users[u.ID], m.names[u.UPN] = u.clone(), u.ID
 	return nil
 }
 
@@ -47,7 +49,7 @@ func (m *Memory) User(_ context.Context, t ids.TenantID, id ids.UserID) (User, e
 	if !ok || u.Tenant != t {
 		return User{}, ErrNotFound
 	}
-	return u, nil
+	return u.clone(), nil
 }
 
 // UserByUPN implements Store.
@@ -58,7 +60,7 @@ func (m *Memory) UserByUPN(_ context.Context, upn ids.UPN) (User, error) {
 	if !ok {
 		return User{}, ErrNotFound
 	}
-	return m.users[id], nil
+	return m.users[id].clone(), nil
 }
 
 // UserByImmutableID implements Store. It is asked at a federated sign-in only,
@@ -68,7 +70,7 @@ func (m *Memory) UserByImmutableID(_ context.Context, t ids.TenantID, immutable 
 	defer m.mu.RUnlock()
 	for _, u := range m.users {
 		if u.Tenant == t && u.ImmutableID == immutable && immutable != "" {
-			return u, nil
+			return u.clone(), nil
 		}
 	}
 	return User{}, ErrNotFound
@@ -82,12 +84,39 @@ func (m *Memory) UpdateUser(_ context.Context, t ids.TenantID, id ids.UserID, ch
 	if !ok || u.Tenant != t {
 		return ErrNotFound
 	}
-	next := u
+	next := u.clone()
 	if err := change(&next); err != nil {
 		return err
 	}
 	next.ID, next.Tenant, next.UPN = u.ID, u.Tenant, u.UPN
-	m.users[id] = next
+	m.users[id] = next.clone()
+	return nil
+}
+
+// Users implements Store.
+func (m *Memory) Users(_ context.Context, t ids.TenantID) ([]User, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var out []User
+	for _, u := range m.users {
+		if u.Tenant == t {
+			out = append(out, u.clone())
+		}
+	}
+	slices.SortFunc(out, func(a, b User) int { return strings.Compare(string(a.UPN), string(b.UPN)) })
+	return out, nil
+}
+
+// DeleteUser implements Store.
+func (m *Memory) DeleteUser(_ context.Context, t ids.TenantID, id ids.UserID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u, ok := m.users[id]
+	if !ok || u.Tenant != t {
+		return ErrNotFound
+	}
+	delete(m.users, id)
+	delete(m.names, u.UPN)
 	return nil
 }
 
@@ -100,11 +129,11 @@ func (m *Memory) AddDevice(_ context.Context, d Device, quota int) error {
 	}
 	owned := 0
 	for _, other := range m.devices {
-		if other.Tenant == d.Tenant && other.RegisteredBy == d.RegisteredBy {
+		if other.Tenant == d.Tenant && other.RegisteredBy == d.RegisteredBy && d.RegisteredBy != "" {
 			owned++
 		}
 	}
-	if owned >= quota {
+	if d.RegisteredBy != "" && owned >= quota {
 		return ErrQuota
 	}
 	m.devices[d.ID] = d.clone()
@@ -173,5 +202,15 @@ func (d Device) clone() Device {
 	d.Certificate = bytes.Clone(d.Certificate)
 	d.DeviceKey = bytes.Clone(d.DeviceKey)
 	d.TransportKey = bytes.Clone(d.TransportKey)
+	d.TransportJWK = bytes.Clone(d.TransportJWK)
+	d.OnPremises.Certificate = bytes.Clone(d.OnPremises.Certificate)
 	return d
+}
+
+func (u User) clone() User {
+	u.HelloKeys = slices.Clone(u.HelloKeys)
+	for i := range u.HelloKeys {
+		u.HelloKeys[i].Key = bytes.Clone(u.HelloKeys[i].Key)
+	}
+	return u
 }

@@ -1,4 +1,5 @@
-// Package store keeps what must outlive a request: users and devices.
+// Package store keeps what must outlive a request: users, devices, and what waits
+// for a person.
 //
 // What lives here: the records, the interface, and an implementation in memory.
 // What never may: a rule about who may do what, and anything that a nonce, a PRT
@@ -43,6 +44,30 @@ type User struct {
 	PasswordEpoch uint64
 	// SessionEpoch counts revocations of everything the user holds.
 	SessionEpoch uint64
+	// GivenName, Surname, Mail and JobTitle are what a directory shows of a person.
+	GivenName, Surname, Mail, JobTitle string
+	// Administrator may make bulk enrolment packages.
+	Administrator bool
+	// TOTPSecret is base32; empty when the user has no one-time codes.
+	TOTPSecret secret.Text
+	// Push says that the user has an app that approves sign-ins.
+	Push bool
+	// MustChange makes the next interactive sign-in change the password.
+	MustChange bool
+	// HelloKeys are the Windows Hello for Business keys of the user.
+	HelloKeys []HelloKey
+}
+
+// HelloKey is the public half of a Windows Hello for Business key.
+type HelloKey struct {
+	// KID is a GUID that names the object.
+	KID string
+	// KeyID is base64 of the SHA-256 of Key, as assertions name it.
+	KeyID string
+	// Key is an RSA1 blob.
+	Key     []byte
+	Device  ids.DeviceID
+	Created time.Time
 }
 
 // Device is a device object. It holds public halves of keys only.
@@ -59,8 +84,52 @@ type Device struct {
 	Certificate []byte
 	// DeviceKey is dkpub, a DER SubjectPublicKeyInfo.
 	DeviceKey []byte
-	// TransportKey is tkpub, an RSA1 blob.
+	// TransportKey is tkpub, an RSA1 blob; empty when TransportJWK is there.
 	TransportKey []byte
+	// TransportJWK is tkpub as a JSON Web Key on the curve P-256, for version 4 of
+	// the PRT protocol.
+	TransportJWK []byte
+	// ObjectID is the GUID of the directory object.
+	ObjectID string
+	// Trust says how it was registered.
+	Trust Trust
+	// Compliant and Managed are what a management service would set.
+	Compliant, Managed bool
+	// Pending is true for a synchronised object whose device has not joined yet:
+	// it has an OnPremises part and no certificate.
+	Pending    bool
+	OnPremises OnPremises
+}
+
+// Trust is how a device belongs to its tenant, in the words of the directory.
+type Trust string
+
+// The kinds of trust.
+const (
+	TrustJoined     Trust = "AzureAd"
+	TrustRegistered Trust = "Workplace"
+	TrustHybrid     Trust = "ServerAd"
+)
+
+// OnPremises is what was synchronised of a hybrid device.
+type OnPremises struct {
+	// SID is the security identifier.
+	SID string
+	// Certificate is DER, self-signed by the device.
+	Certificate []byte
+}
+
+// Pending is something that waits for somebody until it expires: a device code,
+// a second factor, an enrolment package.
+type Pending struct {
+	// Kind and Key name it.
+	Kind, Key string
+	// User it waits for, or empty.
+	User ids.UserID
+	// Expires is when it is gone.
+	Expires time.Time
+	// Data is the business of who put it.
+	Data []byte
 }
 
 // Store keeps users and devices. Implementations are safe for concurrent use,
@@ -78,8 +147,13 @@ type Store interface {
 	// of change is returned and nothing is written.
 	UpdateUser(ctx context.Context, t ids.TenantID, id ids.UserID, change func(*User) error) error
 
+	// Users lists the users of a tenant, ordered by name.
+	Users(ctx context.Context, t ids.TenantID) ([]User, error)
+	// DeleteUser removes a user. Its devices stay.
+	DeleteUser(ctx context.Context, t ids.TenantID, id ids.UserID) error
+
 	// AddDevice adds a device unless its registering user already has quota of
-	// them, which is ErrQuota.
+	// them, which is ErrQuota. One that nobody registered counts for nobody.
 	AddDevice(ctx context.Context, d Device, quota int) error
 	// Device finds a device by id, which is unique over all tenants.
 	Device(ctx context.Context, id ids.DeviceID) (Device, error)
@@ -89,6 +163,18 @@ type Store interface {
 	UpdateDevice(ctx context.Context, id ids.DeviceID, change func(*Device) error) error
 	// DeleteDevice removes a device.
 	DeleteDevice(ctx context.Context, id ids.DeviceID) error
+
+	// AddPending adds something that waits; ErrExists when kind and key are taken.
+	AddPending(ctx context.Context, p Pending) error
+	// Pending finds it; one that has expired at now is ErrNotFound.
+	Pending(ctx context.Context, kind, key string, now time.Time) (Pending, error)
+	// UpdatePending applies change to User and Data. An error of change is returned
+	// and nothing is written.
+	UpdatePending(ctx context.Context, kind, key string, now time.Time, change func(*Pending) error) error
+	// DeletePending removes it; of several at once exactly one gets no error.
+	DeletePending(ctx context.Context, kind, key string) error
+	// Pendings lists what waits of a kind, the earliest end first.
+	Pendings(ctx context.Context, kind string, now time.Time) ([]Pending, error)
 
 	// Close lets go of what the store holds.
 	Close() error

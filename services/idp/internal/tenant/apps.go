@@ -1,17 +1,108 @@
 package tenant
 
 import (
+	"crypto/x509"
+	_ "embed" // the built-in applications
+	"encoding/pem"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
-func (d *document) resources(at string, f fileTenant, _ *Tenant) error {
+//go:embed firstparty.yaml
+var firstPartyFile []byte
+
+// firstParty reads the applications and resources that every tenant has.
+func firstParty() (*Tenant, error) {
+	d, err := read(firstPartyFile)
+	if err != nil {
+		return nil, fmt.Errorf("built-in applications: %w", err)
+	}
+	t := &Tenant{}
+	for _, part := range []func(string, fileTenant, *Tenant) error{d.apis, d.applications} {
+		if err := part("$.tenants[0]", d.root.Tenants[0], t); err != nil {
+			return nil, fmt.Errorf("built-in applications: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// adopt gives a tenant the built-in applications and resources. One that the file
+// has too keeps what the file says and gets the built-in addresses beside.
+func (t *Tenant) adopt(builtIn *Tenant) {
+	for _, b := range builtIn.Applications {
+		b.BuiltIn = true
+		i := slices.IndexFunc(t.Applications, func(a Application) bool { return a.ID == b.ID })
+		if i < 0 {
+			t.Applications = append(t.Applications, b)
+			continue
+		}
+		own := &t.Applications[i]
+		own.RedirectURIs = append(slices.Clone(own.RedirectURIs), b.RedirectURIs...)
+		own.Family = own.Family || b.Family
+	}
+	for _, b := range builtIn.Resources {
+		b.BuiltIn = true
+		i := slices.IndexFunc(t.Resources, func(r Resource) bool { return r.Is(b.URI) })
+		if i < 0 {
+			t.Resources = append(t.Resources, b)
+			continue
+		}
+		if own := &t.Resources[i]; own.ID == "" {
+			uri := own.URI
+			*own = b
+			own.URI = uri
+		}
+	}
+}
+
+func (d *document) resources(at string, f fileTenant, t *Tenant) error {
 	for i, r := range f.Resources {
-		if u, err := url.Parse(r); err != nil || u.Scheme == "" || !short(r) {
+		if !absoluteURI(r) {
 			return d.errorf(fmt.Sprintf("%s.resources[%d]", at, i), "is not an absolute URI")
 		}
+		t.Resources = append(t.Resources, Resource{URI: r, Name: r})
+	}
+	return nil
+}
+
+func absoluteURI(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme != "" && short(s)
+}
+
+func (d *document) apis(at string, f fileTenant, t *Tenant) error {
+	for i, fa := range f.APIs {
+		here := fmt.Sprintf("%s.apis[%d]", at, i)
+		if !absoluteURI(fa.URI) {
+			return d.errorf(here+".uri", "is not an absolute URI")
+		}
+		r := Resource{URI: fa.URI, Name: fa.Name, Aliases: fa.Aliases, Scopes: fa.Scopes, Version: fa.Version, CAE: fa.CAE}
+		if fa.ID != "" {
+			var err error
+			if r.ID, err = ids.ParseClient(fa.ID); err != nil {
+				return d.errorf(here+".id", "is not right: %v", err)
+			}
+		}
+		if fa.Version < 0 || fa.Version > 2 {
+			return d.errorf(here+".token_version", "is not 1 or 2")
+		}
+		for j, s := range append(slices.Clone(fa.Scopes), fa.Aliases...) {
+			if !short(s) || strings.ContainsAny(s, " \t") {
+				return d.errorf(here, "has a scope or alias (number %d) with blanks, or not of 1 to 256 characters", j+1)
+			}
+		}
+		if _, twice := t.Resource(fa.URI); twice {
+			return d.errorf(here+".uri", "stands twice in the tenant")
+		}
+		if r.Name == "" {
+			r.Name = r.URI
+		}
+		t.Resources = append(t.Resources, r)
 	}
 	return nil
 }
@@ -29,17 +120,66 @@ func (d *document) applications(at string, f fileTenant, t *Tenant) error {
 		if !short(fa.Name) {
 			return d.errorf(here+".name", "is not 1 to 256 characters")
 		}
-		for j, uri := range fa.RedirectURIs {
-			if u, err := url.Parse(uri); err != nil || u.Scheme == "" || u.Fragment != "" || len(uri) > 2048 {
-				return d.errorf(fmt.Sprintf("%s.redirect_uris[%d]", here, j), "is not an absolute URI without fragment")
+		for field, list := range map[string][]string{
+			"redirect_uris": fa.RedirectURIs, "spa_redirect_uris": fa.SPARedirectURIs, "post_logout_redirect_uris": fa.PostLogoutURIs,
+		} {
+			for j, uri := range list {
+				if !RedirectURI(uri) {
+					return d.errorf(fmt.Sprintf("%s.%s[%d]", here, field, j), "is not an absolute URI without fragment")
+				}
 			}
 		}
 		for j, r := range fa.Resources {
-			if known, ok := t.Resource(r); !ok || known != r {
+			if known, ok := t.Resource(r); !ok || known.URI != r {
 				return d.errorf(fmt.Sprintf("%s.resources[%d]", here, j), "is not one of the tenant's resources")
 			}
 		}
-		t.Applications = append(t.Applications, Application{ID: id, Name: fa.Name, RedirectURIs: fa.RedirectURIs, Resources: fa.Resources})
+		a := Application{
+			ID: id, Name: fa.Name, RedirectURIs: fa.RedirectURIs, Resources: fa.Resources, SPARedirectURIs: fa.SPARedirectURIs,
+			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles,
+		}
+		if err := d.proofs(here, fa, &a); err != nil {
+			return err
+		}
+		t.Applications = append(t.Applications, a)
 	}
 	return nil
+}
+
+// RedirectURI reports whether uri may be registered: absolute, no fragment, at
+// most 2048 bytes, and no scheme that runs in the page.
+func RedirectURI(uri string) bool {
+	u, err := url.Parse(uri)
+	return err == nil && u.Scheme != "" && u.Fragment == "" && len(uri) <= 2048 &&
+		!slices.Contains([]string{"javascript", "data", "vbscript", "file", "blob"}, strings.ToLower(u.Scheme))
+}
+
+// proofs reads what a confidential client proves itself with.
+func (d *document) proofs(at string, f fileApplication, a *Application) error {
+	for j, s := range f.Secrets {
+		if len(s) < 8 || len(s) > 256 {
+			return d.errorf(fmt.Sprintf("%s.secrets[%d]", at, j), "is not 8 to 256 bytes")
+		}
+		a.Secrets = append(a.Secrets, secret.NewText(s))
+	}
+	for j, c := range f.Certificates {
+		cert, err := certificate(c)
+		if err != nil {
+			return d.errorf(fmt.Sprintf("%s.certificates[%d]", at, j), "%v", err)
+		}
+		a.Certificates = append(a.Certificates, cert)
+	}
+	return nil
+}
+
+func certificate(text string) (*x509.Certificate, error) {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
+		return nil, fmt.Errorf("is not one PEM certificate")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("is not an X.509 certificate")
+	}
+	return cert, nil
 }

@@ -33,6 +33,51 @@ type fileTenant struct {
 	Users        []fileUser        `yaml:"users"`
 	Applications []fileApplication `yaml:"applications"`
 	Resources    []string          `yaml:"resources"`
+	Region       string            `yaml:"region"`
+	Groups       []fileGroup       `yaml:"groups"`
+	APIs         []fileAPI         `yaml:"apis"`
+	Policies     []filePolicy      `yaml:"policies"`
+	Devices      []fileDevice      `yaml:"devices"`
+	// FirstParty is false for a tenant without the built-in applications.
+	FirstParty         *bool  `yaml:"first_party"`
+	CookieWithoutNonce string `yaml:"cookie_without_nonce"`
+}
+
+type fileGroup struct {
+	ID      string   `yaml:"id"`
+	Name    string   `yaml:"name"`
+	Members []string `yaml:"members"`
+}
+
+type fileAPI struct {
+	URI     string   `yaml:"uri"`
+	ID      string   `yaml:"id"`
+	Name    string   `yaml:"name"`
+	Aliases []string `yaml:"aliases"`
+	Scopes  []string `yaml:"scopes"`
+	Version int      `yaml:"token_version"`
+	CAE     bool     `yaml:"cae"`
+}
+
+type filePolicy struct {
+	ID               string   `yaml:"id"`
+	Name             string   `yaml:"name"`
+	State            string   `yaml:"state"`
+	IncludeUsers     []string `yaml:"include_users"`
+	ExcludeUsers     []string `yaml:"exclude_users"`
+	IncludeResources []string `yaml:"include_resources"`
+	ExcludeResources []string `yaml:"exclude_resources"`
+	Clients          []string `yaml:"clients"`
+	Flows            []string `yaml:"flows"`
+	Grant            string   `yaml:"grant"`
+	SignInFrequency  string   `yaml:"sign_in_frequency"`
+}
+
+type fileDevice struct {
+	ID          string `yaml:"id"`
+	DisplayName string `yaml:"display_name"`
+	SID         string `yaml:"sid"`
+	Certificate string `yaml:"certificate"`
 }
 
 type fileDomain struct {
@@ -50,6 +95,8 @@ type fileLifetimes struct {
 	PRT          string `yaml:"prt"`
 	AccessToken  string `yaml:"access_token"`
 	RefreshToken string `yaml:"refresh_token"`
+
+	RefreshTokenIdle string `yaml:"refresh_token_idle"`
 }
 
 type fileUser struct {
@@ -61,6 +108,15 @@ type fileUser struct {
 	Enabled      *bool  `yaml:"enabled"`
 	MayJoin      *bool  `yaml:"may_join"`
 	ImmutableID  string `yaml:"immutable_id"`
+
+	GivenName     string `yaml:"given_name"`
+	Surname       string `yaml:"surname"`
+	Mail          string `yaml:"mail"`
+	JobTitle      string `yaml:"job_title"`
+	Administrator bool   `yaml:"administrator"`
+	TOTPSecret    string `yaml:"totp_secret"`
+	Push          bool   `yaml:"push"`
+	MustChange    bool   `yaml:"must_change_password"`
 }
 
 type fileApplication struct {
@@ -68,6 +124,13 @@ type fileApplication struct {
 	Name         string   `yaml:"name"`
 	RedirectURIs []string `yaml:"redirect_uris"`
 	Resources    []string `yaml:"resources"`
+
+	SPARedirectURIs []string `yaml:"spa_redirect_uris"`
+	PostLogoutURIs  []string `yaml:"post_logout_redirect_uris"`
+	Secrets         []string `yaml:"secrets"`
+	Certificates    []string `yaml:"certificates"`
+	Family          bool     `yaml:"family"`
+	AppRoles        []string `yaml:"app_roles"`
 }
 
 // document is the file together with where each field stands in it.

@@ -1,18 +1,12 @@
 package tenant
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 	"time"
 
-	"github.com/alexedwards/argon2id"
-
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 )
 
@@ -21,6 +15,9 @@ const (
 	defaultPRT          = 14 * 24 * time.Hour
 	defaultAccessToken  = time.Hour
 	defaultRefreshToken = 90 * 24 * time.Hour
+	defaultIdle         = 90 * 24 * time.Hour
+	// maxRegion bounds the name of a region, as a device certificate has it.
+	maxRegion = 16
 	// maxLifetime bounds what a file may ask for.
 	maxLifetime = 400 * 24 * time.Hour
 )
@@ -44,38 +41,45 @@ func Parse(data []byte) (*Set, error) {
 	if len(d.root.Tenants) == 0 {
 		return nil, errors.New("tenant file: tenants is empty: name at least one")
 	}
-	s := &Set{byID: map[ids.TenantID]*Tenant{}, homes: map[string]Home{}}
+	builtIn, err := firstParty()
+	if err != nil {
+		return nil, err
+	}
+	var all []*Tenant
 	for i, ft := range d.root.Tenants {
 		t, err := d.tenant(fmt.Sprintf("$.tenants[%d]", i), ft)
 		if err != nil {
 			return nil, err
 		}
-		if err := s.add(d, fmt.Sprintf("$.tenants[%d]", i), t); err != nil {
+		if err := d.unique(fmt.Sprintf("$.tenants[%d]", i), t, all); err != nil {
 			return nil, err
 		}
+		if ft.FirstParty == nil || *ft.FirstParty {
+			t.adopt(builtIn)
+		}
+		all = append(all, t)
 	}
-	return s, nil
+	return newSet(all), nil
 }
 
-// add keeps ids and domains unique over all tenants; with the domains go the user
-// names.
-func (s *Set) add(d *document, at string, t *Tenant) error {
-	if _, twice := s.byID[t.ID]; twice {
-		return d.errorf(at+".id", "stands twice in the file")
-	}
-	for i, dom := range t.Domains {
-		if _, twice := s.homes[dom.Name]; twice {
-			return d.errorf(fmt.Sprintf("%s.domains[%d].name", at, i), "stands twice in the file")
+// unique keeps ids and domains unique over all tenants; with the domains go the
+// user names.
+func (d *document) unique(at string, t *Tenant, others []*Tenant) error {
+	for _, other := range others {
+		if other.ID == t.ID {
+			return d.errorf(at+".id", "stands twice in the file")
 		}
-		s.homes[dom.Name] = Home{Tenant: t, Domain: dom}
+		for i, dom := range t.Domains {
+			if _, twice := other.domain(dom.Name); twice {
+				return d.errorf(fmt.Sprintf("%s.domains[%d].name", at, i), "stands twice in the file")
+			}
+		}
 	}
-	s.byID[t.ID] = t
-	s.tenants = append(s.tenants, t)
 	return nil
 }
 
 func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
-	t := &Tenant{DisplayName: f.DisplayName, Resources: f.Resources}
+	t := &Tenant{DisplayName: f.DisplayName, Region: f.Region, CookieWithoutNonce: CookieRule(f.CookieWithoutNonce)}
 	var err error
 	if t.ID, err = ids.ParseTenant(f.ID); err != nil {
 		return nil, d.errorf(at+".id", "is not right: %v", err)
@@ -86,7 +90,17 @@ func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 	if t.Profile, err = profile.Lookup(profile.Name(f.Profile)); err != nil {
 		return nil, d.errorf(at+".profile", "is not right: %v", err)
 	}
-	for _, part := range []func(string, fileTenant, *Tenant) error{d.domains, d.lifetimes, d.users, d.resources, d.applications} {
+	if len(f.Region) > maxRegion {
+		return nil, d.errorf(at+".region", "is longer than %d characters", maxRegion)
+	}
+	switch t.CookieWithoutNonce {
+	case "", CookieNever, CookieLinux, CookieAlways:
+	default:
+		return nil, d.errorf(at+".cookie_without_nonce", "is not one of never, linux_broker and always")
+	}
+	for _, part := range []func(string, fileTenant, *Tenant) error{
+		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices,
+	} {
 		if err := part(at, f, t); err != nil {
 			return nil, err
 		}
@@ -132,13 +146,9 @@ func (d *document) federation(at string, f fileFederation) (*Federation, error) 
 	if f.Certificate == "" {
 		return fed, nil
 	}
-	block, rest := pem.Decode([]byte(f.Certificate))
-	if block == nil || block.Type != "CERTIFICATE" || strings.TrimSpace(string(rest)) != "" {
-		return nil, d.errorf(at+".certificate", "is not one PEM certificate")
-	}
 	var err error
-	if fed.Certificate, err = x509.ParseCertificate(block.Bytes); err != nil {
-		return nil, d.errorf(at+".certificate", "is not an X.509 certificate")
+	if fed.Certificate, err = certificate(f.Certificate); err != nil {
+		return nil, d.errorf(at+".certificate", "%v", err)
 	}
 	return fed, nil
 }
@@ -152,6 +162,7 @@ func (d *document) lifetimes(at string, f fileTenant, t *Tenant) error {
 		{"prt", f.Lifetimes.PRT, &t.Lifetimes.PRT, defaultPRT},
 		{"access_token", f.Lifetimes.AccessToken, &t.Lifetimes.AccessToken, defaultAccessToken},
 		{"refresh_token", f.Lifetimes.RefreshToken, &t.Lifetimes.RefreshToken, defaultRefreshToken},
+		{"refresh_token_idle", f.Lifetimes.RefreshTokenIdle, &t.Lifetimes.RefreshTokenIdle, defaultIdle},
 	} {
 		*l.into = l.standard
 		if l.text == "" {
@@ -166,63 +177,6 @@ func (d *document) lifetimes(at string, f fileTenant, t *Tenant) error {
 	return nil
 }
 
-func (d *document) users(at string, f fileTenant, t *Tenant) error {
-	names, userIDs := map[ids.UPN]bool{}, map[ids.UserID]bool{}
-	for i, fu := range f.Users {
-		here := fmt.Sprintf("%s.users[%d]", at, i)
-		u, err := d.user(here, fu, t)
-		if err != nil {
-			return err
-		}
-		if names[u.UPN] || userIDs[u.ID] {
-			return d.errorf(here+".upn", "or id stands twice in the tenant")
-		}
-		names[u.UPN], userIDs[u.ID] = true, true
-		t.Users = append(t.Users, u)
-	}
-	return nil
-}
-
-func (d *document) user(at string, f fileUser, t *Tenant) (User, error) {
-	u := User{
-		DisplayName: f.DisplayName, Password: secret.NewText(f.Password), PasswordHash: secret.NewText(f.PasswordHash),
-		Enabled: f.Enabled == nil || *f.Enabled, MayJoin: f.MayJoin == nil || *f.MayJoin, ImmutableID: f.ImmutableID,
-	}
-	var err error
-	if u.ID, err = ids.ParseUser(f.ID); err != nil {
-		return u, d.errorf(at+".id", "is not right: %v", err)
-	}
-	if u.UPN, err = ids.ParseUPN(f.UPN); err != nil {
-		return u, d.errorf(at+".upn", "is not right: %v", err)
-	}
-	if !short(f.DisplayName) {
-		return u, d.errorf(at+".display_name", "is not 1 to 256 characters")
-	}
-	home, ours := t.domain(u.UPN.Domain())
-	if !ours {
-		return u, d.errorf(at+".upn", "is not in a domain of its tenant: add the domain")
-	}
-	if home.Federated != nil {
-		if f.Password != "" || f.PasswordHash != "" {
-			return u, d.errorf(at+".password", "does not go with a federated domain: remove it")
-		}
-		if !short(f.ImmutableID) {
-			return u, d.errorf(at+".immutable_id", "is not 1 to 256 characters, and a federated user needs it")
-		}
-		return u, nil
-	}
-	if (f.Password == "") == (f.PasswordHash == "") {
-		return u, d.errorf(at+".password", "or password_hash must be there, and not both")
-	}
-	if len(f.Password) > 256 {
-		return u, d.errorf(at+".password", "is longer than 256 bytes")
-	}
-	if f.PasswordHash != "" && !standardHash(f.PasswordHash) {
-		return u, d.errorf(at+".password_hash", "is not of the form $argon2id$v=19$m=%d,t=%d,p=%d$salt$key", HashMemory, HashPasses, HashParallelism)
-	}
-	return u, nil
-}
-
 func (t *Tenant) domain(name string) (Domain, bool) {
 	for _, d := range t.Domains {
 		if d.Name == name {
@@ -230,11 +184,4 @@ func (t *Tenant) domain(name string) (Domain, bool) {
 		}
 	}
 	return Domain{}, false
-}
-
-func standardHash(phc string) bool {
-	p, _, _, err := argon2id.DecodeHash(phc)
-	return err == nil && *p == argon2id.Params{
-		Memory: HashMemory, Iterations: HashPasses, Parallelism: HashParallelism, SaltLength: HashSalt, KeyLength: HashKey,
-	}
 }

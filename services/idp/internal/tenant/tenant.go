@@ -10,10 +10,7 @@ package tenant
 import (
 	"crypto/x509"
 	_ "embed" // the default file
-	"encoding/pem"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -27,18 +24,40 @@ var defaultFile []byte
 // Default is the embedded tenant file: contoso.test and fabrikam.test.
 func Default() []byte { return slices.Clone(defaultFile) }
 
-// Tenant is one directory.
+// Tenant is one directory. It is read-only: a change makes a new one, see
+// Set.Change.
 type Tenant struct {
-	ID           ids.TenantID
-	DisplayName  string
+	ID          ids.TenantID
+	DisplayName string
+	// Region such as EU.
+	Region       string
 	Profile      profile.Profile
 	Domains      []Domain
 	Lifetimes    Lifetimes
 	Users        []User
+	Groups       []Group
 	Applications []Application
 	// Resources are the audiences that access tokens may be asked for.
-	Resources []string
+	Resources []Resource
+	Policies  []Policy
+	// Devices are synchronised device objects that have not joined yet.
+	Devices []HybridDevice
+	// CookieWithoutNonce says which clients may send a PRT cookie with a date in
+	// place of a nonce, beside those that the profile lets.
+	CookieWithoutNonce CookieRule
 }
+
+// CookieRule says who may send a PRT cookie without a nonce.
+type CookieRule string
+
+// The rules. The empty rule is the profile's.
+const (
+	CookieNever CookieRule = "never"
+	// CookieLinux takes it from devices that say they are Linux: their browsers'
+	// extension sets one header for half an hour and cannot answer a challenge.
+	CookieLinux  CookieRule = "linux_broker"
+	CookieAlways CookieRule = "always"
+)
 
 // Domain is the part of a user name after the @.
 type Domain struct {
@@ -64,6 +83,8 @@ type Lifetimes struct {
 	// AccessToken is the shortest; the longest is one and a half times that.
 	AccessToken  time.Duration
 	RefreshToken time.Duration
+	// RefreshTokenIdle is how long a refresh token may lie unused.
+	RefreshTokenIdle time.Duration
 }
 
 // User is a user to begin with.
@@ -78,92 +99,30 @@ type User struct {
 	Enabled      bool
 	MayJoin      bool
 	ImmutableID  string
+	// GivenName, Surname, Mail and JobTitle may be empty.
+	GivenName, Surname, Mail, JobTitle string
+	// Administrator may make bulk enrolment packages.
+	Administrator bool
+	// TOTPSecret is base32, for one-time codes; Push is an app that approves.
+	TOTPSecret secret.Text
+	Push       bool
+	// MustChange makes the next interactive sign-in change the password.
+	MustChange bool
 }
 
-// Application is a registered client.
-type Application struct {
-	ID           ids.ClientID
-	Name         string
-	RedirectURIs []string
-	// Resources it may ask for; empty is all of the tenant's.
-	Resources []string
+// Group of users, for policies and for clients that list groups.
+type Group struct {
+	// ID is a GUID.
+	ID      string
+	Name    string
+	Members []ids.UPN
 }
 
-// Redirects reports whether uri is registered, letter for letter.
-func (a Application) Redirects(uri string) bool { return slices.Contains(a.RedirectURIs, uri) }
-
-// MayAsk reports whether the application may ask for a resource.
-func (a Application) MayAsk(resource string) bool {
-	return len(a.Resources) == 0 || slices.Contains(a.Resources, resource)
-}
-
-// Application finds a registered client.
-func (t *Tenant) Application(id ids.ClientID) (Application, bool) {
-	for _, a := range t.Applications {
-		if a.ID == id {
-			return a, true
-		}
-	}
-	return Application{}, false
-}
-
-// Resource finds a resource; a slash at the end makes no difference, because
-// clients do not agree on it. It answers the name as registered.
-func (t *Tenant) Resource(uri string) (string, bool) {
-	for _, r := range t.Resources {
-		if strings.TrimSuffix(r, "/") == strings.TrimSuffix(uri, "/") {
-			return r, true
-		}
-	}
-	return "", false
-}
-
-// Set is all directories. It is read-only.
-type Set struct {
-	tenants []*Tenant
-	byID    map[ids.TenantID]*Tenant
-	homes   map[string]Home
-}
-
-// Home is where a domain belongs.
-type Home struct {
-	Tenant *Tenant
-	Domain Domain
-}
-
-// All lists the tenants in the order of the file.
-func (s *Set) All() []*Tenant { return slices.Clone(s.tenants) }
-
-// Tenant finds a tenant.
-func (s *Set) Tenant(id ids.TenantID) (*Tenant, bool) {
-	t, ok := s.byID[id]
-	return t, ok
-}
-
-// Home finds the tenant of a domain, given in lower case.
-func (s *Set) Home(domain string) (Home, bool) {
-	h, ok := s.homes[domain]
-	return h, ok
-}
-
-// Trust sets the certificate of a federated domain for which the file has none: a
-// provider that makes its key when it starts cannot be in a file.
-func (s *Set) Trust(domain string, certificate []byte) error {
-	home, ok := s.homes[domain]
-	if !ok || home.Domain.Federated == nil {
-		return fmt.Errorf("domain %s is not a federated domain of the tenant file", domain)
-	}
-	if home.Domain.Federated.Certificate != nil {
-		return fmt.Errorf("domain %s: the tenant file has its certificate already", domain)
-	}
-	block, _ := pem.Decode(certificate)
-	if block == nil || block.Type != "CERTIFICATE" {
-		return fmt.Errorf("domain %s: its certificate is not PEM", domain)
-	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return fmt.Errorf("domain %s: %w", domain, err)
-	}
-	home.Domain.Federated.Certificate = cert
-	return nil
+// HybridDevice is a device object as it comes from on-premises.
+type HybridDevice struct {
+	ID          ids.DeviceID
+	DisplayName string
+	SID         string
+	// Certificate is the self-signed one of the attribute userCertificate.
+	Certificate *x509.Certificate
 }

@@ -136,8 +136,18 @@ type Device struct {
 	DevicePublicKey []byte `protobuf:"bytes,7,opt,name=device_public_key,json=devicePublicKey,proto3" json:"device_public_key,omitempty"`
 	// TransportPublicKey is tkpub, a BCRYPT_RSAKEY_BLOB.
 	TransportPublicKey []byte `protobuf:"bytes,8,opt,name=transport_public_key,json=transportPublicKey,proto3" json:"transport_public_key,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// TrustType is AzureAd, Workplace or ServerAd.
+	TrustType string `protobuf:"bytes,9,opt,name=trust_type,json=trustType,proto3" json:"trust_type,omitempty"`
+	// Compliant as a management service would set it.
+	Compliant bool `protobuf:"varint,10,opt,name=compliant,proto3" json:"compliant,omitempty"`
+	// Pending is true for a synchronised object whose device has not joined yet.
+	Pending bool `protobuf:"varint,11,opt,name=pending,proto3" json:"pending,omitempty"`
+	// DeviceType as registered.
+	DeviceType string `protobuf:"bytes,12,opt,name=device_type,json=deviceType,proto3" json:"device_type,omitempty"`
+	// OSVersion as registered.
+	OsVersion     string `protobuf:"bytes,13,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Device) Reset() {
@@ -224,6 +234,41 @@ func (x *Device) GetTransportPublicKey() []byte {
 		return x.TransportPublicKey
 	}
 	return nil
+}
+
+func (x *Device) GetTrustType() string {
+	if x != nil {
+		return x.TrustType
+	}
+	return ""
+}
+
+func (x *Device) GetCompliant() bool {
+	if x != nil {
+		return x.Compliant
+	}
+	return false
+}
+
+func (x *Device) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+func (x *Device) GetDeviceType() string {
+	if x != nil {
+		return x.DeviceType
+	}
+	return ""
+}
+
+func (x *Device) GetOsVersion() string {
+	if x != nil {
+		return x.OsVersion
+	}
+	return ""
 }
 
 // SetUserEnabledRequest names the user.
@@ -585,15 +630,1472 @@ func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
 	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
+// ListTenantsRequest is empty.
+type ListTenantsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTenantsRequest) Reset() {
+	*x = ListTenantsRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTenantsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTenantsRequest) ProtoMessage() {}
+
+func (x *ListTenantsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTenantsRequest.ProtoReflect.Descriptor instead.
+func (*ListTenantsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{11}
+}
+
+// ListTenantsResponse lists tenants.
+type ListTenantsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenants in the order of the file.
+	Tenants       []*Tenant `protobuf:"bytes,1,rep,name=tenants,proto3" json:"tenants,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTenantsResponse) Reset() {
+	*x = ListTenantsResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTenantsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTenantsResponse) ProtoMessage() {}
+
+func (x *ListTenantsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTenantsResponse.ProtoReflect.Descriptor instead.
+func (*ListTenantsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListTenantsResponse) GetTenants() []*Tenant {
+	if x != nil {
+		return x.Tenants
+	}
+	return nil
+}
+
+// Tenant is a directory.
+type Tenant struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID is a GUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// DisplayName of the organisation.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Domains, the standard one first.
+	Domains []string `protobuf:"bytes,3,rep,name=domains,proto3" json:"domains,omitempty"`
+	// Profile is 2020, today or strict.
+	Profile       string `protobuf:"bytes,4,opt,name=profile,proto3" json:"profile,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tenant) Reset() {
+	*x = Tenant{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tenant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tenant) ProtoMessage() {}
+
+func (x *Tenant) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tenant.ProtoReflect.Descriptor instead.
+func (*Tenant) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Tenant) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Tenant) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *Tenant) GetDomains() []string {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *Tenant) GetProfile() string {
+	if x != nil {
+		return x.Profile
+	}
+	return ""
+}
+
+// ListUsersRequest names the tenant.
+type ListUsersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID of the tenant.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersRequest) Reset() {
+	*x = ListUsersRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersRequest) ProtoMessage() {}
+
+func (x *ListUsersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersRequest.ProtoReflect.Descriptor instead.
+func (*ListUsersRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListUsersRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// ListUsersResponse lists users.
+type ListUsersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Users ordered by name.
+	Users         []*User `protobuf:"bytes,1,rep,name=users,proto3" json:"users,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUsersResponse) Reset() {
+	*x = ListUsersResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUsersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUsersResponse) ProtoMessage() {}
+
+func (x *ListUsersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUsersResponse.ProtoReflect.Descriptor instead.
+func (*ListUsersResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListUsersResponse) GetUsers() []*User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+// User is a user object, without secrets.
+type User struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserID is a GUID.
+	UserId string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// DisplayName of the user.
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Enabled is false for a disabled user.
+	Enabled bool `protobuf:"varint,4,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// MayJoin lets the user register devices.
+	MayJoin bool `protobuf:"varint,5,opt,name=may_join,json=mayJoin,proto3" json:"may_join,omitempty"`
+	// Administrator may make bulk enrolment tokens.
+	Administrator bool `protobuf:"varint,6,opt,name=administrator,proto3" json:"administrator,omitempty"`
+	// Federated users sign in elsewhere.
+	Federated bool `protobuf:"varint,7,opt,name=federated,proto3" json:"federated,omitempty"`
+	// Methods are the second factors, such as PhoneAppOTP.
+	Methods       []string `protobuf:"bytes,8,rep,name=methods,proto3" json:"methods,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *User) Reset() {
+	*x = User{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*User) ProtoMessage() {}
+
+func (x *User) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use User.ProtoReflect.Descriptor instead.
+func (*User) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *User) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *User) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *User) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *User) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *User) GetMayJoin() bool {
+	if x != nil {
+		return x.MayJoin
+	}
+	return false
+}
+
+func (x *User) GetAdministrator() bool {
+	if x != nil {
+		return x.Administrator
+	}
+	return false
+}
+
+func (x *User) GetFederated() bool {
+	if x != nil {
+		return x.Federated
+	}
+	return false
+}
+
+func (x *User) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+// ListSignInsRequest bounds the list.
+type ListSignInsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID of the tenant; empty is all.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Limit is the number of events, the newest; 0 is 100, at most 1,000.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSignInsRequest) Reset() {
+	*x = ListSignInsRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSignInsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSignInsRequest) ProtoMessage() {}
+
+func (x *ListSignInsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSignInsRequest.ProtoReflect.Descriptor instead.
+func (*ListSignInsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListSignInsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ListSignInsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListSignInsResponse lists events, oldest first.
+type ListSignInsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SignIns of the log.
+	SignIns       []*SignIn `protobuf:"bytes,1,rep,name=sign_ins,json=signIns,proto3" json:"sign_ins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSignInsResponse) Reset() {
+	*x = ListSignInsResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSignInsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSignInsResponse) ProtoMessage() {}
+
+func (x *ListSignInsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSignInsResponse.ProtoReflect.Descriptor instead.
+func (*ListSignInsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListSignInsResponse) GetSignIns() []*SignIn {
+	if x != nil {
+		return x.SignIns
+	}
+	return nil
+}
+
+// SignIn is an event of the sign-in log.
+type SignIn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At is when.
+	At *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	// Flow such as issue_prt.
+	Flow string `protobuf:"bytes,2,opt,name=flow,proto3" json:"flow,omitempty"`
+	// TenantID, or empty when it was not established.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserPrincipalName, or empty.
+	UserPrincipalName string `protobuf:"bytes,4,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// DeviceID, or empty.
+	DeviceId string `protobuf:"bytes,5,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// ClientID, or empty.
+	ClientId string `protobuf:"bytes,6,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Outcome is success, refused or failed.
+	Outcome string `protobuf:"bytes,7,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// ErrorCode is the AADSTS number, or 0.
+	ErrorCode int32 `protobuf:"varint,8,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// Reason in words.
+	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
+	// CorrelationID of the client, or empty.
+	CorrelationId string `protobuf:"bytes,10,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignIn) Reset() {
+	*x = SignIn{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignIn) ProtoMessage() {}
+
+func (x *SignIn) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignIn.ProtoReflect.Descriptor instead.
+func (*SignIn) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SignIn) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *SignIn) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *SignIn) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *SignIn) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *SignIn) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *SignIn) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *SignIn) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *SignIn) GetErrorCode() int32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
+func (x *SignIn) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *SignIn) GetCorrelationId() string {
+	if x != nil {
+		return x.CorrelationId
+	}
+	return ""
+}
+
+// ListChallengesRequest names the user.
+type ListChallengesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user; empty is all.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ListChallengesRequest) Reset() {
+	*x = ListChallengesRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChallengesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChallengesRequest) ProtoMessage() {}
+
+func (x *ListChallengesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChallengesRequest.ProtoReflect.Descriptor instead.
+func (*ListChallengesRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListChallengesRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// ListChallengesResponse lists challenges.
+type ListChallengesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Challenges that wait, oldest first.
+	Challenges    []*Challenge `protobuf:"bytes,1,rep,name=challenges,proto3" json:"challenges,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListChallengesResponse) Reset() {
+	*x = ListChallengesResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListChallengesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListChallengesResponse) ProtoMessage() {}
+
+func (x *ListChallengesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListChallengesResponse.ProtoReflect.Descriptor instead.
+func (*ListChallengesResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListChallengesResponse) GetChallenges() []*Challenge {
+	if x != nil {
+		return x.Challenges
+	}
+	return nil
+}
+
+// Challenge is a second factor that waits for an answer.
+type Challenge struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ChallengeID names it.
+	ChallengeId string `protobuf:"bytes,1,opt,name=challenge_id,json=challengeId,proto3" json:"challenge_id,omitempty"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// MethodID such as PhoneAppNotification.
+	MethodId string `protobuf:"bytes,3,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
+	// ExpiresAt is when it ends by itself.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Challenge) Reset() {
+	*x = Challenge{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Challenge) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Challenge) ProtoMessage() {}
+
+func (x *Challenge) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Challenge.ProtoReflect.Descriptor instead.
+func (*Challenge) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Challenge) GetChallengeId() string {
+	if x != nil {
+		return x.ChallengeId
+	}
+	return ""
+}
+
+func (x *Challenge) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *Challenge) GetMethodId() string {
+	if x != nil {
+		return x.MethodId
+	}
+	return ""
+}
+
+func (x *Challenge) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// CreateUserRequest describes the user.
+type CreateUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName in a domain of a tenant.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// DisplayName of the user; empty is the name before the @.
+	DisplayName string `protobuf:"bytes,2,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Password of a managed user.
+	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	// ImmutableID of a federated user.
+	ImmutableId string `protobuf:"bytes,4,opt,name=immutable_id,json=immutableId,proto3" json:"immutable_id,omitempty"`
+	// Administrator may make bulk enrolment tokens.
+	Administrator bool `protobuf:"varint,5,opt,name=administrator,proto3" json:"administrator,omitempty"`
+	// UserID is a GUID; empty makes one.
+	UserId string `protobuf:"bytes,6,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// NoJoin keeps the user from registering devices.
+	NoJoin        bool `protobuf:"varint,7,opt,name=no_join,json=noJoin,proto3" json:"no_join,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserRequest) Reset() {
+	*x = CreateUserRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserRequest) ProtoMessage() {}
+
+func (x *CreateUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserRequest.ProtoReflect.Descriptor instead.
+func (*CreateUserRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CreateUserRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetImmutableId() string {
+	if x != nil {
+		return x.ImmutableId
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetAdministrator() bool {
+	if x != nil {
+		return x.Administrator
+	}
+	return false
+}
+
+func (x *CreateUserRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetNoJoin() bool {
+	if x != nil {
+		return x.NoJoin
+	}
+	return false
+}
+
+// CreateUserResponse names the user.
+type CreateUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserID is a GUID.
+	UserId        string `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserResponse) Reset() {
+	*x = CreateUserResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserResponse) ProtoMessage() {}
+
+func (x *CreateUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserResponse.ProtoReflect.Descriptor instead.
+func (*CreateUserResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CreateUserResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+// DeleteUserRequest names the user.
+type DeleteUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *DeleteUserRequest) Reset() {
+	*x = DeleteUserRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserRequest) ProtoMessage() {}
+
+func (x *DeleteUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserRequest.ProtoReflect.Descriptor instead.
+func (*DeleteUserRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DeleteUserRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// DeleteUserResponse is empty.
+type DeleteUserResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUserResponse) Reset() {
+	*x = DeleteUserResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUserResponse) ProtoMessage() {}
+
+func (x *DeleteUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUserResponse.ProtoReflect.Descriptor instead.
+func (*DeleteUserResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{26}
+}
+
+// RevokeSessionsRequest names the user.
+type RevokeSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsRequest) Reset() {
+	*x = RevokeSessionsRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsRequest) ProtoMessage() {}
+
+func (x *RevokeSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsRequest.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RevokeSessionsRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// RevokeSessionsResponse is empty.
+type RevokeSessionsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeSessionsResponse) Reset() {
+	*x = RevokeSessionsResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeSessionsResponse) ProtoMessage() {}
+
+func (x *RevokeSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeSessionsResponse.ProtoReflect.Descriptor instead.
+func (*RevokeSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+}
+
+// SetUserMethodsRequest replaces the second factors.
+type SetUserMethodsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// TotpSecret in base32; empty is none.
+	TotpSecret string `protobuf:"bytes,2,opt,name=totp_secret,json=totpSecret,proto3" json:"totp_secret,omitempty"`
+	// Push is true for an authenticator app that approves.
+	Push          bool `protobuf:"varint,3,opt,name=push,proto3" json:"push,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserMethodsRequest) Reset() {
+	*x = SetUserMethodsRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserMethodsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserMethodsRequest) ProtoMessage() {}
+
+func (x *SetUserMethodsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserMethodsRequest.ProtoReflect.Descriptor instead.
+func (*SetUserMethodsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SetUserMethodsRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *SetUserMethodsRequest) GetTotpSecret() string {
+	if x != nil {
+		return x.TotpSecret
+	}
+	return ""
+}
+
+func (x *SetUserMethodsRequest) GetPush() bool {
+	if x != nil {
+		return x.Push
+	}
+	return false
+}
+
+// SetUserMethodsResponse is empty.
+type SetUserMethodsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserMethodsResponse) Reset() {
+	*x = SetUserMethodsResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserMethodsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserMethodsResponse) ProtoMessage() {}
+
+func (x *SetUserMethodsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserMethodsResponse.ProtoReflect.Descriptor instead.
+func (*SetUserMethodsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{30}
+}
+
+// SetDeviceComplianceRequest names the device.
+type SetDeviceComplianceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID of the device.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// Compliant is the new state.
+	Compliant     bool `protobuf:"varint,2,opt,name=compliant,proto3" json:"compliant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDeviceComplianceRequest) Reset() {
+	*x = SetDeviceComplianceRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDeviceComplianceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDeviceComplianceRequest) ProtoMessage() {}
+
+func (x *SetDeviceComplianceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDeviceComplianceRequest.ProtoReflect.Descriptor instead.
+func (*SetDeviceComplianceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *SetDeviceComplianceRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *SetDeviceComplianceRequest) GetCompliant() bool {
+	if x != nil {
+		return x.Compliant
+	}
+	return false
+}
+
+// SetDeviceComplianceResponse is empty.
+type SetDeviceComplianceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDeviceComplianceResponse) Reset() {
+	*x = SetDeviceComplianceResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDeviceComplianceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDeviceComplianceResponse) ProtoMessage() {}
+
+func (x *SetDeviceComplianceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDeviceComplianceResponse.ProtoReflect.Descriptor instead.
+func (*SetDeviceComplianceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{32}
+}
+
+// PutHybridDeviceRequest is what is synchronised.
+type PutHybridDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID of the tenant.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// DeviceID is the object GUID on-premises.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// Sid is the security identifier on-premises.
+	Sid string `protobuf:"bytes,3,opt,name=sid,proto3" json:"sid,omitempty"`
+	// Certificate is DER, the self-signed one of userCertificate.
+	Certificate []byte `protobuf:"bytes,4,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// DisplayName of the device.
+	DisplayName   string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutHybridDeviceRequest) Reset() {
+	*x = PutHybridDeviceRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutHybridDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutHybridDeviceRequest) ProtoMessage() {}
+
+func (x *PutHybridDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutHybridDeviceRequest.ProtoReflect.Descriptor instead.
+func (*PutHybridDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *PutHybridDeviceRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *PutHybridDeviceRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *PutHybridDeviceRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *PutHybridDeviceRequest) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *PutHybridDeviceRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+// PutHybridDeviceResponse is empty.
+type PutHybridDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutHybridDeviceResponse) Reset() {
+	*x = PutHybridDeviceResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutHybridDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutHybridDeviceResponse) ProtoMessage() {}
+
+func (x *PutHybridDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutHybridDeviceResponse.ProtoReflect.Descriptor instead.
+func (*PutHybridDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{34}
+}
+
+// RotateKeysRequest is empty.
+type RotateKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysRequest) Reset() {
+	*x = RotateKeysRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysRequest) ProtoMessage() {}
+
+func (x *RotateKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysRequest.ProtoReflect.Descriptor instead.
+func (*RotateKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+}
+
+// RotateKeysResponse says what is in use now.
+type RotateKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kid of the token-signing key.
+	Kid           string `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateKeysResponse) Reset() {
+	*x = RotateKeysResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateKeysResponse) ProtoMessage() {}
+
+func (x *RotateKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateKeysResponse.ProtoReflect.Descriptor instead.
+func (*RotateKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *RotateKeysResponse) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
 var File_prt_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\n" +
-	" prt/directory/v1/directory.proto\x12\x10prt.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"1\n" +
+	" prt/directory/v1/directory.proto\x12\x10prt.directory.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"prt/directory/v1/application.proto\"1\n" +
 	"\x12ListDevicesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"I\n" +
 	"\x13ListDevicesResponse\x122\n" +
-	"\adevices\x18\x01 \x03(\v2\x18.prt.directory.v1.DeviceR\adevices\"\xdd\x02\n" +
+	"\adevices\x18\x01 \x03(\v2\x18.prt.directory.v1.DeviceR\adevices\"\xf4\x03\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
@@ -602,7 +2104,16 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\rregistered_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fregisteredAt\x125\n" +
 	"\x16certificate_thumbprint\x18\x06 \x01(\tR\x15certificateThumbprint\x12*\n" +
 	"\x11device_public_key\x18\a \x01(\fR\x0fdevicePublicKey\x120\n" +
-	"\x14transport_public_key\x18\b \x01(\fR\x12transportPublicKey\"a\n" +
+	"\x14transport_public_key\x18\b \x01(\fR\x12transportPublicKey\x12\x1d\n" +
+	"\n" +
+	"trust_type\x18\t \x01(\tR\ttrustType\x12\x1c\n" +
+	"\tcompliant\x18\n" +
+	" \x01(\bR\tcompliant\x12\x18\n" +
+	"\apending\x18\v \x01(\bR\apending\x12\x1f\n" +
+	"\vdevice_type\x18\f \x01(\tR\n" +
+	"deviceType\x12\x1d\n" +
+	"\n" +
+	"os_version\x18\r \x01(\tR\tosVersion\"a\n" +
 	"\x15SetUserEnabledRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\"\x18\n" +
@@ -617,14 +2128,121 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x18SetDeviceEnabledResponse\"2\n" +
 	"\x13RemoveDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\"\x16\n" +
-	"\x14RemoveDeviceResponse2i\n" +
+	"\x14RemoveDeviceResponse\"\x14\n" +
+	"\x12ListTenantsRequest\"I\n" +
+	"\x13ListTenantsResponse\x122\n" +
+	"\atenants\x18\x01 \x03(\v2\x18.prt.directory.v1.TenantR\atenants\"|\n" +
+	"\x06Tenant\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
+	"\adomains\x18\x03 \x03(\tR\adomains\x12\x18\n" +
+	"\aprofile\x18\x04 \x01(\tR\aprofile\"/\n" +
+	"\x10ListUsersRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"A\n" +
+	"\x11ListUsersResponse\x12,\n" +
+	"\x05users\x18\x01 \x03(\v2\x16.prt.directory.v1.UserR\x05users\"\x85\x02\n" +
+	"\x04User\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x18\n" +
+	"\aenabled\x18\x04 \x01(\bR\aenabled\x12\x19\n" +
+	"\bmay_join\x18\x05 \x01(\bR\amayJoin\x12$\n" +
+	"\radministrator\x18\x06 \x01(\bR\radministrator\x12\x1c\n" +
+	"\tfederated\x18\a \x01(\bR\tfederated\x12\x18\n" +
+	"\amethods\x18\b \x03(\tR\amethods\"G\n" +
+	"\x12ListSignInsRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"J\n" +
+	"\x13ListSignInsResponse\x123\n" +
+	"\bsign_ins\x18\x01 \x03(\v2\x18.prt.directory.v1.SignInR\asignIns\"\xc7\x02\n" +
+	"\x06SignIn\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12.\n" +
+	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
+	"\tdevice_id\x18\x05 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\tclient_id\x18\x06 \x01(\tR\bclientId\x12\x18\n" +
+	"\aoutcome\x18\a \x01(\tR\aoutcome\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\b \x01(\x05R\terrorCode\x12\x16\n" +
+	"\x06reason\x18\t \x01(\tR\x06reason\x12%\n" +
+	"\x0ecorrelation_id\x18\n" +
+	" \x01(\tR\rcorrelationId\"G\n" +
+	"\x15ListChallengesRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"U\n" +
+	"\x16ListChallengesResponse\x12;\n" +
+	"\n" +
+	"challenges\x18\x01 \x03(\v2\x1b.prt.directory.v1.ChallengeR\n" +
+	"challenges\"\xb6\x01\n" +
+	"\tChallenge\x12!\n" +
+	"\fchallenge_id\x18\x01 \x01(\tR\vchallengeId\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
+	"\tmethod_id\x18\x03 \x01(\tR\bmethodId\x129\n" +
+	"\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x82\x02\n" +
+	"\x11CreateUserRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
+	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1f\n" +
+	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\x12!\n" +
+	"\fimmutable_id\x18\x04 \x01(\tR\vimmutableId\x12$\n" +
+	"\radministrator\x18\x05 \x01(\bR\radministrator\x12\x17\n" +
+	"\auser_id\x18\x06 \x01(\tR\x06userId\x12\x17\n" +
+	"\ano_join\x18\a \x01(\bR\x06noJoin\"-\n" +
+	"\x12CreateUserResponse\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\"C\n" +
+	"\x11DeleteUserRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\x14\n" +
+	"\x12DeleteUserResponse\"G\n" +
+	"\x15RevokeSessionsRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\x18\n" +
+	"\x16RevokeSessionsResponse\"\x81\x01\n" +
+	"\x15SetUserMethodsRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12$\n" +
+	"\vtotp_secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\n" +
+	"totpSecret\x12\x12\n" +
+	"\x04push\x18\x03 \x01(\bR\x04push\"\x18\n" +
+	"\x16SetUserMethodsResponse\"W\n" +
+	"\x1aSetDeviceComplianceRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1c\n" +
+	"\tcompliant\x18\x02 \x01(\bR\tcompliant\"\x1d\n" +
+	"\x1bSetDeviceComplianceResponse\"\xa9\x01\n" +
+	"\x16PutHybridDeviceRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x10\n" +
+	"\x03sid\x18\x03 \x01(\tR\x03sid\x12 \n" +
+	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x12!\n" +
+	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\"\x19\n" +
+	"\x17PutHybridDeviceResponse\"\x13\n" +
+	"\x11RotateKeysRequest\"&\n" +
+	"\x12RotateKeysResponse\x12\x10\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid2\xa6\x05\n" +
 	"\vReadService\x12Z\n" +
-	"\vListDevices\x12$.prt.directory.v1.ListDevicesRequest\x1a%.prt.directory.v1.ListDevicesResponse2\xa5\x03\n" +
+	"\vListDevices\x12$.prt.directory.v1.ListDevicesRequest\x1a%.prt.directory.v1.ListDevicesResponse\x12Z\n" +
+	"\vListTenants\x12$.prt.directory.v1.ListTenantsRequest\x1a%.prt.directory.v1.ListTenantsResponse\x12T\n" +
+	"\tListUsers\x12\".prt.directory.v1.ListUsersRequest\x1a#.prt.directory.v1.ListUsersResponse\x12i\n" +
+	"\x10ListApplications\x12).prt.directory.v1.ListApplicationsRequest\x1a*.prt.directory.v1.ListApplicationsResponse\x12]\n" +
+	"\fListPolicies\x12%.prt.directory.v1.ListPoliciesRequest\x1a&.prt.directory.v1.ListPoliciesResponse\x12Z\n" +
+	"\vListSignIns\x12$.prt.directory.v1.ListSignInsRequest\x1a%.prt.directory.v1.ListSignInsResponse\x12c\n" +
+	"\x0eListChallenges\x12'.prt.directory.v1.ListChallengesRequest\x1a(.prt.directory.v1.ListChallengesResponse2\xde\v\n" +
 	"\fAdminService\x12c\n" +
 	"\x0eSetUserEnabled\x12'.prt.directory.v1.SetUserEnabledRequest\x1a(.prt.directory.v1.SetUserEnabledResponse\x12f\n" +
 	"\x0fSetUserPassword\x12(.prt.directory.v1.SetUserPasswordRequest\x1a).prt.directory.v1.SetUserPasswordResponse\x12i\n" +
 	"\x10SetDeviceEnabled\x12).prt.directory.v1.SetDeviceEnabledRequest\x1a*.prt.directory.v1.SetDeviceEnabledResponse\x12]\n" +
-	"\fRemoveDevice\x12%.prt.directory.v1.RemoveDeviceRequest\x1a&.prt.directory.v1.RemoveDeviceResponseB\xd3\x01\n" +
+	"\fRemoveDevice\x12%.prt.directory.v1.RemoveDeviceRequest\x1a&.prt.directory.v1.RemoveDeviceResponse\x12W\n" +
+	"\n" +
+	"CreateUser\x12#.prt.directory.v1.CreateUserRequest\x1a$.prt.directory.v1.CreateUserResponse\x12W\n" +
+	"\n" +
+	"DeleteUser\x12#.prt.directory.v1.DeleteUserRequest\x1a$.prt.directory.v1.DeleteUserResponse\x12c\n" +
+	"\x0eRevokeSessions\x12'.prt.directory.v1.RevokeSessionsRequest\x1a(.prt.directory.v1.RevokeSessionsResponse\x12c\n" +
+	"\x0eSetUserMethods\x12'.prt.directory.v1.SetUserMethodsRequest\x1a(.prt.directory.v1.SetUserMethodsResponse\x12r\n" +
+	"\x13SetDeviceCompliance\x12,.prt.directory.v1.SetDeviceComplianceRequest\x1a-.prt.directory.v1.SetDeviceComplianceResponse\x12f\n" +
+	"\x0fPutHybridDevice\x12(.prt.directory.v1.PutHybridDeviceRequest\x1a).prt.directory.v1.PutHybridDeviceResponse\x12c\n" +
+	"\x0ePutApplication\x12'.prt.directory.v1.PutApplicationRequest\x1a(.prt.directory.v1.PutApplicationResponse\x12l\n" +
+	"\x11DeleteApplication\x12*.prt.directory.v1.DeleteApplicationRequest\x1a+.prt.directory.v1.DeleteApplicationResponse\x12T\n" +
+	"\tPutPolicy\x12\".prt.directory.v1.PutPolicyRequest\x1a#.prt.directory.v1.PutPolicyResponse\x12]\n" +
+	"\fDeletePolicy\x12%.prt.directory.v1.DeletePolicyRequest\x1a&.prt.directory.v1.DeletePolicyResponse\x12W\n" +
+	"\n" +
+	"RotateKeys\x12#.prt.directory.v1.RotateKeysRequest\x1a$.prt.directory.v1.RotateKeysResponseB\xd3\x01\n" +
 	"\x14com.prt.directory.v1B\x0eDirectoryProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1;directoryv1\xa2\x02\x03PDX\xaa\x02\x10Prt.Directory.V1\xca\x02\x11Prt\\Directory_\\V1\xe2\x02\x1dPrt\\Directory_\\V1\\GPBMetadata\xea\x02\x12Prt::Directory::V1b\x06proto3"
 
 var (
@@ -639,39 +2257,117 @@ func file_prt_directory_v1_directory_proto_rawDescGZIP() []byte {
 	return file_prt_directory_v1_directory_proto_rawDescData
 }
 
-var file_prt_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_prt_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_prt_directory_v1_directory_proto_goTypes = []any{
-	(*ListDevicesRequest)(nil),       // 0: prt.directory.v1.ListDevicesRequest
-	(*ListDevicesResponse)(nil),      // 1: prt.directory.v1.ListDevicesResponse
-	(*Device)(nil),                   // 2: prt.directory.v1.Device
-	(*SetUserEnabledRequest)(nil),    // 3: prt.directory.v1.SetUserEnabledRequest
-	(*SetUserEnabledResponse)(nil),   // 4: prt.directory.v1.SetUserEnabledResponse
-	(*SetUserPasswordRequest)(nil),   // 5: prt.directory.v1.SetUserPasswordRequest
-	(*SetUserPasswordResponse)(nil),  // 6: prt.directory.v1.SetUserPasswordResponse
-	(*SetDeviceEnabledRequest)(nil),  // 7: prt.directory.v1.SetDeviceEnabledRequest
-	(*SetDeviceEnabledResponse)(nil), // 8: prt.directory.v1.SetDeviceEnabledResponse
-	(*RemoveDeviceRequest)(nil),      // 9: prt.directory.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),     // 10: prt.directory.v1.RemoveDeviceResponse
-	(*timestamppb.Timestamp)(nil),    // 11: google.protobuf.Timestamp
+	(*ListDevicesRequest)(nil),          // 0: prt.directory.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),         // 1: prt.directory.v1.ListDevicesResponse
+	(*Device)(nil),                      // 2: prt.directory.v1.Device
+	(*SetUserEnabledRequest)(nil),       // 3: prt.directory.v1.SetUserEnabledRequest
+	(*SetUserEnabledResponse)(nil),      // 4: prt.directory.v1.SetUserEnabledResponse
+	(*SetUserPasswordRequest)(nil),      // 5: prt.directory.v1.SetUserPasswordRequest
+	(*SetUserPasswordResponse)(nil),     // 6: prt.directory.v1.SetUserPasswordResponse
+	(*SetDeviceEnabledRequest)(nil),     // 7: prt.directory.v1.SetDeviceEnabledRequest
+	(*SetDeviceEnabledResponse)(nil),    // 8: prt.directory.v1.SetDeviceEnabledResponse
+	(*RemoveDeviceRequest)(nil),         // 9: prt.directory.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),        // 10: prt.directory.v1.RemoveDeviceResponse
+	(*ListTenantsRequest)(nil),          // 11: prt.directory.v1.ListTenantsRequest
+	(*ListTenantsResponse)(nil),         // 12: prt.directory.v1.ListTenantsResponse
+	(*Tenant)(nil),                      // 13: prt.directory.v1.Tenant
+	(*ListUsersRequest)(nil),            // 14: prt.directory.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),           // 15: prt.directory.v1.ListUsersResponse
+	(*User)(nil),                        // 16: prt.directory.v1.User
+	(*ListSignInsRequest)(nil),          // 17: prt.directory.v1.ListSignInsRequest
+	(*ListSignInsResponse)(nil),         // 18: prt.directory.v1.ListSignInsResponse
+	(*SignIn)(nil),                      // 19: prt.directory.v1.SignIn
+	(*ListChallengesRequest)(nil),       // 20: prt.directory.v1.ListChallengesRequest
+	(*ListChallengesResponse)(nil),      // 21: prt.directory.v1.ListChallengesResponse
+	(*Challenge)(nil),                   // 22: prt.directory.v1.Challenge
+	(*CreateUserRequest)(nil),           // 23: prt.directory.v1.CreateUserRequest
+	(*CreateUserResponse)(nil),          // 24: prt.directory.v1.CreateUserResponse
+	(*DeleteUserRequest)(nil),           // 25: prt.directory.v1.DeleteUserRequest
+	(*DeleteUserResponse)(nil),          // 26: prt.directory.v1.DeleteUserResponse
+	(*RevokeSessionsRequest)(nil),       // 27: prt.directory.v1.RevokeSessionsRequest
+	(*RevokeSessionsResponse)(nil),      // 28: prt.directory.v1.RevokeSessionsResponse
+	(*SetUserMethodsRequest)(nil),       // 29: prt.directory.v1.SetUserMethodsRequest
+	(*SetUserMethodsResponse)(nil),      // 30: prt.directory.v1.SetUserMethodsResponse
+	(*SetDeviceComplianceRequest)(nil),  // 31: prt.directory.v1.SetDeviceComplianceRequest
+	(*SetDeviceComplianceResponse)(nil), // 32: prt.directory.v1.SetDeviceComplianceResponse
+	(*PutHybridDeviceRequest)(nil),      // 33: prt.directory.v1.PutHybridDeviceRequest
+	(*PutHybridDeviceResponse)(nil),     // 34: prt.directory.v1.PutHybridDeviceResponse
+	(*RotateKeysRequest)(nil),           // 35: prt.directory.v1.RotateKeysRequest
+	(*RotateKeysResponse)(nil),          // 36: prt.directory.v1.RotateKeysResponse
+	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
+	(*ListApplicationsRequest)(nil),     // 38: prt.directory.v1.ListApplicationsRequest
+	(*ListPoliciesRequest)(nil),         // 39: prt.directory.v1.ListPoliciesRequest
+	(*PutApplicationRequest)(nil),       // 40: prt.directory.v1.PutApplicationRequest
+	(*DeleteApplicationRequest)(nil),    // 41: prt.directory.v1.DeleteApplicationRequest
+	(*PutPolicyRequest)(nil),            // 42: prt.directory.v1.PutPolicyRequest
+	(*DeletePolicyRequest)(nil),         // 43: prt.directory.v1.DeletePolicyRequest
+	(*ListApplicationsResponse)(nil),    // 44: prt.directory.v1.ListApplicationsResponse
+	(*ListPoliciesResponse)(nil),        // 45: prt.directory.v1.ListPoliciesResponse
+	(*PutApplicationResponse)(nil),      // 46: prt.directory.v1.PutApplicationResponse
+	(*DeleteApplicationResponse)(nil),   // 47: prt.directory.v1.DeleteApplicationResponse
+	(*PutPolicyResponse)(nil),           // 48: prt.directory.v1.PutPolicyResponse
+	(*DeletePolicyResponse)(nil),        // 49: prt.directory.v1.DeletePolicyResponse
 }
 var file_prt_directory_v1_directory_proto_depIdxs = []int32{
 	2,  // 0: prt.directory.v1.ListDevicesResponse.devices:type_name -> prt.directory.v1.Device
-	11, // 1: prt.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: prt.directory.v1.ReadService.ListDevices:input_type -> prt.directory.v1.ListDevicesRequest
-	3,  // 3: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
-	5,  // 4: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
-	7,  // 5: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
-	9,  // 6: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
-	1,  // 7: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
-	4,  // 8: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
-	6,  // 9: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
-	8,  // 10: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
-	10, // 11: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
-	7,  // [7:12] is the sub-list for method output_type
-	2,  // [2:7] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	37, // 1: prt.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
+	13, // 2: prt.directory.v1.ListTenantsResponse.tenants:type_name -> prt.directory.v1.Tenant
+	16, // 3: prt.directory.v1.ListUsersResponse.users:type_name -> prt.directory.v1.User
+	19, // 4: prt.directory.v1.ListSignInsResponse.sign_ins:type_name -> prt.directory.v1.SignIn
+	37, // 5: prt.directory.v1.SignIn.at:type_name -> google.protobuf.Timestamp
+	22, // 6: prt.directory.v1.ListChallengesResponse.challenges:type_name -> prt.directory.v1.Challenge
+	37, // 7: prt.directory.v1.Challenge.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 8: prt.directory.v1.ReadService.ListDevices:input_type -> prt.directory.v1.ListDevicesRequest
+	11, // 9: prt.directory.v1.ReadService.ListTenants:input_type -> prt.directory.v1.ListTenantsRequest
+	14, // 10: prt.directory.v1.ReadService.ListUsers:input_type -> prt.directory.v1.ListUsersRequest
+	38, // 11: prt.directory.v1.ReadService.ListApplications:input_type -> prt.directory.v1.ListApplicationsRequest
+	39, // 12: prt.directory.v1.ReadService.ListPolicies:input_type -> prt.directory.v1.ListPoliciesRequest
+	17, // 13: prt.directory.v1.ReadService.ListSignIns:input_type -> prt.directory.v1.ListSignInsRequest
+	20, // 14: prt.directory.v1.ReadService.ListChallenges:input_type -> prt.directory.v1.ListChallengesRequest
+	3,  // 15: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
+	5,  // 16: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
+	7,  // 17: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
+	9,  // 18: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
+	23, // 19: prt.directory.v1.AdminService.CreateUser:input_type -> prt.directory.v1.CreateUserRequest
+	25, // 20: prt.directory.v1.AdminService.DeleteUser:input_type -> prt.directory.v1.DeleteUserRequest
+	27, // 21: prt.directory.v1.AdminService.RevokeSessions:input_type -> prt.directory.v1.RevokeSessionsRequest
+	29, // 22: prt.directory.v1.AdminService.SetUserMethods:input_type -> prt.directory.v1.SetUserMethodsRequest
+	31, // 23: prt.directory.v1.AdminService.SetDeviceCompliance:input_type -> prt.directory.v1.SetDeviceComplianceRequest
+	33, // 24: prt.directory.v1.AdminService.PutHybridDevice:input_type -> prt.directory.v1.PutHybridDeviceRequest
+	40, // 25: prt.directory.v1.AdminService.PutApplication:input_type -> prt.directory.v1.PutApplicationRequest
+	41, // 26: prt.directory.v1.AdminService.DeleteApplication:input_type -> prt.directory.v1.DeleteApplicationRequest
+	42, // 27: prt.directory.v1.AdminService.PutPolicy:input_type -> prt.directory.v1.PutPolicyRequest
+	43, // 28: prt.directory.v1.AdminService.DeletePolicy:input_type -> prt.directory.v1.DeletePolicyRequest
+	35, // 29: prt.directory.v1.AdminService.RotateKeys:input_type -> prt.directory.v1.RotateKeysRequest
+	1,  // 30: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
+	12, // 31: prt.directory.v1.ReadService.ListTenants:output_type -> prt.directory.v1.ListTenantsResponse
+	15, // 32: prt.directory.v1.ReadService.ListUsers:output_type -> prt.directory.v1.ListUsersResponse
+	44, // 33: prt.directory.v1.ReadService.ListApplications:output_type -> prt.directory.v1.ListApplicationsResponse
+	45, // 34: prt.directory.v1.ReadService.ListPolicies:output_type -> prt.directory.v1.ListPoliciesResponse
+	18, // 35: prt.directory.v1.ReadService.ListSignIns:output_type -> prt.directory.v1.ListSignInsResponse
+	21, // 36: prt.directory.v1.ReadService.ListChallenges:output_type -> prt.directory.v1.ListChallengesResponse
+	4,  // 37: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
+	6,  // 38: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
+	8,  // 39: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
+	10, // 40: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
+	24, // 41: prt.directory.v1.AdminService.CreateUser:output_type -> prt.directory.v1.CreateUserResponse
+	26, // 42: prt.directory.v1.AdminService.DeleteUser:output_type -> prt.directory.v1.DeleteUserResponse
+	28, // 43: prt.directory.v1.AdminService.RevokeSessions:output_type -> prt.directory.v1.RevokeSessionsResponse
+	30, // 44: prt.directory.v1.AdminService.SetUserMethods:output_type -> prt.directory.v1.SetUserMethodsResponse
+	32, // 45: prt.directory.v1.AdminService.SetDeviceCompliance:output_type -> prt.directory.v1.SetDeviceComplianceResponse
+	34, // 46: prt.directory.v1.AdminService.PutHybridDevice:output_type -> prt.directory.v1.PutHybridDeviceResponse
+	46, // 47: prt.directory.v1.AdminService.PutApplication:output_type -> prt.directory.v1.PutApplicationResponse
+	47, // 48: prt.directory.v1.AdminService.DeleteApplication:output_type -> prt.directory.v1.DeleteApplicationResponse
+	48, // 49: prt.directory.v1.AdminService.PutPolicy:output_type -> prt.directory.v1.PutPolicyResponse
+	49, // 50: prt.directory.v1.AdminService.DeletePolicy:output_type -> prt.directory.v1.DeletePolicyResponse
+	36, // 51: prt.directory.v1.AdminService.RotateKeys:output_type -> prt.directory.v1.RotateKeysResponse
+	30, // [30:52] is the sub-list for method output_type
+	8,  // [8:30] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_prt_directory_v1_directory_proto_init() }
@@ -679,13 +2375,14 @@ func file_prt_directory_v1_directory_proto_init() {
 	if File_prt_directory_v1_directory_proto != nil {
 		return
 	}
+	file_prt_directory_v1_application_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_directory_v1_directory_proto_rawDesc), len(file_prt_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

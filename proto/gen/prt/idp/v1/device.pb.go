@@ -33,6 +33,12 @@ const (
 	JoinType_JOIN_TYPE_UNSPECIFIED JoinType = 0
 	// Entra join (0 on the wire).
 	JoinType_JOIN_TYPE_JOIN JoinType = 1
+	// Entra registration, a work account on somebody's own device (4 on the wire).
+	JoinType_JOIN_TYPE_REGISTER JoinType = 5
+	// Hybrid join with the token of a federated computer (6 on the wire).
+	JoinType_JOIN_TYPE_HYBRID JoinType = 7
+	// Entra join, as some clients number it (8 on the wire).
+	JoinType_JOIN_TYPE_JOIN_VARIANT JoinType = 9
 )
 
 // Enum value maps for JoinType.
@@ -40,10 +46,16 @@ var (
 	JoinType_name = map[int32]string{
 		0: "JOIN_TYPE_UNSPECIFIED",
 		1: "JOIN_TYPE_JOIN",
+		5: "JOIN_TYPE_REGISTER",
+		7: "JOIN_TYPE_HYBRID",
+		9: "JOIN_TYPE_JOIN_VARIANT",
 	}
 	JoinType_value = map[string]int32{
-		"JOIN_TYPE_UNSPECIFIED": 0,
-		"JOIN_TYPE_JOIN":        1,
+		"JOIN_TYPE_UNSPECIFIED":  0,
+		"JOIN_TYPE_JOIN":         1,
+		"JOIN_TYPE_REGISTER":     5,
+		"JOIN_TYPE_HYBRID":       7,
+		"JOIN_TYPE_JOIN_VARIANT": 9,
 	}
 )
 
@@ -194,7 +206,14 @@ type RegisterDeviceRequest struct {
 	// OSVersion of the device.
 	OsVersion string `protobuf:"bytes,7,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
 	// TargetDomain is the domain of the user.
-	TargetDomain  string `protobuf:"bytes,8,opt,name=target_domain,json=targetDomain,proto3" json:"target_domain,omitempty"`
+	TargetDomain string `protobuf:"bytes,8,opt,name=target_domain,json=targetDomain,proto3" json:"target_domain,omitempty"`
+	// TransportKeyJwk is tkpub as a JSON Web Key, in place of TransportKey: RSA from
+	// Android and macOS, P-256 with protocol version 4.
+	TransportKeyJwk string `protobuf:"bytes,9,opt,name=transport_key_jwk,json=transportKeyJwk,proto3" json:"transport_key_jwk,omitempty"`
+	// ReturnClientSid asks for the security identifiers of local administrators.
+	ReturnClientSid bool `protobuf:"varint,10,opt,name=return_client_sid,json=returnClientSid,proto3" json:"return_client_sid,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,6 +304,27 @@ func (x *RegisterDeviceRequest) GetTargetDomain() string {
 	return ""
 }
 
+func (x *RegisterDeviceRequest) GetTransportKeyJwk() string {
+	if x != nil {
+		return x.TransportKeyJwk
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetReturnClientSid() bool {
+	if x != nil {
+		return x.ReturnClientSid
+	}
+	return false
+}
+
+func (x *RegisterDeviceRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
 // RegisterDeviceResponse carries the device's identity.
 type RegisterDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -295,9 +335,12 @@ type RegisterDeviceResponse struct {
 	// UserPrincipalName of the user who registered the device.
 	UserPrincipalName string `protobuf:"bytes,3,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
 	// TenantID of the tenant, a GUID.
-	TenantId      string `protobuf:"bytes,4,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TenantId string `protobuf:"bytes,4,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// AdministratorSids are the security identifiers of those who become local
+	// administrators, when asked for.
+	AdministratorSids []string `protobuf:"bytes,5,rep,name=administrator_sids,json=administratorSids,proto3" json:"administrator_sids,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RegisterDeviceResponse) Reset() {
@@ -356,6 +399,13 @@ func (x *RegisterDeviceResponse) GetTenantId() string {
 		return x.TenantId
 	}
 	return ""
+}
+
+func (x *RegisterDeviceResponse) GetAdministratorSids() []string {
+	if x != nil {
+		return x.AdministratorSids
+	}
+	return nil
 }
 
 // DeleteDeviceRequest is signed by the device that goes.
@@ -441,17 +491,437 @@ func (*DeleteDeviceResponse) Descriptor() ([]byte, []int) {
 	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{5}
 }
 
+// JoinHybridDeviceRequest is the request of a synchronised device.
+type JoinHybridDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID of the synchronised object, a GUID.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// CertificateRequest as in RegisterDeviceRequest.
+	CertificateRequest []byte `protobuf:"bytes,2,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
+	// TransportKey as in RegisterDeviceRequest.
+	TransportKey []byte `protobuf:"bytes,3,opt,name=transport_key,json=transportKey,proto3" json:"transport_key,omitempty"`
+	// DisplayName of the device.
+	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// DeviceType such as Windows.
+	DeviceType string `protobuf:"bytes,5,opt,name=device_type,json=deviceType,proto3" json:"device_type,omitempty"`
+	// OSVersion of the device.
+	OsVersion string `protobuf:"bytes,6,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
+	// TargetDomain is a domain of the tenant.
+	TargetDomain string `protobuf:"bytes,7,opt,name=target_domain,json=targetDomain,proto3" json:"target_domain,omitempty"`
+	// TargetTenantID of the tenant, a GUID.
+	TargetTenantId string `protobuf:"bytes,8,opt,name=target_tenant_id,json=targetTenantId,proto3" json:"target_tenant_id,omitempty"`
+	// ClientIdentity is "<SID>.<time>", the text that is signed.
+	ClientIdentity string `protobuf:"bytes,9,opt,name=client_identity,json=clientIdentity,proto3" json:"client_identity,omitempty"`
+	// Signature over ClientIdentity, RSA PKCS#1 with SHA-256.
+	Signature []byte `protobuf:"bytes,10,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Caller is what the front saw.
+	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinHybridDeviceRequest) Reset() {
+	*x = JoinHybridDeviceRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinHybridDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinHybridDeviceRequest) ProtoMessage() {}
+
+func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinHybridDeviceRequest.ProtoReflect.Descriptor instead.
+func (*JoinHybridDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *JoinHybridDeviceRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetCertificateRequest() []byte {
+	if x != nil {
+		return x.CertificateRequest
+	}
+	return nil
+}
+
+func (x *JoinHybridDeviceRequest) GetTransportKey() []byte {
+	if x != nil {
+		return x.TransportKey
+	}
+	return nil
+}
+
+func (x *JoinHybridDeviceRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetDeviceType() string {
+	if x != nil {
+		return x.DeviceType
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetOsVersion() string {
+	if x != nil {
+		return x.OsVersion
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetTargetDomain() string {
+	if x != nil {
+		return x.TargetDomain
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetTargetTenantId() string {
+	if x != nil {
+		return x.TargetTenantId
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetClientIdentity() string {
+	if x != nil {
+		return x.ClientIdentity
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *JoinHybridDeviceRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// JoinHybridDeviceResponse carries the device's identity.
+type JoinHybridDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificate is the DER device certificate.
+	Certificate []byte `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Thumbprint is the SHA-1 of the certificate, upper-case hex.
+	Thumbprint string `protobuf:"bytes,2,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	// TenantID of the tenant, a GUID.
+	TenantId      string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinHybridDeviceResponse) Reset() {
+	*x = JoinHybridDeviceResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinHybridDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinHybridDeviceResponse) ProtoMessage() {}
+
+func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinHybridDeviceResponse.ProtoReflect.Descriptor instead.
+func (*JoinHybridDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *JoinHybridDeviceResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *JoinHybridDeviceResponse) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// RemoveDeviceRequest names the device that the connection proved.
+type RemoveDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID of the path; must be the certificate's.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// Certificate is DER, of the TLS client whose key was proven.
+	Certificate []byte `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Caller is what the front saw.
+	Caller        *Caller `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDeviceRequest) Reset() {
+	*x = RemoveDeviceRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDeviceRequest) ProtoMessage() {}
+
+func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RemoveDeviceRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *RemoveDeviceRequest) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *RemoveDeviceRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// RemoveDeviceResponse is empty.
+type RemoveDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveDeviceResponse) Reset() {
+	*x = RemoveDeviceResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveDeviceResponse) ProtoMessage() {}
+
+func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{9}
+}
+
+// RegisterHelloKeyRequest brings a key.
+type RegisterHelloKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AccessToken for device registration with amr ngcmfa and a device.
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// Key is the public half as a BCRYPT_RSAKEY_BLOB.
+	Key []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// Caller is what the front saw.
+	Caller        *Caller `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterHelloKeyRequest) Reset() {
+	*x = RegisterHelloKeyRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterHelloKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterHelloKeyRequest) ProtoMessage() {}
+
+func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterHelloKeyRequest.ProtoReflect.Descriptor instead.
+func (*RegisterHelloKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RegisterHelloKeyRequest) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *RegisterHelloKeyRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *RegisterHelloKeyRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// RegisterHelloKeyResponse names the key.
+type RegisterHelloKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kid is a GUID that names the key object.
+	Kid string `protobuf:"bytes,1,opt,name=kid,proto3" json:"kid,omitempty"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RegisterHelloKeyResponse) Reset() {
+	*x = RegisterHelloKeyResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterHelloKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterHelloKeyResponse) ProtoMessage() {}
+
+func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterHelloKeyResponse.ProtoReflect.Descriptor instead.
+func (*RegisterHelloKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RegisterHelloKeyResponse) GetKid() string {
+	if x != nil {
+		return x.Kid
+	}
+	return ""
+}
+
+func (x *RegisterHelloKeyResponse) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
 var File_prt_idp_v1_device_proto protoreflect.FileDescriptor
 
 const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\n" +
 	"\x17prt/idp/v1/device.proto\x12\n" +
-	"prt.idp.v1\"r\n" +
+	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\"r\n" +
 	"\x1fRequestRegistrationTokenRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"J\n" +
 	" RequestRegistrationTokenResponse\x12&\n" +
-	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\xd0\x02\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\xd4\x03\n" +
 	"\x15RegisterDeviceRequest\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x121\n" +
 	"\tjoin_type\x18\x02 \x01(\x0e2\x14.prt.idp.v1.JoinTypeR\bjoinType\x12/\n" +
@@ -462,24 +932,69 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"deviceType\x12\x1d\n" +
 	"\n" +
 	"os_version\x18\a \x01(\tR\tosVersion\x12#\n" +
-	"\rtarget_domain\x18\b \x01(\tR\ftargetDomain\"\xa7\x01\n" +
+	"\rtarget_domain\x18\b \x01(\tR\ftargetDomain\x12*\n" +
+	"\x11transport_key_jwk\x18\t \x01(\tR\x0ftransportKeyJwk\x12*\n" +
+	"\x11return_client_sid\x18\n" +
+	" \x01(\bR\x0freturnClientSid\x12*\n" +
+	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\xd6\x01\n" +
 	"\x16RegisterDeviceResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
 	"\n" +
 	"thumbprint\x18\x02 \x01(\tR\n" +
 	"thumbprint\x12.\n" +
 	"\x13user_principal_name\x18\x03 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
-	"\ttenant_id\x18\x04 \x01(\tR\btenantId\"/\n" +
+	"\ttenant_id\x18\x04 \x01(\tR\btenantId\x12-\n" +
+	"\x12administrator_sids\x18\x05 \x03(\tR\x11administratorSids\"/\n" +
 	"\x13DeleteDeviceRequest\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\tR\arequest\"\x16\n" +
-	"\x14DeleteDeviceResponse*9\n" +
+	"\x14DeleteDeviceResponse\"\xb1\x03\n" +
+	"\x17JoinHybridDeviceRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12/\n" +
+	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\x12#\n" +
+	"\rtransport_key\x18\x03 \x01(\fR\ftransportKey\x12!\n" +
+	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12\x1f\n" +
+	"\vdevice_type\x18\x05 \x01(\tR\n" +
+	"deviceType\x12\x1d\n" +
+	"\n" +
+	"os_version\x18\x06 \x01(\tR\tosVersion\x12#\n" +
+	"\rtarget_domain\x18\a \x01(\tR\ftargetDomain\x12(\n" +
+	"\x10target_tenant_id\x18\b \x01(\tR\x0etargetTenantId\x12'\n" +
+	"\x0fclient_identity\x18\t \x01(\tR\x0eclientIdentity\x12\x1c\n" +
+	"\tsignature\x18\n" +
+	" \x01(\fR\tsignature\x12*\n" +
+	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"y\n" +
+	"\x18JoinHybridDeviceResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
+	"\n" +
+	"thumbprint\x18\x02 \x01(\tR\n" +
+	"thumbprint\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"\x80\x01\n" +
+	"\x13RemoveDeviceRequest\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x12*\n" +
+	"\x06caller\x18\x03 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\x16\n" +
+	"\x14RemoveDeviceResponse\"\x7f\n" +
+	"\x17RegisterHelloKeyRequest\x12&\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12*\n" +
+	"\x06caller\x18\x03 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\\\n" +
+	"\x18RegisterHelloKeyResponse\x12\x10\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName*\x83\x01\n" +
 	"\bJoinType\x12\x19\n" +
 	"\x15JOIN_TYPE_UNSPECIFIED\x10\x00\x12\x12\n" +
-	"\x0eJOIN_TYPE_JOIN\x10\x012\xbe\x02\n" +
+	"\x0eJOIN_TYPE_JOIN\x10\x01\x12\x16\n" +
+	"\x12JOIN_TYPE_REGISTER\x10\x05\x12\x14\n" +
+	"\x10JOIN_TYPE_HYBRID\x10\a\x12\x1a\n" +
+	"\x16JOIN_TYPE_JOIN_VARIANT\x10\t2\xfc\x03\n" +
 	"\x19DeviceRegistrationService\x12u\n" +
 	"\x18RequestRegistrationToken\x12+.prt.idp.v1.RequestRegistrationTokenRequest\x1a,.prt.idp.v1.RequestRegistrationTokenResponse\x12W\n" +
 	"\x0eRegisterDevice\x12!.prt.idp.v1.RegisterDeviceRequest\x1a\".prt.idp.v1.RegisterDeviceResponse\x12Q\n" +
-	"\fDeleteDevice\x12\x1f.prt.idp.v1.DeleteDeviceRequest\x1a .prt.idp.v1.DeleteDeviceResponseB\xa4\x01\n" +
+	"\fDeleteDevice\x12\x1f.prt.idp.v1.DeleteDeviceRequest\x1a .prt.idp.v1.DeleteDeviceResponse\x12]\n" +
+	"\x10JoinHybridDevice\x12#.prt.idp.v1.JoinHybridDeviceRequest\x1a$.prt.idp.v1.JoinHybridDeviceResponse\x12]\n" +
+	"\x10RegisterHelloKey\x12#.prt.idp.v1.RegisterHelloKeyRequest\x1a$.prt.idp.v1.RegisterHelloKeyResponse2k\n" +
+	"\x16ConnectedDeviceService\x12Q\n" +
+	"\fRemoveDevice\x12\x1f.prt.idp.v1.RemoveDeviceRequest\x1a .prt.idp.v1.RemoveDeviceResponseB\xa4\x01\n" +
 	"\x0ecom.prt.idp.v1B\vDeviceProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
 	"Prt.Idp.V1\xca\x02\n" +
 	"Prt\\Idp\\V1\xe2\x02\x16Prt\\Idp\\V1\\GPBMetadata\xea\x02\fPrt::Idp::V1b\x06proto3"
@@ -497,7 +1012,7 @@ func file_prt_idp_v1_device_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_idp_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_prt_idp_v1_device_proto_goTypes = []any{
 	(JoinType)(0),                            // 0: prt.idp.v1.JoinType
 	(*RequestRegistrationTokenRequest)(nil),  // 1: prt.idp.v1.RequestRegistrationTokenRequest
@@ -506,20 +1021,37 @@ var file_prt_idp_v1_device_proto_goTypes = []any{
 	(*RegisterDeviceResponse)(nil),           // 4: prt.idp.v1.RegisterDeviceResponse
 	(*DeleteDeviceRequest)(nil),              // 5: prt.idp.v1.DeleteDeviceRequest
 	(*DeleteDeviceResponse)(nil),             // 6: prt.idp.v1.DeleteDeviceResponse
+	(*JoinHybridDeviceRequest)(nil),          // 7: prt.idp.v1.JoinHybridDeviceRequest
+	(*JoinHybridDeviceResponse)(nil),         // 8: prt.idp.v1.JoinHybridDeviceResponse
+	(*RemoveDeviceRequest)(nil),              // 9: prt.idp.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),             // 10: prt.idp.v1.RemoveDeviceResponse
+	(*RegisterHelloKeyRequest)(nil),          // 11: prt.idp.v1.RegisterHelloKeyRequest
+	(*RegisterHelloKeyResponse)(nil),         // 12: prt.idp.v1.RegisterHelloKeyResponse
+	(*Caller)(nil),                           // 13: prt.idp.v1.Caller
 }
 var file_prt_idp_v1_device_proto_depIdxs = []int32{
-	0, // 0: prt.idp.v1.RegisterDeviceRequest.join_type:type_name -> prt.idp.v1.JoinType
-	1, // 1: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
-	3, // 2: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
-	5, // 3: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
-	2, // 4: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
-	4, // 5: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
-	6, // 6: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
-	4, // [4:7] is the sub-list for method output_type
-	1, // [1:4] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	0,  // 0: prt.idp.v1.RegisterDeviceRequest.join_type:type_name -> prt.idp.v1.JoinType
+	13, // 1: prt.idp.v1.RegisterDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	13, // 2: prt.idp.v1.JoinHybridDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	13, // 3: prt.idp.v1.RemoveDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	13, // 4: prt.idp.v1.RegisterHelloKeyRequest.caller:type_name -> prt.idp.v1.Caller
+	1,  // 5: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
+	3,  // 6: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
+	5,  // 7: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
+	7,  // 8: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:input_type -> prt.idp.v1.JoinHybridDeviceRequest
+	11, // 9: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:input_type -> prt.idp.v1.RegisterHelloKeyRequest
+	9,  // 10: prt.idp.v1.ConnectedDeviceService.RemoveDevice:input_type -> prt.idp.v1.RemoveDeviceRequest
+	2,  // 11: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
+	4,  // 12: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
+	6,  // 13: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
+	8,  // 14: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:output_type -> prt.idp.v1.JoinHybridDeviceResponse
+	12, // 15: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:output_type -> prt.idp.v1.RegisterHelloKeyResponse
+	10, // 16: prt.idp.v1.ConnectedDeviceService.RemoveDevice:output_type -> prt.idp.v1.RemoveDeviceResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_device_proto_init() }
@@ -527,15 +1059,16 @@ func file_prt_idp_v1_device_proto_init() {
 	if File_prt_idp_v1_device_proto != nil {
 		return
 	}
+	file_prt_idp_v1_caller_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_device_proto_rawDesc), len(file_prt_idp_v1_device_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   12,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_prt_idp_v1_device_proto_goTypes,
 		DependencyIndexes: file_prt_idp_v1_device_proto_depIdxs,

@@ -26,13 +26,15 @@ const (
 	DeviceRegistrationService_RequestRegistrationToken_FullMethodName = "/prt.idp.v1.DeviceRegistrationService/RequestRegistrationToken"
 	DeviceRegistrationService_RegisterDevice_FullMethodName           = "/prt.idp.v1.DeviceRegistrationService/RegisterDevice"
 	DeviceRegistrationService_DeleteDevice_FullMethodName             = "/prt.idp.v1.DeviceRegistrationService/DeleteDevice"
+	DeviceRegistrationService_JoinHybridDevice_FullMethodName         = "/prt.idp.v1.DeviceRegistrationService/JoinHybridDevice"
+	DeviceRegistrationService_RegisterHelloKey_FullMethodName         = "/prt.idp.v1.DeviceRegistrationService/RegisterHelloKey"
 )
 
 // DeviceRegistrationServiceClient is the client API for DeviceRegistrationService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// DeviceRegistrationService registers devices. Caller: dsreg.
+// DeviceRegistrationService registers devices. Callers: dsreg, the HTTPS front.
 type DeviceRegistrationServiceClient interface {
 	// RequestRegistrationToken authenticates a user with a password and answers
 	// with an access token that is good for registering devices and nothing else.
@@ -42,6 +44,11 @@ type DeviceRegistrationServiceClient interface {
 	RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error)
 	// DeleteDevice removes the device that signed the request, and no other.
 	DeleteDevice(ctx context.Context, in *DeleteDeviceRequest, opts ...grpc.CallOption) (*DeleteDeviceResponse, error)
+	// JoinHybridDevice registers the keys of a device whose object was synchronised
+	// from on-premises; proven with the key that was synchronised with it.
+	JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error)
+	// RegisterHelloKey adds a Windows Hello for Business key to a user.
+	RegisterHelloKey(ctx context.Context, in *RegisterHelloKeyRequest, opts ...grpc.CallOption) (*RegisterHelloKeyResponse, error)
 }
 
 type deviceRegistrationServiceClient struct {
@@ -82,11 +89,31 @@ func (c *deviceRegistrationServiceClient) DeleteDevice(ctx context.Context, in *
 	return out, nil
 }
 
+func (c *deviceRegistrationServiceClient) JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JoinHybridDeviceResponse)
+	err := c.cc.Invoke(ctx, DeviceRegistrationService_JoinHybridDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceRegistrationServiceClient) RegisterHelloKey(ctx context.Context, in *RegisterHelloKeyRequest, opts ...grpc.CallOption) (*RegisterHelloKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterHelloKeyResponse)
+	err := c.cc.Invoke(ctx, DeviceRegistrationService_RegisterHelloKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DeviceRegistrationServiceServer is the server API for DeviceRegistrationService service.
 // All implementations must embed UnimplementedDeviceRegistrationServiceServer
 // for forward compatibility.
 //
-// DeviceRegistrationService registers devices. Caller: dsreg.
+// DeviceRegistrationService registers devices. Callers: dsreg, the HTTPS front.
 type DeviceRegistrationServiceServer interface {
 	// RequestRegistrationToken authenticates a user with a password and answers
 	// with an access token that is good for registering devices and nothing else.
@@ -96,6 +123,11 @@ type DeviceRegistrationServiceServer interface {
 	RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error)
 	// DeleteDevice removes the device that signed the request, and no other.
 	DeleteDevice(context.Context, *DeleteDeviceRequest) (*DeleteDeviceResponse, error)
+	// JoinHybridDevice registers the keys of a device whose object was synchronised
+	// from on-premises; proven with the key that was synchronised with it.
+	JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error)
+	// RegisterHelloKey adds a Windows Hello for Business key to a user.
+	RegisterHelloKey(context.Context, *RegisterHelloKeyRequest) (*RegisterHelloKeyResponse, error)
 	mustEmbedUnimplementedDeviceRegistrationServiceServer()
 }
 
@@ -114,6 +146,12 @@ func (UnimplementedDeviceRegistrationServiceServer) RegisterDevice(context.Conte
 }
 func (UnimplementedDeviceRegistrationServiceServer) DeleteDevice(context.Context, *DeleteDeviceRequest) (*DeleteDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDevice not implemented")
+}
+func (UnimplementedDeviceRegistrationServiceServer) JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method JoinHybridDevice not implemented")
+}
+func (UnimplementedDeviceRegistrationServiceServer) RegisterHelloKey(context.Context, *RegisterHelloKeyRequest) (*RegisterHelloKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterHelloKey not implemented")
 }
 func (UnimplementedDeviceRegistrationServiceServer) mustEmbedUnimplementedDeviceRegistrationServiceServer() {
 }
@@ -191,6 +229,42 @@ func _DeviceRegistrationService_DeleteDevice_Handler(srv interface{}, ctx contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceRegistrationService_JoinHybridDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(JoinHybridDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceRegistrationServiceServer).JoinHybridDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceRegistrationService_JoinHybridDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceRegistrationServiceServer).JoinHybridDevice(ctx, req.(*JoinHybridDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceRegistrationService_RegisterHelloKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterHelloKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceRegistrationServiceServer).RegisterHelloKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceRegistrationService_RegisterHelloKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceRegistrationServiceServer).RegisterHelloKey(ctx, req.(*RegisterHelloKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DeviceRegistrationService_ServiceDesc is the grpc.ServiceDesc for DeviceRegistrationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -209,6 +283,127 @@ var DeviceRegistrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteDevice",
 			Handler:    _DeviceRegistrationService_DeleteDevice_Handler,
+		},
+		{
+			MethodName: "JoinHybridDevice",
+			Handler:    _DeviceRegistrationService_JoinHybridDevice_Handler,
+		},
+		{
+			MethodName: "RegisterHelloKey",
+			Handler:    _DeviceRegistrationService_RegisterHelloKey_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/idp/v1/device.proto",
+}
+
+const (
+	ConnectedDeviceService_RemoveDevice_FullMethodName = "/prt.idp.v1.ConnectedDeviceService/RemoveDevice"
+)
+
+// ConnectedDeviceServiceClient is the client API for ConnectedDeviceService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// ConnectedDeviceService acts for the device at the other end of a TLS
+// connection. Whoever calls it vouches that the device's key was proven there.
+// Caller: the HTTPS front, and nobody else.
+type ConnectedDeviceServiceClient interface {
+	// RemoveDevice removes the device whose certificate authenticated the connection.
+	RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error)
+}
+
+type connectedDeviceServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewConnectedDeviceServiceClient(cc grpc.ClientConnInterface) ConnectedDeviceServiceClient {
+	return &connectedDeviceServiceClient{cc}
+}
+
+func (c *connectedDeviceServiceClient) RemoveDevice(ctx context.Context, in *RemoveDeviceRequest, opts ...grpc.CallOption) (*RemoveDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveDeviceResponse)
+	err := c.cc.Invoke(ctx, ConnectedDeviceService_RemoveDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// ConnectedDeviceServiceServer is the server API for ConnectedDeviceService service.
+// All implementations must embed UnimplementedConnectedDeviceServiceServer
+// for forward compatibility.
+//
+// ConnectedDeviceService acts for the device at the other end of a TLS
+// connection. Whoever calls it vouches that the device's key was proven there.
+// Caller: the HTTPS front, and nobody else.
+type ConnectedDeviceServiceServer interface {
+	// RemoveDevice removes the device whose certificate authenticated the connection.
+	RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error)
+	mustEmbedUnimplementedConnectedDeviceServiceServer()
+}
+
+// UnimplementedConnectedDeviceServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedConnectedDeviceServiceServer struct{}
+
+func (UnimplementedConnectedDeviceServiceServer) RemoveDevice(context.Context, *RemoveDeviceRequest) (*RemoveDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveDevice not implemented")
+}
+func (UnimplementedConnectedDeviceServiceServer) mustEmbedUnimplementedConnectedDeviceServiceServer() {
+}
+func (UnimplementedConnectedDeviceServiceServer) testEmbeddedByValue() {}
+
+// UnsafeConnectedDeviceServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to ConnectedDeviceServiceServer will
+// result in compilation errors.
+type UnsafeConnectedDeviceServiceServer interface {
+	mustEmbedUnimplementedConnectedDeviceServiceServer()
+}
+
+func RegisterConnectedDeviceServiceServer(s grpc.ServiceRegistrar, srv ConnectedDeviceServiceServer) {
+	// If the following call panics, it indicates UnimplementedConnectedDeviceServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&ConnectedDeviceService_ServiceDesc, srv)
+}
+
+func _ConnectedDeviceService_RemoveDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ConnectedDeviceServiceServer).RemoveDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ConnectedDeviceService_RemoveDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ConnectedDeviceServiceServer).RemoveDevice(ctx, req.(*RemoveDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// ConnectedDeviceService_ServiceDesc is the grpc.ServiceDesc for ConnectedDeviceService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var ConnectedDeviceService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.idp.v1.ConnectedDeviceService",
+	HandlerType: (*ConnectedDeviceServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "RemoveDevice",
+			Handler:    _ConnectedDeviceService_RemoveDevice_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -145,8 +145,16 @@ type DiscoverRealmResponse struct {
 	// FederationMetadataUrl is the metadata exchange (MEX) address of the
 	// federation provider.
 	FederationMetadataUrl string `protobuf:"bytes,6,opt,name=federation_metadata_url,json=federationMetadataUrl,proto3" json:"federation_metadata_url,omitempty"`
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	// FederationActiveAuthUrl is its endpoint for passwords (usernamemixed).
+	FederationActiveAuthUrl string `protobuf:"bytes,7,opt,name=federation_active_auth_url,json=federationActiveAuthUrl,proto3" json:"federation_active_auth_url,omitempty"`
+	// FederationPassiveAuthUrl is its sign-in page for browsers.
+	FederationPassiveAuthUrl string `protobuf:"bytes,8,opt,name=federation_passive_auth_url,json=federationPassiveAuthUrl,proto3" json:"federation_passive_auth_url,omitempty"`
+	// BrandName is the organisation's name.
+	BrandName string `protobuf:"bytes,9,opt,name=brand_name,json=brandName,proto3" json:"brand_name,omitempty"`
+	// TenantID of the domain, a GUID.
+	TenantId      string `protobuf:"bytes,10,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DiscoverRealmResponse) Reset() {
@@ -217,6 +225,34 @@ func (x *DiscoverRealmResponse) GetFederationProtocol() string {
 func (x *DiscoverRealmResponse) GetFederationMetadataUrl() string {
 	if x != nil {
 		return x.FederationMetadataUrl
+	}
+	return ""
+}
+
+func (x *DiscoverRealmResponse) GetFederationActiveAuthUrl() string {
+	if x != nil {
+		return x.FederationActiveAuthUrl
+	}
+	return ""
+}
+
+func (x *DiscoverRealmResponse) GetFederationPassiveAuthUrl() string {
+	if x != nil {
+		return x.FederationPassiveAuthUrl
+	}
+	return ""
+}
+
+func (x *DiscoverRealmResponse) GetBrandName() string {
+	if x != nil {
+		return x.BrandName
+	}
+	return ""
+}
+
+func (x *DiscoverRealmResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
 	}
 	return ""
 }
@@ -311,7 +347,7 @@ const file_prt_idp_v1_realm_proto_rawDesc = "" +
 	"\x16prt/idp/v1/realm.proto\x12\n" +
 	"prt.idp.v1\x1a\x16prt/step/v1/step.proto\"F\n" +
 	"\x14DiscoverRealmRequest\x12.\n" +
-	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\xbb\x02\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\xf3\x03\n" +
 	"\x15DiscoverRealmResponse\x12:\n" +
 	"\faccount_type\x18\x01 \x01(\x0e2\x17.prt.idp.v1.AccountTypeR\vaccountType\x12\x1f\n" +
 	"\vdomain_name\x18\x02 \x01(\tR\n" +
@@ -319,7 +355,13 @@ const file_prt_idp_v1_realm_proto_rawDesc = "" +
 	"\x13cloud_instance_name\x18\x03 \x01(\tR\x11cloudInstanceName\x12,\n" +
 	"\x12cloud_audience_urn\x18\x04 \x01(\tR\x10cloudAudienceUrn\x12/\n" +
 	"\x13federation_protocol\x18\x05 \x01(\tR\x12federationProtocol\x126\n" +
-	"\x17federation_metadata_url\x18\x06 \x01(\tR\x15federationMetadataUrl\"\x13\n" +
+	"\x17federation_metadata_url\x18\x06 \x01(\tR\x15federationMetadataUrl\x12;\n" +
+	"\x1afederation_active_auth_url\x18\a \x01(\tR\x17federationActiveAuthUrl\x12=\n" +
+	"\x1bfederation_passive_auth_url\x18\b \x01(\tR\x18federationPassiveAuthUrl\x12\x1d\n" +
+	"\n" +
+	"brand_name\x18\t \x01(\tR\tbrandName\x12\x1b\n" +
+	"\ttenant_id\x18\n" +
+	" \x01(\tR\btenantId\"\x13\n" +
 	"\x11IssueNonceRequest\"*\n" +
 	"\x12IssueNonceResponse\x12\x14\n" +
 	"\x05nonce\x18\x01 \x01(\tR\x05nonce*{\n" +

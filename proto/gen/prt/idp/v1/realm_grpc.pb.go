@@ -30,7 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg.
+// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg, the
+// HTTPS front.
 type RealmServiceClient interface {
 	// DiscoverRealm answers managed, or federated with the place to ask.
 	DiscoverRealm(ctx context.Context, in *DiscoverRealmRequest, opts ...grpc.CallOption) (*DiscoverRealmResponse, error)
@@ -58,7 +59,8 @@ func (c *realmServiceClient) DiscoverRealm(ctx context.Context, in *DiscoverReal
 // All implementations must embed UnimplementedRealmServiceServer
 // for forward compatibility.
 //
-// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg.
+// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg, the
+// HTTPS front.
 type RealmServiceServer interface {
 	// DiscoverRealm answers managed, or federated with the place to ask.
 	DiscoverRealm(context.Context, *DiscoverRealmRequest) (*DiscoverRealmResponse, error)
@@ -138,7 +140,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// NonceService hands out nonces. Callers: lsa-cloudap, wam-broker, dsreg.
+// NonceService hands out nonces. Callers: lsa-cloudap, wam-broker, dsreg, the
+// HTTPS front.
 type NonceServiceClient interface {
 	// IssueNonce answers with a nonce that is good for 300 seconds.
 	IssueNonce(ctx context.Context, in *IssueNonceRequest, opts ...grpc.CallOption) (*IssueNonceResponse, error)
@@ -166,7 +169,8 @@ func (c *nonceServiceClient) IssueNonce(ctx context.Context, in *IssueNonceReque
 // All implementations must embed UnimplementedNonceServiceServer
 // for forward compatibility.
 //
-// NonceService hands out nonces. Callers: lsa-cloudap, wam-broker, dsreg.
+// NonceService hands out nonces. Callers: lsa-cloudap, wam-broker, dsreg, the
+// HTTPS front.
 type NonceServiceServer interface {
 	// IssueNonce answers with a nonce that is good for 300 seconds.
 	IssueNonce(context.Context, *IssueNonceRequest) (*IssueNonceResponse, error)

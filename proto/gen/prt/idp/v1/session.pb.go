@@ -26,6 +26,91 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PageKind is which page.
+type PageKind int32
+
+const (
+	// Not set: the sign-in page.
+	PageKind_PAGE_KIND_UNSPECIFIED PageKind = 0
+	// Name and password (ConvergedSignIn).
+	PageKind_PAGE_KIND_SIGN_IN PageKind = 1
+	// A second factor (ConvergedTFA).
+	PageKind_PAGE_KIND_SECOND_FACTOR PageKind = 2
+	// Stay signed in? (KmsiInterrupt).
+	PageKind_PAGE_KIND_STAY_SIGNED_IN PageKind = 3
+	// The code of a device (the page of RFC 8628 section 3.3).
+	PageKind_PAGE_KIND_DEVICE_CODE PageKind = 4
+	// The device has been signed in; nothing else to do.
+	PageKind_PAGE_KIND_DEVICE_DONE PageKind = 5
+	// The password must be changed (ConvergedChangePassword).
+	PageKind_PAGE_KIND_CHANGE_PASSWORD PageKind = 6
+	// A method must be registered first (ConvergedProofUpRedirect).
+	PageKind_PAGE_KIND_REGISTER_METHOD PageKind = 7
+	// It ends here (ConvergedError).
+	PageKind_PAGE_KIND_ERROR PageKind = 8
+	// Signed out.
+	PageKind_PAGE_KIND_SIGNED_OUT PageKind = 9
+	// The device is about to be signed in for this application: is it you?
+	PageKind_PAGE_KIND_DEVICE_CONFIRM PageKind = 10
+)
+
+// Enum value maps for PageKind.
+var (
+	PageKind_name = map[int32]string{
+		0:  "PAGE_KIND_UNSPECIFIED",
+		1:  "PAGE_KIND_SIGN_IN",
+		2:  "PAGE_KIND_SECOND_FACTOR",
+		3:  "PAGE_KIND_STAY_SIGNED_IN",
+		4:  "PAGE_KIND_DEVICE_CODE",
+		5:  "PAGE_KIND_DEVICE_DONE",
+		6:  "PAGE_KIND_CHANGE_PASSWORD",
+		7:  "PAGE_KIND_REGISTER_METHOD",
+		8:  "PAGE_KIND_ERROR",
+		9:  "PAGE_KIND_SIGNED_OUT",
+		10: "PAGE_KIND_DEVICE_CONFIRM",
+	}
+	PageKind_value = map[string]int32{
+		"PAGE_KIND_UNSPECIFIED":     0,
+		"PAGE_KIND_SIGN_IN":         1,
+		"PAGE_KIND_SECOND_FACTOR":   2,
+		"PAGE_KIND_STAY_SIGNED_IN":  3,
+		"PAGE_KIND_DEVICE_CODE":     4,
+		"PAGE_KIND_DEVICE_DONE":     5,
+		"PAGE_KIND_CHANGE_PASSWORD": 6,
+		"PAGE_KIND_REGISTER_METHOD": 7,
+		"PAGE_KIND_ERROR":           8,
+		"PAGE_KIND_SIGNED_OUT":      9,
+		"PAGE_KIND_DEVICE_CONFIRM":  10,
+	}
+)
+
+func (x PageKind) Enum() *PageKind {
+	p := new(PageKind)
+	*p = x
+	return p
+}
+
+func (x PageKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PageKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_idp_v1_session_proto_enumTypes[0].Descriptor()
+}
+
+func (PageKind) Type() protoreflect.EnumType {
+	return &file_prt_idp_v1_session_proto_enumTypes[0]
+}
+
+func (x PageKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PageKind.Descriptor instead.
+func (PageKind) EnumDescriptor() ([]byte, []int) {
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{0}
+}
+
 // AuthorizeRequest is one visit to the authorization endpoint.
 type AuthorizeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -44,8 +129,46 @@ type AuthorizeRequest struct {
 	RefreshTokenCredential string `protobuf:"bytes,6,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
 	// SessionCookie is the cookie of an earlier visit.
 	SessionCookie string `protobuf:"bytes,7,opt,name=session_cookie,json=sessionCookie,proto3" json:"session_cookie,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Caller is what the front saw; a device's own browser sends none.
+	Caller *Caller `protobuf:"bytes,8,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Tenant is the segment of the path; empty finds it by the user.
+	Tenant string `protobuf:"bytes,9,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Protocol of the endpoint.
+	Protocol Protocol `protobuf:"varint,10,opt,name=protocol,proto3,enum=prt.idp.v1.Protocol" json:"protocol,omitempty"`
+	// ResponseType is code, id_token or both, or empty for id_token.
+	ResponseType string `protobuf:"bytes,11,opt,name=response_type,json=responseType,proto3" json:"response_type,omitempty"`
+	// ResponseMode is query, fragment or form_post, or empty for the standard of
+	// ResponseType.
+	ResponseMode string `protobuf:"bytes,12,opt,name=response_mode,json=responseMode,proto3" json:"response_mode,omitempty"`
+	// State of the application, handed back untouched.
+	State string `protobuf:"bytes,13,opt,name=state,proto3" json:"state,omitempty"`
+	// Scope is separated by spaces.
+	Scope string `protobuf:"bytes,14,opt,name=scope,proto3" json:"scope,omitempty"`
+	// Resource the access token will be for; version 1.
+	Resource string `protobuf:"bytes,15,opt,name=resource,proto3" json:"resource,omitempty"`
+	// CodeChallenge of RFC 7636.
+	CodeChallenge string `protobuf:"bytes,16,opt,name=code_challenge,json=codeChallenge,proto3" json:"code_challenge,omitempty"`
+	// CodeChallengeMethod is S256 or plain.
+	CodeChallengeMethod string `protobuf:"bytes,17,opt,name=code_challenge_method,json=codeChallengeMethod,proto3" json:"code_challenge_method,omitempty"`
+	// LoginHint is the name that the page begins with.
+	LoginHint string `protobuf:"bytes,18,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
+	// DomainHint is the domain whose users are meant.
+	DomainHint string `protobuf:"bytes,19,opt,name=domain_hint,json=domainHint,proto3" json:"domain_hint,omitempty"`
+	// Claims is a claims request in JSON; it can only raise what is demanded.
+	Claims string `protobuf:"bytes,20,opt,name=claims,proto3" json:"claims,omitempty"`
+	// AmrValues demands methods, such as ngcmfa.
+	AmrValues string `protobuf:"bytes,21,opt,name=amr_values,json=amrValues,proto3" json:"amr_values,omitempty"`
+	// DeviceCredential is the header x-ms-DeviceCredential.
+	DeviceCredential string `protobuf:"bytes,22,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
+	// FurtherCredentials are the headers x-ms-RefreshTokenCredential1 and so on,
+	// one for each further account.
+	FurtherCredentials []string `protobuf:"bytes,23,rep,name=further_credentials,json=furtherCredentials,proto3" json:"further_credentials,omitempty"`
+	// SsoReload says that the client does not want to be sent back for a PRT cookie.
+	SsoReload bool `protobuf:"varint,24,opt,name=sso_reload,json=ssoReload,proto3" json:"sso_reload,omitempty"`
+	// WindowsApiVersion is of a client that wants its answer under the session key.
+	WindowsApiVersion string `protobuf:"bytes,25,opt,name=windows_api_version,json=windowsApiVersion,proto3" json:"windows_api_version,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *AuthorizeRequest) Reset() {
@@ -127,7 +250,133 @@ func (x *AuthorizeRequest) GetSessionCookie() string {
 	return ""
 }
 
-// AuthorizeResponse is one of three outcomes.
+func (x *AuthorizeRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *AuthorizeRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetProtocol() Protocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return Protocol_PROTOCOL_UNSPECIFIED
+}
+
+func (x *AuthorizeRequest) GetResponseType() string {
+	if x != nil {
+		return x.ResponseType
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetResponseMode() string {
+	if x != nil {
+		return x.ResponseMode
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetCodeChallenge() string {
+	if x != nil {
+		return x.CodeChallenge
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetCodeChallengeMethod() string {
+	if x != nil {
+		return x.CodeChallengeMethod
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetLoginHint() string {
+	if x != nil {
+		return x.LoginHint
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetDomainHint() string {
+	if x != nil {
+		return x.DomainHint
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetAmrValues() string {
+	if x != nil {
+		return x.AmrValues
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetDeviceCredential() string {
+	if x != nil {
+		return x.DeviceCredential
+	}
+	return ""
+}
+
+func (x *AuthorizeRequest) GetFurtherCredentials() []string {
+	if x != nil {
+		return x.FurtherCredentials
+	}
+	return nil
+}
+
+func (x *AuthorizeRequest) GetSsoReload() bool {
+	if x != nil {
+		return x.SsoReload
+	}
+	return false
+}
+
+func (x *AuthorizeRequest) GetWindowsApiVersion() string {
+	if x != nil {
+		return x.WindowsApiVersion
+	}
+	return ""
+}
+
+// AuthorizeResponse is one of five outcomes.
 type AuthorizeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Outcome is what the browser shows or does next.
@@ -137,6 +386,8 @@ type AuthorizeResponse struct {
 	//	*AuthorizeResponse_SignedIn
 	//	*AuthorizeResponse_NonceChallenge
 	//	*AuthorizeResponse_SignInPage
+	//	*AuthorizeResponse_RedirectError
+	//	*AuthorizeResponse_Elsewhere
 	Outcome       isAuthorizeResponse_Outcome `protobuf_oneof:"outcome"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -206,6 +457,24 @@ func (x *AuthorizeResponse) GetSignInPage() *SignInPage {
 	return nil
 }
 
+func (x *AuthorizeResponse) GetRedirectError() *RedirectError {
+	if x != nil {
+		if x, ok := x.Outcome.(*AuthorizeResponse_RedirectError); ok {
+			return x.RedirectError
+		}
+	}
+	return nil
+}
+
+func (x *AuthorizeResponse) GetElsewhere() *Elsewhere {
+	if x != nil {
+		if x, ok := x.Outcome.(*AuthorizeResponse_Elsewhere); ok {
+			return x.Elsewhere
+		}
+	}
+	return nil
+}
+
 type isAuthorizeResponse_Outcome interface {
 	isAuthorizeResponse_Outcome()
 }
@@ -226,11 +495,25 @@ type AuthorizeResponse_SignInPage struct {
 	SignInPage *SignInPage `protobuf:"bytes,3,opt,name=sign_in_page,json=signInPage,proto3,oneof"`
 }
 
+type AuthorizeResponse_RedirectError struct {
+	// RedirectError tells the application why not.
+	RedirectError *RedirectError `protobuf:"bytes,4,opt,name=redirect_error,json=redirectError,proto3,oneof"`
+}
+
+type AuthorizeResponse_Elsewhere struct {
+	// Elsewhere sends the browser to the federation provider of the user.
+	Elsewhere *Elsewhere `protobuf:"bytes,5,opt,name=elsewhere,proto3,oneof"`
+}
+
 func (*AuthorizeResponse_SignedIn) isAuthorizeResponse_Outcome() {}
 
 func (*AuthorizeResponse_NonceChallenge) isAuthorizeResponse_Outcome() {}
 
 func (*AuthorizeResponse_SignInPage) isAuthorizeResponse_Outcome() {}
+
+func (*AuthorizeResponse_RedirectError) isAuthorizeResponse_Outcome() {}
+
+func (*AuthorizeResponse_Elsewhere) isAuthorizeResponse_Outcome() {}
 
 // SignedIn carries what the browser gets.
 type SignedIn struct {
@@ -240,6 +523,18 @@ type SignedIn struct {
 	// SessionCookie is sealed, holds the session key, and is good only together
 	// with a fresh proof of that key.
 	SessionCookie string `protobuf:"bytes,2,opt,name=session_cookie,json=sessionCookie,proto3" json:"session_cookie,omitempty"`
+	// Code for the token endpoint.
+	Code string `protobuf:"bytes,3,opt,name=code,proto3" json:"code,omitempty"`
+	// RedirectUri to answer to.
+	RedirectUri string `protobuf:"bytes,4,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
+	// ResponseMode is query, fragment or form_post.
+	ResponseMode string `protobuf:"bytes,5,opt,name=response_mode,json=responseMode,proto3" json:"response_mode,omitempty"`
+	// State of the application.
+	State string `protobuf:"bytes,6,opt,name=state,proto3" json:"state,omitempty"`
+	// SessionState changes when the session does.
+	SessionState string `protobuf:"bytes,7,opt,name=session_state,json=sessionState,proto3" json:"session_state,omitempty"`
+	// Persistent is true when the user wants to stay signed in.
+	Persistent    bool `protobuf:"varint,8,opt,name=persistent,proto3" json:"persistent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +583,48 @@ func (x *SignedIn) GetSessionCookie() string {
 	return ""
 }
 
+func (x *SignedIn) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SignedIn) GetRedirectUri() string {
+	if x != nil {
+		return x.RedirectUri
+	}
+	return ""
+}
+
+func (x *SignedIn) GetResponseMode() string {
+	if x != nil {
+		return x.ResponseMode
+	}
+	return ""
+}
+
+func (x *SignedIn) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *SignedIn) GetSessionState() string {
+	if x != nil {
+		return x.SessionState
+	}
+	return ""
+}
+
+func (x *SignedIn) GetPersistent() bool {
+	if x != nil {
+		return x.Persistent
+	}
+	return false
+}
+
 // NonceChallenge carries a fresh nonce.
 type NonceChallenge struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -334,16 +671,241 @@ func (x *NonceChallenge) GetSsoNonce() string {
 	return ""
 }
 
-// SignInPage is the interactive page.
+// RedirectError carries an error back to the application.
+type RedirectError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// RedirectUri to answer to; registered.
+	RedirectUri string `protobuf:"bytes,1,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
+	// ResponseMode is query, fragment or form_post.
+	ResponseMode string `protobuf:"bytes,2,opt,name=response_mode,json=responseMode,proto3" json:"response_mode,omitempty"`
+	// State of the application.
+	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	// Code is the AADSTS number.
+	Code int32 `protobuf:"varint,4,opt,name=code,proto3" json:"code,omitempty"`
+	// Description says what is wrong.
+	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
+	// Claims is the claims challenge in JSON, or empty.
+	Claims        string `protobuf:"bytes,6,opt,name=claims,proto3" json:"claims,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RedirectError) Reset() {
+	*x = RedirectError{}
+	mi := &file_prt_idp_v1_session_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedirectError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedirectError) ProtoMessage() {}
+
+func (x *RedirectError) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_session_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedirectError.ProtoReflect.Descriptor instead.
+func (*RedirectError) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RedirectError) GetRedirectUri() string {
+	if x != nil {
+		return x.RedirectUri
+	}
+	return ""
+}
+
+func (x *RedirectError) GetResponseMode() string {
+	if x != nil {
+		return x.ResponseMode
+	}
+	return ""
+}
+
+func (x *RedirectError) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *RedirectError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *RedirectError) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *RedirectError) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+// Elsewhere is a page of somebody else.
+type Elsewhere struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Url to send the browser to, https.
+	Url           string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Elsewhere) Reset() {
+	*x = Elsewhere{}
+	mi := &file_prt_idp_v1_session_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Elsewhere) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Elsewhere) ProtoMessage() {}
+
+func (x *Elsewhere) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_session_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Elsewhere.ProtoReflect.Descriptor instead.
+func (*Elsewhere) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Elsewhere) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+// Method is a second factor that the user may choose.
+type Method struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// MethodID such as PhoneAppOTP or PhoneAppNotification.
+	MethodId string `protobuf:"bytes,1,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
+	// Display hint, such as the last digits of a number.
+	Display string `protobuf:"bytes,2,opt,name=display,proto3" json:"display,omitempty"`
+	// IsDefault marks the user's own choice.
+	IsDefault     bool `protobuf:"varint,3,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Method) Reset() {
+	*x = Method{}
+	mi := &file_prt_idp_v1_session_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Method) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Method) ProtoMessage() {}
+
+func (x *Method) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_session_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Method.ProtoReflect.Descriptor instead.
+func (*Method) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Method) GetMethodId() string {
+	if x != nil {
+		return x.MethodId
+	}
+	return ""
+}
+
+func (x *Method) GetDisplay() string {
+	if x != nil {
+		return x.Display
+	}
+	return ""
+}
+
+func (x *Method) GetIsDefault() bool {
+	if x != nil {
+		return x.IsDefault
+	}
+	return false
+}
+
+// SignInPage is an interactive page: what is on it, not how it looks.
 type SignInPage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind of page.
+	Kind PageKind `protobuf:"varint,1,opt,name=kind,proto3,enum=prt.idp.v1.PageKind" json:"kind,omitempty"`
+	// FlowToken holds the state of this sign-in, sealed; sFT and sCtx on the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Canary must come back with the form.
+	Canary string `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	// SessionID names this sign-in in the log; a GUID.
+	SessionId string `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// UserPrincipalName known so far.
+	UserPrincipalName string `protobuf:"bytes,5,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Application that wants the user signed in, by name.
+	Application string `protobuf:"bytes,6,opt,name=application,proto3" json:"application,omitempty"`
+	// TenantName is the organisation's name, when known.
+	TenantName string `protobuf:"bytes,7,opt,name=tenant_name,json=tenantName,proto3" json:"tenant_name,omitempty"`
+	// ErrorCode is the AADSTS number of what went wrong, or 0.
+	ErrorCode int32 `protobuf:"varint,8,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// ErrorText says so to the user.
+	ErrorText string `protobuf:"bytes,9,opt,name=error_text,json=errorText,proto3" json:"error_text,omitempty"`
+	// Methods to choose from on PAGE_KIND_SECOND_FACTOR.
+	Methods []*Method `protobuf:"bytes,10,rep,name=methods,proto3" json:"methods,omitempty"`
+	// SsoNonce is a fresh nonce for a client that asks the broker itself.
+	SsoNonce string `protobuf:"bytes,11,opt,name=sso_nonce,json=ssoNonce,proto3" json:"sso_nonce,omitempty"`
+	// UserCode typed so far on the device pages.
+	UserCode      string `protobuf:"bytes,12,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignInPage) Reset() {
 	*x = SignInPage{}
-	mi := &file_prt_idp_v1_session_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -355,7 +917,7 @@ func (x *SignInPage) String() string {
 func (*SignInPage) ProtoMessage() {}
 
 func (x *SignInPage) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_session_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +930,91 @@ func (x *SignInPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInPage.ProtoReflect.Descriptor instead.
 func (*SignInPage) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SignInPage) GetKind() PageKind {
+	if x != nil {
+		return x.Kind
+	}
+	return PageKind_PAGE_KIND_UNSPECIFIED
+}
+
+func (x *SignInPage) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *SignInPage) GetCanary() string {
+	if x != nil {
+		return x.Canary
+	}
+	return ""
+}
+
+func (x *SignInPage) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SignInPage) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *SignInPage) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+func (x *SignInPage) GetTenantName() string {
+	if x != nil {
+		return x.TenantName
+	}
+	return ""
+}
+
+func (x *SignInPage) GetErrorCode() int32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
+func (x *SignInPage) GetErrorText() string {
+	if x != nil {
+		return x.ErrorText
+	}
+	return ""
+}
+
+func (x *SignInPage) GetMethods() []*Method {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *SignInPage) GetSsoNonce() string {
+	if x != nil {
+		return x.SsoNonce
+	}
+	return ""
+}
+
+func (x *SignInPage) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
 }
 
 var File_prt_idp_v1_session_proto protoreflect.FileDescriptor
@@ -376,7 +1022,7 @@ var File_prt_idp_v1_session_proto protoreflect.FileDescriptor
 const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"\x18prt/idp/v1/session.proto\x12\n" +
-	"prt.idp.v1\x1a\x16prt/step/v1/step.proto\"\x88\x02\n" +
+	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\x1a\x16prt/step/v1/step.proto\"\x99\a\n" +
 	"\x10AuthorizeRequest\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12!\n" +
 	"\fredirect_uri\x18\x02 \x01(\tR\vredirectUri\x12\x14\n" +
@@ -384,20 +1030,98 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\x06prompt\x18\x04 \x01(\tR\x06prompt\x12\x1b\n" +
 	"\tsso_nonce\x18\x05 \x01(\tR\bssoNonce\x12=\n" +
 	"\x18refresh_token_credential\x18\x06 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x12*\n" +
-	"\x0esession_cookie\x18\a \x01(\tB\x03\x80\x01\x01R\rsessionCookie\"\xd6\x01\n" +
+	"\x0esession_cookie\x18\a \x01(\tB\x03\x80\x01\x01R\rsessionCookie\x12*\n" +
+	"\x06caller\x18\b \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\x16\n" +
+	"\x06tenant\x18\t \x01(\tR\x06tenant\x120\n" +
+	"\bprotocol\x18\n" +
+	" \x01(\x0e2\x14.prt.idp.v1.ProtocolR\bprotocol\x12#\n" +
+	"\rresponse_type\x18\v \x01(\tR\fresponseType\x12#\n" +
+	"\rresponse_mode\x18\f \x01(\tR\fresponseMode\x12\x14\n" +
+	"\x05state\x18\r \x01(\tR\x05state\x12\x14\n" +
+	"\x05scope\x18\x0e \x01(\tR\x05scope\x12\x1a\n" +
+	"\bresource\x18\x0f \x01(\tR\bresource\x12%\n" +
+	"\x0ecode_challenge\x18\x10 \x01(\tR\rcodeChallenge\x122\n" +
+	"\x15code_challenge_method\x18\x11 \x01(\tR\x13codeChallengeMethod\x12\x1d\n" +
+	"\n" +
+	"login_hint\x18\x12 \x01(\tR\tloginHint\x12\x1f\n" +
+	"\vdomain_hint\x18\x13 \x01(\tR\n" +
+	"domainHint\x12\x16\n" +
+	"\x06claims\x18\x14 \x01(\tR\x06claims\x12\x1d\n" +
+	"\n" +
+	"amr_values\x18\x15 \x01(\tR\tamrValues\x120\n" +
+	"\x11device_credential\x18\x16 \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\x124\n" +
+	"\x13further_credentials\x18\x17 \x03(\tB\x03\x80\x01\x01R\x12furtherCredentials\x12\x1d\n" +
+	"\n" +
+	"sso_reload\x18\x18 \x01(\bR\tssoReload\x12.\n" +
+	"\x13windows_api_version\x18\x19 \x01(\tR\x11windowsApiVersion\"\xd1\x02\n" +
 	"\x11AuthorizeResponse\x123\n" +
 	"\tsigned_in\x18\x01 \x01(\v2\x14.prt.idp.v1.SignedInH\x00R\bsignedIn\x12E\n" +
 	"\x0fnonce_challenge\x18\x02 \x01(\v2\x1a.prt.idp.v1.NonceChallengeH\x00R\x0enonceChallenge\x12:\n" +
 	"\fsign_in_page\x18\x03 \x01(\v2\x16.prt.idp.v1.SignInPageH\x00R\n" +
-	"signInPageB\t\n" +
-	"\aoutcome\"V\n" +
+	"signInPage\x12B\n" +
+	"\x0eredirect_error\x18\x04 \x01(\v2\x19.prt.idp.v1.RedirectErrorH\x00R\rredirectError\x125\n" +
+	"\telsewhere\x18\x05 \x01(\v2\x15.prt.idp.v1.ElsewhereH\x00R\telsewhereB\t\n" +
+	"\aoutcome\"\x92\x02\n" +
 	"\bSignedIn\x12\x1e\n" +
 	"\bid_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\aidToken\x12*\n" +
-	"\x0esession_cookie\x18\x02 \x01(\tB\x03\x80\x01\x01R\rsessionCookie\"-\n" +
-	"\x0eNonceChallenge\x12\x1b\n" +
-	"\tsso_nonce\x18\x01 \x01(\tR\bssoNonce\"\f\n" +
+	"\x0esession_cookie\x18\x02 \x01(\tB\x03\x80\x01\x01R\rsessionCookie\x12\x17\n" +
+	"\x04code\x18\x03 \x01(\tB\x03\x80\x01\x01R\x04code\x12!\n" +
+	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\x12#\n" +
+	"\rresponse_mode\x18\x05 \x01(\tR\fresponseMode\x12\x14\n" +
+	"\x05state\x18\x06 \x01(\tR\x05state\x12#\n" +
+	"\rsession_state\x18\a \x01(\tR\fsessionState\x12\x1e\n" +
 	"\n" +
-	"SignInPage2a\n" +
+	"persistent\x18\b \x01(\bR\n" +
+	"persistent\"-\n" +
+	"\x0eNonceChallenge\x12\x1b\n" +
+	"\tsso_nonce\x18\x01 \x01(\tR\bssoNonce\"\xbb\x01\n" +
+	"\rRedirectError\x12!\n" +
+	"\fredirect_uri\x18\x01 \x01(\tR\vredirectUri\x12#\n" +
+	"\rresponse_mode\x18\x02 \x01(\tR\fresponseMode\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x12\n" +
+	"\x04code\x18\x04 \x01(\x05R\x04code\x12 \n" +
+	"\vdescription\x18\x05 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06claims\x18\x06 \x01(\tR\x06claims\"\x1d\n" +
+	"\tElsewhere\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\"^\n" +
+	"\x06Method\x12\x1b\n" +
+	"\tmethod_id\x18\x01 \x01(\tR\bmethodId\x12\x18\n" +
+	"\adisplay\x18\x02 \x01(\tR\adisplay\x12\x1d\n" +
+	"\n" +
+	"is_default\x18\x03 \x01(\bR\tisDefault\"\xaf\x03\n" +
+	"\n" +
+	"SignInPage\x12(\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x14.prt.idp.v1.PageKindR\x04kind\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1b\n" +
+	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x04 \x01(\tR\tsessionId\x12.\n" +
+	"\x13user_principal_name\x18\x05 \x01(\tR\x11userPrincipalName\x12 \n" +
+	"\vapplication\x18\x06 \x01(\tR\vapplication\x12\x1f\n" +
+	"\vtenant_name\x18\a \x01(\tR\n" +
+	"tenantName\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\b \x01(\x05R\terrorCode\x12\x1d\n" +
+	"\n" +
+	"error_text\x18\t \x01(\tR\terrorText\x12,\n" +
+	"\amethods\x18\n" +
+	" \x03(\v2\x12.prt.idp.v1.MethodR\amethods\x12\x1b\n" +
+	"\tsso_nonce\x18\v \x01(\tR\bssoNonce\x12\x1b\n" +
+	"\tuser_code\x18\f \x01(\tR\buserCode*\xb8\x02\n" +
+	"\bPageKind\x12\x19\n" +
+	"\x15PAGE_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PAGE_KIND_SIGN_IN\x10\x01\x12\x1b\n" +
+	"\x17PAGE_KIND_SECOND_FACTOR\x10\x02\x12\x1c\n" +
+	"\x18PAGE_KIND_STAY_SIGNED_IN\x10\x03\x12\x19\n" +
+	"\x15PAGE_KIND_DEVICE_CODE\x10\x04\x12\x19\n" +
+	"\x15PAGE_KIND_DEVICE_DONE\x10\x05\x12\x1d\n" +
+	"\x19PAGE_KIND_CHANGE_PASSWORD\x10\x06\x12\x1d\n" +
+	"\x19PAGE_KIND_REGISTER_METHOD\x10\a\x12\x13\n" +
+	"\x0fPAGE_KIND_ERROR\x10\b\x12\x18\n" +
+	"\x14PAGE_KIND_SIGNED_OUT\x10\t\x12\x1c\n" +
+	"\x18PAGE_KIND_DEVICE_CONFIRM\x10\n" +
+	"2a\n" +
 	"\x0eSessionService\x12O\n" +
 	"\tAuthorize\x12\x1c.prt.idp.v1.AuthorizeRequest\x1a\x1d.prt.idp.v1.AuthorizeResponse\"\x05\xb2\xd4\x18\x01AB\xa5\x01\n" +
 	"\x0ecom.prt.idp.v1B\fSessionProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
@@ -416,25 +1140,38 @@ func file_prt_idp_v1_session_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_session_proto_rawDescData
 }
 
-var file_prt_idp_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_prt_idp_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_prt_idp_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_prt_idp_v1_session_proto_goTypes = []any{
-	(*AuthorizeRequest)(nil),  // 0: prt.idp.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil), // 1: prt.idp.v1.AuthorizeResponse
-	(*SignedIn)(nil),          // 2: prt.idp.v1.SignedIn
-	(*NonceChallenge)(nil),    // 3: prt.idp.v1.NonceChallenge
-	(*SignInPage)(nil),        // 4: prt.idp.v1.SignInPage
+	(PageKind)(0),             // 0: prt.idp.v1.PageKind
+	(*AuthorizeRequest)(nil),  // 1: prt.idp.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil), // 2: prt.idp.v1.AuthorizeResponse
+	(*SignedIn)(nil),          // 3: prt.idp.v1.SignedIn
+	(*NonceChallenge)(nil),    // 4: prt.idp.v1.NonceChallenge
+	(*RedirectError)(nil),     // 5: prt.idp.v1.RedirectError
+	(*Elsewhere)(nil),         // 6: prt.idp.v1.Elsewhere
+	(*Method)(nil),            // 7: prt.idp.v1.Method
+	(*SignInPage)(nil),        // 8: prt.idp.v1.SignInPage
+	(*Caller)(nil),            // 9: prt.idp.v1.Caller
+	(Protocol)(0),             // 10: prt.idp.v1.Protocol
 }
 var file_prt_idp_v1_session_proto_depIdxs = []int32{
-	2, // 0: prt.idp.v1.AuthorizeResponse.signed_in:type_name -> prt.idp.v1.SignedIn
-	3, // 1: prt.idp.v1.AuthorizeResponse.nonce_challenge:type_name -> prt.idp.v1.NonceChallenge
-	4, // 2: prt.idp.v1.AuthorizeResponse.sign_in_page:type_name -> prt.idp.v1.SignInPage
-	0, // 3: prt.idp.v1.SessionService.Authorize:input_type -> prt.idp.v1.AuthorizeRequest
-	1, // 4: prt.idp.v1.SessionService.Authorize:output_type -> prt.idp.v1.AuthorizeResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	9,  // 0: prt.idp.v1.AuthorizeRequest.caller:type_name -> prt.idp.v1.Caller
+	10, // 1: prt.idp.v1.AuthorizeRequest.protocol:type_name -> prt.idp.v1.Protocol
+	3,  // 2: prt.idp.v1.AuthorizeResponse.signed_in:type_name -> prt.idp.v1.SignedIn
+	4,  // 3: prt.idp.v1.AuthorizeResponse.nonce_challenge:type_name -> prt.idp.v1.NonceChallenge
+	8,  // 4: prt.idp.v1.AuthorizeResponse.sign_in_page:type_name -> prt.idp.v1.SignInPage
+	5,  // 5: prt.idp.v1.AuthorizeResponse.redirect_error:type_name -> prt.idp.v1.RedirectError
+	6,  // 6: prt.idp.v1.AuthorizeResponse.elsewhere:type_name -> prt.idp.v1.Elsewhere
+	0,  // 7: prt.idp.v1.SignInPage.kind:type_name -> prt.idp.v1.PageKind
+	7,  // 8: prt.idp.v1.SignInPage.methods:type_name -> prt.idp.v1.Method
+	1,  // 9: prt.idp.v1.SessionService.Authorize:input_type -> prt.idp.v1.AuthorizeRequest
+	2,  // 10: prt.idp.v1.SessionService.Authorize:output_type -> prt.idp.v1.AuthorizeResponse
+	10, // [10:11] is the sub-list for method output_type
+	9,  // [9:10] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_session_proto_init() }
@@ -442,23 +1179,27 @@ func file_prt_idp_v1_session_proto_init() {
 	if File_prt_idp_v1_session_proto != nil {
 		return
 	}
+	file_prt_idp_v1_caller_proto_init()
 	file_prt_idp_v1_session_proto_msgTypes[1].OneofWrappers = []any{
 		(*AuthorizeResponse_SignedIn)(nil),
 		(*AuthorizeResponse_NonceChallenge)(nil),
 		(*AuthorizeResponse_SignInPage)(nil),
+		(*AuthorizeResponse_RedirectError)(nil),
+		(*AuthorizeResponse_Elsewhere)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_session_proto_rawDesc), len(file_prt_idp_v1_session_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      1,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_prt_idp_v1_session_proto_goTypes,
 		DependencyIndexes: file_prt_idp_v1_session_proto_depIdxs,
+		EnumInfos:         file_prt_idp_v1_session_proto_enumTypes,
 		MessageInfos:      file_prt_idp_v1_session_proto_msgTypes,
 	}.Build()
 	File_prt_idp_v1_session_proto = out.File

@@ -30,7 +30,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// SessionService signs users in to web pages. Caller: browser.
+// SessionService signs users in to web pages. Callers: browser, the HTTPS front.
 type SessionServiceClient interface {
 	// Authorize is the authorization endpoint. A PRT is never issued or renewed
 	// here.
@@ -59,7 +59,7 @@ func (c *sessionServiceClient) Authorize(ctx context.Context, in *AuthorizeReque
 // All implementations must embed UnimplementedSessionServiceServer
 // for forward compatibility.
 //
-// SessionService signs users in to web pages. Caller: browser.
+// SessionService signs users in to web pages. Callers: browser, the HTTPS front.
 type SessionServiceServer interface {
 	// Authorize is the authorization endpoint. A PRT is never issued or renewed
 	// here.

@@ -29,8 +29,12 @@ const (
 // RequestPRTRequest is the outer request of MS-OAPXBC 3.1.5.1.2.
 type RequestPRTRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Request is a compact RS256 JWT, at most 64 KiB.
-	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Request is a compact RS256 JWT, ES256 in version 4, at most 64 KiB.
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Protocol is the version of the PRT protocol.
+	Protocol      PRTProtocol `protobuf:"varint,3,opt,name=protocol,proto3,enum=prt.idp.v1.PRTProtocol" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -72,6 +76,20 @@ func (x *RequestPRTRequest) GetRequest() string {
 	return ""
 }
 
+func (x *RequestPRTRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *RequestPRTRequest) GetProtocol() PRTProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return PRTProtocol_PRT_PROTOCOL_UNSPECIFIED
+}
+
 // RequestPRTResponse is the plain answer, MS-OAPXBC 3.2.5.1.2.
 type RequestPRTResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -88,7 +106,10 @@ type RequestPRTResponse struct {
 	// IdToken is an unsigned JWT.
 	IdToken string `protobuf:"bytes,6,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
 	// ClientInfo is base64url JSON with uid and utid.
-	ClientInfo    string `protobuf:"bytes,7,opt,name=client_info,json=clientInfo,proto3" json:"client_info,omitempty"`
+	ClientInfo string `protobuf:"bytes,7,opt,name=client_info,json=clientInfo,proto3" json:"client_info,omitempty"`
+	// Encrypted is the whole answer as a compact JWE to the device key, in version
+	// 4 of the protocol; the other members are empty then.
+	Encrypted     string `protobuf:"bytes,8,opt,name=encrypted,proto3" json:"encrypted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,11 +193,27 @@ func (x *RequestPRTResponse) GetClientInfo() string {
 	return ""
 }
 
+func (x *RequestPRTResponse) GetEncrypted() string {
+	if x != nil {
+		return x.Encrypted
+	}
+	return ""
+}
+
 // RenewPRTRequest is the outer request of a renewal.
 type RenewPRTRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Request is a compact HS256 JWT, at most 64 KiB.
-	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Protocol is the version of the PRT protocol.
+	Protocol PRTProtocol `protobuf:"varint,3,opt,name=protocol,proto3,enum=prt.idp.v1.PRTProtocol" json:"protocol,omitempty"`
+	// Claims is a claims request in JSON beside the signed request. It is not
+	// signed, so it can only raise what is demanded.
+	Claims string `protobuf:"bytes,4,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Endpoint is the version of the endpoint that was asked.
+	Endpoint      Protocol `protobuf:"varint,5,opt,name=endpoint,proto3,enum=prt.idp.v1.Protocol" json:"endpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -216,6 +253,34 @@ func (x *RenewPRTRequest) GetRequest() string {
 		return x.Request
 	}
 	return ""
+}
+
+func (x *RenewPRTRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *RenewPRTRequest) GetProtocol() PRTProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return PRTProtocol_PRT_PROTOCOL_UNSPECIFIED
+}
+
+func (x *RenewPRTRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *RenewPRTRequest) GetEndpoint() Protocol {
+	if x != nil {
+		return x.Endpoint
+	}
+	return Protocol_PROTOCOL_UNSPECIFIED
 }
 
 // RenewPRTResponse is the encrypted answer.
@@ -268,7 +333,16 @@ func (x *RenewPRTResponse) GetAnswer() string {
 type RedeemRefreshTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Request is a compact HS256 JWT, at most 64 KiB.
-	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Protocol is the version of the PRT protocol.
+	Protocol PRTProtocol `protobuf:"varint,3,opt,name=protocol,proto3,enum=prt.idp.v1.PRTProtocol" json:"protocol,omitempty"`
+	// Claims is a claims request in JSON beside the signed request. It is not
+	// signed, so it can only raise what is demanded.
+	Claims string `protobuf:"bytes,4,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Endpoint is the version of the endpoint that was asked.
+	Endpoint      Protocol `protobuf:"varint,5,opt,name=endpoint,proto3,enum=prt.idp.v1.Protocol" json:"endpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -308,6 +382,34 @@ func (x *RedeemRefreshTokenRequest) GetRequest() string {
 		return x.Request
 	}
 	return ""
+}
+
+func (x *RedeemRefreshTokenRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *RedeemRefreshTokenRequest) GetProtocol() PRTProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return PRTProtocol_PRT_PROTOCOL_UNSPECIFIED
+}
+
+func (x *RedeemRefreshTokenRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *RedeemRefreshTokenRequest) GetEndpoint() Protocol {
+	if x != nil {
+		return x.Endpoint
+	}
+	return Protocol_PROTOCOL_UNSPECIFIED
 }
 
 // RedeemRefreshTokenResponse is the encrypted answer.
@@ -360,7 +462,16 @@ func (x *RedeemRefreshTokenResponse) GetAnswer() string {
 type RedeemPRTRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Request is a compact HS256 JWT, at most 64 KiB.
-	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Protocol is the version of the PRT protocol.
+	Protocol PRTProtocol `protobuf:"varint,3,opt,name=protocol,proto3,enum=prt.idp.v1.PRTProtocol" json:"protocol,omitempty"`
+	// Claims is a claims request in JSON beside the signed request. It is not
+	// signed, so it can only raise what is demanded.
+	Claims string `protobuf:"bytes,4,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Endpoint is the version of the endpoint that was asked.
+	Endpoint      Protocol `protobuf:"varint,5,opt,name=endpoint,proto3,enum=prt.idp.v1.Protocol" json:"endpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -400,6 +511,34 @@ func (x *RedeemPRTRequest) GetRequest() string {
 		return x.Request
 	}
 	return ""
+}
+
+func (x *RedeemPRTRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *RedeemPRTRequest) GetProtocol() PRTProtocol {
+	if x != nil {
+		return x.Protocol
+	}
+	return PRTProtocol_PRT_PROTOCOL_UNSPECIFIED
+}
+
+func (x *RedeemPRTRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *RedeemPRTRequest) GetEndpoint() Protocol {
+	if x != nil {
+		return x.Endpoint
+	}
+	return Protocol_PROTOCOL_UNSPECIFIED
 }
 
 // RedeemPRTResponse is the encrypted answer.
@@ -453,9 +592,11 @@ var File_prt_idp_v1_token_proto protoreflect.FileDescriptor
 const file_prt_idp_v1_token_proto_rawDesc = "" +
 	"\n" +
 	"\x16prt/idp/v1/token.proto\x12\n" +
-	"prt.idp.v1\x1a\x16prt/step/v1/step.proto\"2\n" +
+	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\x1a\x16prt/step/v1/step.proto\"\x93\x01\n" +
 	"\x11RequestPRTRequest\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\x9e\x02\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x123\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x17.prt.idp.v1.PRTProtocolR\bprotocol\"\xbc\x02\n" +
 	"\x12RequestPRTResponse\x12\x1d\n" +
 	"\n" +
 	"token_type\x18\x01 \x01(\tR\ttokenType\x12\x1d\n" +
@@ -466,17 +607,30 @@ const file_prt_idp_v1_token_proto_rawDesc = "" +
 	"\x0fsession_key_jwe\x18\x05 \x01(\tR\rsessionKeyJwe\x12\x1e\n" +
 	"\bid_token\x18\x06 \x01(\tB\x03\x80\x01\x01R\aidToken\x12\x1f\n" +
 	"\vclient_info\x18\a \x01(\tR\n" +
-	"clientInfo\"0\n" +
+	"clientInfo\x12\x1c\n" +
+	"\tencrypted\x18\b \x01(\tR\tencrypted\"\xdb\x01\n" +
 	"\x0fRenewPRTRequest\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"*\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x123\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x17.prt.idp.v1.PRTProtocolR\bprotocol\x12\x16\n" +
+	"\x06claims\x18\x04 \x01(\tR\x06claims\x120\n" +
+	"\bendpoint\x18\x05 \x01(\x0e2\x14.prt.idp.v1.ProtocolR\bendpoint\"*\n" +
 	"\x10RenewPRTResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\tR\x06answer\":\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"\xe5\x01\n" +
 	"\x19RedeemRefreshTokenRequest\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"4\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x123\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x17.prt.idp.v1.PRTProtocolR\bprotocol\x12\x16\n" +
+	"\x06claims\x18\x04 \x01(\tR\x06claims\x120\n" +
+	"\bendpoint\x18\x05 \x01(\x0e2\x14.prt.idp.v1.ProtocolR\bendpoint\"4\n" +
 	"\x1aRedeemRefreshTokenResponse\x12\x16\n" +
-	"\x06answer\x18\x01 \x01(\tR\x06answer\"1\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"\xdc\x01\n" +
 	"\x10RedeemPRTRequest\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"+\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x123\n" +
+	"\bprotocol\x18\x03 \x01(\x0e2\x17.prt.idp.v1.PRTProtocolR\bprotocol\x12\x16\n" +
+	"\x06claims\x18\x04 \x01(\tR\x06claims\x120\n" +
+	"\bendpoint\x18\x05 \x01(\x0e2\x14.prt.idp.v1.ProtocolR\bendpoint\"+\n" +
 	"\x11RedeemPRTResponse\x12\x16\n" +
 	"\x06answer\x18\x01 \x01(\tR\x06answer2\xb3\x01\n" +
 	"\x0fIssuanceService\x12R\n" +
@@ -513,21 +667,35 @@ var file_prt_idp_v1_token_proto_goTypes = []any{
 	(*RedeemRefreshTokenResponse)(nil), // 5: prt.idp.v1.RedeemRefreshTokenResponse
 	(*RedeemPRTRequest)(nil),           // 6: prt.idp.v1.RedeemPRTRequest
 	(*RedeemPRTResponse)(nil),          // 7: prt.idp.v1.RedeemPRTResponse
+	(*Caller)(nil),                     // 8: prt.idp.v1.Caller
+	(PRTProtocol)(0),                   // 9: prt.idp.v1.PRTProtocol
+	(Protocol)(0),                      // 10: prt.idp.v1.Protocol
 }
 var file_prt_idp_v1_token_proto_depIdxs = []int32{
-	0, // 0: prt.idp.v1.IssuanceService.RequestPRT:input_type -> prt.idp.v1.RequestPRTRequest
-	2, // 1: prt.idp.v1.IssuanceService.RenewPRT:input_type -> prt.idp.v1.RenewPRTRequest
-	4, // 2: prt.idp.v1.TokenService.RedeemRefreshToken:input_type -> prt.idp.v1.RedeemRefreshTokenRequest
-	6, // 3: prt.idp.v1.TokenService.RedeemPRT:input_type -> prt.idp.v1.RedeemPRTRequest
-	1, // 4: prt.idp.v1.IssuanceService.RequestPRT:output_type -> prt.idp.v1.RequestPRTResponse
-	3, // 5: prt.idp.v1.IssuanceService.RenewPRT:output_type -> prt.idp.v1.RenewPRTResponse
-	5, // 6: prt.idp.v1.TokenService.RedeemRefreshToken:output_type -> prt.idp.v1.RedeemRefreshTokenResponse
-	7, // 7: prt.idp.v1.TokenService.RedeemPRT:output_type -> prt.idp.v1.RedeemPRTResponse
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	8,  // 0: prt.idp.v1.RequestPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	9,  // 1: prt.idp.v1.RequestPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	8,  // 2: prt.idp.v1.RenewPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	9,  // 3: prt.idp.v1.RenewPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	10, // 4: prt.idp.v1.RenewPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	8,  // 5: prt.idp.v1.RedeemRefreshTokenRequest.caller:type_name -> prt.idp.v1.Caller
+	9,  // 6: prt.idp.v1.RedeemRefreshTokenRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	10, // 7: prt.idp.v1.RedeemRefreshTokenRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	8,  // 8: prt.idp.v1.RedeemPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	9,  // 9: prt.idp.v1.RedeemPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	10, // 10: prt.idp.v1.RedeemPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	0,  // 11: prt.idp.v1.IssuanceService.RequestPRT:input_type -> prt.idp.v1.RequestPRTRequest
+	2,  // 12: prt.idp.v1.IssuanceService.RenewPRT:input_type -> prt.idp.v1.RenewPRTRequest
+	4,  // 13: prt.idp.v1.TokenService.RedeemRefreshToken:input_type -> prt.idp.v1.RedeemRefreshTokenRequest
+	6,  // 14: prt.idp.v1.TokenService.RedeemPRT:input_type -> prt.idp.v1.RedeemPRTRequest
+	1,  // 15: prt.idp.v1.IssuanceService.RequestPRT:output_type -> prt.idp.v1.RequestPRTResponse
+	3,  // 16: prt.idp.v1.IssuanceService.RenewPRT:output_type -> prt.idp.v1.RenewPRTResponse
+	5,  // 17: prt.idp.v1.TokenService.RedeemRefreshToken:output_type -> prt.idp.v1.RedeemRefreshTokenResponse
+	7,  // 18: prt.idp.v1.TokenService.RedeemPRT:output_type -> prt.idp.v1.RedeemPRTResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_token_proto_init() }
@@ -535,6 +703,7 @@ func file_prt_idp_v1_token_proto_init() {
 	if File_prt_idp_v1_token_proto != nil {
 		return
 	}
+	file_prt_idp_v1_caller_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

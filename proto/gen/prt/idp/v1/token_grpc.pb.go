@@ -31,7 +31,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IssuanceService issues and renews PRTs. Caller: lsa-cloudap.
+// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, the HTTPS front.
 type IssuanceServiceClient interface {
 	// RequestPRT takes a request signed with the device key.
 	RequestPRT(ctx context.Context, in *RequestPRTRequest, opts ...grpc.CallOption) (*RequestPRTResponse, error)
@@ -71,7 +71,7 @@ func (c *issuanceServiceClient) RenewPRT(ctx context.Context, in *RenewPRTReques
 // All implementations must embed UnimplementedIssuanceServiceServer
 // for forward compatibility.
 //
-// IssuanceService issues and renews PRTs. Caller: lsa-cloudap.
+// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, the HTTPS front.
 type IssuanceServiceServer interface {
 	// RequestPRT takes a request signed with the device key.
 	RequestPRT(context.Context, *RequestPRTRequest) (*RequestPRTResponse, error)
@@ -180,7 +180,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // TokenService gives app tokens. Callers: wam-broker; lsa-cloudap, to validate
-// a PRT that WAM offers.
+// a PRT that WAM offers; the HTTPS front.
 type TokenServiceClient interface {
 	// RedeemRefreshToken takes an app's refresh token, signed with the session key.
 	RedeemRefreshToken(ctx context.Context, in *RedeemRefreshTokenRequest, opts ...grpc.CallOption) (*RedeemRefreshTokenResponse, error)
@@ -221,7 +221,7 @@ func (c *tokenServiceClient) RedeemPRT(ctx context.Context, in *RedeemPRTRequest
 // for forward compatibility.
 //
 // TokenService gives app tokens. Callers: wam-broker; lsa-cloudap, to validate
-// a PRT that WAM offers.
+// a PRT that WAM offers; the HTTPS front.
 type TokenServiceServer interface {
 	// RedeemRefreshToken takes an app's refresh token, signed with the session key.
 	RedeemRefreshToken(context.Context, *RedeemRefreshTokenRequest) (*RedeemRefreshTokenResponse, error)
