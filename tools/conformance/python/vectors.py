@@ -2,7 +2,7 @@
 
 Usage: vectors.py FOLDER. Each accepted vector is derived, verified, decrypted and compared
 with its result; each vector of class "signature" must fail at its signature and nowhere else.
-Prints one line a vector: PASS or FAIL, its name, and what was found.
+Prints one result a vector.
 """
 import base64
 import hashlib
@@ -13,6 +13,7 @@ import struct
 import sys
 import uuid
 
+import cases
 from cryptography import exceptions, x509
 from cryptography.hazmat.primitives import hashes, padding as block_padding, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -160,29 +161,24 @@ JUDGES = {
 }
 
 
-def verdict(v):
+def judge(v):
     try:
         JUDGES[v["kind"]](v)
     except exceptions.InvalidSignature:
-        return v["expect"] == "signature", "the signature does not verify"
-    except Exception as e:  # any other reason counts against a vector that must be judged
-        return False, f"{type(e).__name__}: {e}"
-    return v["expect"] == "accept", "verified and decrypted to the result that the file has"
+        assert v["expect"] == "signature", "the signature does not verify"
+        return "the signature does not verify"
+    assert v["expect"] == "accept", "the signature verifies"
+    return "verified, derived and decrypted to the result that the file has"
 
 
 def main(folder):
-    failed = judged = 0
+    c = cases.Cases("Python cryptography", "cryptography")
     for path in sorted(pathlib.Path(folder).glob("*/*.json")):
         v = json.loads(path.read_text())
         if v["expect"] not in ("accept", "signature"):
             continue  # forms and claims are rules, not arithmetic
         v.setdefault("result", {})
-        ok, why = verdict(v)
-        judged, failed = judged + 1, failed + (not ok)
-        print("PASS" if ok else "FAIL", v["name"], why, sep="\t")
-    if judged == 0:
-        sys.exit(f"no vectors below {folder}")
-    sys.exit(1 if failed else 0)
+        c.check("vector." + v["name"], judge, v)
 
 
 if __name__ == "__main__":

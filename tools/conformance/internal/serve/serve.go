@@ -129,11 +129,12 @@ func (s *Server) Env(base []string, binary, dir, tools string) []string {
 	for _, name := range [...]string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "CURL_CA_BUNDLE", "CONF_CA"} {
 		add(name, s.Ready.CA)
 	}
+	add("CONF_HTTPS", s.Ready.HTTPS)
 	add("CONF_LOCKSTEP", binary)
 	add("CONF_STATE", filepath.Join(dir, "state"))
 	add("CONF_WORK", dir)
 	add("CONF_BROWSER", filepath.Join(tools, "xdg-open"))
-	add("BROWSER", filepath.Join(tools, "xdg-open")+" %s") // Python's webbrowser reads it
+	add("BROWSER", filepath.Join(tools, "xdg-open")+" %s &") // Python's webbrowser reads it: the browser runs beside it
 	add("PATH", tools+string(os.PathListSeparator)+os.Getenv("PATH"))
 	for _, kv := range World() {
 		add(kv[0], kv[1])

@@ -21,8 +21,15 @@ func World() [][2]string {
 		// mfa has a password and an authenticator.
 		{"CONF_MFA_USER", "mia@contoso.test"},
 		{"CONF_MFA_PASSWORD", "mia carries an authenticator"},
-		// app is a confidential web application with a secret and a certificate; it
-		// also offers an API, for tokens on behalf of a user.
+		// extra has an authenticator too, and no policy asks for it.
+		{"CONF_EXTRA_USER", "nora@contoso.test"},
+		{"CONF_EXTRA_PASSWORD", "nora is asked only sometimes"},
+		{"CONF_NOJOIN_USER", "dave@contoso.test"},
+		{"CONF_NOJOIN_PASSWORD", "no devices for dave"},
+		{"CONF_DISABLED_USER", "olga@contoso.test"},
+		{"CONF_DISABLED_PASSWORD", "olga is blocked at the door"},
+		// The application is a confidential web application with a secret and a
+		// certificate; it also offers an API, for tokens on behalf of a user.
 		{"CONF_APP", "aaaaaaaa-0000-4000-8000-000000000001"},
 		{"CONF_APP_SECRET", "the web application's secret"},
 		{"CONF_APP_REDIRECT", "https://app.contoso.test/cb"},
