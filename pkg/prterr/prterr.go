@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 )
@@ -46,6 +47,9 @@ type Error struct {
 	Code aadsts.Code
 	// HRESULT is the Windows code of the same failure, 0 when there is none.
 	HRESULT uint32
+	// Claims is a claims challenge in JSON, at most MaxClaims bytes: what a further
+	// request must ask for. It is empty when there is none.
+	Claims string
 	// Msg says what is wrong, which field, and what to do.
 	Msg   string
 	cause error
@@ -72,14 +76,18 @@ func AADSTS(code aadsts.Code, format string, args ...any) *Error {
 
 func kindOf(r aadsts.Row) Kind {
 	switch {
-	case r.Code == aadsts.InvalidCredentials, r.Code == aadsts.UserAccountNotFound:
+	case r.Code == aadsts.InvalidCredentials, r.Code == aadsts.UserAccountNotFound, r.HTTPStatus == http.StatusUnauthorized:
 		return Unauthenticated
-	case r.OAuthError == "interaction_required", r.OAuthError == "login_required":
+	case r.Interactive(), r.Code == aadsts.AuthorizationPending:
 		return Interaction
-	case r.OAuthError == "invalid_request", r.OAuthError == "invalid_scope", r.OAuthError == "invalid_resource":
-		return Invalid
-	case r.HTTPStatus == 429:
+	case r.HTTPStatus == http.StatusTooManyRequests:
 		return Exhausted
+	case r.HTTPStatus == http.StatusServiceUnavailable:
+		return Unavailable
+	}
+	switch r.OAuthError {
+	case "invalid_request", "invalid_scope", "invalid_instance", "unsupported_response_type", "bad_verification_code":
+		return Invalid
 	default:
 		return Denied
 	}
@@ -95,6 +103,17 @@ func Wrap(kind Kind, err error, format string, args ...any) *Error {
 func (e *Error) WithHRESULT(h uint32) *Error {
 	c := *e
 	c.HRESULT = h
+	return &c
+}
+
+// MaxClaims bounds a claims challenge, in bytes.
+const MaxClaims = 1024
+
+// WithClaims returns a copy that carries a claims challenge. One that is longer
+// than MaxClaims does not cross a border.
+func (e *Error) WithClaims(claims string) *Error {
+	c := *e
+	c.Claims = claims
 	return &c
 }
 

@@ -16,14 +16,24 @@ import (
 
 func TestEveryKindCrossesGRPCWhole(t *testing.T) {
 	for _, k := range prterr.Kinds() {
-		in := prterr.New(k, "field %s is wrong", "nonce").WithHRESULT(0x80090016)
+		in := prterr.New(k, "field %s is wrong", "nonce").WithHRESULT(0x80090016).WithClaims(`{"access_token":{"acrs":{"value":"c1"}}}`)
 		in.Code = aadsts.InvalidNonce
 		var got *prterr.Error
 		if !errors.As(prterr.FromStatus(prterr.ToStatus(in)), &got) {
 			t.Fatalf("%s: not our error", k)
 		}
-		if got.Kind != k || got.Code != in.Code || got.HRESULT != in.HRESULT || got.Msg != in.Msg {
+		if got.Kind != k || got.Code != in.Code || got.HRESULT != in.HRESULT || got.Msg != in.Msg || got.Claims != in.Claims {
 			t.Errorf("%s: %+v became %+v", k, in, got)
+		}
+	}
+}
+
+func TestClaimsAreBoundedJSON(t *testing.T) {
+	for _, claims := range []string{`"` + strings.Repeat("x", prterr.MaxClaims) + `"`, "not JSON"} {
+		var got *prterr.Error
+		errors.As(prterr.FromStatus(prterr.ToStatus(prterr.New(prterr.Denied, "no").WithClaims(claims))), &got)
+		if got.Kind != prterr.Denied || got.Claims != "" {
+			t.Errorf("%.20s crossed: %+v", claims, got)
 		}
 	}
 }
@@ -53,9 +63,16 @@ func TestKinds(t *testing.T) {
 		context.Canceled:                       prterr.Unavailable,
 		errors.New("x"):                        prterr.Internal,
 		prterr.AADSTS(aadsts.InvalidNonce, ""): prterr.Denied,
-		prterr.AADSTS(aadsts.InvalidCredentials, ""): prterr.Unauthenticated,
-		prterr.AADSTS(aadsts.MissingParameter, ""):   prterr.Invalid,
-		prterr.AADSTS(4711, ""):                      prterr.Internal,
+		prterr.AADSTS(aadsts.InvalidCredentials, ""):     prterr.Unauthenticated,
+		prterr.AADSTS(aadsts.MissingParameter, ""):       prterr.Invalid,
+		prterr.AADSTS(aadsts.MFARequired, ""):            prterr.Interaction, // invalid_grant on v2.0
+		prterr.AADSTS(aadsts.UserInformationMissing, ""): prterr.Interaction,
+		prterr.AADSTS(aadsts.AuthorizationPending, ""):   prterr.Interaction,
+		prterr.AADSTS(aadsts.InvalidResource, ""):        prterr.Invalid,
+		prterr.AADSTS(aadsts.WrongClientSecret, ""):      prterr.Unauthenticated,
+		prterr.AADSTS(aadsts.Throttled, ""):              prterr.Exhausted,
+		prterr.AADSTS(aadsts.ExternalRetryable, ""):      prterr.Unavailable,
+		prterr.AADSTS(4711, ""):                          prterr.Internal,
 	} {
 		if got := prterr.KindOf(err); got != want {
 			t.Errorf("%v: got %s, want %s", err, got, want)

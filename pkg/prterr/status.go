@@ -2,6 +2,7 @@ package prterr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 
@@ -40,6 +41,9 @@ func ToStatus(err error) error {
 	}
 	if e.HRESULT != 0 {
 		info.Metadata["hresult"] = strconv.FormatUint(uint64(e.HRESULT), 16)
+	}
+	if e.Claims != "" && len(e.Claims) <= MaxClaims {
+		info.Metadata["claims"] = e.Claims
 	}
 	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(info)
 	if derr != nil {
@@ -100,6 +104,9 @@ func (e *Error) fill(info *errdetails.ErrorInfo) {
 	}
 	if h, err := strconv.ParseUint(info.GetMetadata()["hresult"], 16, 32); err == nil {
 		e.HRESULT = uint32(h)
+	}
+	if c := info.GetMetadata()["claims"]; len(c) <= MaxClaims && json.Valid([]byte(c)) {
+		e.Claims = c
 	}
 }
 

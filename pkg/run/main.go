@@ -37,7 +37,7 @@ type Flags struct {
 func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Listen, "listen", "", "address to serve at: unix:PATH or tcp:HOST:PORT")
 	fs.StringVar(&f.Identity, "identity", "", "folder with cert.pem, key.pem and ca.pem")
-	fs.StringToStringVar(&f.Peers, "peer", nil, "address of another component, NAME=ADDRESS; repeat")
+	fs.StringToStringVar(&f.Peers, "peer", nil, "address of another component, NAME=ADDRESS, or NAME=https://HOST where it speaks HTTPS; repeat")
 	fs.StringVar(&f.State, "state", "", "folder for the component's state")
 	fs.StringVar(&f.OTLP, "otlp", "", "export traces to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
 	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")

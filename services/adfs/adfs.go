@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"log/slog"
+	"net/http"
 	"net/url"
 
 	"google.golang.org/grpc"
@@ -21,9 +22,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
+	"github.com/lockstep-sso/lockstep/services/adfs/internal/front"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/org"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/saml11"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/server"
+	"github.com/lockstep-sso/lockstep/services/adfs/internal/sts"
 )
 
 // Signer is the token-signing key with its certificate, RSA of at least
@@ -52,6 +55,7 @@ type Config struct {
 // Service is the federation provider.
 type Service struct {
 	server      *server.Server
+	front       *front.Front
 	certificate []byte
 }
 
@@ -74,12 +78,20 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Invalid, err, "Signer is not usable")
 	}
-	srv, err := server.New(server.Config{Organisation: organisation, Issuer: issuer, Clock: clk, Log: cfg.Log})
+	service, err := sts.New(sts.Config{Organisation: organisation, Issuer: issuer, Clock: clk, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	srv, err := server.New(server.Config{STS: service})
+	if err != nil {
+		return nil, err
+	}
+	web, err := front.New(front.Config{STS: service, Organisation: organisation, Certificate: issuer.Certificate(), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
 	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})
-	return &Service{server: srv, certificate: certificate}, nil
+	return &Service{server: srv, front: web, certificate: certificate}, nil
 }
 
 func signerOr(given *Signer, baseURL string, clk clock.Clock) (Signer, error) {
@@ -101,6 +113,12 @@ func signerOr(given *Signer, baseURL string, clk clock.Clock) (Signer, error) {
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	federationv1.RegisterFederationServiceServer(r, s.server)
 }
+
+// Handler is the provider's HTTP: metadata exchange, WS-Trust with a user name and
+// a password, and the sign-in page of browsers, at the same paths as AD FS. The
+// caller serves it over TLS at the organisation's base_url and sets the time
+// limits of its connections.
+func (s *Service) Handler() http.Handler { return s.front }
 
 // Close ends the service. It holds nothing open; calls under way may finish.
 func (s *Service) Close() error { return nil }

@@ -1,16 +1,24 @@
 package dsreg
 
-import "github.com/lockstep-sso/lockstep/pkg/run"
+import (
+	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
 
 // Wire builds the component from its environment. Its peers are tpm-agent and
-// idp. Settings: "device-type" and "os-version" are told to the tenant at a join.
+// idp, which may be https://HOST. Settings: "device-type" and "os-version" are told
+// to the tenant at a join.
 func Wire(env *run.Env) (*run.Component, error) {
-	peers, err := env.Peers("tpm-agent", "idp")
+	tpm, err := env.Peer("tpm-agent")
+	if err != nil {
+		return nil, err
+	}
+	idp, err := entracarrier.Peer(env)
 	if err != nil {
 		return nil, err
 	}
 	s, err := New(Config{
-		StateDir: env.StateDir, TPM: peers["tpm-agent"], IdP: peers["idp"], Clock: env.Clock,
+		StateDir: env.StateDir, TPM: tpm, IdP: idp, Clock: env.Clock,
 		Log: env.Log, Points: env.Points, DeviceType: env.Settings["device-type"], OSVersion: env.Settings["os-version"],
 	})
 	if err != nil {

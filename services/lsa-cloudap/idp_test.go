@@ -251,9 +251,12 @@ type fakeFederation struct {
 	twist func(*federationv1.GetMetadataResponse, *federationv1.IssueTokenResponse)
 }
 
-func (f *fakeFederation) GetMetadata(ctx context.Context, _ *federationv1.GetMetadataRequest) (*federationv1.GetMetadataResponse, error) {
+func (f *fakeFederation) GetMetadata(ctx context.Context, r *federationv1.GetMetadataRequest) (*federationv1.GetMetadataResponse, error) {
 	if err := f.w.called(ctx, "adfs:GetMetadata", &f.faults); err != nil {
 		return nil, err
+	}
+	if r.GetMetadataUrl() != mexURL {
+		return nil, prterr.New(prterr.NotFound, "metadata_url is not of realm discovery")
 	}
 	a := &federationv1.GetMetadataResponse{UsernameMixedUrls: []string{mixedURL}}
 	if f.twist != nil {

@@ -1,16 +1,23 @@
 package lsacloudap
 
-import "github.com/lockstep-sso/lockstep/pkg/run"
+import (
+	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
 
 // Wire builds the component from its environment. It has no settings; its peers
-// are tpm-agent, dsreg, idp and adfs.
+// are tpm-agent, dsreg, idp and adfs; idp may be https://HOST.
 func Wire(env *run.Env) (*run.Component, error) {
-	peers, err := env.Peers("tpm-agent", "dsreg", "idp", "adfs")
+	peers, err := env.Peers("tpm-agent", "dsreg", "adfs")
+	if err != nil {
+		return nil, err
+	}
+	idp, err := entracarrier.Peer(env)
 	if err != nil {
 		return nil, err
 	}
 	s, err := New(Config{
-		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: peers["idp"], Federation: peers["adfs"],
+		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: peers["adfs"],
 		Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {

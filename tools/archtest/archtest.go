@@ -83,7 +83,7 @@ func Load(root string) (*Repo, error) {
 			}
 			return nil
 		}
-		if !d.Type().IsRegular() {
+		if !d.Type().IsRegular() || rel == ".git" { // .git is a file in a worktree
 			return nil
 		}
 		b, err := os.ReadFile(p)

@@ -34,7 +34,8 @@ func outcasts() []outcast {
 		{pkg: "log/slog", name: "SetDefault", programsToo: true, because: "a global logger: two components in one process would share it"},
 		{pkg: "go.opentelemetry.io/otel", name: "Set*", programsToo: true, because: "a global provider: two components in one process would share it"},
 		{pkg: "net/http", name: "Default*", programsToo: true, because: "global state that any dependency may change, and a client without a time limit"},
-		{pkg: "net/http", name: "Handle*", programsToo: true, because: "it registers on the global mux"},
+		{pkg: "net/http", name: "Handle", programsToo: true, because: "it registers on the global mux"},
+		{pkg: "net/http", name: "HandleFunc", programsToo: true, because: "it registers on the global mux"},
 		{pkg: "net/http", name: "Get", programsToo: true, because: "it uses the global client, which has no time limit"},
 		{pkg: "net/http", name: "Post*", programsToo: true, because: "it uses the global client, which has no time limit"},
 	}

@@ -29,6 +29,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(demoCommand(), componentCommand())
+	cmd.AddCommand(demoCommand(), serveCommand(), trustCommand(), errorCommand(), componentCommand())
 	return cmd
 }

@@ -20,6 +20,7 @@ type file struct {
 	Domain   string      `yaml:"domain"`
 	Audience string      `yaml:"audience"`
 	BaseURL  string      `yaml:"base_url"`
+	Replies  []string    `yaml:"reply_urls"`
 	Users    []fileEntry `yaml:"users"`
 }
 

@@ -9,6 +9,7 @@ package org
 import (
 	_ "embed"
 	"net/url"
+	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -18,7 +19,12 @@ import (
 // federation provider (cloud_audience_urn of realm discovery).
 const DefaultAudience = "urn:federation:MicrosoftOnline"
 
-const defaultBaseURL = "https://sts.adatum.test"
+const (
+	defaultBaseURL = "https://sts.adatum.test"
+	// defaultReply is where the default audience takes sign-ins of browsers.
+	defaultReply = "https://login.microsoftonline.com/login.srf"
+	maxReplies   = 16
+)
 
 //go:embed organisation.yaml
 var defaultFile string
@@ -42,6 +48,7 @@ type User struct {
 // Organisation is read-only and safe for concurrent use.
 type Organisation struct {
 	issuer, domain, audience, baseURL string
+	replies                           []string
 	users                             map[ids.UPN]*account // by pointer, so that %+v of the whole stops there
 	passwords                         *checker
 }
@@ -76,6 +83,10 @@ func New(cfg Config) (*Organisation, error) {
 	if o.baseURL == "" {
 		o.baseURL = defaultBaseURL
 	}
+	o.replies = f.Replies
+	if len(o.replies) == 0 && o.audience == DefaultAudience {
+		o.replies = []string{defaultReply}
+	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -98,6 +109,11 @@ func (o *Organisation) Audience() string { return o.audience }
 // BaseURL is the https origin of the provider, without a slash at the end.
 func (o *Organisation) BaseURL() string { return o.baseURL }
 
+// ReplyURLs are the addresses of the audience that a browser may carry a token
+// to, the one that is used when a request names none first. Empty when browsers
+// cannot sign in.
+func (o *Organisation) ReplyURLs() []string { return slices.Clone(o.replies) }
+
 func (o *Organisation) check() error {
 	if u, err := url.Parse(o.issuer); err != nil || u.Scheme == "" || u.Host == "" {
 		return invalid("issuer is not a URI with a host: write for example http://sts.adatum.test/adfs/services/trust/")
@@ -108,6 +124,15 @@ func (o *Organisation) check() error {
 	u, err := url.Parse(o.baseURL)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || "https://"+u.Host != o.baseURL {
 		return invalid("base_url is not an https origin: write for example %s, without a slash at the end", defaultBaseURL)
+	}
+	if len(o.replies) > maxReplies {
+		return invalid("reply_urls has %d entries: at most %d are taken", len(o.replies), maxReplies)
+	}
+	for i, reply := range o.replies {
+		u, err := url.Parse(reply)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" || u.String() != reply {
+			return invalid("reply_urls[%d] is not an https URL without a fragment: write for example %s", i, defaultReply)
+		}
 	}
 	return nil
 }

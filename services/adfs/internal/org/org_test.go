@@ -38,6 +38,21 @@ func TestDefaultOrganisation(t *testing.T) {
 	}
 }
 
+func TestReplyURLs(t *testing.T) {
+	const user = "users:\n  - {upn: x@a.test, password: canary, immutable_id: AAAAAAAAAAAAAAAAAAAAAA==}\n"
+	for yaml, want := range map[string]string{
+		"": "https://login.microsoftonline.com/login.srf",
+		"audience: urn:federation:MicrosoftOnline\n":                     "https://login.microsoftonline.com/login.srf",
+		"audience: urn:other\n":                                          "",
+		"reply_urls: ['https://login.test/a', 'https://login.test/b']\n": "https://login.test/a https://login.test/b",
+	} {
+		o := newOrg(t, []byte(yaml+"issuer: http://sts.a.test/trust/\ndomain: a.test\n"+user))
+		if got := strings.Join(o.ReplyURLs(), " "); got != want {
+			t.Errorf("%q: got %q, want %q", yaml, got, want)
+		}
+	}
+}
+
 func TestEveryRefusalIsTheSame(t *testing.T) {
 	o := newOrg(t, nil)
 	for name, c := range map[string][2]string{
@@ -111,6 +126,9 @@ func TestFileErrorsNameTheFieldAndShowNoPassword(t *testing.T) {
 		"domain is":              strings.Replace(head, "domain: a.test", "domain: A.test", 1) + x,
 		"base_url":               "base_url: http://sts.a.test\n" + head + x,
 		"without a slash":        "base_url: https://sts.a.test/\n" + head + x,
+		"reply_urls[1]":          "reply_urls: ['https://a.test/x', 'http://a.test/x']\n" + head + x,
+		"reply_urls[0]":          "reply_urls: ['https://a.test/x#y']\n" + head + x,
+		"reply_urls has 17":      "reply_urls: [" + strings.Repeat("'https://a.test/x',", 17) + "]\n" + head + x,
 		"users has 0":            "issuer: http://a.test/\ndomain: a.test\n",
 		"users[0].upn is not of": head + "  - {upn: x@b.test, password: canary, " + id,
 		"users[0].upn: ":         head + "  - {upn: x, password: canary, " + id,

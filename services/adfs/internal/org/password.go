@@ -72,6 +72,9 @@ func newChecker() (*checker, error) {
 }
 
 func (c *checker) match(ctx context.Context, p secret.Text, h phc) (bool, error) {
+	if err := prterr.FromContext(ctx); err != nil {
+		return false, err // also when a slot is free: nobody waits for the answer
+	}
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()

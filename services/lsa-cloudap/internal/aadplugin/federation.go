@@ -27,7 +27,7 @@ func (f federation) assertion(ctx context.Context, r realm, upn ids.UPN, passwor
 	if f.service == nil {
 		return secret.Text{}, prterr.New(prterr.Conflict, "the user is federated and no federation provider is configured")
 	}
-	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{})
+	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{MetadataUrl: r.metadataURL})
 	if err != nil {
 		return secret.Text{}, stranger(federationName, err)
 	}

@@ -24,9 +24,13 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// GetMetadataRequest is empty.
+// GetMetadataRequest names the provider.
 type GetMetadataRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// MetadataUrl is the address of the metadata exchange, the
+	// federation_metadata_url of realm discovery. A provider answers for its own
+	// only; empty means the provider that is asked.
+	MetadataUrl   string `protobuf:"bytes,1,opt,name=metadata_url,json=metadataUrl,proto3" json:"metadata_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -59,6 +63,13 @@ func (x *GetMetadataRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetMetadataRequest.ProtoReflect.Descriptor instead.
 func (*GetMetadataRequest) Descriptor() ([]byte, []int) {
 	return file_prt_federation_v1_federation_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetMetadataRequest) GetMetadataUrl() string {
+	if x != nil {
+		return x.MetadataUrl
+	}
+	return ""
 }
 
 // GetMetadataResponse lists the endpoints.
@@ -230,8 +241,9 @@ var File_prt_federation_v1_federation_proto protoreflect.FileDescriptor
 
 const file_prt_federation_v1_federation_proto_rawDesc = "" +
 	"\n" +
-	"\"prt/federation/v1/federation.proto\x12\x11prt.federation.v1\"\x14\n" +
-	"\x12GetMetadataRequest\"E\n" +
+	"\"prt/federation/v1/federation.proto\x12\x11prt.federation.v1\"7\n" +
+	"\x12GetMetadataRequest\x12!\n" +
+	"\fmetadata_url\x18\x01 \x01(\tR\vmetadataUrl\"E\n" +
 	"\x13GetMetadataResponse\x12.\n" +
 	"\x13username_mixed_urls\x18\x01 \x03(\tR\x11usernameMixedUrls\"\xa6\x01\n" +
 	"\x11IssueTokenRequest\x12!\n" +

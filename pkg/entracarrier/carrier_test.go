@@ -1,0 +1,241 @@
+package entracarrier_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+)
+
+// sent is what the server saw of one request.
+type sent struct {
+	method, path, query, body string
+	header                    http.Header
+}
+
+// server answers every request with the same bytes and remembers the last one.
+type server struct {
+	status int
+	header http.Header
+	body   string
+	last   sent
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b, _ := io.ReadAll(r.Body)
+	s.last = sent{r.Method, r.URL.EscapedPath(), r.URL.RawQuery, string(b), r.Header}
+	for k, v := range s.header {
+		w.Header()[k] = v
+	}
+	w.WriteHeader(s.status)
+	_, _ = io.WriteString(w, s.body)
+}
+
+// carrier is a carrier to a server that answers so.
+func carrier(t testing.TB, s *server) *entracarrier.Carrier {
+	t.Helper()
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	front := httptest.NewTLSServer(s)
+	t.Cleanup(front.Close)
+	roots := x509.NewCertPool()
+	roots.AddCert(front.Certificate())
+	c, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Roots: roots, Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "tcp", front.Listener.Addr().String())
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func TestRealm(t *testing.T) {
+	s := &server{body: `{"ver":"1.0","account_type":"Federated","domain_name":"adatum.test","federation_protocol":"WSTrust",` +
+		`"federation_metadata_url":"https://sts.adatum.test/adfs/services/trust/mex","cloud_instance_name":"microsoftonline.com","cloud_audience_urn":"urn:federation:MicrosoftOnline","unheard":{"of":1}}`}
+	realms := idpv1.NewRealmServiceClient(carrier(t, s))
+	got, err := realms.DiscoverRealm(t.Context(), &idpv1.DiscoverRealmRequest{UserPrincipalName: "a/b@adatum.test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.last.method != "GET" || s.last.path != "/common/userrealm/a%2Fb@adatum.test" || s.last.query != "api-version=1.0" {
+		t.Errorf("asked %s %s?%s", s.last.method, s.last.path, s.last.query)
+	}
+	if got.GetAccountType() != idpv1.AccountType_ACCOUNT_TYPE_FEDERATED || got.GetDomainName() != "adatum.test" ||
+		got.GetFederationMetadataUrl() != "https://sts.adatum.test/adfs/services/trust/mex" || got.GetCloudAudienceUrn() != "urn:federation:MicrosoftOnline" {
+		t.Errorf("got %v", got)
+	}
+	for _, body := range []string{`{}`, `[]`, ``, `{"account_type":"Other"}`, `{"account_type":7}`, `{"account_type":"Managed","account_type":"Federated"}`} {
+		s.body = body
+		if _, err := realms.DiscoverRealm(t.Context(), &idpv1.DiscoverRealmRequest{}); prterr.KindOf(err) != prterr.Denied {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+}
+
+func TestNonceAndSignedRequests(t *testing.T) {
+	s := &server{body: `{"Nonce":"AQAB.x-y_z"}`}
+	c := carrier(t, s)
+	n, err := idpv1.NewNonceServiceClient(c).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{})
+	if err != nil || n.GetNonce() != "AQAB.x-y_z" || s.last.body != "grant_type=srv_challenge" || s.last.path != "/common/oauth2/token" {
+		t.Errorf("%v, %v, %+v", n, err, s.last)
+	}
+	s.body = `{"token_type":"Bearer","expires_in":"1209599","ext_expires_in":"0","expires_on":"1708017084","refresh_token":"1.A.b","refresh_token_expires_in":1209599,` +
+		`"session_key_jwe":"a.b.c.d.e","id_token":"x.y.","client_info":"e30"}`
+	prt, err := idpv1.NewIssuanceServiceClient(c).RequestPRT(t.Context(), &idpv1.RequestPRTRequest{Request: "h.p+/=.s"})
+	if err != nil || prt.GetRefreshToken() != "1.A.b" || prt.GetRefreshTokenExpiresIn() != 1209599 || prt.GetSessionKeyJwe() != "a.b.c.d.e" {
+		t.Errorf("%v, %v", prt, err)
+	}
+	form, _ := url.ParseQuery(s.last.body)
+	if form.Get("request") != "h.p+/=.s" || form.Get("windows_api_version") != "2.2" || form.Get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
+		t.Errorf("sent %v", form)
+	}
+}
+
+// TestAttack31_PlainAnswerToASessionRequest: whoever is on the way and has no
+// session key can only answer in the clear.
+func TestAttack31_PlainAnswerToASessionRequest(t *testing.T) {
+	s := &server{}
+	c := carrier(t, s)
+	sealed, err := entrawire.SealAnswer(secret.NewBytes(make([]byte, 32)), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for body, good := range map[string]bool{
+		sealed:                          true,
+		sealed + "\n":                   false,
+		strings.TrimSuffix(sealed, "."): false,
+		`{"token_type":"Bearer","access_token":"x","expires_in":"1"}`: false,
+		"":      false,
+		"a.b.c": false,
+	} {
+		s.body = body
+		_, renew := idpv1.NewIssuanceServiceClient(c).RenewPRT(t.Context(), &idpv1.RenewPRTRequest{Request: "r"})
+		_, prt := idpv1.NewTokenServiceClient(c).RedeemPRT(t.Context(), &idpv1.RedeemPRTRequest{Request: "r"})
+		_, rt := idpv1.NewTokenServiceClient(c).RedeemRefreshToken(t.Context(), &idpv1.RedeemRefreshTokenRequest{Request: "r"})
+		for _, err := range []error{renew, prt, rt} {
+			if (err == nil) != good {
+				t.Errorf("%q: %v", body, err)
+			}
+		}
+	}
+}
+
+func TestRefusalsKeepTheirCode(t *testing.T) {
+	s := &server{status: http.StatusBadRequest, body: `{"error":"invalid_grant","error_description":"AADSTS50126: Wrong.\r\nTrace ID: 1","error_codes":[50126]}`}
+	nonces := idpv1.NewNonceServiceClient(carrier(t, s))
+	ask := func() error {
+		_, err := nonces.IssueNonce(t.Context(), &idpv1.IssueNonceRequest{})
+		return err
+	}
+	err := ask()
+	var e *prterr.Error
+	if !errors.As(err, &e) || e.Code != aadsts.InvalidCredentials || e.Kind != prterr.Unauthenticated || e.Msg != "Wrong." {
+		t.Errorf("%#v", err)
+	}
+	for name, c := range map[string]struct {
+		status int
+		body   string
+		kind   prterr.Kind
+	}{
+		"a code nobody knows": {400, `{"error_codes":[1]}`, prterr.Invalid},
+		"registration":        {400, `{"code":"invalid_request","message":"no\u0007pe"}`, prterr.Invalid},
+		"no JSON":             {502, `<html>`, prterr.Unavailable},
+		"not authenticated":   {401, ``, prterr.Unauthenticated},
+		"too many":            {429, `{}`, prterr.Exhausted},
+		"a redirect":          {302, ``, prterr.Denied},
+	} {
+		s.status, s.body = c.status, c.body
+		s.header = http.Header{"Location": {"https://example.com/elsewhere"}}
+		err := ask()
+		if prterr.KindOf(err) != c.kind || prterr.CodeOf(err) != 0 || strings.ContainsRune(err.Error(), '\a') {
+			t.Errorf("%s: %v (%s)", name, err, prterr.KindOf(err))
+		}
+		if s.last.path == "/elsewhere" {
+			t.Errorf("%s: the redirect was followed", name)
+		}
+	}
+}
+
+func TestBounds(t *testing.T) {
+	s := &server{body: `{"Nonce":"` + strings.Repeat("x", 300<<10) + `"}`}
+	c := carrier(t, s)
+	if _, err := idpv1.NewNonceServiceClient(c).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Denied {
+		t.Errorf("an answer of 300 KiB: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	if _, err := idpv1.NewNonceServiceClient(c).IssueNonce(ctx, &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Deadline {
+		t.Errorf("no time: %v", err)
+	}
+	gone, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Dial: func(context.Context, string) (net.Conn, error) {
+		return nil, errors.New("the address https://example.com/alice@contoso.test is gone")
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idpv1.NewNonceServiceClient(gone).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Unavailable {
+		t.Errorf("no network: %v", err)
+	}
+	if err := c.Invoke(t.Context(), idpv1.GrantService_RequestTokens_FullMethodName, &idpv1.RequestTokensRequest{}, &idpv1.RequestTokensResponse{}); prterr.KindOf(err) != prterr.Denied {
+		t.Errorf("a method without a form: %v", err)
+	}
+	for _, login := range []string{"http://example.com", "example.com", "https://a@example.com", "https://example.com/x", "https://example.com/?x"} {
+		if _, err := entracarrier.New(entracarrier.Config{Login: login}); err == nil {
+			t.Errorf("%s was taken", login)
+		}
+	}
+}
+
+func TestBrowser(t *testing.T) {
+	s := &server{status: http.StatusFound}
+	c := carrier(t, s)
+	visit := func(location string) (*idpv1.AuthorizeResponse, error) {
+		s.header = http.Header{"Location": {location}, "Set-Cookie": {"ESTSAUTH=1.c.c; Path=/; Secure; HttpOnly"}}
+		return idpv1.NewSessionServiceClient(c).Authorize(t.Context(), &idpv1.AuthorizeRequest{
+			ClientId: "c44b4083-3bb0-49c1-b47d-974e53cbdf3c", RedirectUri: "https://portal.test/signin", Nonce: "n", SessionCookie: "1.a.b", RefreshTokenCredential: "h.p.s",
+		})
+	}
+	got, err := visit("https://portal.test/signin#id_token=a.b.c&state=&session_state=s")
+	if err != nil || got.GetSignedIn().GetIdToken() != "a.b.c" || got.GetSignedIn().GetSessionCookie() != "1.c.c" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if h := s.last.header; h.Get("x-ms-RefreshTokenCredential") != "h.p.s" || h.Get("Cookie") != "ESTSAUTH=1.a.b" {
+		t.Errorf("sent %v", h)
+	}
+	if got, err = visit("/common/oauth2/v2.0/authorize?client_id=x&sso_nonce=fresh"); err != nil || got.GetNonceChallenge().GetSsoNonce() != "fresh" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err = visit("https://portal.test/signin#error=login_required&error_description=AADSTS50058%3A+Sign+in."); prterr.CodeOf(err) != aadsts.UserInformationMissing {
+		t.Errorf("%v", err)
+	}
+	for _, location := range []string{"https://evil.test/signin#id_token=a.b.c", "https://portal.test/signin", ":", "https://portal.test/signin#%zz"} {
+		if got, err = visit(location); err == nil {
+			t.Errorf("%s: %v, %v", location, got, err)
+		}
+	}
+	s.status, s.body = http.StatusOK, "<script>//<![CDATA[\n$Config={\"pgid\":\"ConvergedSignIn\"};\n//]]></script>"
+	if got, err = visit(""); err != nil || got.GetSignInPage() == nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	s.body = "<script>//<![CDATA[\n$Config={\"sErrorCode\":\"700016\",\"pgid\":\"ConvergedError\"};\n//]]></script>"
+	if _, err = visit(""); prterr.CodeOf(err) != aadsts.ApplicationNotFound {
+		t.Errorf("%v", err)
+	}
+}

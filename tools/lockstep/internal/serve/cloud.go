@@ -1,0 +1,110 @@
+package serve
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/services/adfs"
+	"github.com/lockstep-sso/lockstep/services/idp"
+)
+
+// The built-in organisation: its domain, and the name of its federation provider.
+const federatedDomain, stsHost = "adatum.test", "sts.adatum.test"
+
+// cloud are the services behind the HTTPS listener.
+type cloud struct {
+	idp *idp.Service
+	// adfs is nil when the tenant file has no use for the built-in organisation.
+	adfs *adfs.Service
+
+	end   sync.Once
+	ended error
+}
+
+// newCloud makes the services; their keys are new at every start.
+func newCloud(cfg Config) (*cloud, error) {
+	file := idp.Config{Clock: cfg.Clock, Log: cfg.Log}
+	if cfg.Tenants != "" {
+		yaml, err := os.ReadFile(cfg.Tenants)
+		if err != nil {
+			return nil, fmt.Errorf("tenant file: %w", err)
+		}
+		file.Tenants = yaml
+	}
+	service, err := idp.New(file)
+	if err != nil {
+		return nil, err
+	}
+	c := &cloud{idp: service}
+	if c.federates() {
+		if err := c.federate(cfg); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+// federates says whether the tenant file has the built-in organisation's domain,
+// and leaves it to us to say whose certificate it trusts.
+func (c *cloud) federates() bool {
+	for _, t := range c.idp.Tenants() {
+		for _, d := range t.Domains {
+			if d.Name == federatedDomain && d.Federated != nil && d.Federated.Certificate == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *cloud) federate(cfg Config) error {
+	var err error
+	if c.adfs, err = adfs.New(adfs.Config{Clock: cfg.Clock, Log: cfg.Log}); err != nil {
+		return err
+	}
+	return c.idp.Trust(federatedDomain, c.adfs.SigningCertificate())
+}
+
+// wire puts the identity provider behind the operator's door.
+func (c *cloud) wire(*run.Env) (*run.Component, error) {
+	return &run.Component{Service: c, Allow: idp.Allow()}, nil
+}
+
+// Register implements run.Service.
+func (c *cloud) Register(r grpc.ServiceRegistrar) { c.idp.Register(r) }
+
+// Close ends the services, once.
+func (c *cloud) Close() error {
+	c.end.Do(func() {
+		c.ended = c.idp.Close()
+		if c.adfs != nil {
+			c.ended = errors.Join(c.ended, c.adfs.Close())
+		}
+	})
+	return c.ended
+}
+
+// handlers are what the host serves: the default, and by host name.
+func (c *cloud) handlers() (http.Handler, map[string]http.Handler) {
+	hosts := map[string]http.Handler{}
+	if c.adfs != nil {
+		hosts[stsHost] = front(c.adfs)
+	}
+	return front(c.idp), hosts
+}
+
+// front is the HTTPS side of a service.
+func front(service any) http.Handler {
+	if s, ok := service.(interface{ Handler() http.Handler }); ok {
+		return s.Handler()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "this service has no HTTPS front", http.StatusServiceUnavailable)
+	})
+}

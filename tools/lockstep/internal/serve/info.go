@@ -1,0 +1,169 @@
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+)
+
+// Operator is the name in the operator's identity.
+const Operator = "operator"
+
+// infoName is the file in a state folder that says where its server is.
+const infoName = "serve.json"
+
+// knock is how long a server may take to let a visitor in.
+const knock = time.Second
+
+// Info says where a running server is. Its JSON form is the ready message.
+type Info struct {
+	// HTTPS and Proxy are HOST:PORT; Proxy is empty when there is none.
+	HTTPS string `json:"https"`
+	Proxy string `json:"proxy"`
+	// CA is the path of the certificate to trust.
+	CA      string   `json:"ca"`
+	Tenants []Tenant `json:"tenants"`
+	// IssuerHost is the name in the issuers of tokens.
+	IssuerHost string `json:"issuer_host"`
+	// Admin is the address of the operator's door.
+	Admin string `json:"admin"`
+	PID   int    `json:"pid"`
+	// State is the state folder.
+	State string `json:"state"`
+	// Names are the host names that are served.
+	Names []string `json:"names"`
+	// Users are the user names of the tenant file.
+	Users []string `json:"users"`
+}
+
+// Tenant is a directory that is served.
+type Tenant struct {
+	ID     string `json:"id"`
+	Domain string `json:"domain"`
+}
+
+// Dial connects as the operator.
+func (i Info) Dial() (*grpc.ClientConn, error) {
+	id, err := rpc.LoadIdentity(filepath.Join(i.State, operatorDir))
+	if err != nil {
+		return nil, err
+	}
+	return rpc.Dial(rpc.DialConfig{Network: rpc.OS{}, Addr: i.Admin, Identity: id, Server: "idp"})
+}
+
+// publish writes the note into the state folder and where Find looks; the
+// function that it returns takes both away.
+func (i Info) publish() (retire func() error, err error) {
+	text, err := json.Marshal(i)
+	if err != nil {
+		return nil, fmt.Errorf("note of the server: %w", err)
+	}
+	paths := []string{filepath.Join(i.State, infoName)}
+	if dir, err := wellKnown(); err == nil {
+		paths = append(paths, filepath.Join(dir, fmt.Sprintf("serve-%d.json", i.PID)))
+	}
+	retire = func() error {
+		var errs []error
+		for _, p := range paths {
+			errs = append(errs, durable.Remove(p))
+		}
+		return errors.Join(errs...)
+	}
+	for _, p := range paths {
+		if err := durable.WriteFile(p, text, nil); err != nil {
+			return nil, errors.Join(fmt.Errorf("note of the server: %w", err), retire())
+		}
+	}
+	return retire, nil
+}
+
+// wellKnown is the folder where every server of this user leaves a note.
+func wellKnown() (string, error) {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "lockstep"), nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder of this user is known: %w", err)
+	}
+	return filepath.Join(dir, "lockstep"), nil
+}
+
+// Find returns the server of a state folder, or, without one, the newest that
+// this user runs.
+func Find(stateDir string) (Info, error) {
+	if stateDir != "" {
+		i, err := read(filepath.Join(stateDir, infoName))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !i.answers() {
+			return Info{}, fmt.Errorf("no lockstep serve runs on the state folder %s: start one with lockstep serve --state %s", stateDir, stateDir)
+		}
+		return i, err
+	}
+	dir, err := wellKnown()
+	if err != nil {
+		return Info{}, fmt.Errorf("%w: use --state", err)
+	}
+	for _, path := range newestFirst(dir) {
+		i, err := read(path)
+		if err == nil && i.answers() {
+			return i, nil
+		}
+		// Left by a server that could not clean up.
+		if err == nil {
+			_ = durable.Remove(path)
+		}
+	}
+	return Info{}, errors.New("no lockstep serve is running: start one, or name its state folder with --state")
+}
+
+func newestFirst(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	at := map[string]time.Time{}
+	var paths []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || !strings.HasPrefix(e.Name(), "serve-") || filepath.Ext(e.Name()) != ".json" {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		paths, at[path] = append(paths, path), info.ModTime()
+	}
+	slices.SortFunc(paths, func(a, b string) int { return at[b].Compare(at[a]) })
+	return paths
+}
+
+func read(path string) (Info, error) {
+	text, err := durable.ReadFile(path)
+	if err != nil {
+		return Info{}, err
+	}
+	var i Info
+	if err := json.Unmarshal(text, &i); err != nil {
+		return Info{}, fmt.Errorf("note of the server in %s: %w", path, err)
+	}
+	return i, nil
+}
+
+// answers says whether somebody listens at the operator's door.
+func (i Info) answers() bool {
+	conn, err := net.DialTimeout("unix", strings.TrimPrefix(i.Admin, "unix:"), knock)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
