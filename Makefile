@@ -68,8 +68,8 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
 	done
 
 .PHONY: conformance
-conformance: build ## Run third-party clients against lockstep serve (needs python3, node; ONLY=name,name)
-	GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)"
+conformance: build ## Run third-party clients against lockstep serve (python3, node; WITH=libhimmelblau: cargo)
+	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
 .PHONY: clean
 clean: ## Remove what was built

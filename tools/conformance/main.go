@@ -30,14 +30,15 @@ import (
 const atOnce = 3
 
 type options struct {
-	root, only, page string
-	keep             bool
+	root, only, with, page string
+	keep                   bool
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.root, "root", "../..", "the `folder` of the repository")
-	flag.StringVar(&o.only, "only", "", "run these `suites` alone, by name, separated by commas; optional ones run only so")
+	flag.StringVar(&o.only, "only", "", "run these `suites` alone, by name, separated by commas, and write no page")
+	flag.StringVar(&o.with, "with", "", "run these optional `suites` too")
 	flag.StringVar(&o.page, "page", "docs/conformance.md", "write the page to this `file` below the root when every suite ran; empty writes none")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder with the logs of a run that passed")
 	flag.Parse()
@@ -57,7 +58,7 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	chosen, err := choose(o.only)
+	chosen, err := choose(o.only, o.with)
 	if err != nil {
 		return false, err
 	}
@@ -86,6 +87,9 @@ func run(ctx context.Context, o options) (bool, error) {
 	env := append(server.Env(os.Environ(), binary, dir, tools),
 		"CONF_APP_PEM="+filepath.Join(p.Source, "testdata", "app.pem"), "CONF_HYBRID_PEM="+filepath.Join(p.Source, "testdata", "hybrid.pem"))
 	runAll(ctx, chosen, p, env, dir, rep)
+	if o.only == "" {
+		leftOut(chosen, rep)
+	}
 	stopped := server.Stop()
 	if stopped != nil {
 		rep.Add(cases.Result{Client: "lockstep", Version: "-", Case: "serve.stop", Verdict: cases.Fail, Reason: stopped.Error()})
@@ -93,20 +97,24 @@ func run(ctx context.Context, o options) (bool, error) {
 	return finish(ctx, o, root, dir, rep)
 }
 
-func choose(only string) ([]suites.Suite, error) {
+// choose picks the suites of a run: those of only, or all that are not optional and
+// those of with.
+func choose(only, with string) ([]suites.Suite, error) {
 	all := suites.All()
-	if only == "" {
-		return slices.DeleteFunc(all, func(s suites.Suite) bool { return s.Optional }), nil
+	named := func(list string) []string {
+		return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 	}
-	var chosen []suites.Suite
-	for _, name := range strings.Split(only, ",") {
-		i := slices.IndexFunc(all, func(s suites.Suite) bool { return s.Name == name })
-		if i < 0 {
+	for _, name := range append(named(only), named(with)...) {
+		if !slices.ContainsFunc(all, func(s suites.Suite) bool { return s.Name == name }) {
 			return nil, fmt.Errorf("there is no suite %q: see tools/conformance/README.md", name)
 		}
-		chosen = append(chosen, all[i])
 	}
-	return chosen, nil
+	return slices.DeleteFunc(all, func(s suites.Suite) bool {
+		if only != "" {
+			return !slices.Contains(named(only), s.Name)
+		}
+		return s.Optional && !slices.Contains(named(with), s.Name)
+	}), nil
 }
 
 func runAll(ctx context.Context, chosen []suites.Suite, p suites.Place, env []string, dir string, rep *report.Report) {
@@ -122,9 +130,16 @@ func runAll(ctx context.Context, chosen []suites.Suite, p suites.Place, env []st
 		}()
 	}
 	wg.Wait()
+}
+
+// leftOut says which optional suites did not run, so that nobody takes them for passed.
+func leftOut(chosen []suites.Suite, rep *report.Report) {
 	for _, s := range suites.All() {
-		if !slices.ContainsFunc(chosen, func(c suites.Suite) bool { return c.Name == s.Name }) && s.Optional {
-			rep.Add(cases.Result{Client: s.Client, Version: "-", Case: "all", Verdict: cases.Skip, Reason: "optional: run make conformance ONLY=" + s.Name + " (needs " + s.Needs + ")"})
+		if !slices.ContainsFunc(chosen, func(c suites.Suite) bool { return c.Name == s.Name }) {
+			rep.Add(cases.Result{
+				Client: s.Client, Version: "-", Case: "all", Verdict: cases.Skip,
+				Reason: "optional, and not asked for: make conformance WITH=" + s.Name + " (needs " + s.Needs + ")",
+			})
 		}
 	}
 }

@@ -27,7 +27,7 @@ const Timeout = 10 * time.Minute
 type Suite struct {
 	// Name is how the command line calls it, Client the client's name in the table.
 	Name, Client string
-	// Optional suites run only when they are named.
+	// Optional suites run only when they are asked for.
 	Optional bool
 	// Needs says what must be on the machine.
 	Needs string
