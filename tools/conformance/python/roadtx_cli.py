@@ -80,8 +80,13 @@ class Tool(Cases):
 
 
 def short(out):
-    """The end of what a command printed, where a traceback says its error."""
-    return " ".join(out.split())[-280:]
+    """What a command said, fit for a table: the server's words if they are in it, else
+    its last line, which is where a traceback says its error."""
+    lines = [line.strip() for line in out.splitlines() if line.strip()]
+    found = re.search(r"AADSTS\d+[^\\\"\r\n]*", out)
+    if found:
+        return found.group(0)
+    return lines[-1][:280] if "Traceback" in out else " ".join(lines)[-280:]
 
 
 def remove(file):

@@ -262,7 +262,7 @@ func (rp *relyingParty) others() {
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
+		res, err := (&http.Client{Timeout: rp.Timeout}).Do(req)
 		if err != nil {
 			return err
 		}
