@@ -20,6 +20,7 @@ def run(t):
     t.check("device-code.v1", lambda: want(t.device_code("device1.json", "-c", "azcli", "-r", "msgraph"), aud=None, upn=t.user, tid=t.tenant))
     t.check("device-code.v2", lambda: want(t.device_code("device2.json", "-c", "azcli", "-s", GRAPH), aud=None, tid=t.tenant))
     code(t)
+    single_page(t)
 
 
 def password(t):
@@ -60,10 +61,15 @@ def refresh(t):
     t.check("refresh.old-keeps", lambda: want(t.tokens("r7.json", "refreshtokento", "-c", "azcli", "-r", "msgraph", "--tokenfile", "r7.json"), tid=t.tenant))
 
 
-def authorize(version, client, redirect, **query):
+# RFC 7636, appendix B
+CHALLENGE = {"code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
+VERIFIER = ("--pkce-secret", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+
+
+def authorize(version, client, redirect, tenant="common", **query):
     query = {"client_id": client, "response_type": "code", "redirect_uri": redirect, **query}
     path = "oauth2/authorize" if version == 1 else "oauth2/v2.0/authorize"
-    return f"https://{world('LOGIN')}/common/{path}?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
+    return f"https://{world('LOGIN')}/{tenant}/{path}?" + "&".join(f"{k}={quote(v, safe='')}" for k, v in query.items())
 
 
 def code(t):
@@ -74,11 +80,8 @@ def code(t):
         return t.tokens(file, "codeauth", "-c", "azcli", "-ru", NATIVE, "--tokenfile", file, *args, value)
     t.check("code.v1", lambda: want(redeem("c1.json", fetch(1, resource="https://graph.microsoft.com"), "-r", "msgraph"), upn=t.user))
     t.check("code.v2", lambda: want(redeem("c2.json", fetch(2, scope=GRAPH + " offline_access openid"), "-s", GRAPH), tid=t.tenant))
-    # RFC 7636, appendix B
-    challenge = {"code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "code_challenge_method": "S256"}
-    pkce = ("--pkce-secret", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
-    t.check("code.pkce", lambda: want(redeem("c3.json", fetch(2, scope=GRAPH, **challenge), "-s", GRAPH, *pkce), tid=t.tenant))
-    t.refuse("code.pkce.missing", "AADSTS", lambda: redeem("c4.json", fetch(2, scope=GRAPH, **challenge), "-s", GRAPH))
+    t.check("code.pkce", lambda: want(redeem("c3.json", fetch(2, scope=GRAPH, **CHALLENGE), "-s", GRAPH, *VERIFIER), tid=t.tenant))
+    t.refuse("code.pkce.missing", "AADSTS", lambda: redeem("c4.json", fetch(2, scope=GRAPH, **CHALLENGE), "-s", GRAPH))
 
     def twice():
         value = fetch(1, resource="https://graph.microsoft.com")
@@ -92,3 +95,20 @@ def code(t):
     t.check("code.second-factor", second_factor)
 
 
+
+
+def single_page(t):
+    """Code in a browser: no secret, PKCE, and the Origin header on every call."""
+    app, page = world("SPA"), world("SPA_REDIRECT")
+    origin = ("--origin", page.rstrip("/"))
+
+    def redeem(file, *args):
+        sent = browse(authorize(2, app, page, t.tenant, scope=GRAPH + " offline_access openid", **CHALLENGE), page)
+        return t.tokens(file, "codeauth", "-c", app, "-t", t.tenant, "-ru", page, *VERIFIER, "-s", GRAPH, "--tokenfile", file, *args, sent["code"])
+
+    def refresh(file, *args):
+        return t.tokens(file, "refreshtokento", "--refresh-token", load("spa.json")["refreshToken"], "-c", app, "-t", t.tenant, "-s", GRAPH, "--tokenfile", file, *args)
+    t.refuse("single-page.code.no-origin", "AADSTS9002327", lambda: redeem("s1.json"))
+    if t.check("single-page.code", lambda: want(redeem("spa.json", *origin), tid=t.tenant)):
+        t.check("single-page.refresh", lambda: want(refresh("s2.json", *origin), tid=t.tenant))
+        t.refuse("single-page.refresh.no-origin", "AADSTS9002327", lambda: refresh("s3.json"))
