@@ -68,7 +68,7 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
 	done
 
 .PHONY: conformance
-conformance: build ## Run third-party clients against lockstep serve (python3, node; WITH=libhimmelblau: cargo)
+conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
 .PHONY: clean

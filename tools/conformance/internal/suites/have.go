@@ -7,14 +7,15 @@ import (
 	"path/filepath"
 )
 
-// python runs a program of the python folder in a virtual environment.
-func python(program string) func(context.Context, Place) ([]string, error) {
+// python runs a program of the python folder in a virtual environment with what
+// requirements.txt pins, or requirements-NAME.txt for a client that cannot share.
+func python(program, name string) func(context.Context, Place) ([]string, error) {
 	return func(ctx context.Context, p Place) ([]string, error) {
-		venv := filepath.Join(p.Cache, "venv")
+		venv := filepath.Join(p.Cache, "venv"+name)
 		bin := filepath.Join(venv, "bin", "python")
-		pinned := filepath.Join(p.Source, "python", "requirements.txt")
+		pinned := filepath.Join(p.Source, "python", "requirements"+name+".txt")
 		err := stamped(venv, []string{pinned}, func() error {
-			p.Log("installing the Python clients of requirements.txt")
+			p.Log("installing the Python clients of %s", filepath.Base(pinned))
 			if err := tool(ctx, p.Root, nil, "python3", "-m", "venv", "--clear", venv); err != nil {
 				return err
 			}

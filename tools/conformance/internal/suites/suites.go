@@ -48,15 +48,17 @@ type Place struct {
 // All are the suites in the order of the table.
 func All() []Suite {
 	return []Suite{
-		{Name: "vectors", Client: "Python cryptography", Needs: "python3 with venv", have: python("vectors.py")},
-		{Name: "roadtx", Client: "ROADtools", Needs: "python3 with venv", have: python("roadtx.py")},
-		{Name: "msal-python", Client: "MSAL Python", Needs: "python3 with venv", have: python("msal_python.py")},
+		{Name: "vectors", Client: "Python cryptography", Needs: "python3 with venv", have: python("vectors.py", "")},
+		{Name: "roadtx", Client: "ROADtools", Needs: "python3 with venv", have: python("roadtx.py", "")},
+		{Name: "roadtx-firefox", Client: "ROADtools in Firefox", Needs: "python3 with venv, firefox and geckodriver", have: python("roadtx_firefox.py", "")},
+		{Name: "msal-python", Client: "MSAL Python", Needs: "python3 with venv", have: python("msal_python.py", "")},
 		{Name: "msal-go", Client: "MSAL Go", Needs: "go", have: golang("msal")},
 		{Name: "azidentity", Client: "azidentity", Needs: "go", have: golang("azidentity")},
 		{Name: "go-oidc", Client: "go-oidc with x/oauth2", Needs: "go", have: golang("oidc")},
 		{Name: "msal-node", Client: "MSAL Node", Needs: "node 20 and npm", have: node("msal.mjs")},
 		{Name: "openid-client", Client: "openid-client", Needs: "node 20 and npm", have: node("openid.mjs")},
 		{Name: "jose", Client: "jose", Needs: "node 20 and npm", have: node("jose.mjs")},
+		{Name: "az", Client: "Azure CLI", Needs: "python3 with venv, and 750 MB", Optional: true, have: python("az.py", "-az")},
 		{Name: "libhimmelblau", Client: "libhimmelblau", Needs: "cargo, pkg-config, a C compiler and OpenSSL's headers", Optional: true, have: rust},
 	}
 }
