@@ -13,11 +13,8 @@ package entracarrier
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -47,11 +44,9 @@ type Config struct {
 	// Login and Registration are base URLs, https. Login empty is the public one;
 	// Registration empty is the public one with the public Login, else Login.
 	Login, Registration string
-	// Roots are the authorities that may have issued the server's certificate; nil
-	// are the machine's.
-	Roots *x509.CertPool
-	// Dial connects to HOST:PORT; nil uses the machine's network and names.
-	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Client makes the connections; nil is one with the machine's roots. Redirects
+	// are never followed.
+	Client *http.Client
 }
 
 // Carrier is a connection to an identity provider. It is safe for concurrent use.
@@ -88,18 +83,12 @@ func New(cfg Config) (*Carrier, error) {
 		parsed.Path = ""
 		*u.into = parsed
 	}
-	transport := &http.Transport{
-		TLSClientConfig:   &tls.Config{RootCAs: cfg.Roots, MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: callTime, MaxResponseHeaderBytes: 64 << 10,
+	client := http.Client{}
+	if cfg.Client != nil {
+		client = *cfg.Client
 	}
-	if cfg.Dial != nil {
-		transport.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) { return cfg.Dial(ctx, address) }
-	}
-	c.client = &http.Client{
-		Transport:     transport,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	c.client = &client
+	c.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.methods = map[string]method{
 		idpv1.RealmService_DiscoverRealm_FullMethodName:                         on(c.discoverRealm),
 		idpv1.NonceService_IssueNonce_FullMethodName:                            on(c.issueNonce),

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
@@ -55,10 +56,11 @@ func carrier(t testing.TB, s *server) *entracarrier.Carrier {
 	t.Cleanup(front.Close)
 	roots := x509.NewCertPool()
 	roots.AddCert(front.Certificate())
-	c, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Roots: roots, Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+	peer := run.HTTPSPeer{Roots: roots, Dial: func(ctx context.Context, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", front.Listener.Addr().String())
-	}})
+	}}
+	c, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Client: peer.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,9 +186,9 @@ func TestBounds(t *testing.T) {
 	if _, err := idpv1.NewNonceServiceClient(c).IssueNonce(ctx, &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Deadline {
 		t.Errorf("no time: %v", err)
 	}
-	gone, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Dial: func(context.Context, string) (net.Conn, error) {
+	gone, err := entracarrier.New(entracarrier.Config{Login: "https://example.com", Client: run.HTTPSPeer{Dial: func(context.Context, string) (net.Conn, error) {
 		return nil, errors.New("the address https://example.com/alice@contoso.test is gone")
-	}})
+	}}.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ func Peer(env *run.Env) (grpc.ClientConnInterface, error) {
 	if !https {
 		return env.Peer("idp")
 	}
-	c, err := New(Config{Login: p.URL, Roots: p.Roots, Dial: p.Dial})
+	c, err := New(Config{Login: p.URL, Client: p.Client()})
 	if err != nil {
 		return nil, err
 	}

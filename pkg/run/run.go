@@ -7,15 +7,11 @@
 package run
 
 import (
-	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -57,39 +53,6 @@ func (e *Env) Listen(addr string) (net.Listener, error) {
 		return nil, errors.New("the component has no network")
 	}
 	return e.network.Listen(addr)
-}
-
-// HTTPSPeer is what a component needs to know of a peer that it reaches over HTTPS.
-type HTTPSPeer struct {
-	// URL is the base address.
-	URL string
-	// Roots are the authorities of its certificate; nil are the machine's.
-	Roots *x509.CertPool
-	// Dial connects to HOST:PORT; nil uses the machine's network and names.
-	Dial func(ctx context.Context, address string) (net.Conn, error)
-}
-
-// OverHTTPS reports whether the address of a peer is https://HOST, and then what is
-// needed to reach it. The settings "https-roots", a PEM file, and "https-via", an
-// address to dial in place of any host, are for servers that are not public.
-func (e *Env) OverHTTPS(name string) (HTTPSPeer, bool, error) {
-	if !strings.HasPrefix(e.peers[name], "https://") {
-		return HTTPSPeer{}, false, nil
-	}
-	p := HTTPSPeer{URL: e.peers[name]}
-	if path := e.Settings["https-roots"]; path != "" {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return p, true, fmt.Errorf("setting https-roots: %w", err)
-		}
-		if p.Roots = x509.NewCertPool(); !p.Roots.AppendCertsFromPEM(pem) {
-			return p, true, fmt.Errorf("setting https-roots: %s holds no PEM certificate", path)
-		}
-	}
-	if via := e.Settings["https-via"]; via != "" {
-		p.Dial = func(ctx context.Context, _ string) (net.Conn, error) { return e.network.Dial(ctx, via) }
-	}
-	return p, true, nil
 }
 
 // Own closes c when the component stops, after the component itself.

@@ -20,7 +20,7 @@ import (
 
 const (
 	prtLife   = 14*24*time.Hour - time.Second
-	assertion = "<saml:Assertion>ada</saml:Assertion>"
+	assertion = `<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:1.0:assertion">ada</saml:Assertion>`
 	mexURL    = "https://sts.fabrikam.test/adfs/services/trust/mex"
 	mixedURL  = "https://sts.fabrikam.test/adfs/services/trust/13/usernamemixed"
 )
