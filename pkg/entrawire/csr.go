@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"errors"
-	"fmt"
 )
 
 // CSRSubject is the common name in every device's certificate request. The
@@ -25,30 +24,15 @@ var ErrCSR = errors.New("certificate request is not taken")
 // KiB, the fixed subject alone, an RSA-2048 key, and a SHA256-RSA signature by
 // that key, which is the proof that the device holds it.
 func ParseCSR(der []byte) (*x509.CertificateRequest, error) {
-	if len(der) > MaxCSR {
-		return nil, fmt.Errorf("%w: longer than %d bytes", ErrCSR, MaxCSR)
-	}
-	csr, err := x509.ParseCertificateRequest(der)
-	if err != nil {
-		return nil, fmt.Errorf("%w: not a PKCS#10 request", ErrCSR)
-	}
-	if cn, ok := onlyCommonName(csr.Subject); !ok || cn != CSRSubject {
-		return nil, fmt.Errorf("%w: subject is not CN=%s", ErrCSR, CSRSubject)
-	}
-	pub, ok := csr.PublicKey.(*rsa.PublicKey)
+	return parseCSR(der, checkRSAKey, x509.SHA256WithRSA)
+}
+
+func checkRSAKey(key any) error {
+	pub, ok := key.(*rsa.PublicKey)
 	if !ok {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, ErrRSAKey)
+		return ErrRSAKey
 	}
-	if err := checkRSA2048(pub); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
-	}
-	if csr.SignatureAlgorithm != x509.SHA256WithRSA {
-		return nil, fmt.Errorf("%w: signature algorithm is not SHA256-RSA", ErrCSR)
-	}
-	if csr.CheckSignature() != nil {
-		return nil, fmt.Errorf("%w: signature does not verify", ErrCSR)
-	}
-	return csr, nil
+	return checkRSA2048(pub)
 }
 
 // CreateCSR makes such a request. The signer may be a key in a TPM.

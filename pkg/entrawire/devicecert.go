@@ -1,7 +1,6 @@
 package entrawire
 
 import (
-	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -94,14 +93,17 @@ func extension(id asn1.ObjectIdentifier, value []byte) pkix.Extension {
 // are there and agree with the subject. It trusts nothing: who issued the
 // certificate and whether it is still good is the caller's to check.
 func ParseDeviceCertificate(cert *x509.Certificate) (DeviceIdentity, error) {
+	return parseDeviceCertificate(cert, checkRSAKey)
+}
+
+func parseDeviceCertificate(cert *x509.Certificate, check func(key any) error) (DeviceIdentity, error) {
 	var id DeviceIdentity
 	cn, ok := onlyCommonName(cert.Subject)
 	if !ok {
 		return id, fmt.Errorf("%w: subject is not one common name", ErrDeviceCertificate)
 	}
-	pub, ok := cert.PublicKey.(*rsa.PublicKey)
-	if !ok || checkRSA2048(pub) != nil {
-		return id, fmt.Errorf("%w: %w", ErrDeviceCertificate, ErrRSAKey)
+	if err := check(cert.PublicKey); err != nil {
+		return id, fmt.Errorf("%w: %w", ErrDeviceCertificate, err)
 	}
 	device, err := guidExtension(cert, OIDDeviceID(), "device id")
 	if err != nil {

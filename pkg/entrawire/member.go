@@ -35,7 +35,7 @@ func (e *FieldError) Error() string {
 // fails, Encode is the way out.
 type member struct {
 	name  string
-	value any // *string, *secret.Text, *int64, *bool or *[]string
+	value any // *string, *secret.Text, *int64, *bool, *[]string or *JWECrypto
 	how   how
 }
 
@@ -90,6 +90,9 @@ func (m member) text() (s string, isText, present bool) {
 			elems[i] = quote(s)
 		}
 		return "[" + strings.Join(elems, ",") + "]", false, len(*v) > 0
+	case *JWECrypto:
+		b, err := v.Encode()
+		return string(b), false, err == nil && *v != JWECrypto{}
 	}
 	return "", true, false
 }
@@ -180,6 +183,10 @@ func (m member) read(raw json.RawMessage) string {
 	case *[]string:
 		if json.Unmarshal(raw, v) != nil {
 			return "is not a list of strings"
+		}
+	case *JWECrypto:
+		if v.UnmarshalJSON(raw) != nil {
+			return "is not an object of strings"
 		}
 	}
 	return ""

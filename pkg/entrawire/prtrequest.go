@@ -29,6 +29,8 @@ type PRTRequest struct {
 	Assertion secret.Text
 	// RefreshToken of the broker client goes with GrantRefreshToken.
 	RefreshToken secret.Text
+	// JWECrypto is of version 4 of the protocol.
+	JWECrypto JWECrypto
 }
 
 func (r *PRTRequest) members() []member {
@@ -42,6 +44,7 @@ func (r *PRTRequest) members() []member {
 		{name: "password", value: &r.Password},
 		{name: "assertion", value: &r.Assertion},
 		{name: "refresh_token", value: &r.RefreshToken},
+		{name: "jwe_crypto", value: &r.JWECrypto},
 	}
 }
 

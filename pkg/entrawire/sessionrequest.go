@@ -39,6 +39,9 @@ type SessionRequest struct {
 	Password secret.Text
 	// Assertion of a federated user, base64 of the XML.
 	Assertion secret.Text
+	// Purpose and JWECrypto are of version 4 of the protocol.
+	Purpose   string
+	JWECrypto JWECrypto
 }
 
 func (r *SessionRequest) members() []member {
@@ -59,6 +62,8 @@ func (r *SessionRequest) members() []member {
 		{name: "username", value: &r.Username},
 		{name: "password", value: &r.Password},
 		{name: "assertion", value: &r.Assertion},
+		{name: "purpose", value: &r.Purpose},
+		{name: "jwe_crypto", value: &r.JWECrypto},
 	}
 }
 
@@ -79,13 +84,19 @@ func (r SessionRequest) HasCredential() bool { return !r.Password.Empty() || !r.
 // Validate checks the form. Nonce, audience and times are the caller's to judge.
 func (r SessionRequest) Validate() error {
 	c := checker{shape: shapeSessionRequest}
+	c.require(HasScope(r.Scope, scopeOpenID), "scope", "does not have openid")
+	c.require(r.Iss == BrokerIssuer, "iss", "is not aad:brokerplugin")
+	r.checkCommon(&c)
+	return c.err
+}
+
+// checkCommon is what all versions of the protocol have in common.
+func (r SessionRequest) checkCommon(c *checker) {
 	c.client("client_id", r.ClientID)
 	c.short("scope", r.Scope)
-	c.require(HasScope(r.Scope, scopeOpenID), "scope", "does not have openid")
 	c.short("resource", r.Resource)
 	c.require(!r.RefreshToken.Empty(), "refresh_token", "is missing")
 	c.require(r.GrantType == GrantRefreshToken, "grant_type", "is not refresh_token")
-	c.require(r.Iss == BrokerIssuer, "iss", "is not aad:brokerplugin")
 	c.short("aud", r.Aud)
 	c.short("redirect_uri", r.RedirectURI)
 	c.short("request_nonce", r.RequestNonce)
@@ -94,5 +105,4 @@ func (r SessionRequest) Validate() error {
 	c.short("username", r.Username)
 	c.require(r.Password.Empty() || r.Username != "", "username", "is missing: a password needs it")
 	c.require(r.Password.Empty() || r.Assertion.Empty(), "assertion", "does not go with a password")
-	return c.err
 }

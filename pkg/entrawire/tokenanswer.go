@@ -27,6 +27,8 @@ type TokenAnswer struct {
 	IDToken secret.Text
 	// ClientInfo is from EncodeClientInfo.
 	ClientInfo string
+	// Foci is "1" for a client of the family, and else empty.
+	Foci string
 	// PRT is a new PRT, when scope aza asked for one and one was due. Public
 	// clients never show both tokens in one answer, so the names are ours.
 	PRT secret.Text
@@ -47,6 +49,7 @@ func (a *TokenAnswer) members() []member {
 		{name: "refresh_token_expires_in", value: &a.RefreshTokenExpiresIn},
 		{name: "id_token", value: &a.IDToken},
 		{name: "client_info", value: &a.ClientInfo},
+		{name: "foci", value: &a.Foci},
 		{name: "primary_refresh_token", value: &a.PRT},
 		{name: "primary_refresh_token_expires_in", value: &a.PRTExpiresIn},
 	}

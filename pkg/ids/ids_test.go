@@ -44,3 +44,13 @@ func TestGUIDBytesLE(t *testing.T) {
 		t.Errorf("back to %s", s)
 	}
 }
+
+func TestSID(t *testing.T) {
+	got, err := ids.SID("73d664e4-0886-4a73-b745-c694da45ddb4") // the example of Microsoft's documentation
+	if err != nil || got != "S-1-12-1-1943430372-1249052806-2496021943-3034400218" {
+		t.Errorf("%s, %v", got, err)
+	}
+	if _, err := ids.SID("x"); err == nil {
+		t.Error("not a GUID, and taken")
+	}
+}

@@ -5,8 +5,9 @@
 // before anything is decoded), a header with known members only where they
 // matter, and signature checks whose algorithm the caller names by the method it
 // calls, never the token. What never may: a key looked up by what a header says,
-// and a third algorithm. github.com/golang-jwt/jwt/v5 supplies the algorithms;
-// its parser is not used, because it takes line breaks inside base64.
+// and a third algorithm, but for ES256 of one version of the protocol, which has a
+// door of its own. github.com/golang-jwt/jwt/v5 supplies the algorithms; its parser
+// is not used, because it takes line breaks inside base64.
 //
 // The identity provider calls Parse and Verify, the TPM agent SigningInput and
 // Assemble, tests and tools the Sign functions.
@@ -47,12 +48,15 @@ var (
 
 // Header is the protected header.
 type Header struct {
-	// Alg is RS256, HS256 or, for ParseUnsigned only, none.
+	// Alg is RS256, HS256 or, for ParseUnsigned only, none, for ParseES256 only, ES256.
 	Alg string
 	// Typ is JWT or empty.
 	Typ string
 	// Kid names a key; it is a hint and never proof of anything.
 	Kid string
+	// X5T is the SHA-1 thumbprint of the key's certificate, base64url; a hint as
+	// well. Version 1.0 tokens of Entra have it.
+	X5T string
 	// Use is "ngc" in a Windows Hello assertion and else empty.
 	Use string
 	// Ctx is the context of the key derivation, 16 to 64 bytes, or nil. It
@@ -85,10 +89,15 @@ func (t *Token) Compact() string { return Assemble(t.signingInput, t.signature) 
 
 // Digest names the token for replay caches: SHA-256 over the decoded parts, each
 // preceded by its length. Two spellings of one token, if there were any, would
-// have one digest.
+// have one digest. The signature of ES256 is left out: whoever sees one can make a
+// second one that verifies for the same input (s and n-s, SEC 1 4.1.4).
 func (t *Token) Digest() [sha256.Size]byte {
 	h := sha256.New()
-	for _, part := range [][]byte{t.header, t.Payload, t.signature} {
+	parts := [][]byte{t.header, t.Payload, t.signature}
+	if t.Header.Alg == ES256 {
+		parts = parts[:2]
+	}
+	for _, part := range parts {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])

@@ -73,7 +73,7 @@ func TestISS05_RequestMustAskForAPRT(t *testing.T) {
 		"no password":       {func(c *entrawire.PRTRequest) { c.Password = secret.Text{} }, aadsts.MissingParameter},
 		"unknown grant":     {func(c *entrawire.PRTRequest) { c.GrantType = "magic" }, aadsts.InvalidRequest},
 		"grant not served here": {func(c *entrawire.PRTRequest) {
-			c.GrantType, c.Assertion, c.Password = entrawire.GrantHello, c.Password, secret.Text{}
+			c.GrantType, c.Assertion, c.Password = entrawire.GrantSAML2, c.Password, secret.Text{}
 		}, aadsts.UnsupportedGrantType},
 		"app's client id":     {func(c *entrawire.PRTRequest) { c.ClientID = office }, aadsts.InvalidGrant},
 		"unknown client id":   {func(c *entrawire.PRTRequest) { c.ClientID = contoso }, aadsts.ApplicationNotFound},
@@ -124,7 +124,7 @@ func TestISS06_SingleFaults(t *testing.T) {
 	d.first(t, alice, alicePassword)
 }
 
-func TestISS07_DeviceSignature(t *testing.T) {
+func TestISS07_Attack07_DeviceSignature(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	h := jose.Header{Typ: "JWT", KDFVer: 2, X5C: [][]byte{d.cert}}
@@ -140,7 +140,7 @@ func TestISS07_DeviceSignature(t *testing.T) {
 	d.open(t, good) // the refused copies used nothing up
 }
 
-func TestISS08_A32_UnregisteredDevice(t *testing.T) {
+func TestISS08_A32_Attack08_UnregisteredDevice(t *testing.T) {
 	w, other := newWorld(t, idp.Config{}), newWorld(t, idp.Config{})
 	d, foreign := w.join(t, alice, alicePassword, 1, 2), other.join(t, alice, alicePassword, 1, 2)
 	w.unchanged(t, func() {

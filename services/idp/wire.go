@@ -12,7 +12,7 @@ import (
 // of a tenant file; "federation-certificate" is DOMAIN=PATH, the PEM of a
 // federation provider whose certificate is not in that file.
 func Wire(env *run.Env) (*run.Component, error) {
-	cfg := Config{Clock: env.Clock, Log: env.Log}
+	cfg := Config{Clock: env.Clock, Log: env.Log, Persons: env.Lab != nil}
 	if path := env.Settings["tenants"]; path != "" {
 		yaml, err := os.ReadFile(path)
 		if err != nil {

@@ -26,10 +26,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/idp"
-	"github.com/lockstep-sso/lockstep/services/idp/host"
 )
 
 // clientTime bounds a request of HTTPClient. Real clients give up after three.

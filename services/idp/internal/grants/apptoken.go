@@ -7,7 +7,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -15,76 +14,89 @@ import (
 )
 
 // RedeemPRT gives tokens of an application for the PRT (app token, step C). The
-// answer is encrypted under the session key.
-func (g *Gate) RedeemPRT(ctx context.Context, request secret.Text) (string, error) {
-	return g.redeem(ctx, signinlog.RedeemPRT, sealed.PRT, request)
+// answer is encrypted for who asked.
+func (g *Gate) RedeemPRT(ctx context.Context, r Request) (string, error) {
+	return g.redeem(ctx, signinlog.RedeemPRT, sealed.PRT, r)
 }
 
 // RedeemRefreshToken gives tokens for the application's own refresh token, which
 // names its session key itself (app token, step B).
-func (g *Gate) RedeemRefreshToken(ctx context.Context, request secret.Text) (string, error) {
-	return g.redeem(ctx, signinlog.RedeemToken, sealed.RefreshToken, request)
+func (g *Gate) RedeemRefreshToken(ctx context.Context, r Request) (string, error) {
+	return g.redeem(ctx, signinlog.RedeemToken, sealed.RefreshToken, r)
 }
 
-func (g *Gate) redeem(ctx context.Context, flow signinlog.Flow, artefact sealed.Type, request secret.Text) (string, error) {
-	k := sessionRequest[string](flow, artefact)
-	k.Check = checkRedemption
-	k.Answer = g.appTokens
-	return BySession(ctx, g, k, request)
+func (g *Gate) redeem(ctx context.Context, flow signinlog.Flow, artefact sealed.Type, r Request) (string, error) {
+	return g.bySession(ctx, flow, artefact, r, checkRedemption, func(_ context.Context, s Session, c *entrawire.SessionRequest) (encoder, error) {
+		return g.appTokens(s, c, r.Claims)
+	})
 }
 
 func checkRedemption(c *entrawire.SessionRequest) error {
-	if err := checkSessionRequest(c); err != nil {
-		return err
-	}
 	if c.HasCredential() {
 		return &entrawire.FieldError{Shape: "app-token request", Field: "password", Problem: "or assertion does not go with it"}
 	}
 	return nil
 }
 
-func (g *Gate) appTokens(_ context.Context, s Session, c *entrawire.SessionRequest) (string, error) {
-	app, resource, err := audience(s.Tenant, c)
+func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) (encoder, error) {
+	app, err := applicationOf(s, c)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if s.From.Type == sealed.RefreshToken {
-		if s.From.Client != app {
-			return "", prterr.AADSTS(aadsts.InvalidGrant, "the refresh token was issued to another application")
-		}
-		if c.WantsPRT() {
-			return "", prterr.AADSTS(aadsts.InvalidScope, "aza does not go with a refresh token: redeem the PRT")
-		}
-	}
-	answer, err := g.Authority.AppTokens(issuance.AppTokens{
-		Tenant: s.Tenant, User: s.User, From: s.From, Client: app, Resource: resource, DeviceGood: s.DeviceGood,
-		RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
-	})
+	demands, err := ParseClaims(claims)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return encrypt(s.From.SessionKey, answer)
+	n := issuance.AppTokens{
+		Tenant: s.Tenant, User: s.User, From: s.From, Client: app, RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
+		CAE: demands.CAE, AMR: Methods(s.From, demands, g.Clock.Now()),
+	}
+	if s.DeviceGood {
+		n.Device = &s.Device
+	}
+	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope)
+	switch {
+	case err != nil:
+		return nil, err
+	case asked && !app.MayAsk(resource):
+		return nil, prterr.AADSTS(aadsts.InvalidResource, "")
+	case asked:
+		if err := Admit(g.factsOf(s, app, resource), s.From, demands); err != nil {
+			return nil, err
+		}
+		n.Resource, n.Scope = &resource, granted
+	}
+	// A client that is not ours will not sign with a refresh token; nobody knows how
+	// the public service would find the session key then.
+	n.Plain = s.Tenant.Profile.PlainTokens && !ours(c)
+	n.Family = s.Tenant.Profile.FamilyTokens && app.Family && !app.Confidential() && !ours(c)
+	return g.Authority.AppTokens(n)
 }
 
-// audience checks who asks for what: application, redirect address, resource.
-func audience(t *tenant.Tenant, c *entrawire.SessionRequest) (ids.ClientID, string, error) {
+// applicationOf checks who asks: the application, its redirect address, and that a
+// refresh token is its own or its family's.
+func applicationOf(s Session, c *entrawire.SessionRequest) (tenant.Application, error) {
 	id, err := ids.ParseClient(c.ClientID)
 	if err != nil {
-		return "", "", prterr.AADSTS(aadsts.InvalidRequest, "client_id is not right: %v", err)
+		return tenant.Application{}, prterr.AADSTS(aadsts.InvalidRequest, "client_id is not right: %v", err)
 	}
-	app, known := t.Application(id)
-	if !known {
-		return "", "", prterr.AADSTS(aadsts.ApplicationNotFound, "")
+	app, known := s.Tenant.Application(id)
+	switch {
+	case !known:
+		return app, prterr.AADSTS(aadsts.ApplicationNotFound, "")
+	case c.RedirectURI == "" && !ours(c):
+		// Nothing is sent there: the answer is encrypted for the device.
+	case !app.Redirects(c.RedirectURI):
+		return app, prterr.AADSTS(aadsts.InvalidReplyTo, "")
 	}
-	if !app.Redirects(c.RedirectURI) {
-		return "", "", prterr.AADSTS(aadsts.InvalidReplyTo, "")
+	if s.From.Type != sealed.RefreshToken {
+		return app, nil
 	}
-	if c.Resource == "" {
-		return id, "", nil
+	if s.From.Client != app.ID && !(s.From.Family && app.Family && !app.Confidential() && s.Tenant.Profile.FamilyTokens) {
+		return app, prterr.AADSTS(aadsts.InvalidGrant, "the refresh token was issued to another application")
 	}
-	resource, known := t.Resource(c.Resource)
-	if !known || !app.MayAsk(resource) {
-		return "", "", prterr.AADSTS(aadsts.InvalidResource, "")
+	if c.WantsPRT() {
+		return app, prterr.AADSTS(aadsts.InvalidScope, "aza does not go with a refresh token: redeem the PRT")
 	}
-	return id, resource.URI, nil
+	return app, nil
 }

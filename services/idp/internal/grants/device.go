@@ -3,10 +3,13 @@ package grants
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -19,6 +22,10 @@ import (
 // must be set.
 type DeviceKind[C, A any] struct {
 	Flow signinlog.Flow
+	// Protocol is the version of the PRT protocol, 0 for 2: it fixes the algorithm.
+	Protocol entrawire.Protocol
+	// Correlation is the client's id for the request, for the log, or empty.
+	Correlation string
 	// Nonce finds the nonce in the claims.
 	Nonce func(*C) string
 	// User and Client find who is asked for, for the log.
@@ -36,14 +43,24 @@ type Device struct {
 	Device store.Device
 	// KDFVer is what the header announces, 0 when it does not.
 	KDFVer int
+
+	event *signinlog.Event
 }
 
-// ByDevice runs a device-signed request: form, algorithm RS256, certificate,
-// signature, nonce, replay, device, claims, answer (MS-OAPXBC 3.2.5.1.2).
+// IsUser tells the log who the request turned out to be for.
+func (d Device) IsUser(u store.User) { d.event.User = u.UPN }
+
+// ByDevice runs a device-signed request: form, algorithm (RS256, ES256 in version
+// 4), certificate, signature, nonce, replay, device, claims, answer (MS-OAPXBC
+// 3.2.5.1.2).
 func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], request secret.Text) (answer A, err error) {
-	e := &signinlog.Event{Flow: k.Flow}
+	e := &signinlog.Event{Flow: k.Flow, Correlation: k.Correlation}
 	defer g.record(ctx, e, &err)
-	t, err := parse(request, jose.RS256)
+	alg := jose.RS256
+	if k.Protocol == entrawire.Protocol4 {
+		alg = jose.ES256
+	}
+	t, err := parse(request, alg)
 	if err != nil {
 		return answer, err
 	}
@@ -93,15 +110,27 @@ func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) 
 	if err != nil {
 		return Device{}, err
 	}
-	if err := t.VerifyRS256(key); err != nil {
+	if err := verifyDevice(t, key); err != nil {
 		return Device{}, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the device key of its certificate")
 	}
 	// Only now is it known that the device itself speaks.
 	e.Tenant, e.Device = home.ID, dev.ID
-	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer}, nil
+	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer, event: e}, nil
 }
 
-func storedKey(dev store.Device, cert *x509.Certificate) (*rsa.PublicKey, error) {
+// verifyDevice verifies with the directory's key. The step fixed the algorithm, so
+// a key of the other kind refuses: no device speaks both.
+func verifyDevice(t *jose.Token, key crypto.PublicKey) error {
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		return t.VerifyRS256(k)
+	case *ecdsa.PublicKey:
+		return t.VerifyES256(k)
+	}
+	return jose.ErrKey
+}
+
+func storedKey(dev store.Device, cert *x509.Certificate) (crypto.PublicKey, error) {
 	refused := prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	if !bytes.Equal(dev.Certificate, cert.Raw) || !bytes.Equal(dev.DeviceKey, cert.RawSubjectPublicKeyInfo) {
 		return nil, refused
@@ -110,9 +139,5 @@ func storedKey(dev store.Device, cert *x509.Certificate) (*rsa.PublicKey, error)
 	if err != nil {
 		return nil, refused
 	}
-	key, ok := pub.(*rsa.PublicKey)
-	if !ok {
-		return nil, refused
-	}
-	return key, nil
+	return pub, nil
 }

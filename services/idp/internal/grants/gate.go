@@ -49,7 +49,11 @@ type Gate struct {
 // parse is the phase that reads the token and fixes the algorithm by the step:
 // what the header says can only agree. AADSTS9002313 and AADSTS70000.
 func parse(request secret.Text, alg string) (*jose.Token, error) {
-	t, err := jose.Parse(request.Reveal())
+	read := jose.Parse
+	if alg == jose.ES256 {
+		read = jose.ParseES256
+	}
+	t, err := read(request.Reveal())
 	switch {
 	case errors.Is(err, jose.ErrAlgorithm) || err == nil && t.Header.Alg != alg:
 		return nil, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the algorithm of this step, %s", alg)
@@ -100,10 +104,10 @@ func (g *Gate) fresh(p profile.Profile, t *jose.Token, text string) error {
 }
 
 // freshByDate is what an old PRT cookie has in place of a nonce: the date it was
-// made. Only one profile takes it.
-func (g *Gate) freshByDate(p profile.Profile, made time.Time) error {
+// made, at most so long ago; 0 takes none.
+func (g *Gate) freshByDate(most time.Duration, made time.Time) error {
 	age := g.Clock.Now().Sub(made)
-	if p.DatedCookieAge == 0 || made.IsZero() || age < 0 || age > p.DatedCookieAge {
+	if most == 0 || made.IsZero() || age < 0 || age > most {
 		return prterr.AADSTS(aadsts.InvalidNonce, "")
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
@@ -15,52 +14,81 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
-// RequestPRT checks a request for a first PRT and answers it (first sign-in,
-// step E).
-func (g *Gate) RequestPRT(ctx context.Context, request secret.Text) (entrawire.PRTAnswer, error) {
-	ctx, span := step.Start(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_E)
-	defer span.End()
-	return ByDevice(ctx, g, DeviceKind[entrawire.PRTRequest, entrawire.PRTAnswer]{
-		Flow:   signinlog.IssuePRT,
-		Nonce:  func(c *entrawire.PRTRequest) string { return c.RequestNonce },
-		User:   func(c *entrawire.PRTRequest) string { return c.Username },
-		Client: func(c *entrawire.PRTRequest) string { return c.ClientID },
-		Check:  func(c *entrawire.PRTRequest) error { return c.Validate() },
-		Answer: g.issuePRT,
-	}, request)
+// Issued answers a request for a PRT: Answer, or in version 4 of the protocol
+// Encrypted, a compact JWE for the device.
+type Issued struct {
+	Answer    entrawire.PRTAnswer
+	Encrypted string
 }
 
-func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest) (entrawire.PRTAnswer, error) {
+// RequestPRT checks a request for a first PRT and answers it (first sign-in,
+// step E).
+func (g *Gate) RequestPRT(ctx context.Context, r Request) (Issued, error) {
+	ctx, span := step.Start(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_E)
+	defer span.End()
+	return ByDevice(ctx, g, DeviceKind[entrawire.PRTRequest, Issued]{
+		Flow: signinlog.IssuePRT, Protocol: r.Protocol, Correlation: r.Correlation,
+		Nonce:  func(c *entrawire.PRTRequest) string { return c.RequestNonce },
+		User:   userNamed,
+		Client: func(c *entrawire.PRTRequest) string { return c.ClientID },
+		Check:  func(c *entrawire.PRTRequest) error { return c.ValidateFor(r.Protocol) },
+		Answer: func(ctx context.Context, d Device, c *entrawire.PRTRequest) (Issued, error) {
+			a, err := g.issuePRT(ctx, d, c, r.Protocol)
+			if err != nil || r.Protocol != entrawire.Protocol4 {
+				return Issued{Answer: a}, err
+			}
+			text, err := sealForDevice(d, c.JWECrypto.APV, a)
+			return Issued{Encrypted: text}, err
+		},
+	}, r.Signed)
+}
+
+// userNamed is who the request names, where the name says who signs in. Beside a
+// Hello assertion or a refresh token it says nothing.
+func userNamed(c *entrawire.PRTRequest) string {
+	if c.GrantType == entrawire.GrantHello || c.GrantType == entrawire.GrantRefreshToken {
+		return ""
+	}
+	return c.Username
+}
+
+func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, p entrawire.Protocol) (entrawire.PRTAnswer, error) {
 	app, err := prtClient(d.Tenant, c.ClientID)
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
-	kind, cred, err := credentialOf(c)
-	if err != nil {
-		return entrawire.PRTAnswer{}, err
-	}
-	user, err := g.Directory.Authenticate(ctx, d.Tenant, cred)
-	if err != nil {
-		return entrawire.PRTAnswer{}, err
-	}
-	least := 1
+	n := issuance.NewPRT{Tenant: d.Tenant, Device: d.Device, Client: app, KDFMin: 1, Protocol: p}
 	if d.KDFVer == 2 {
-		least = 2
+		n.KDFMin = 2
 	}
-	return g.Authority.IssuePRT(issuance.NewPRT{
-		Tenant: d.Tenant, User: user, Device: d.Device, Client: app, Credential: kind, KDFMin: least,
-	})
+	if err := g.authenticate(ctx, d, c, &n); err != nil {
+		return entrawire.PRTAnswer{}, err
+	}
+	d.IsUser(n.User)
+	return g.Authority.IssuePRT(n)
 }
 
-// credentialOf picks the credential that the grant type names.
-func credentialOf(c *entrawire.PRTRequest) (sealed.Credential, directory.Credential, error) {
+// authenticate checks the credential that the grant type names, and says whose it
+// is and of what kind.
+func (g *Gate) authenticate(ctx context.Context, d Device, c *entrawire.PRTRequest, n *issuance.NewPRT) (err error) {
 	switch c.GrantType {
 	case entrawire.GrantPassword:
-		return sealed.Password, directory.Credential{Name: c.Username, Password: c.Password}, nil
+		n.Credential = sealed.Password
+		n.User, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Password: c.Password})
 	case entrawire.GrantSAML1:
-		xml, err := entrawire.DecodeSAML(c.Assertion)
-		return sealed.SAML, directory.Credential{Name: c.Username, Assertion: xml}, shape(err)
+		var xml []byte
+		if xml, err = entrawire.DecodeSAML(c.Assertion); err != nil {
+			return shape(err)
+		}
+		n.Credential = sealed.SAML
+		n.User, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
+	case entrawire.GrantHello:
+		n.Credential = sealed.Hello
+		n.User, err = g.hello(ctx, d, c)
+	case entrawire.GrantRefreshToken:
+		n.User, n.From, err = g.upgrade(ctx, d, c.RefreshToken)
 	default:
-		return "", directory.Credential{}, prterr.AADSTS(aadsts.UnsupportedGrantType, "")
+		err = prterr.AADSTS(aadsts.UnsupportedGrantType, "")
 	}
+	return err
 }

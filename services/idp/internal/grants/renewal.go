@@ -8,7 +8,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
@@ -22,69 +21,50 @@ import (
 // signed it (renewal, step F). Nothing is written: the old PRT stays good until
 // it expires, so renewals that race each other all succeed and none loses the
 // session.
-func (g *Gate) RenewPRT(ctx context.Context, request secret.Text) (string, error) {
+func (g *Gate) RenewPRT(ctx context.Context, r Request) (string, error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_RENEWAL_F)
 	defer span.End()
-	k := sessionRequest[string](signinlog.RenewPRT, sealed.PRT)
-	k.Check = checkRenewal
-	k.Answer = g.renew
-	return BySession(ctx, g, k, request)
+	return g.bySession(ctx, signinlog.RenewPRT, sealed.PRT, r, checkRenewal, g.renew)
 }
 
-// sessionRequest is what renewals and app-token requests have in common.
-func sessionRequest[A any](flow signinlog.Flow, artefact sealed.Type) SessionKind[entrawire.SessionRequest, A] {
-	return SessionKind[entrawire.SessionRequest, A]{
-		Flow:     flow,
-		Artefact: artefact,
-		Token:    func(c *entrawire.SessionRequest) secret.Text { return c.RefreshToken },
-		Nonce:    func(c *entrawire.SessionRequest) string { return c.RequestNonce },
-		Client:   func(c *entrawire.SessionRequest) string { return c.ClientID },
-	}
-}
-
-// checkSessionRequest is the form they share. The times in the claims are not
-// looked at: freshness is the nonce's, by our clock and not the device's.
-func checkSessionRequest(c *entrawire.SessionRequest) error {
-	if err := c.Validate(); err != nil {
+// checkSessionRequest is the form that renewals and app-token requests have in
+// common. The times in the claims are not looked at: freshness is the nonce's, by
+// our clock and not the device's.
+func checkSessionRequest(c *entrawire.SessionRequest, p entrawire.Protocol) error {
+	if err := c.ValidateFor(p); err != nil {
 		return err
 	}
-	if c.Aud != "" && c.Aud != entrawire.SessionAudience {
+	v2 := p != entrawire.Protocol3 && p != entrawire.Protocol4
+	if v2 && c.Aud != "" && c.Aud != entrawire.SessionAudience {
 		return &entrawire.FieldError{Shape: "session-signed request", Field: "aud", Problem: "is not this identity provider"}
 	}
 	return nil
 }
 
 func checkRenewal(c *entrawire.SessionRequest) error {
-	if err := checkSessionRequest(c); err != nil {
-		return err
-	}
 	if !c.WantsPRT() {
 		return &entrawire.FieldError{Shape: "renewal", Field: "scope", Problem: "does not have aza"}
 	}
 	return nil
 }
 
-func (g *Gate) renew(ctx context.Context, s Session, c *entrawire.SessionRequest) (string, error) {
+func (g *Gate) renew(ctx context.Context, s Session, c *entrawire.SessionRequest) (encoder, error) {
 	if _, err := prtClient(s.Tenant, c.ClientID); err != nil {
-		return "", err
+		return nil, err
 	}
 	if c.HasCredential() {
 		if err := g.sameUser(ctx, s, c); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	answer, err := g.Authority.RenewPRT(s.Tenant, s.User, s.Device, s.From, takesKey(c))
-	if err != nil {
-		return "", err
-	}
-	return encrypt(s.From.SessionKey, answer)
+	return g.Authority.RenewPRT(s.Tenant, s.User, s.Device, s.From, takesKey(s, c))
 }
 
 // takesKey reports whether the client imports the session key that comes with a
 // renewed PRT, as the documented steps have it. Ours does and says so; other
 // clients copy the old key and would lose the session with a new one.
-func takesKey(c *entrawire.SessionRequest) bool {
-	return c.ClientID == entrawire.SignInClientID && ours(c)
+func takesKey(s Session, c *entrawire.SessionRequest) bool {
+	return !s.From.SessionKey.Empty() && len(s.Device.TransportKey) > 0 && c.ClientID == entrawire.SignInClientID && ours(c)
 }
 
 func ours(c *entrawire.SessionRequest) bool { return strings.HasPrefix(c.WinVer, entrawire.WinVer) }
@@ -94,6 +74,9 @@ func ours(c *entrawire.SessionRequest) bool { return strings.HasPrefix(c.WinVer,
 // user's right password are one error, so that a PRT tries no passwords but its
 // own user's.
 func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequest) error {
+	if s.From.Credential == sealed.Hello && c.Password.Empty() {
+		return g.sameHello(ctx, s, c)
+	}
 	kind, cred := sealed.Password, directory.Credential{Name: c.Username, Password: c.Password}
 	if !c.Assertion.Empty() {
 		xml, err := entrawire.DecodeSAML(c.Assertion)
@@ -111,6 +94,16 @@ func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequ
 	var user store.User
 	user, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
 	if err == nil && user.ID != s.User.ID {
+		return prterr.AADSTS(aadsts.InvalidCredentials, "")
+	}
+	return err
+}
+
+// sameHello is the same with a Hello assertion.
+func (g *Gate) sameHello(ctx context.Context, s Session, c *entrawire.SessionRequest) error {
+	d := Device{Tenant: s.Tenant, Device: s.Device, event: &signinlog.Event{}}
+	u, err := g.hello(ctx, d, &entrawire.PRTRequest{Assertion: c.Assertion, RequestNonce: c.RequestNonce})
+	if err == nil && u.ID != s.User.ID {
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
 	return err

@@ -2,7 +2,6 @@ package grants
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -18,9 +17,11 @@ import (
 )
 
 // SessionKind is a kind of request that is signed with a session key. Every hook
-// must be set, but for Dated.
+// must be set, but for Dated and DatedAge.
 type SessionKind[C, A any] struct {
 	Flow signinlog.Flow
+	// Correlation is the client's id for the request, for the log, or empty.
+	Correlation string
 	// Artefact is the type that the request must carry.
 	Artefact sealed.Type
 	// Token finds the artefact in the claims.
@@ -30,6 +31,9 @@ type SessionKind[C, A any] struct {
 	// Dated finds the date that may stand in place of a nonce; nil when the kind
 	// knows no such form.
 	Dated func(*C) time.Time
+	// DatedAge is how old such a date may be, 0 for not at all; nil is the
+	// profile's.
+	DatedAge func(context.Context, Session) time.Duration
 	// Client finds the application, for the log.
 	Client func(*C) string
 	// Check judges the form of the claims.
@@ -46,7 +50,8 @@ type Session struct {
 	// Device that From is bound to; enabled and unchanged when DeviceGood.
 	Device     store.Device
 	DeviceGood bool
-	// From is the artefact whose session key signed the request.
+	// From is the artefact whose session key signed the request, or whose device's
+	// key in version 4 of the protocol.
 	From sealed.Artefact
 }
 
@@ -55,7 +60,7 @@ type Session struct {
 // expiry, claims, answer. The only key that is ever tried is the one inside the
 // artefact of the same request.
 func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], request secret.Text) (answer A, err error) {
-	e := &signinlog.Event{Flow: k.Flow}
+	e := &signinlog.Event{Flow: k.Flow, Correlation: k.Correlation}
 	defer g.record(ctx, e, &err)
 	t, err := parse(request, jose.HS256)
 	if err != nil {
@@ -71,7 +76,11 @@ func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], requ
 		return answer, err
 	}
 	defer s.From.SessionKey.Wipe()
-	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c)); err != nil {
+	age := s.Tenant.Profile.DatedCookieAge
+	if k.DatedAge != nil {
+		age = k.DatedAge(ctx, s)
+	}
+	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c), age); err != nil {
 		return answer, err
 	}
 	if err := g.standing(ctx, &s, e); err != nil {
@@ -115,9 +124,9 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 	return Session{Tenant: home, From: a}, nil
 }
 
-func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time) error {
+func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {
 	if nonce == "" && !made.IsZero() {
-		return g.freshByDate(s.Tenant.Profile, made)
+		return g.freshByDate(age, made)
 	}
 	return g.fresh(s.Tenant.Profile, t, nonce)
 }
@@ -127,27 +136,36 @@ func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Ti
 // user, 50173 for what was revoked, 700082 for what has expired.
 func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) error {
 	a := s.From
+	if !a.Deviceless {
+		var err error
+		s.Device, err = g.deviceStands(ctx, a)
+		switch s.DeviceGood = err == nil; {
+		case prterr.KindOf(err) == prterr.Internal:
+			return err
+		case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
+			return err
+		}
+	}
 	var err error
-	s.Device, err = g.deviceStands(ctx, a)
-	switch s.DeviceGood = err == nil; {
-	case prterr.KindOf(err) == prterr.Internal:
-		return err
-	case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
-		return err
-	}
-	s.User, err = g.Directory.User(ctx, a.Tenant, a.User)
+	s.User, err = g.userStands(ctx, a)
 	e.User = s.User.UPN
+	return err
+}
+
+// userStands is the half of it that is about the user.
+func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, error) {
+	u, err := g.Directory.User(ctx, a.Tenant, a.User)
 	if err != nil {
-		return err
+		return u, err
 	}
-	changed := a.Credential == sealed.Password && a.PasswordEpoch != s.User.PasswordEpoch
-	if changed || a.SessionEpoch != s.User.SessionEpoch {
-		return prterr.AADSTS(aadsts.FreshTokenNeeded, "")
+	changed := a.Credential == sealed.Password && a.PasswordEpoch != u.PasswordEpoch
+	if changed || a.SessionEpoch != u.SessionEpoch {
+		return u, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
 	if g.Clock.Now().After(a.Expires) {
-		return prterr.AADSTS(aadsts.ExpiredToken, "")
+		return u, prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
-	return nil
+	return u, nil
 }
 
 func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Device, error) {
@@ -161,14 +179,4 @@ func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Devic
 		return dev, prterr.AADSTS(aadsts.DeviceDisabled, "")
 	}
 	return dev, nil
-}
-
-// encrypt makes an answer that only the holder of the session key can read.
-func encrypt(key secret.Bytes, answer interface{ Encode() ([]byte, error) }) (string, error) {
-	plain, err := answer.Encode()
-	if err != nil {
-		return "", fmt.Errorf("answer: %w", err)
-	}
-	defer clear(plain)
-	return entrawire.SealAnswer(key, plain)
 }

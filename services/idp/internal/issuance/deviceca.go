@@ -1,10 +1,12 @@
 package issuance
 
 import (
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"fmt"
 	"math/big"
 	"time"
@@ -41,19 +43,27 @@ func newDeviceCA(now time.Time) (*deviceCA, error) {
 	if err != nil {
 		return nil, err
 	}
+	der, err := authorityCertificate(key, now)
+	if err != nil {
+		return nil, err
+	}
+	return deviceCAOf(key, der)
+}
+
+func authorityCertificate(key *rsa.PrivateKey, now time.Time) ([]byte, error) {
 	serial, err := serialNumber()
 	if err != nil {
 		return nil, err
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: authorityName, OrganizationalUnit: []string{uuid.NewString()}},
+		SerialNumber: serial, Subject: authoritySubject(uuid.NewString()),
 		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(authorityYears, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
+	return x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+}
+
+func deviceCAOf(key *rsa.PrivateKey, der []byte) (*deviceCA, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, err
@@ -63,17 +73,35 @@ func newDeviceCA(now time.Time) (*deviceCA, error) {
 	return &deviceCA{key: key, cert: cert, roots: roots}, nil
 }
 
+// authoritySubject is the name that clients look for in the issuer of a device
+// certificate: DC=net, DC=windows, CN=MS-Organization-Access, OU=<guid>.
+func authoritySubject(unit string) pkix.Name {
+	ia5 := func(s string) asn1.RawValue { return asn1.RawValue{Tag: asn1.TagIA5String, Bytes: []byte(s)} }
+	component := asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25} // RFC 4519 2.4
+	return pkix.Name{ExtraNames: []pkix.AttributeTypeAndValue{
+		{Type: component, Value: ia5("net")}, {Type: component, Value: ia5("windows")},
+		{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: authorityName}, {Type: asn1.ObjectIdentifier{2, 5, 4, 11}, Value: unit},
+	}}
+}
+
 // DeviceCertificate issues a device certificate, DER (protocol: subject CN is
 // the device id and nothing else, client authentication, ten years). The key is
-// the one that signed the certificate request.
-func (a *Authority) DeviceCertificate(id entrawire.DeviceIdentity, pub *rsa.PublicKey) ([]byte, error) {
-	ca, ok := a.deviceCAs[id.TenantID]
+// the one that signed the certificate request, RSA or on P-256.
+func (a *Authority) DeviceCertificate(id entrawire.DeviceIdentity, pub crypto.PublicKey) ([]byte, error) {
+	ca, ok := a.deviceCA(id.TenantID)
 	if !ok {
 		return nil, fmt.Errorf("tenant has no device authority")
 	}
 	exts, err := entrawire.DeviceExtensions(string(id.DeviceID), string(id.UserID), string(id.TenantID), id.JoinType)
 	if err != nil {
 		return nil, err
+	}
+	if id.Region != "" {
+		region, err := entrawire.RegionExtension(id.Region)
+		if err != nil {
+			return nil, err
+		}
+		exts = append(exts, region)
 	}
 	serial, err := serialNumber()
 	if err != nil {
@@ -97,13 +125,17 @@ func (a *Authority) CheckDeviceCertificate(der []byte) (entrawire.DeviceIdentity
 	if err != nil {
 		return entrawire.DeviceIdentity{}, nil, refused
 	}
-	id, err := entrawire.ParseDeviceCertificate(cert)
+	read := entrawire.ParseDeviceCertificate
+	if cert.PublicKeyAlgorithm == x509.ECDSA {
+		read = entrawire.ParseECDeviceCertificate
+	}
+	id, err := read(cert)
 	if err != nil {
 		return entrawire.DeviceIdentity{}, nil, refused
 	}
 	// The tenant is the certificate's own word here; the chain then proves it,
 	// because each tenant has a key of its own.
-	ca, ok := a.deviceCAs[id.TenantID]
+	ca, ok := a.deviceCA(id.TenantID)
 	if !ok {
 		return entrawire.DeviceIdentity{}, nil, refused
 	}
@@ -117,7 +149,7 @@ func (a *Authority) CheckDeviceCertificate(der []byte) (entrawire.DeviceIdentity
 // DeviceAuthority is the certificate that a tenant's device certificates chain
 // to, DER.
 func (a *Authority) DeviceAuthority(t ids.TenantID) ([]byte, bool) {
-	ca, ok := a.deviceCAs[t]
+	ca, ok := a.deviceCA(t)
 	if !ok {
 		return nil, false
 	}

@@ -32,6 +32,11 @@ type NewPRT struct {
 	Credential sealed.Credential
 	// KDFMin is 2 when the request announced version 2 of the key derivation.
 	KDFMin int
+	// Protocol is the version of the PRT protocol; from 4 on there is no session key.
+	Protocol entrawire.Protocol
+	// From is the refresh token that becomes a PRT, or nil. How and when the user
+	// proved who they are is then copied from it and never raised.
+	From *sealed.Artefact
 }
 
 // IssuePRT makes a PRT with a fresh session key, wrapped for the transport key
@@ -40,23 +45,44 @@ type NewPRT struct {
 // no signature.
 func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	now := a.clock.Now()
-	key := NewSessionKey()
-	defer key.Wipe()
 	prt := sealed.Artefact{
 		Type: sealed.PRT, Tenant: n.Tenant.ID, User: n.User.ID, Device: n.Device.ID, Certificate: Fingerprint(n.Device),
-		Client: n.Client, SessionID: newID(), SessionKey: key, KeyMade: now, Credential: n.Credential, AMR: methods(n.Credential), AuthTime: now,
+		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: methods(n.Credential), AuthTime: now,
 		KDFMin: n.KDFMin, PasswordEpoch: n.User.PasswordEpoch, SessionEpoch: n.User.SessionEpoch,
 	}
+	if n.Credential == sealed.Hello {
+		prt.MFATime = now.Unix() // the key in its chip, and what opens it
+	}
+	if n.From != nil {
+		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
+		prt.MFATime, prt.Origin = n.From.MFATime, n.From.Origin
+	}
+	prt.Protocol = int(n.Protocol)
+	if n.Protocol == entrawire.Protocol4 {
+		return a.prtAnswer(n.Tenant, n.User, n.Device, prt, false)
+	}
+	prt.SessionKey, prt.KeyMade = NewSessionKey(), now
+	defer prt.SessionKey.Wipe()
 	return a.prtAnswer(n.Tenant, n.User, n.Device, prt, true)
 }
 
-// RenewPRT makes the successor of a PRT. How and when the user proved who they
-// are is copied and never raised. With wrapKey the session key comes with it once
+// successor copies how and when the user proved who they are and raises nothing,
+// but that a PRT of a Hello key renews its second factor with itself: the key is on
+// the device all the time.
+func successor(old sealed.Artefact, now time.Time) sealed.Artefact {
+	if old.Credential == sealed.Hello {
+		old.MFATime = now.Unix()
+	}
+	return old
+}
+
+// RenewPRT makes the successor of a PRT. With wrapKey the session key comes with it once
 // more, wrapped for the device (renewal, step F): the same one, or a new one when
 // it has grown old. Without, the old one stays.
 func (a *Authority) RenewPRT(t *tenant.Tenant, u store.User, d store.Device, old sealed.Artefact, wrapKey bool) (entrawire.PRTAnswer, error) {
-	next := old
-	if now := a.clock.Now(); wrapKey && now.Sub(old.KeyMade) >= sessionKeyAge {
+	now := a.clock.Now()
+	next := successor(old, now)
+	if wrapKey && now.Sub(old.KeyMade) >= sessionKeyAge {
 		next.SessionKey, next.KeyMade = NewSessionKey(), now
 		defer next.SessionKey.Wipe()
 	}
@@ -105,10 +131,14 @@ func wrap(d store.Device, key secret.Bytes) (string, error) {
 // methods are the amr values of a credential. A request is always signed with
 // the device key as well, which is the rsa.
 func methods(c sealed.Credential) []string {
-	if c == sealed.SAML {
+	switch c {
+	case sealed.SAML:
 		return []string{"fed", "rsa"}
+	case sealed.Hello:
+		return []string{"rsa", "mfa"}
+	default:
+		return []string{"pwd", "rsa"}
 	}
-	return []string{"pwd", "rsa"}
 }
 
 func idClaims(t *tenant.Tenant, u store.User, from sealed.Artefact, audience string, now time.Time, lifetime time.Duration) entrawire.IDToken {

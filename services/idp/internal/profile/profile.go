@@ -35,6 +35,21 @@ const (
 	KDF1Always
 )
 
+// HelloKey says when a Windows Hello key may sign in on another device than the
+// one it was registered from.
+type HelloKey int
+
+// The rules for a Hello key on another device.
+const (
+	// HelloSameDevice refuses it.
+	HelloSameDevice HelloKey = iota
+	// HelloSameNonce takes it when assertion and request have one nonce, so that
+	// they were made together (CVE-2023-35348).
+	HelloSameNonce
+	// HelloAnywhere takes it.
+	HelloAnywhere
+)
+
 // Profile is one row.
 type Profile struct {
 	Name Name
@@ -51,14 +66,28 @@ type Profile struct {
 	// TokensDieWithDevice refuses an app's refresh token when the device it was
 	// issued on is disabled or gone. A PRT always dies with its device.
 	TokensDieWithDevice bool
+	// PlainTokens lets a refresh token that descends from a PRT be redeemed without
+	// the session key's signature, by a client that got it through a browser and
+	// cannot sign. A stolen one is then good anywhere.
+	PlainTokens bool
+	// FamilyTokens lets the listed clients redeem each other's refresh tokens.
+	FamilyTokens bool
+	// AssertionOnce refuses a client assertion that was taken before. Libraries use
+	// one for as long as it lives, so only a strict tenant can ask for it.
+	AssertionOnce bool
+	// DeviceCodePRT lets a refresh token that was got by device code become a PRT:
+	// some clients register that way, and so does who phishes.
+	DeviceCodePRT bool
+	// HelloKey is the rule for a Hello key on another device.
+	HelloKey HelloKey
 }
 
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT},
-		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
 	}
 }
 

@@ -81,6 +81,21 @@ type Artefact struct {
 	Details
 }
 
+// freshMFA is how long a second factor counts as fresh, as observed.
+const freshMFA = 10 * time.Minute
+
+// FreshMFA reports whether the user proved a second factor just now. A PRT of a
+// Hello key renews its factor with itself and nobody touches anything, so there it
+// is the sign-in that counts: otherwise who can use the device for a moment could
+// register keys for ever.
+func (a Artefact) FreshMFA(now time.Time) bool {
+	proven := time.Unix(a.MFATime, 0)
+	if a.Credential == Hello {
+		proven = a.AuthTime
+	}
+	return a.MFATime != 0 && now.Sub(proven) <= freshMFA
+}
+
 // Details are what only some artefacts have. All of it is copied on, never raised.
 type Details struct {
 	// ID is for what may be used once: a code.

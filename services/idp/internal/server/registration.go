@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
 // Registration serves DeviceRegistrationService.
@@ -30,19 +32,70 @@ func (s *Registration) RequestRegistrationToken(ctx context.Context, req *idpv1.
 
 // RegisterDevice creates a device.
 func (s *Registration) RegisterDevice(ctx context.Context, req *idpv1.RegisterDeviceRequest) (*idpv1.RegisterDeviceResponse, error) {
-	if req.GetJoinType() != idpv1.JoinType_JOIN_TYPE_JOIN {
-		return nil, prterr.New(prterr.Invalid, "join_type is not JOIN, the one that is offered")
+	trust, err := trustOf(req.GetJoinType())
+	if err != nil {
+		return nil, err
 	}
 	d, err := s.Devices.Enrol(ctx, registration.Enrolment{
-		Token: secret.NewText(req.GetAccessToken()), CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
-		DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), TargetDomain: req.GetTargetDomain(),
+		Token: secret.NewText(req.GetAccessToken()), Trust: trust, CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
+		TransportJWK: req.GetTransportKeyJwk(), DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(),
+		// A device of ours knows its user's domain; what comes over HTTPS may not.
+		TargetDomain: req.GetTargetDomain(), AnyDomain: req.GetCaller() != nil,
+		Administrators: req.GetReturnClientSid(), Correlation: correlationOf(req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &idpv1.RegisterDeviceResponse{
 		Certificate: d.Certificate, Thumbprint: d.Thumbprint, UserPrincipalName: string(d.UPN), TenantId: string(d.Tenant),
+		AdministratorSids: d.Administrators,
 	}, nil
+}
+
+// trustOf is what a kind of registration makes of the device.
+func trustOf(j idpv1.JoinType) (store.Trust, error) {
+	switch j {
+	case idpv1.JoinType_JOIN_TYPE_JOIN, idpv1.JoinType_JOIN_TYPE_JOIN_VARIANT:
+		return store.TrustJoined, nil
+	case idpv1.JoinType_JOIN_TYPE_REGISTER:
+		return store.TrustRegistered, nil
+	case idpv1.JoinType_JOIN_TYPE_HYBRID:
+		return "", prterr.New(prterr.Invalid, "join_type HYBRID takes no user's token: send the signed request of the synchronised device")
+	default:
+		return "", prterr.New(prterr.Invalid, "join_type is not JOIN, REGISTER or JOIN_VARIANT")
+	}
+}
+
+// JoinHybridDevice gives a synchronised device its keys.
+func (s *Registration) JoinHybridDevice(ctx context.Context, req *idpv1.JoinHybridDeviceRequest) (*idpv1.JoinHybridDeviceResponse, error) {
+	id, err := ids.ParseDevice(req.GetDeviceId())
+	if err != nil {
+		return nil, prterr.New(prterr.Invalid, "device_id is not right: %v", err)
+	}
+	tenant, err := ids.ParseTenant(req.GetTargetTenantId())
+	if err != nil {
+		return nil, prterr.New(prterr.Invalid, "target_tenant_id is not right: %v", err)
+	}
+	d, err := s.Devices.JoinHybrid(ctx, registration.HybridJoin{
+		DeviceID: id, Tenant: tenant, CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
+		DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), TargetDomain: req.GetTargetDomain(),
+		Identity: req.GetClientIdentity(), Signature: req.GetSignature(), Correlation: correlationOf(req.GetCaller()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &idpv1.JoinHybridDeviceResponse{Certificate: d.Certificate, Thumbprint: d.Thumbprint, TenantId: string(d.Tenant)}, nil
+}
+
+// RegisterHelloKey adds a Windows Hello key to a user.
+func (s *Registration) RegisterHelloKey(ctx context.Context, req *idpv1.RegisterHelloKeyRequest) (*idpv1.RegisterHelloKeyResponse, error) {
+	kid, upn, err := s.Devices.RegisterHello(ctx, registration.HelloKey{
+		Token: secret.NewText(req.GetAccessToken()), Key: req.GetKey(), Correlation: correlationOf(req.GetCaller()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &idpv1.RegisterHelloKeyResponse{Kid: kid, UserPrincipalName: string(upn)}, nil
 }
 
 // DeleteDevice removes the device that signed the request.

@@ -3,6 +3,9 @@ package server
 import (
 	"context"
 
+	"github.com/google/uuid"
+
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -16,10 +19,16 @@ type Issuance struct {
 
 // RequestPRT answers a request for a first PRT.
 func (s *Issuance) RequestPRT(ctx context.Context, req *idpv1.RequestPRTRequest) (*idpv1.RequestPRTResponse, error) {
-	a, err := s.Gate.RequestPRT(ctx, secret.NewText(req.GetRequest()))
+	issued, err := s.Gate.RequestPRT(ctx, grants.Request{
+		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), Correlation: correlationOf(req.GetCaller()),
+	})
 	if err != nil {
 		return nil, err
 	}
+	if issued.Encrypted != "" {
+		return &idpv1.RequestPRTResponse{Encrypted: issued.Encrypted}, nil
+	}
+	a := issued.Answer
 	return &idpv1.RequestPRTResponse{
 		TokenType: a.TokenType, ExpiresIn: a.ExpiresIn, RefreshToken: a.RefreshToken.Reveal(), RefreshTokenExpiresIn: a.RefreshTokenExpiresIn,
 		SessionKeyJwe: a.SessionKeyJWE, IdToken: a.IDToken.Reveal(), ClientInfo: a.ClientInfo,
@@ -28,7 +37,7 @@ func (s *Issuance) RequestPRT(ctx context.Context, req *idpv1.RequestPRTRequest)
 
 // RenewPRT answers a renewal.
 func (s *Issuance) RenewPRT(ctx context.Context, req *idpv1.RenewPRTRequest) (*idpv1.RenewPRTResponse, error) {
-	a, err := s.Gate.RenewPRT(ctx, secret.NewText(req.GetRequest()))
+	a, err := s.Gate.RenewPRT(ctx, signedRequest(req))
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +52,7 @@ type Token struct {
 
 // RedeemRefreshToken gives tokens for an application's refresh token.
 func (s *Token) RedeemRefreshToken(ctx context.Context, req *idpv1.RedeemRefreshTokenRequest) (*idpv1.RedeemRefreshTokenResponse, error) {
-	a, err := s.Gate.RedeemRefreshToken(ctx, secret.NewText(req.GetRequest()))
+	a, err := s.Gate.RedeemRefreshToken(ctx, signedRequest(req))
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +61,43 @@ func (s *Token) RedeemRefreshToken(ctx context.Context, req *idpv1.RedeemRefresh
 
 // RedeemPRT gives tokens for the PRT.
 func (s *Token) RedeemPRT(ctx context.Context, req *idpv1.RedeemPRTRequest) (*idpv1.RedeemPRTResponse, error) {
-	a, err := s.Gate.RedeemPRT(ctx, secret.NewText(req.GetRequest()))
+	a, err := s.Gate.RedeemPRT(ctx, signedRequest(req))
 	if err != nil {
 		return nil, err
 	}
 	return &idpv1.RedeemPRTResponse{Answer: a}, nil
+}
+
+// signedRequest reads what the three requests that use an artefact have in common.
+func signedRequest(req interface {
+	GetRequest() string
+	GetProtocol() idpv1.PRTProtocol
+	GetClaims() string
+	GetCaller() *idpv1.Caller
+}) grants.Request {
+	return grants.Request{
+		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), Claims: req.GetClaims(),
+		Correlation: correlationOf(req.GetCaller()),
+	}
+}
+
+func protocolOf(p idpv1.PRTProtocol) entrawire.Protocol {
+	switch p {
+	case idpv1.PRTProtocol_PRT_PROTOCOL_V3:
+		return entrawire.Protocol3
+	case idpv1.PRTProtocol_PRT_PROTOCOL_V4:
+		return entrawire.Protocol4
+	default:
+		return entrawire.Protocol2
+	}
+}
+
+// correlationOf is the client's id for the request when it is a GUID: nothing else
+// of a stranger's goes into the log.
+func correlationOf(c *idpv1.Caller) string {
+	id, err := uuid.Parse(c.GetCorrelationId())
+	if err != nil {
+		return ""
+	}
+	return id.String()
 }

@@ -14,9 +14,9 @@ import (
 	"os"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
-	"github.com/lockstep-sso/lockstep/services/idp/host"
 )
 
 // IssuerHost is the name in the issuers of tokens.

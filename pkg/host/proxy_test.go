@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/services/idp/host"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 )
 
 // proxied is a client that knows nothing but the proxy and the authority.

@@ -21,7 +21,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/services/idp/host"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 )
 
 // said is a handler that tells which one it is, and what it saw.

@@ -1,0 +1,41 @@
+package grants
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// upgrade takes a refresh token in place of a credential: the broker's own, of the
+// device's tenant, of a user, and bound to no other device. Every other refresh
+// token would turn a stolen one into a session of the whole device. AADSTS70000.
+func (g *Gate) upgrade(ctx context.Context, d Device, text secret.Text) (store.User, *sealed.Artefact, error) {
+	refused := func(why string) (store.User, *sealed.Artefact, error) {
+		return store.User{}, nil, prterr.AADSTS(aadsts.InvalidGrant, "%s", why)
+	}
+	a, err := g.Authority.Open(sealed.RefreshToken, text)
+	if err != nil {
+		return store.User{}, nil, prterr.AADSTS(aadsts.InvalidGrant, "")
+	}
+	switch {
+	case a.Client != entrawire.BrokerClientID:
+		return refused("the refresh token is not the broker's: only its own become a PRT")
+	case a.Tenant != d.Tenant.ID:
+		return refused("the refresh token belongs to another tenant than the device")
+	case a.Device != "" && (a.Device != d.Device.ID || a.Certificate != issuance.Fingerprint(d.Device)):
+		return refused("the refresh token is bound to another device")
+	case a.Credential == sealed.Client || a.Credential == sealed.Bulk || a.SPA:
+		return refused("the refresh token is not one of a user who signed in")
+	case a.Origin == tenant.FlowDeviceCode && !d.Tenant.Profile.DeviceCodePRT:
+		return refused("the refresh token was got by device code, and the tenant takes none of those")
+	}
+	u, err := g.userStands(ctx, a)
+	return u, &a, err
+}

@@ -1,0 +1,137 @@
+package registration
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Enrolment is a request to register a device.
+type Enrolment struct {
+	// Token is an access token for device registration.
+	Token secret.Text
+	// Trust is store.TrustJoined or store.TrustRegistered.
+	Trust store.Trust
+	// CertificateRequest is DER PKCS#10.
+	CertificateRequest []byte
+	// TransportKey is an RSA1 blob; or TransportJWK a JSON Web Key.
+	TransportKey []byte
+	TransportJWK string
+	DisplayName  string
+	DeviceType   string
+	OSVersion    string
+	// TargetDomain is a domain of the user's tenant, or empty. With AnyDomain it may
+	// say anything: there are clients that make it up, and nothing rests on it.
+	TargetDomain string
+	AnyDomain    bool
+	// Administrators asks for the security identifiers of local administrators.
+	Administrators bool
+	// Correlation is the client's id for the request, for the log, or empty.
+	Correlation string
+}
+
+// Enrol creates a device object with a fresh id and issues its certificate.
+func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err error) {
+	e := signinlog.Event{Flow: signinlog.RegisterDevice, Correlation: r.Correlation}
+	defer func() { s.gate.Log.Record(ctx, s.gate.Clock.Now(), e, err) }()
+	b, home, u, err := s.bearer(ctx, r.Token, &e)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	// A bulk enrolment package is itself the permission, and for any number.
+	if !u.MayJoin && !b.Bulk() {
+		return Enrolled{}, prterr.AADSTS(aadsts.RegistrationNotAllowed, "")
+	}
+	k, err := check(r, home)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	out, err = s.create(ctx, r, b, home, u, k)
+	e.Device = out.DeviceID
+	return out, err
+}
+
+// check judges the form of an enrolment and returns the keys in it.
+func check(r Enrolment, home *tenant.Tenant) (keys, error) {
+	k, err := readKeys(r.CertificateRequest, r.TransportKey, r.TransportJWK)
+	if err != nil {
+		return keys{}, err
+	}
+	if err := (description{r.DisplayName, r.DeviceType, r.OSVersion, r.TargetDomain}).check(); err != nil {
+		return keys{}, err
+	}
+	if r.TargetDomain != "" && !r.AnyDomain && !hasDomain(home, r.TargetDomain) {
+		return keys{}, prterr.New(prterr.Invalid, "target_domain is not a domain of the user's tenant")
+	}
+	return k, nil
+}
+
+func hasDomain(t *tenant.Tenant, name string) bool {
+	return slices.ContainsFunc(t.Domains, func(d tenant.Domain) bool { return strings.EqualFold(d.Name, name) })
+}
+
+func (s *Service) create(ctx context.Context, r Enrolment, b issuance.Bearer, home *tenant.Tenant, u store.User, k keys) (Enrolled, error) {
+	id := entrawire.DeviceIdentity{DeviceID: ids.NewDevice(), UserID: u.ID, TenantID: u.Tenant, JoinType: entrawire.JoinJoined, Region: home.Region}
+	if r.Trust == store.TrustRegistered {
+		id.JoinType = entrawire.JoinRegistered
+	}
+	der, err := s.gate.Authority.DeviceCertificate(id, k.device)
+	if err != nil {
+		return Enrolled{}, fmt.Errorf("device certificate: %w", err)
+	}
+	dev := store.Device{
+		ID: id.DeviceID, Tenant: u.Tenant, DisplayName: r.DisplayName, Type: r.DeviceType, OSVersion: r.OSVersion, Enabled: true,
+		RegisteredBy: u.ID, RegisteredAt: s.gate.Clock.Now(), AuthMethods: b.AMR, ObjectID: uuid.NewString(), Trust: r.Trust,
+	}
+	if err := k.into(&dev, der); err != nil {
+		return Enrolled{}, fmt.Errorf("device key: %w", err)
+	}
+	out := Enrolled{DeviceID: id.DeviceID, Certificate: der, Thumbprint: Thumbprint(der), UPN: u.UPN, Tenant: u.Tenant}
+	if r.Administrators {
+		if out.Administrators, err = s.administrators(ctx, u); err != nil {
+			return Enrolled{}, err
+		}
+	}
+	quota := Quota
+	if b.Bulk() {
+		quota = math.MaxInt
+	}
+	if err := s.gate.Directory.AddDevice(ctx, dev, quota); err != nil {
+		return Enrolled{}, err
+	}
+	return out, nil
+}
+
+// administrators are who becomes a local administrator of a device: who registered
+// it, and who administers the tenant.
+func (s *Service) administrators(ctx context.Context, u store.User) ([]string, error) {
+	who, err := s.gate.Directory.AdministratorIDs(ctx, u.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, id := range append([]ids.UserID{u.ID}, who...) {
+		sid, err := ids.SID(string(id))
+		if err != nil {
+			return nil, fmt.Errorf("security identifier: %w", err)
+		}
+		if !slices.Contains(out, sid) {
+			out = append(out, sid)
+		}
+	}
+	return out, nil
+}
