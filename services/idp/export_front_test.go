@@ -2,5 +2,5 @@ package idp
 
 import "google.golang.org/grpc"
 
-// RegisterFront adds what the HTTPS front calls, for tests that come in its place.
+// RegisterFront adds what the HTTPS front calls.
 func (s *Service) RegisterFront(r grpc.ServiceRegistrar) { s.registerFront(r) }

@@ -26,6 +26,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
@@ -85,6 +86,7 @@ type Service struct {
 	sessions  *session.Service
 	visits    *authorize.Service
 	signIns   *signin.Service
+	attempts  *lockout.Counters
 	devices   *registration.Service
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
@@ -126,7 +128,10 @@ func New(cfg Config) (*Service, error) {
 // furnish makes the rooms.
 func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
-	s.directory, err = directory.New(context.Background(), directory.Config{Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions})
+	s.attempts = lockout.New(clk)
+	s.directory, err = directory.New(context.Background(), directory.Config{
+		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts,
+	})
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,6 @@ import (
 )
 
 const (
-	mia, miaPassword = "mia@contoso.test", "two factors are better"
-	spa              = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e02"
-	spaURI           = "https://spa.contoso.test/"
-
 	chromeWindows = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 	firefoxLinux  = "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"
 )
@@ -39,7 +35,7 @@ func newPages(t testing.TB, cfg idp.Config) *pages {
 	t.Helper()
 	cfg.Persons = true
 	w := newWorld(t, cfg)
-	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: "idp", Server: "idp", Allow: idp.FrontAllow()}, w.svc.RegisterPages)
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: "idp", Server: "idp", Allow: idp.FrontAllow()}, w.svc.RegisterFront)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,9 +64,10 @@ func TestVisitChecksTheRequestForTheApplication(t *testing.T) {
 		"form_post":            {&idpv1.AuthorizeRequest{ResponseMode: "form_post", Prompt: "none"}, aadsts.UserInformationMissing, "form_post"},
 		"prompt unknown":       {&idpv1.AuthorizeRequest{Prompt: "perhaps"}, aadsts.InvalidRequest, "query"},
 		"prompt none and more": {&idpv1.AuthorizeRequest{Prompt: "none login"}, aadsts.InvalidRequest, "query"},
-		"resource unknown":     {&idpv1.AuthorizeRequest{Resource: "https://nobody.test"}, aadsts.InvalidResource, "query"},
-		"scope unknown":        {&idpv1.AuthorizeRequest{Protocol: idpv1.Protocol_PROTOCOL_V2, Scope: "https://nobody.test/.default"}, aadsts.InvalidResource, "query"},
+		"resource unknown":     {&idpv1.AuthorizeRequest{Resource: "https://nobody.test"}, aadsts.ResourceNotFound, "query"},
+		"scope unknown":        {&idpv1.AuthorizeRequest{Protocol: idpv1.Protocol_PROTOCOL_V2, Scope: "https://nobody.test/.default"}, aadsts.InvalidScope, "query"},
 		"two resources":        {&idpv1.AuthorizeRequest{Protocol: idpv1.Protocol_PROTOCOL_V2, Scope: graph + "/User.Read https://vault.azure.net/.default"}, aadsts.InvalidScope, "query"},
+		"page, no proof key":   {&idpv1.AuthorizeRequest{ClientId: spaApp, RedirectUri: spaURI}, aadsts.ProofKeyRequired, "query"},
 		"claims not JSON":      {&idpv1.AuthorizeRequest{Claims: "{"}, aadsts.InvalidRequest, "query"},
 		"claims twice":         {&idpv1.AuthorizeRequest{Claims: `{"access_token":{},"access_token":{}}`}, aadsts.InvalidRequest, "query"},
 		"challenge too short":  {&idpv1.AuthorizeRequest{CodeChallenge: "abc", CodeChallengeMethod: "S256"}, aadsts.InvalidRequest, "query"},
@@ -100,11 +101,11 @@ func TestVisitAnswersWithWhatWasAskedFor(t *testing.T) {
 	p := newPages(t, idp.Config{})
 	challenge := base64.RawURLEncoding.EncodeToString(make([]byte, 32))
 	c, s := p.typed(t, &idpv1.AuthorizeRequest{
-		ClientId: spa, RedirectUri: spaURI, ResponseType: "id_token code", Nonce: "n1", Protocol: idpv1.Protocol_PROTOCOL_V2,
+		ClientId: spaApp, RedirectUri: spaURI, ResponseType: "id_token code", Nonce: "n1", Protocol: idpv1.Protocol_PROTOCOL_V2,
 		Scope: "openid  profile User.Read", CodeChallenge: challenge, CodeChallengeMethod: "S256", Claims: `{"access_token":{"xms_cc":{"values":["CP1"]}}}`,
 	}, alice, alicePassword)
 	if c.RedirectURI != spaURI || c.Challenge != "S256:"+challenge || c.Nonce != "n1" || !c.SPA || !c.CAE || c.Resource != graph ||
-		c.Scope != "openid profile User.Read" || c.Client != spa || c.ID == "" || c.Device != "" || !c.SessionKey.Empty() || c.Expires.Sub(c.Issued).Minutes() != 10 {
+		c.Scope != "openid profile User.Read" || c.Client != spaApp || c.ID == "" || c.Device != "" || !c.SessionKey.Empty() || c.Expires.Sub(c.Issued).Minutes() != 10 {
 		t.Errorf("code: %+v", c)
 	}
 	if s.GetResponseMode() != "fragment" || s.GetRedirectUri() != spaURI || s.GetState() != "s1" || s.GetSessionState() == "" || s.GetSessionCookie() == "" {
@@ -123,7 +124,7 @@ func TestVisitAnswersWithWhatWasAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256([]byte(s.GetCode()))
-	if claims["c_hash"] != base64.RawURLEncoding.EncodeToString(sum[:16]) || claims["nonce"] != "n1" || claims["aud"] != spa || claims["ver"] != "2.0" ||
+	if claims["c_hash"] != base64.RawURLEncoding.EncodeToString(sum[:16]) || claims["nonce"] != "n1" || claims["aud"] != spaApp || claims["ver"] != "2.0" ||
 		claims["iss"] != "https://login.microsoftonline.com/"+contoso+"/v2.0" {
 		t.Errorf("%v", claims)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // who looks up everything that a proof stands for. AADSTS50034, 50057, 50173,
-// 50020, 700016, 50011, 50001.
+// 50020, 700016, 50011, 500011, 70011.
 func (s *Service) who(ctx context.Context, st *flowstate.State) (someone, error) {
 	home, ok := s.gate.Tenants.Tenant(st.Proof.Tenant)
 	if !ok || st.Asked.Tenant != "" && st.Asked.Tenant != home.ID {

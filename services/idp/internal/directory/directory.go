@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -26,6 +27,8 @@ type Config struct {
 	Store   store.Store
 	// Assertions checks federated users; nil refuses all of them.
 	Assertions AssertionVerifier
+	// Attempts counts wrong passwords where anybody may try them.
+	Attempts *lockout.Counters
 }
 
 // Directory is the objects of all tenants. It is safe for concurrent use.
@@ -34,6 +37,7 @@ type Directory struct {
 	store      store.Store
 	assertions AssertionVerifier
 	passwords  *passwords
+	attempts   *lockout.Counters
 }
 
 // New makes a directory and adds the users of the tenant file that the store
@@ -43,7 +47,7 @@ func New(ctx context.Context, cfg Config) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: p}
+	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: p, attempts: cfg.Attempts}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {

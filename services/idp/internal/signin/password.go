@@ -45,7 +45,7 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 	if err := s.next.Beside(ctx, st, f.Beside); err != nil {
 		return authorize.Outcome{}, err
 	}
-	u, err := s.check(ctx, name, f.Password)
+	u, err := s.directory.TypedPassword(ctx, name, f.Password)
 	switch {
 	case fatal(err):
 		return authorize.Outcome{}, err
@@ -56,20 +56,6 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 	st.Proof = s.proof(u, sealed.Password, "pwd")
 	st.Proof.Persistent, st.Carried = f.Stay, false
 	return s.next.Proceed(ctx, st)
-}
-
-// check counts the attempt, then checks. A locked name is refused whatever the
-// password, and whether or not it exists.
-func (s *Service) check(ctx context.Context, name ids.UPN, password secret.Text) (store.User, error) {
-	key := "pwd|" + string(name)
-	if err := s.attempts.Try(key); err != nil {
-		return store.User{}, err
-	}
-	u, err := s.directory.Password(ctx, name, password)
-	if err == nil || prterr.CodeOf(err) == aadsts.UserDisabled || fatal(err) {
-		s.attempts.Right(key)
-	}
-	return u, err
 }
 
 // proof is what a user has proven just now.
@@ -118,7 +104,7 @@ func (s *Service) ChangePassword(ctx context.Context, f Change) (authorize.Outco
 }
 
 func (s *Service) replace(ctx context.Context, u store.User, f Change) (store.User, error) {
-	if _, err := s.check(ctx, u.UPN, f.Old); err != nil {
+	if _, err := s.directory.TypedPassword(ctx, u.UPN, f.Old); err != nil {
 		return u, err
 	}
 	switch n := len(f.New.Reveal()); {
