@@ -31,6 +31,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
@@ -75,6 +76,10 @@ type Config struct {
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
+	// StateDir is a folder that keeps keys and records over a restart, for one
+	// process at a time; empty keeps nothing. Its file holds private keys in the
+	// clear and is for its owner alone.
+	StateDir string
 }
 
 // Service is a running identity provider.
@@ -90,10 +95,11 @@ type Service struct {
 	devices   *registration.Service
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
+	resource  *resource.Service
 }
 
-// New builds an identity provider. It makes keys and hashes the passwords of the
-// tenant file, which takes a second or so.
+// New builds an identity provider. Keys are made in the background, unless they
+// are to be kept.
 func New(cfg Config) (*Service, error) {
 	clk := clock.Or(cfg.Clock)
 	log := cfg.Log
@@ -118,7 +124,10 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory()}
+	s := &Service{tenants: tenants}
+	if s.store, err = openStore(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -135,7 +144,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner})
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg)})
 	if err != nil {
 		return err
 	}
@@ -151,6 +160,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
 	s.devices = registration.New(s.gate)
 	s.furnishSignIn(cfg)
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	return nil
 }
 
@@ -162,8 +172,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
 }
 
@@ -176,10 +186,10 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
-	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
-	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
+	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

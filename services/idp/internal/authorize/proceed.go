@@ -53,7 +53,7 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 	case st.Asked.UserCode != "" && !st.Confirmed:
 		return s.page(ctx, st, flowstate.Confirm, PageDeviceConfirm, nil)
 	}
-	if err := s.once(st); err != nil {
+	if err := s.once(ctx, st); err != nil {
 		return s.end(ctx, st, err)
 	}
 	return s.finish(ctx, st, who)

@@ -94,14 +94,18 @@ func (s *Service) prtStands(p flowstate.Proof, who someone) error {
 	return nil
 }
 
-// once lets a sign-in that was carried from page to page end one time: going back
-// in the browser, after signing out for example, signs nobody in again.
-func (s *Service) once(st *flowstate.State) error {
+// once lets a sign-in that was carried from page to page end one time, and not
+// after its session was ended: going back in the browser signs nobody in again.
+func (s *Service) once(ctx context.Context, st *flowstate.State) error {
 	if !st.Carried {
 		return nil
 	}
+	over, err := s.ended.Is(ctx, st.Proof.SessionID, s.gate.Clock.Now())
+	if err != nil {
+		return err
+	}
 	first, err := s.gate.Replays.Use(sha256.Sum256([]byte("sign-in|"+st.ID)), time.Unix(st.Began, 0).Add(flowstate.Lifetime))
-	if err == nil && !first {
+	if err == nil && (over || !first) {
 		return prterr.AADSTS(aadsts.FlowTokenExpired, "")
 	}
 	return err
