@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -73,6 +74,8 @@ type Config struct {
 	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
 	// in a hardware module; nil makes one for this process.
 	TokenSigner crypto.Signer
+	// TracerProvider gets the spans of requests over HTTPS; nil records none.
+	TracerProvider trace.TracerProvider
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
@@ -93,6 +96,7 @@ type Service struct {
 	signIns   *signin.Service
 	attempts  *lockout.Counters
 	devices   *registration.Service
+	front     httpsFront
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
 	resource  *resource.Service
@@ -124,7 +128,7 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants}
+	s := &Service{tenants: tenants, front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
 	if s.store, err = openStore(cfg.StateDir); err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
@@ -196,4 +200,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 func (s *Service) SignIns() []Event { return s.gate.Log.Events() }
 
 // Close lets go of the store. Calls under way may fail.
-func (s *Service) Close() error { return s.store.Close() }
+func (s *Service) Close() error {
+	s.front.close()
+	return s.store.Close()
+}
