@@ -16,8 +16,8 @@ import (
 
 // Approve answers a flow with who signed in and how. The artefact is of the type
 // of a code, for the client of the flow and a user of its tenant; that it came of
-// a device code is added here, so that nobody can forget it. A flow is answered
-// once: the second answer is a conflict.
+// a device code, and when, is added here, so that nobody can forget it. A flow is
+// answered once: the second answer is a conflict.
 func (f *Flows) Approve(ctx context.Context, userCode string, who sealed.Artefact) error {
 	now := f.clock.Now()
 	who.Type, who.Origin, who.Issued, who.Expires = sealed.Code, Origin, now, now.Add(Lifetime)
