@@ -135,6 +135,7 @@ func TestAttack15_GoldenAssertions(t *testing.T) {
 	d := w.join(t, alice, alicePassword, 1, 1)
 	now := time.Now()
 	h := d.provision(t, alice, 2, now)
+	w.join(t, frank, frankPassword, 3, 4).provision(t, frank, 2, now) // the same key, in another tenant
 	for name, f := range map[string]struct {
 		change claims
 		code   aadsts.Code
