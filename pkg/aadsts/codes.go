@@ -55,6 +55,7 @@ const (
 	CodeRedeemed                 Code = 54005
 	ConsentRequired              Code = 65001
 	PreauthorizationMissing      Code = 65002
+	AuthorizationDeclined        Code = 65004
 	InvalidGrant                 Code = 70000
 	ApplicationDisabled          Code = 70001
 	InvalidClient                Code = 70002
@@ -66,6 +67,7 @@ const (
 	AuthorizationPending         Code = 70016
 	BadVerificationCode          Code = 70018
 	CodeExpired                  Code = 70019
+	DeviceCodeExpired            Code = 70020
 	SignInFrequency              Code = 70043
 	SessionTooOld                Code = 70044
 	TenantNotFound               Code = 90002
@@ -87,7 +89,10 @@ const (
 	CodeVerifierMismatch         Code = 501481
 	ApplicationNotFound          Code = 700016
 	GrantNeedsInteraction        Code = 700020
+	ClientAssertionSubject       Code = 700021
+	ClientAssertionAudience      Code = 700023
 	ClientAssertionExpired       Code = 700024
+	PublicClientProof            Code = 700025
 	ClientAssertionInvalid       Code = 700027
 	ResponseTypeNotEnabled       Code = 700054
 	ExpiredToken                 Code = 700082

@@ -5,12 +5,14 @@ import (
 	"os"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
 
 // Wire builds the component from its environment. Settings: "organisation" is the
 // path of an organisation file; "signing-certificate" is where to write the PEM of
-// the token-signing certificate, for the cloud to be told.
+// the token-signing certificate, for the cloud to be told; "https" and "https-name"
+// are where to serve HTTPS and under which name, "https-ca" where to write its CA.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log}
 	if path := env.Settings["organisation"]; path != "" {
@@ -28,6 +30,9 @@ func Wire(env *run.Env) (*run.Component, error) {
 		if err := durable.WriteFile(path, s.SigningCertificate(), nil); err != nil {
 			return nil, fmt.Errorf("setting signing-certificate: %w", err)
 		}
+	}
+	if err := host.Component(env, s.Handler(), env.Settings["https-name"]); err != nil {
+		return nil, err
 	}
 	return &run.Component{Service: s, Allow: Allow()}, nil
 }

@@ -225,7 +225,7 @@ func TestAttack16_WhoMayRegisterAHelloKey(t *testing.T) {
 		"expired":                {w.registrationToken(t, alice, d.id, now, claims{"exp": now.Unix()}), prterr.Unauthenticated},
 		"another issuer":         {w.registrationToken(t, alice, d.id, now, claims{"iss": "https://sts.windows.net/" + fabrikam + "/"}), prterr.Unauthenticated},
 		"a bulk package":         {w.registrationToken(t, alice, d.id, now, claims{"appid": bulkClient}), prterr.Denied},
-		"signed by somebody":     {tokenSigned(t, rsaKeys()[1], claims{"aud": entrawire.RegistrationResource}), prterr.Unauthenticated},
+		"signed by somebody":     {w.tokenSigned(t, rsaKeys()[1], claims{"aud": entrawire.RegistrationResource}), prterr.Unauthenticated},
 		"a registration's token": {registrationTokenOf(t, w, alice, alicePassword), prterr.Denied},
 	} {
 		t.Run(name, func(t *testing.T) {

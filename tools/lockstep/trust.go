@@ -13,7 +13,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
-	"github.com/lockstep-sso/lockstep/services/idp/host"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/trust"
 )

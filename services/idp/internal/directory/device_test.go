@@ -17,11 +17,11 @@ func TestAttack27_AWaitingObjectJoinsOnce(t *testing.T) {
 	ctx, d := context.Background(), open(t)
 	home := d.tenants.All()[0].ID
 	h := tenant.HybridDevice{ID: ids.NewDevice(), DisplayName: "HYBRID-1", SID: "S-1-5-21-1", Certificate: &x509.Certificate{Raw: []byte{1}}}
-	if err := d.AddHybridDevice(ctx, home, h); err != nil {
+	if err := d.PutHybridDevice(ctx, home, h); err != nil {
 		t.Fatal(err)
 	}
 	dev, err := d.PendingDevice(ctx, home, h.ID)
-	if err != nil || dev.Enabled || dev.Trust != store.TrustHybrid || dev.OnPremises.SID != h.SID {
+	if err != nil || dev.Trust != store.TrustHybrid || dev.OnPremises.SID != h.SID {
 		t.Errorf("%+v, %v", dev, err)
 	}
 	join := func(name string) error {
@@ -39,7 +39,10 @@ func TestAttack27_AWaitingObjectJoinsOnce(t *testing.T) {
 	if _, err := d.PendingDevice(ctx, home, h.ID); prterr.KindOf(err) != prterr.NotFound {
 		t.Errorf("it still waits: %v", err)
 	}
-	if err := d.AddHybridDevice(ctx, home, h); prterr.KindOf(err) != prterr.Conflict {
-		t.Errorf("synchronised twice: %v", err)
+	if err := d.PutHybridDevice(ctx, home, h); err != nil {
+		t.Errorf("synchronised once more: %v", err)
+	}
+	if _, err := d.PendingDevice(ctx, home, h.ID); prterr.KindOf(err) != prterr.NotFound {
+		t.Errorf("and waits again: %v", err)
 	}
 }

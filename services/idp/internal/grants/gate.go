@@ -104,10 +104,10 @@ func (g *Gate) fresh(p profile.Profile, t *jose.Token, text string) error {
 }
 
 // freshByDate is what an old PRT cookie has in place of a nonce: the date it was
-// made. Only one profile takes it.
-func (g *Gate) freshByDate(p profile.Profile, made time.Time) error {
+// made, at most so long ago; 0 takes none.
+func (g *Gate) freshByDate(most time.Duration, made time.Time) error {
 	age := g.Clock.Now().Sub(made)
-	if p.DatedCookieAge == 0 || made.IsZero() || age < 0 || age > p.DatedCookieAge {
+	if most == 0 || made.IsZero() || age < 0 || age > most {
 		return prterr.AADSTS(aadsts.InvalidNonce, "")
 	}
 	return nil

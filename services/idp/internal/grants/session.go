@@ -17,7 +17,7 @@ import (
 )
 
 // SessionKind is a kind of request that is signed with a session key. Every hook
-// must be set, but for Dated.
+// must be set, but for Dated and DatedAge.
 type SessionKind[C, A any] struct {
 	Flow signinlog.Flow
 	// Correlation is the client's id for the request, for the log, or empty.
@@ -31,6 +31,9 @@ type SessionKind[C, A any] struct {
 	// Dated finds the date that may stand in place of a nonce; nil when the kind
 	// knows no such form.
 	Dated func(*C) time.Time
+	// DatedAge is how old such a date may be, 0 for not at all; nil is the
+	// profile's.
+	DatedAge func(context.Context, Session) time.Duration
 	// Client finds the application, for the log.
 	Client func(*C) string
 	// Check judges the form of the claims.
@@ -73,7 +76,11 @@ func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], requ
 		return answer, err
 	}
 	defer s.From.SessionKey.Wipe()
-	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c)); err != nil {
+	age := s.Tenant.Profile.DatedCookieAge
+	if k.DatedAge != nil {
+		age = k.DatedAge(ctx, s)
+	}
+	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c), age); err != nil {
 		return answer, err
 	}
 	if err := g.standing(ctx, &s, e); err != nil {
@@ -117,9 +124,9 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 	return Session{Tenant: home, From: a}, nil
 }
 
-func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time) error {
+func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {
 	if nonce == "" && !made.IsZero() {
-		return g.freshByDate(s.Tenant.Profile, made)
+		return g.freshByDate(age, made)
 	}
 	return g.fresh(s.Tenant.Profile, t, nonce)
 }

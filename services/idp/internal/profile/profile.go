@@ -72,6 +72,9 @@ type Profile struct {
 	PlainTokens bool
 	// FamilyTokens lets the listed clients redeem each other's refresh tokens.
 	FamilyTokens bool
+	// AssertionOnce refuses a client assertion that was taken before. Libraries use
+	// one for as long as it lives, so only a strict tenant can ask for it.
+	AssertionOnce bool
 	// DeviceCodePRT lets a refresh token that was got by device code become a PRT:
 	// some clients register that way, and so does who phishes.
 	DeviceCodePRT bool
@@ -84,7 +87,7 @@ func Table() []Profile {
 	return []Profile{
 		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere},
 		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce},
-		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
 	}
 }
 

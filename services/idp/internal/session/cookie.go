@@ -31,12 +31,20 @@ func (s *Service) earlierSession(ctx context.Context, app ids.ClientID, text sec
 		return "", nil
 	}
 	defer cookie.SessionKey.Wipe()
+	// One of a sign-in by password holds no key and is another room's.
+	if cookie.SessionKey.Empty() {
+		return "", nil
+	}
 	if cookie.Tenant != proven.From.Tenant || cookie.User != proven.From.User || cookie.Device != proven.From.Device {
 		return "", prterr.AADSTS(aadsts.InvalidSessionKey, "the session cookie belongs to another user or device than the proof beside it")
 	}
-	same := cookie.SessionKey.Equal(proven.From.SessionKey) && cookie.Certificate == proven.From.Certificate
+	over, err := s.ended.Is(ctx, cookie.SessionID, s.gate.Clock.Now())
+	if err != nil {
+		return "", err
+	}
+	same := !over && cookie.SessionKey.Equal(proven.From.SessionKey) && cookie.Certificate == proven.From.Certificate
 	if !same || s.gate.Clock.Now().After(cookie.Expires) {
-		s.log(ctx, app, cookie, prterr.AADSTS(aadsts.InvalidSessionKey, "the session cookie has expired or is of an earlier session key: a new session began"))
+		s.log(ctx, app, cookie, prterr.AADSTS(aadsts.InvalidSessionKey, "the session cookie has expired, was ended, or is of an earlier session key: a new session began"))
 		return "", nil
 	}
 	return cookie.SessionID, nil

@@ -1,4 +1,5 @@
-// Package session signs users in to web pages with a PRT cookie.
+// Package session signs users in to web pages with a PRT cookie, for a device's
+// own browser; who comes over HTTPS goes to the room authorize.
 //
 // What lives here: the decision between three outcomes, and the rule that a
 // session cookie is good only beside a fresh proof of its session key. What
@@ -51,10 +52,13 @@ type Outcome struct {
 }
 
 // Service signs users in.
-type Service struct{ gate *grants.Gate }
+type Service struct {
+	gate  *grants.Gate
+	ended Ended
+}
 
 // New makes the service.
-func New(g *grants.Gate) *Service { return &Service{gate: g} }
+func New(g *grants.Gate, e Ended) *Service { return &Service{gate: g, ended: e} }
 
 // errCredential says that there is no credential, or none that is good. It never
 // leaves this room.

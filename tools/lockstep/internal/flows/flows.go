@@ -38,9 +38,10 @@ type Runner struct {
 	names    map[string]string
 }
 
-// New starts the lab of a script.
-func New(ctx context.Context) (*Runner, error) {
-	l, err := lab.Start(ctx, lab.Config{TPM: "mem:"})
+// New starts the lab of a script, whose device reaches the cloud over gRPC or over
+// HTTPS.
+func New(ctx context.Context, https bool) (*Runner, error) {
+	l, err := lab.Start(ctx, lab.Config{TPM: "mem:", HTTPS: https})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package flows_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
@@ -14,17 +15,52 @@ import (
 func TestFlows(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Parallel()
-		r, err := flows.New(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := r.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		r := runner(t, false)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return r.Run(t.Context(), d)
 		})
 	})
+}
+
+// TestFlowsOverHTTPS runs the same scripts with the device speaking Entra's HTTPS
+// protocol to the cloud, and WS-Trust to the federation provider. Every lettered
+// row and every outcome must be the same; how many calls carry a row may differ.
+func TestFlowsOverHTTPS(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		t.Parallel()
+		r := runner(t, true)
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			got := r.Run(t.Context(), d)
+			if lettered(got) == lettered(d.Expected) {
+				return d.Expected // and a -rewrite leaves the file to the other test
+			}
+			t.Fatalf("%s: %s\ngot\n%s\nwant, but for the lines without a letter,\n%s", d.Pos, d.Cmd, got, d.Expected)
+			return ""
+		})
+	})
+}
+
+func runner(t *testing.T, https bool) *flows.Runner {
+	t.Helper()
+	r, err := flows.New(t.Context(), https)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// lettered leaves out the calls that no table gives a letter to.
+func lettered(output string) string {
+	var b strings.Builder
+	for line := range strings.Lines(output) {
+		if !strings.HasPrefix(line, "   ") {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
 }

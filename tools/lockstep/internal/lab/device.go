@@ -36,16 +36,20 @@ func (d *Device) components() []spec {
 	}
 	return []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
-		{key: d.Key("dsreg"), name: "dsreg", device: d.Name},
-		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name},
-		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name},
+		{key: d.Key("dsreg"), name: "dsreg", device: d.Name, settings: d.lab.overHTTPS()},
+		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name, settings: d.lab.overHTTPS()},
+		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name, settings: d.lab.overHTTPS()},
 	}
 }
 
 func (d *Device) peers() map[string]string {
-	return map[string]string{
+	peers := map[string]string{
 		"idp": "idp", "adfs": "adfs", "tpm-agent": d.Key("tpm-agent"), "dsreg": d.Key("dsreg"), "lsa-cloudap": d.Key("lsa-cloudap"),
 	}
+	if d.lab.cfg.HTTPS {
+		peers["idp"], peers["adfs"] = SignInOrigin, "https://"+stsName
+	}
+	return peers
 }
 
 // AddDevice starts another device.
@@ -83,7 +87,7 @@ func (d *Device) actors(ctx context.Context) error {
 		return err
 	}
 	d.broker = actor.App{Broker: wam, Tracer: d.lab.tracers["app"].Tracer("app")}
-	idp, err := d.lab.Dial(ctx, "browser", "idp")
+	idp, err := d.lab.web(ctx)
 	if err != nil {
 		return err
 	}

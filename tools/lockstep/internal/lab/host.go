@@ -57,7 +57,7 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	}
 	var network rpc.Network = h.lab.network.plain()
 	if s.device != "" {
-		network = h.lab.network.of(s.device, map[string]bool{h.lab.addr("idp"): true, h.lab.addr("adfs"): true})
+		network = h.lab.network.of(s.device, h.lab.inCloud())
 	}
 	labClock := clock.NewLab()
 	r, err := run.Start(run.Config{

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ type Config struct {
 	Self      []string
 	// OTLP also exports all traces to this receiver.
 	OTLP string
+	// HTTPS has the devices speak Entra's HTTPS protocol with the cloud, and WS-Trust
+	// with the federation provider, in place of gRPC.
+	HTTPS bool
 	// TPM is the TPM address of the devices; empty is a soft TPM in a file.
 	TPM string
 	// Tenants is a tenant file; empty is the embedded one.
@@ -62,25 +66,42 @@ type Lab struct {
 	host     host
 	mu       sync.Mutex
 	tracers  map[string]*sdktrace.TracerProvider
-	conns    []*grpc.ClientConn
+	conns    []io.Closer
 	devices  []*Device
 }
 
+// stsName is the host of the embedded tenants' federation provider.
+const stsName = "sts.adatum.test"
+
 // cloud are the components that all devices share, with the settings each gets.
 func (l *Lab) cloud() []spec {
-	idp := map[string]string{}
+	adfs := map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}
+	idp := map[string]string{"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem")}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
 	}
-	return []spec{
-		{key: "adfs", name: "adfs", settings: map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}},
-		{key: "idp", name: "idp", settings: withSetting(idp, "federation-certificate", "adatum.test="+l.path("adfs", "signing.pem"))},
+	if l.cfg.HTTPS {
+		adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
+		idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
+	}
+	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
+}
+
+// overHTTPS are the settings of a device's component that reaches the cloud over
+// HTTPS: whom to trust, and the one address behind all host names.
+func (l *Lab) overHTTPS() map[string]string {
+	if !l.cfg.HTTPS {
+		return nil
+	}
+	return map[string]string{
+		"idp-roots": l.path("idp", "ca.pem"), "idp-via": l.addr("idp-https"),
+		"adfs-roots": l.path("adfs", "ca.pem"), "adfs-via": l.addr("adfs-https"),
 	}
 }
 
-func withSetting(m map[string]string, k, v string) map[string]string {
-	m[k] = v
-	return m
+// inCloud are the addresses that a device without network does not reach.
+func (l *Lab) inCloud() map[string]bool {
+	return map[string]bool{l.addr("idp"): true, l.addr("adfs"): true, l.addr("idp-https"): true, l.addr("adfs-https"): true}
 }
 
 // Start makes a lab with its cloud running and no device yet.
@@ -143,7 +164,9 @@ func (l *Lab) path(parts ...string) string {
 func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error {
 	s.listen, s.state, s.peers = l.addr(s.key), l.path(filepath.FromSlash(s.key)), map[string]string{}
 	for name, key := range peers {
-		s.peers[name] = l.addr(key)
+		if s.peers[name] = key; !strings.HasPrefix(key, "https://") {
+			s.peers[name] = l.addr(key)
+		}
 	}
 	id, err := l.ca.Issue(s.name)
 	if err != nil {

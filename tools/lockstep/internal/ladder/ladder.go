@@ -36,10 +36,10 @@ type Ladder struct {
 // hops is true.
 func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 	l := Ladder{Flow: flow, Trace: id}
-	services := map[trace.SpanID]string{}
+	known := map[trace.SpanID]Span{}
 	var end time.Time
 	for _, s := range spans {
-		services[s.ID] = s.Service
+		known[s.ID] = s
 		if s.End.After(end) {
 			end = s.End
 		}
@@ -55,8 +55,8 @@ func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 			row := step.RowOf(s.Step)
 			last, began = len(l.Lines), s.Start
 			l.Lines = append(l.Lines, Line{Step: s.Step, From: row.GetFrom(), To: row.GetTo(), What: row.GetDoes(), Failed: s.Failed})
-		case hops && s.Server && s.Step == stepv1.Step_STEP_UNSPECIFIED:
-			l.Lines = append(l.Lines, Line{From: services[s.Parent], To: s.Service, What: short(s.Name), Failed: s.Failed})
+		case hops && s.Server && !s.HTTP && s.Step == stepv1.Step_STEP_UNSPECIFIED:
+			l.Lines = append(l.Lines, Line{From: caller(known, s), To: s.Service, What: short(s.Name), Failed: s.Failed})
 		}
 	}
 	if last >= 0 {
@@ -66,6 +66,16 @@ func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 		l.Total = end.Sub(spans[0].Start)
 	}
 	return l
+}
+
+// caller is the component that made a call. A call that came over HTTPS was handed
+// on by the front of the callee, which is not whom it came from.
+func caller(known map[trace.SpanID]Span, s Span) string {
+	parent := known[s.Parent]
+	if front := known[parent.Parent]; front.HTTP {
+		return known[front.Parent].Service
+	}
+	return parent.Service
 }
 
 // short is Service/Method without the package.

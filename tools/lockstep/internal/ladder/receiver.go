@@ -61,6 +61,7 @@ func fromOTLP(service string, s *tracev1.Span) Span {
 		Service: service, Name: s.GetName(), Server: s.GetKind() == tracev1.Span_SPAN_KIND_SERVER,
 		Start: time.Unix(0, int64(s.GetStartTimeUnixNano())), End: time.Unix(0, int64(s.GetEndTimeUnixNano())),
 		Step: stepv1.Step(stepv1.Step_value[attr(s.GetAttributes(), string(step.StepKey))]),
+		HTTP: attr(s.GetAttributes(), httpKey) != "",
 	}
 	copy(out.Trace[:], s.GetTraceId())
 	copy(out.ID[:], s.GetSpanId())

@@ -25,8 +25,10 @@ type Span struct {
 	Parent  trace.SpanID
 	Service string
 	Name    string
-	// Server is true for the callee's side of an RPC.
+	// Server is true for the callee's side of an RPC, HTTP for that of a request on
+	// the HTTPS carrier: what it asks for is an RPC below it.
 	Server     bool
+	HTTP       bool
 	Step       stepv1.Step
 	Start, End time.Time
 	Failed     bool
@@ -45,8 +47,14 @@ func fromSDK(s sdktrace.ReadOnlySpan) Span {
 			out.Service = kv.Value.AsString()
 		}
 	}
+	for _, kv := range s.Attributes() {
+		out.HTTP = out.HTTP || kv.Key == httpKey
+	}
 	return out
 }
+
+// httpKey stands on the spans of HTTP requests and on no others.
+const httpKey = "http.request.method"
 
 // statusKey is where an RPC's span keeps the status of its answer.
 const statusKey = "rpc.response.status_code"

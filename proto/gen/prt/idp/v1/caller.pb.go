@@ -147,7 +147,11 @@ type Caller struct {
 	// CorrelationID of the client, or one that the front made; a GUID.
 	CorrelationId string `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// Origin header, which browsers send and nobody else has to.
-	Origin        string `protobuf:"bytes,4,opt,name=origin,proto3" json:"origin,omitempty"`
+	Origin string `protobuf:"bytes,4,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Host that was asked, such as login.example.test:8443, after the front has held
+	// it against the names that it serves; empty is login.microsoftonline.com. A
+	// client assertion must be for it.
+	Host          string `protobuf:"bytes,5,opt,name=host,proto3" json:"host,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +210,13 @@ func (x *Caller) GetCorrelationId() string {
 func (x *Caller) GetOrigin() string {
 	if x != nil {
 		return x.Origin
+	}
+	return ""
+}
+
+func (x *Caller) GetHost() string {
+	if x != nil {
+		return x.Host
 	}
 	return ""
 }
@@ -302,14 +313,15 @@ var File_prt_idp_v1_caller_proto protoreflect.FileDescriptor
 const file_prt_idp_v1_caller_proto_rawDesc = "" +
 	"\n" +
 	"\x17prt/idp/v1/caller.proto\x12\n" +
-	"prt.idp.v1\"\x85\x01\n" +
+	"prt.idp.v1\"\x99\x01\n" +
 	"\x06Caller\x12\x1d\n" +
 	"\n" +
 	"ip_address\x18\x01 \x01(\tR\tipAddress\x12\x1d\n" +
 	"\n" +
 	"user_agent\x18\x02 \x01(\tR\tuserAgent\x12%\n" +
 	"\x0ecorrelation_id\x18\x03 \x01(\tR\rcorrelationId\x12\x16\n" +
-	"\x06origin\x18\x04 \x01(\tR\x06origin\"t\n" +
+	"\x06origin\x18\x04 \x01(\tR\x06origin\x12\x12\n" +
+	"\x04host\x18\x05 \x01(\tR\x04host\"t\n" +
 	"\vClientProof\x12*\n" +
 	"\rclient_secret\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\fclientSecret\x120\n" +
 	"\x10client_assertion\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x0fclientAssertionB\a\n" +

@@ -335,8 +335,10 @@ type SubmitPasswordRequest struct {
 	RefreshTokenCredential string `protobuf:"bytes,6,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
 	// DeviceCredential is the header beside the form, if any.
 	DeviceCredential string `protobuf:"bytes,7,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Stay keeps the session when the browser is closed.
+	Stay          bool `protobuf:"varint,8,opt,name=stay,proto3" json:"stay,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SubmitPasswordRequest) Reset() {
@@ -416,6 +418,13 @@ func (x *SubmitPasswordRequest) GetDeviceCredential() string {
 		return x.DeviceCredential
 	}
 	return ""
+}
+
+func (x *SubmitPasswordRequest) GetStay() bool {
+	if x != nil {
+		return x.Stay
+	}
+	return false
 }
 
 // SubmitPasswordResponse goes on.
@@ -1807,7 +1816,7 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x0efederation_url\x18\x04 \x01(\tR\rfederationUrl\x12!\n" +
 	"\fdomain_known\x18\x05 \x01(\bR\vdomainKnown\x12\"\n" +
 	"\n" +
-	"flow_token\x18\x06 \x01(\tB\x03\x80\x01\x01R\tflowToken\"\xc6\x02\n" +
+	"flow_token\x18\x06 \x01(\tB\x03\x80\x01\x01R\tflowToken\"\xda\x02\n" +
 	"\x15SubmitPasswordRequest\x12*\n" +
 	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
 	"\n" +
@@ -1816,7 +1825,8 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x05 \x01(\tB\x03\x80\x01\x01R\bpassword\x12=\n" +
 	"\x18refresh_token_credential\x18\x06 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
-	"\x11device_credential\x18\a \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\"D\n" +
+	"\x11device_credential\x18\a \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\x12\x12\n" +
+	"\x04stay\x18\b \x01(\bR\x04stay\"D\n" +
 	"\x16SubmitPasswordResponse\x12*\n" +
 	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\x81\x01\n" +
 	"\x12BeginMethodRequest\x12*\n" +

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/services/idp/host"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 )
 
 // proxied is a client that knows nothing but the proxy and the authority.
@@ -177,4 +177,26 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			t.Errorf("an idle connection was kept for %v, %v", time.Since(began), err)
 		}
 	})
+}
+
+// More connections than there is room for wait, and are served later.
+func TestConnectionsAreBounded(t *testing.T) {
+	h := start(t, host.Config{Limits: host.Limits{Connections: 1}})
+	dial := func() *http.Client {
+		tr := h.Transport()
+		tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		tr.ForceAttemptHTTP2 = false
+		return &http.Client{Transport: tr, Timeout: 5 * time.Second}
+	}
+	first := dial()
+	get(t, first, "https://localhost/") // stays open, idle
+	second := dial()
+	second.Timeout = 300 * time.Millisecond
+	if _, _, err := fetch(second, "https://localhost/", nil); err == nil {
+		t.Error("a second connection was served")
+	}
+	first.CloseIdleConnections()
+	second.Timeout = 5 * time.Second
+	get(t, second, "https://localhost/")
+	second.CloseIdleConnections()
 }

@@ -126,6 +126,15 @@ func (h *Host) Start() error {
 	return nil
 }
 
+// ServeOn serves on a listener of the caller's, of any network, until Close. There
+// is no proxy on it.
+func (h *Host) ServeOn(l net.Listener) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.addr = l.Addr().String()
+	h.run(func() error { return h.server.ServeTLS(netutil.LimitListener(l, h.cfg.Limits.Connections), "", "") })
+}
+
 func (h *Host) listen(addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {

@@ -1,0 +1,36 @@
+package host
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
+
+// Component serves a component's handler over HTTPS beside its door, when its
+// setting "https" names an address to listen at; "https-ca" is where to write the
+// certificate to trust. It ends with the component.
+func Component(env *run.Env, handler http.Handler, names ...string) error {
+	addr := env.Settings["https"]
+	if addr == "" {
+		return nil
+	}
+	h, err := New(Config{Handler: handler, Names: names, StateDir: filepath.Join(env.StateDir, "https"), Log: env.Log})
+	if err != nil {
+		return err
+	}
+	l, err := env.Listen(addr)
+	if err != nil {
+		return fmt.Errorf("setting https: %w", err)
+	}
+	h.ServeOn(l)
+	env.Own(h)
+	if path := env.Settings["https-ca"]; path != "" {
+		if err := durable.WriteFile(path, h.CAPEM(), nil); err != nil {
+			return fmt.Errorf("setting https-ca: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+package idp
+
+import (
+	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
+)
+
+// furnishSignIn makes the rooms of the authorization endpoint and its pages.
+func (s *Service) furnishSignIn(cfg Config) {
+	ended := session.Ended{Waiting: s.store}
+	s.sessions = session.New(s.gate, ended)
+	s.visits = authorize.New(authorize.Config{Gate: s.gate, Flows: s.flows, Ended: ended})
+	s.signIns = signin.New(signin.Config{
+		Authorize: s.visits, Tenants: s.tenants, Directory: s.directory, Waiting: s.store, Replays: s.gate.Replays,
+		Attempts: s.attempts, Clock: s.gate.Clock, Persons: cfg.Persons,
+	})
+}

@@ -1,0 +1,35 @@
+package authorize
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+)
+
+// Resume goes on from a sign-in page with credentials that arrived meanwhile.
+func (s *Service) Resume(ctx context.Context, st *flowstate.State, c Credentials, ssoNonce string) (Outcome, error) {
+	return s.enter(ctx, st, c, entry{again: true, ssoNonce: ssoNonce})
+}
+
+// Beside looks at the headers that came with a form. They tell the device and
+// never the user: whoever types a password is not whoever the device knows.
+func (s *Service) Beside(ctx context.Context, st *flowstate.State, c Credentials) error {
+	c.Cookie = Credentials{}.Cookie
+	only := *st
+	only.Asked.Fresh = true
+	f, err := s.identify(ctx, &only, c, "")
+	if err == nil && f.device.ID != "" {
+		st.Device = f.device
+	}
+	return err
+}
+
+// Ask shows the sign-in page again after a form that was not good.
+func (s *Service) Ask(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {
+	return s.ask(ctx, st, err)
+}
+
+// AskChange shows the page of the new password again.
+func (s *Service) AskChange(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {
+	return s.page(ctx, st, flowstate.Change, PageChange, err)
+}

@@ -1,0 +1,159 @@
+package oauth
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// tokens is the one way to tokens of a user. From says who signed in and how; it
+// was opened or made by the grant, and is still to be held against the directory
+// and the policies.
+func (x *exchange) tokens(ctx context.Context, from sealed.Artefact, a audience, change func(*issuance.Grant)) (Answer, error) {
+	g, err := x.grant(ctx, from, a)
+	if err != nil {
+		return Answer{}, err
+	}
+	if change != nil {
+		change(&g)
+	}
+	out, err := x.gate.Authority.UserTokens(g)
+	if err != nil {
+		return Answer{}, err
+	}
+	return x.answer(g, a, out), nil
+}
+
+// grant holds what was proved against the present: AADSTS50034 and 50057 for the
+// user, 50173 for what was revoked, the codes of the policies.
+func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) (issuance.Grant, error) {
+	user, err := x.gate.Directory.User(ctx, x.tenant.ID, from.User)
+	x.event.User = user.UPN
+	if err != nil {
+		return issuance.Grant{}, err
+	}
+	if revoked(from, user) {
+		return issuance.Grant{}, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
+	}
+	device, err := x.device(ctx, from)
+	if err != nil {
+		return issuance.Grant{}, err
+	}
+	now := x.gate.Clock.Now()
+	g := issuance.Grant{
+		Tenant: x.tenant, User: user, From: from, Client: x.app, Version: x.Version, Resource: a.resource, Scopes: strings.Join(a.scopes, " "),
+		Device: device, AMR: grants.Methods(from, x.demands, now), ACRS: x.demands.Contexts, LongLived: x.demands.CAE || from.CAE, KeyID: x.keyID,
+		IPAddress: x.Caller.IPAddress, Refresh: a.offline, ID: a.openid, Nonce: from.Nonce, Email: a.email,
+	}
+	g.AskedScope, g.AskedResource = x.asked(a)
+	return g, x.allowed(g, now)
+}
+
+// revoked reports whether something that the artefact rests on was taken back.
+func revoked(a sealed.Artefact, u store.User) bool {
+	changed := a.Credential == sealed.Password && a.PasswordEpoch != u.PasswordEpoch
+	return changed || a.SessionEpoch != u.SessionEpoch
+}
+
+// device finds the device that authenticated when the user signed in; nil when
+// none did, or when it does not stand any more and the profile lets tokens live
+// on without it. A PRT without a device never becomes one with.
+func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Device, error) {
+	if from.Device == "" || from.Deviceless {
+		return nil, nil
+	}
+	dev, err := x.gate.Directory.Device(ctx, x.tenant.ID, from.Device)
+	switch {
+	case prterr.KindOf(err) == prterr.Internal:
+		return nil, err
+	case err == nil && issuance.Fingerprint(dev) != from.Certificate:
+		err = prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	case err == nil && !dev.Enabled:
+		err = prterr.AADSTS(aadsts.DeviceDisabled, "")
+	}
+	if err == nil {
+		x.event.Device = dev.ID
+		return &dev, nil
+	}
+	if x.tenant.Profile.TokensDieWithDevice {
+		return nil, err
+	}
+	return nil, nil
+}
+
+// allowed asks the policies and the claims request. They are about access tokens:
+// without a resource there is nothing to allow.
+func (x *exchange) allowed(g issuance.Grant, now time.Time) error {
+	if g.Resource == nil {
+		return nil
+	}
+	f := policy.Facts{
+		Tenant: x.tenant, User: g.User.UPN, Client: x.app.ID, Resource: *g.Resource,
+		Device: g.Device != nil, Compliant: g.Device != nil && g.Device.Compliant, AuthTime: g.From.AuthTime, Now: now,
+	}
+	if g.From.MFATime != 0 {
+		f.MFATime = time.Unix(g.From.MFATime, 0)
+	}
+	if g.From.Origin == deviceflow.Origin {
+		f.Flow = tenant.FlowDeviceCode
+	}
+	return grants.Admit(f, g.From, x.demands)
+}
+
+// asked is what a refresh token remembers, for a request that says nothing.
+func (x *exchange) asked(a audience) (scope, resource string) {
+	if x.Version != 2 {
+		if a.resource == nil {
+			return "", ""
+		}
+		return "", a.resource.URI
+	}
+	words := slices.Clone(a.asked)
+	for name, on := range map[string]bool{"openid": a.openid, "profile": a.profile, "email": a.email, "offline_access": a.offline} {
+		if on {
+			words = append(words, name)
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " "), ""
+}
+
+// answer dresses tokens up.
+func (x *exchange) answer(g issuance.Grant, a audience, t issuance.Tokens) Answer {
+	out := Answer{Tokens: t, TokenType: x.tokenType(), Scope: strings.Join(a.told, " ")}
+	if a.resource != nil && x.Version != 2 {
+		out.Resource = a.prefix
+	}
+	if x.ClientInfo {
+		out.ClientInfo = entrawire.EncodeClientInfo(g.User.ID, g.Tenant.ID)
+	}
+	return out
+}
+
+func (x *exchange) tokenType() string {
+	if x.keyID != "" {
+		return "pop"
+	}
+	return entrawire.TokenType
+}
+
+// settle fixes the tenant and has the application prove itself.
+func (x *exchange) settle(id ids.TenantID) error {
+	if err := x.enter(id); err != nil {
+		return err
+	}
+	return x.identify()
+}

@@ -1,0 +1,85 @@
+package signin
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Discovered says how a name may sign in.
+type Discovered struct {
+	Name          string
+	Exists        bool
+	HasPassword   bool
+	FederationURL string
+	DomainKnown   bool
+	FlowToken     secret.Text
+}
+
+// Discover says how a name may sign in. It looks at the domain alone: every name
+// of a domain gets one answer in one time, so it tells nothing about who exists.
+func (s *Service) Discover(_ context.Context, name string, token secret.Text) (Discovered, error) {
+	out := Discovered{Name: name, FlowToken: token}
+	upn, err := ids.ParseUPN(name)
+	if err != nil {
+		return out, nil
+	}
+	home, known := s.tenants.Home(upn.Domain())
+	out.DomainKnown, out.Exists = known, known
+	if !known || home.Domain.Federated == nil {
+		out.HasPassword = known
+		return out, nil
+	}
+	st, err := s.keep.Open(token)
+	if err != nil {
+		st = s.keep.Begin(flowstate.Asked{}, "")
+	}
+	away := *st
+	out.FederationURL, _, err = s.next.Away(&away, string(upn))
+	return out, err
+}
+
+// SubmitAssertion takes what a federation provider had the browser post. Context
+// is the flow token that went there; whoever comes back is who signed in there,
+// whatever name was typed before.
+func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.Text) (authorize.Outcome, error) {
+	st, err := s.keep.Open(token)
+	if err == nil {
+		err = st.At(flowstate.Away)
+	}
+	if err != nil {
+		return authorize.Over(err), nil
+	}
+	home, ok := s.homeOf(st)
+	if !ok {
+		return authorize.Over(prterr.AADSTS(aadsts.InvalidAssertion, "")), nil
+	}
+	u, err := s.directory.Assertion(ctx, home, "", xml)
+	switch {
+	case fatal(err):
+		return authorize.Outcome{}, err
+	case err != nil:
+		s.next.Log(ctx, st, signinlog.WebSignIn, u.UPN, err)
+		return authorize.Over(err), nil
+	}
+	st.Asked.Hint = string(u.UPN)
+	st.Proof, st.Carried = s.proof(u, sealed.SAML, "fed"), false
+	return s.next.Proceed(ctx, st)
+}
+
+// homeOf is the tenant whose federated domain the browser was sent to.
+func (s *Service) homeOf(st *flowstate.State) (*tenant.Tenant, bool) {
+	home, ok := s.tenants.Home(st.Domain)
+	if !ok || home.Domain.Federated == nil {
+		return nil, false
+	}
+	return home.Tenant, true
+}

@@ -1,0 +1,67 @@
+package signin
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+)
+
+// Password is the form of the sign-in page.
+type Password struct {
+	Form
+	Name     string
+	Password secret.Text
+	// Beside are the headers that came with the form. They tell the device and
+	// never the user.
+	Beside authorize.Credentials
+	Stay   bool
+}
+
+// SubmitPassword checks a name and a password. A wrong password, an unknown user
+// and an unknown domain give the same page after the same time.
+func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Outcome, error) {
+	st, over := s.open(f.Form, flowstate.SignIn)
+	if over != nil {
+		return *over, nil
+	}
+	name, err := ids.ParseUPN(f.Name)
+	if err != nil {
+		return s.next.Ask(ctx, st, prterr.AADSTS(aadsts.InvalidCredentials, ""))
+	}
+	st.Asked.Hint = string(name)
+	if to, ok, err := s.next.Away(st, string(name)); ok || err != nil {
+		return authorize.Outcome{Elsewhere: to}, err
+	}
+	if err := s.next.Beside(ctx, st, f.Beside); err != nil {
+		return authorize.Outcome{}, err
+	}
+	u, err := s.directory.TypedPassword(ctx, name, f.Password)
+	switch {
+	case fatal(err):
+		return authorize.Outcome{}, err
+	case err != nil:
+		s.next.Log(ctx, st, signinlog.WebSignIn, name, err)
+		return s.next.Ask(ctx, st, err)
+	}
+	st.Proof = s.proof(u, sealed.Password, "pwd")
+	st.Proof.Persistent, st.Carried = f.Stay, false
+	return s.next.Proceed(ctx, st)
+}
+
+// proof is what a user has proven just now.
+func (s *Service) proof(u store.User, c sealed.Credential, amr ...string) flowstate.Proof {
+	return flowstate.Proof{
+		Tenant: u.Tenant, User: u.ID, Credential: c, AMR: amr, AuthTime: s.clock.Now().Unix(),
+		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, SessionID: uuid.NewString(),
+	}
+}
