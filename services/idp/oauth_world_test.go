@@ -25,7 +25,6 @@ import (
 
 const (
 	webApp, webSecret    = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e01", "web application secret"
-	spaApp, spaURI       = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e02", "https://spa.contoso.test/"
 	apiApp, apiSecret    = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e03", "middle tier application secret"
 	spaApp, spaURI       = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e02", "https://spa.contoso.test/"
 	admin, adminPassword = "admin@contoso.test", "administrators need long passwords"
@@ -55,7 +54,7 @@ func newEndpointWith(t testing.TB, cfg idp.Config) *endpoint {
 	lab := clock.NewLab()
 	cfg.Clock = lab
 	w := newWorld(t, cfg)
-	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: "idp", Server: "idp", Allow: idp.FrontAllow()}, w.svc.RegisterFront)
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: "idp", Server: "idp", Allow: idp.FrontAllow()}, w.svc.RegisterForFront)
 	if err != nil {
 		t.Fatal(err)
 	}
