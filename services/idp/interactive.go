@@ -2,7 +2,6 @@ package idp
 
 import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 )
@@ -14,6 +13,6 @@ func (s *Service) furnishSignIn(cfg Config) {
 	s.visits = authorize.New(authorize.Config{Gate: s.gate, Flows: s.flows, Ended: ended})
 	s.signIns = signin.New(signin.Config{
 		Authorize: s.visits, Tenants: s.tenants, Directory: s.directory, Waiting: s.store, Replays: s.gate.Replays,
-		Attempts: lockout.New(s.gate.Clock), Clock: s.gate.Clock, Persons: cfg.Persons,
+		Attempts: s.attempts, Clock: s.gate.Clock, Persons: cfg.Persons,
 	})
 }

@@ -39,8 +39,9 @@ func audienceOf(scope string) (string, error) {
 	return found, nil
 }
 
-// audience finds what the access token will be for in a tenant. Without a name the
-// application itself is what the user signs in to, and policy is asked about it.
+// audience finds what the access token will be for in a tenant. Scopes of OpenID
+// Connect alone give one for Graph at the endpoint v2.0. Otherwise, without a name,
+// the application itself is what the user signs in to and policy is asked about.
 func audience(t *tenant.Tenant, app tenant.Application, a flowstate.Asked) (r tenant.Resource, named bool, err error) {
 	name := a.Resource
 	if a.V2 {
@@ -48,23 +49,37 @@ func audience(t *tenant.Tenant, app tenant.Application, a flowstate.Asked) (r te
 			return tenant.Resource{}, false, err
 		}
 	}
+	if name == "" && a.V2 && a.Code {
+		if r, known := t.Resource(graph); known && app.MayAsk(r) {
+			return r, false, nil
+		}
+	}
 	if name == "" {
 		return tenant.Resource{URI: string(app.ID), ID: app.ID, Name: app.Name}, false, nil
 	}
 	r, known := t.Resource(name)
-	if !known || !app.MayAsk(r) {
-		return tenant.Resource{}, false, prterr.AADSTS(aadsts.InvalidResource, "")
+	switch {
+	case known && app.MayAsk(r):
+		return r, true, nil
+	case a.V2:
+		err = prterr.AADSTS(aadsts.InvalidScope, "scope names a resource that is not known in this tenant, or that the application may not ask for")
+	default:
+		err = prterr.AADSTS(aadsts.ResourceNotFound, "")
 	}
-	return r, true, nil
+	return tenant.Resource{}, false, err
 }
 
-// audiences says early that no tenant in question has the resource, so that
-// nobody types a password for nothing.
+// audiences says early that no tenant in question has the resource, or that the
+// token endpoint will refuse the code, so that nobody types a password for nothing.
 func (s *Service) audiences(a flowstate.Asked) error {
 	var last error = prterr.AADSTS(aadsts.ApplicationNotFound, "")
 	for _, t := range s.gate.Tenants.All() {
 		app, known := t.Application(a.Client)
 		if a.Tenant != "" && t.ID != a.Tenant || !known {
+			continue
+		}
+		if a.Code && a.Challenge == "" && app.SPA(a.RedirectURI) {
+			last = prterr.AADSTS(aadsts.ProofKeyRequired, "")
 			continue
 		}
 		if _, _, last = audience(t, app, a); last == nil {
@@ -102,6 +117,10 @@ func demands(claims, amrValues string, a *flowstate.Asked) error {
 		case "amr":
 			a.Factor = a.Factor || w.has("mfa")
 			a.FreshFactor = a.FreshFactor || w.has("ngcmfa")
+		case "acrs":
+			// A second factor is what every authentication context of a laboratory
+			// stands for.
+			a.Factor = a.Factor || w.Value != nil || len(w.Values) > 0
 		case "deviceid":
 			a.Device = a.Device || w.Essential
 		case "xms_cc":

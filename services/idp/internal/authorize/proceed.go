@@ -53,7 +53,7 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 	case st.Asked.UserCode != "" && !st.Confirmed:
 		return s.page(ctx, st, flowstate.Confirm, PageDeviceConfirm, nil)
 	}
-	if err := s.once(st); err != nil {
+	if err := s.once(ctx, st); err != nil {
 		return s.end(ctx, st, err)
 	}
 	return s.finish(ctx, st, who)
@@ -118,7 +118,7 @@ func (s *Service) failed(ctx context.Context, st *flowstate.State, err error) (O
 	switch prterr.CodeOf(err) {
 	case aadsts.InvalidReplyTo, aadsts.ApplicationNotFound:
 		return s.end(ctx, st, err)
-	case aadsts.InvalidResource, aadsts.InvalidScope:
+	case aadsts.ResourceNotFound, aadsts.InvalidScope, aadsts.ProofKeyRequired:
 		return s.refuse(ctx, st, err, "")
 	}
 	return s.again(ctx, st, err)

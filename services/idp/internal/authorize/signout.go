@@ -2,7 +2,6 @@ package authorize
 
 import (
 	"context"
-	"net/url"
 	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -20,7 +19,6 @@ type SignOut struct {
 	IDTokenHint   secret.Text
 	ClientID      string
 	PostLogoutURI string
-	State         string
 }
 
 // SignOut ends the session of the cookie: every copy of it is dead from here on.
@@ -45,7 +43,7 @@ func (s *Service) SignOut(ctx context.Context, r SignOut) (string, error) {
 	if !s.mayGo(r, cookie.Tenant) {
 		return "", nil
 	}
-	return withState(r.PostLogoutURI, r.State), nil
+	return r.PostLogoutURI, nil
 }
 
 // mayGo reports whether an address is registered for signing out. The application
@@ -53,7 +51,7 @@ func (s *Service) SignOut(ctx context.Context, r SignOut) (string, error) {
 // the session's tenant may have registered it: it is an address that the tenant
 // chose.
 func (s *Service) mayGo(r SignOut, home ids.TenantID) bool {
-	if r.PostLogoutURI == "" || len(r.PostLogoutURI) > maxURI || len(r.State) > maxState {
+	if r.PostLogoutURI == "" || len(r.PostLogoutURI) > maxURI {
 		return false
 	}
 	client := r.ClientID
@@ -69,15 +67,4 @@ func (s *Service) mayGo(r SignOut, home ids.TenantID) bool {
 		}
 	}
 	return false
-}
-
-func withState(address, state string) string {
-	u, err := url.Parse(address)
-	if err != nil || state == "" {
-		return address
-	}
-	q := u.Query()
-	q.Set("state", state)
-	u.RawQuery = q.Encode()
-	return u.String()
 }

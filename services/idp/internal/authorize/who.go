@@ -15,7 +15,7 @@ import (
 )
 
 // who looks up everything that a proof stands for. AADSTS50034, 50057, 50173,
-// 50020, 700016, 50011, 50001.
+// 50020, 700016, 50011, 500011, 70011.
 func (s *Service) who(ctx context.Context, st *flowstate.State) (someone, error) {
 	home, ok := s.gate.Tenants.Tenant(st.Proof.Tenant)
 	if !ok || st.Asked.Tenant != "" && st.Asked.Tenant != home.ID {
@@ -94,14 +94,18 @@ func (s *Service) prtStands(p flowstate.Proof, who someone) error {
 	return nil
 }
 
-// once lets a sign-in that was carried from page to page end one time: going back
-// in the browser, after signing out for example, signs nobody in again.
-func (s *Service) once(st *flowstate.State) error {
+// once lets a sign-in that was carried from page to page end one time, and not
+// after its session was ended: going back in the browser signs nobody in again.
+func (s *Service) once(ctx context.Context, st *flowstate.State) error {
 	if !st.Carried {
 		return nil
 	}
+	over, err := s.ended.Is(ctx, st.Proof.SessionID, s.gate.Clock.Now())
+	if err != nil {
+		return err
+	}
 	first, err := s.gate.Replays.Use(sha256.Sum256([]byte("sign-in|"+st.ID)), time.Unix(st.Began, 0).Add(flowstate.Lifetime))
-	if err == nil && !first {
+	if err == nil && (over || !first) {
 		return prterr.AADSTS(aadsts.FlowTokenExpired, "")
 	}
 	return err

@@ -16,11 +16,13 @@ import (
 type Credential struct {
 	Name     string
 	Password secret.Text
+	// Typed is a password where anybody may try one.
+	Typed bool
 	// Assertion is XML, not verified.
 	Assertion []byte
 }
 
-// Authenticate checks a credential that came from a device of tenant t. The user
+// Authenticate checks a credential for tenant t. The user
 // must be of the same tenant: AADSTS50020 otherwise, decided by the domain of
 // the name alone, before anything is looked up.
 func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Credential) (store.User, error) {
@@ -46,6 +48,9 @@ func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Creden
 func (d *Directory) check(ctx context.Context, t *tenant.Tenant, name ids.UPN, c Credential) (store.User, error) {
 	if c.Assertion != nil {
 		return d.Assertion(ctx, t, name, c.Assertion)
+	}
+	if c.Typed {
+		return d.TypedPassword(ctx, name, c.Password)
 	}
 	return d.Password(ctx, name, c.Password)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -27,6 +28,8 @@ type Config struct {
 	Store   store.Store
 	// Assertions checks federated users; nil refuses all of them.
 	Assertions AssertionVerifier
+	// Attempts counts wrong passwords where anybody may try them.
+	Attempts *lockout.Counters
 }
 
 // Directory is the objects of all tenants. It is safe for concurrent use.
@@ -37,13 +40,14 @@ type Directory struct {
 	passwords  *passwords
 	// changing is held by those who change a tenant.
 	changing sync.Mutex
+	attempts *lockout.Counters
 }
 
 // New makes a directory and adds the users and devices of the tenant file that
 // the store does not have and that nobody removed. One that the store has keeps
 // what it has. Then it puts into the tenants what an operator had changed.
 func New(ctx context.Context, cfg Config) (*Directory, error) {
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords()}
+	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(), attempts: cfg.Attempts}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {

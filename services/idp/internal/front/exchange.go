@@ -117,7 +117,7 @@ func (x *exchange) text(status int, message string) {
 // describe puts what happened into the span: names and numbers, no content.
 func (x *exchange) describe(span trace.Span) {
 	span.SetAttributes(
-		attribute.String("http.request.method", bounded(x.r.Method, 16)), attribute.Int("http.response.status_code", x.status),
+		attribute.String("http.request.method", knownMethod(x.r.Method)), attribute.Int("http.response.status_code", x.status),
 		attribute.String("client.correlation_id", x.correlationID),
 	)
 	if x.route != nil {

@@ -14,7 +14,7 @@ import (
 const (
 	// maxBody bounds a body in bytes: a signed request of 64 KiB fits beside the
 	// rest of its form.
-	maxBody = 256 << 10
+	maxBody = 192 << 10
 	// maxParams bounds the parameters of a request.
 	maxParams = 128
 )

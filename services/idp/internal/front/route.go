@@ -119,10 +119,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	rt, vars, found := f.find(at, r.Method, segments)
-	name := r.Method
-	if !slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}, name) {
-		name = "OTHER"
-	}
+	name := knownMethod(r.Method)
 	if rt != nil {
 		name += " " + rt.template
 	}
@@ -145,6 +142,14 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	x.describe(span)
+}
+
+// knownMethod is a method as it may stand in a span: a stranger's word may not.
+func knownMethod(method string) string {
+	if slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"}, method) {
+		return method
+	}
+	return "OTHER"
 }
 
 // observe logs what is our fault.

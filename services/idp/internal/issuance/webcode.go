@@ -80,6 +80,7 @@ type webIDToken struct {
 	Nonce             string   `json:"nonce,omitempty"`
 	OID               string   `json:"oid"`
 	PreferredUsername string   `json:"preferred_username"`
+	RH                string   `json:"rh,omitempty"`
 	SID               string   `json:"sid,omitempty"`
 	Sub               string   `json:"sub"`
 	TID               string   `json:"tid"`
@@ -100,8 +101,9 @@ func (a *Authority) WebIDToken(n WebID) (secret.Text, error) {
 		TID: string(n.Tenant.ID), UniqueName: string(n.User.UPN), UPN: string(n.User.UPN), Ver: "1.0",
 	}
 	if n.V2 {
-		c.Iss, c.Ver = "https://login.microsoftonline.com/"+string(n.Tenant.ID)+"/v2.0", "2.0"
+		c.Iss, c.Ver = issuer2(n.Tenant.ID), "2.0"
 		c.AMR, c.UniqueName, c.UPN = nil, "", "" // of version 1.0 only
+		c.RH = routingHint(n.Tenant.ID, n.Client)
 	}
 	if !n.Code.Empty() {
 		sum := sha256.Sum256([]byte(n.Code.Reveal()))

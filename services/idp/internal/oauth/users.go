@@ -49,7 +49,7 @@ func (p Password) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	u, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Name: p.Username, Password: p.Password})
+	u, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Name: p.Username, Password: p.Password, Typed: true})
 	if err != nil {
 		return Answer{}, err
 	}

@@ -145,7 +145,7 @@ func (s *SignIn) SubmitAssertion(ctx context.Context, req *idpv1.SubmitAssertion
 func (s *SignIn) SignOut(ctx context.Context, req *idpv1.SignOutRequest) (*idpv1.SignOutResponse, error) {
 	to, err := s.Visits.SignOut(ctx, authorize.SignOut{
 		Caller: visitor(req.GetCaller()), Cookie: secret.NewText(req.GetSessionCookie()), IDTokenHint: secret.NewText(req.GetIdTokenHint()),
-		ClientID: req.GetClientId(), PostLogoutURI: req.GetPostLogoutRedirectUri(), State: req.GetState(),
+		ClientID: req.GetClientId(), PostLogoutURI: req.GetPostLogoutRedirectUri(),
 	})
 	if err != nil {
 		return nil, err

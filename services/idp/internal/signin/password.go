@@ -45,7 +45,7 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 	if err := s.next.Beside(ctx, st, f.Beside); err != nil {
 		return authorize.Outcome{}, err
 	}
-	u, err := s.check(ctx, name, f.Password)
+	u, err := s.directory.TypedPassword(ctx, name, f.Password)
 	switch {
 	case fatal(err):
 		return authorize.Outcome{}, err
@@ -58,77 +58,10 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 	return s.next.Proceed(ctx, st)
 }
 
-// check counts the attempt, then checks. A locked name is refused whatever the
-// password, and whether or not it exists.
-func (s *Service) check(ctx context.Context, name ids.UPN, password secret.Text) (store.User, error) {
-	key := "pwd|" + string(name)
-	if err := s.attempts.Try(key); err != nil {
-		return store.User{}, err
-	}
-	u, err := s.directory.Password(ctx, name, password)
-	if err == nil || prterr.CodeOf(err) == aadsts.UserDisabled || fatal(err) {
-		s.attempts.Right(key)
-	}
-	return u, err
-}
-
 // proof is what a user has proven just now.
 func (s *Service) proof(u store.User, c sealed.Credential, amr ...string) flowstate.Proof {
 	return flowstate.Proof{
 		Tenant: u.Tenant, User: u.ID, Credential: c, AMR: amr, AuthTime: s.clock.Now().Unix(),
 		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, SessionID: uuid.NewString(),
 	}
-}
-
-// Change is the form that sets a new password.
-type Change struct {
-	FlowToken secret.Text
-	Old, New  secret.Text
-}
-
-// minPassword is the shortest new password, in bytes.
-const minPassword = 8
-
-// ChangePassword sets a new password for a user who must change it, and goes on.
-// Its flow token is the proof that the old one was right a page ago; it is asked
-// for once more, because a page can stand open for an hour.
-func (s *Service) ChangePassword(ctx context.Context, f Change) (authorize.Outcome, error) {
-	st, err := s.keep.Open(f.FlowToken)
-	if err == nil {
-		err = st.At(flowstate.Change)
-	}
-	if err != nil {
-		return authorize.Over(err), nil
-	}
-	u, err := s.directory.User(ctx, st.Proof.Tenant, st.Proof.User)
-	if err == nil {
-		u, err = s.replace(ctx, u, f)
-	}
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.WebSignIn, u.UPN, err)
-		return s.next.AskChange(ctx, st, err)
-	}
-	keep := st.Proof
-	st.Proof = s.proof(u, sealed.Password, "pwd")
-	st.Proof.Persistent, st.Carried = keep.Persistent, false
-	return s.next.Proceed(ctx, st)
-}
-
-func (s *Service) replace(ctx context.Context, u store.User, f Change) (store.User, error) {
-	if _, err := s.check(ctx, u.UPN, f.Old); err != nil {
-		return u, err
-	}
-	switch n := len(f.New.Reveal()); {
-	case n < minPassword:
-		return u, prterr.AADSTS(aadsts.PasswordExpired, "the new password is shorter than %d characters: choose a longer one", minPassword)
-	case f.New.Equal(f.Old):
-		return u, prterr.AADSTS(aadsts.PasswordExpired, "the new password is the old one: choose another")
-	}
-	if err := s.directory.ChangePassword(ctx, u.UPN, f.New); err != nil {
-		return u, err
-	}
-	return s.directory.User(ctx, u.Tenant, u.ID)
 }

@@ -84,15 +84,18 @@ func (s *Service) open(f Form, steps ...flowstate.Step) (*flowstate.State, *auth
 	return st, nil
 }
 
-// Resume goes on with credentials that arrived while the page stood open, such as
-// a PRT cookie for the page's nonce.
+// Resume goes on with what happened while the page stood open: credentials that
+// arrived, such as a PRT cookie for the page's nonce, or a password that was changed.
 func (s *Service) Resume(ctx context.Context, token secret.Text, c authorize.Credentials, ssoNonce string) (authorize.Outcome, error) {
 	st, err := s.keep.Open(token)
 	if err == nil {
-		err = st.At(flowstate.SignIn)
+		err = st.At(flowstate.SignIn, flowstate.Change)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return authorize.Over(err), nil
+	case st.Step == flowstate.Change:
+		return s.changed(ctx, st)
 	}
 	return s.next.Resume(ctx, st, c, ssoNonce)
 }

@@ -30,13 +30,13 @@ const (
 	RegistrationToken Flow = "registration_token"
 	RegisterDevice    Flow = "register_device"
 	DeleteDevice      Flow = "delete_device"
-	RegisterHello     Flow = "register_hello_key"
 	// PRTCookie and DeviceHeader are the headers of a visit, each by itself; the
 	// visit is a WebSignIn.
-	PRTCookie    Flow = "prt_cookie"
-	DeviceHeader Flow = "device_header"
-	SecondFactor Flow = "second_factor"
-	SignOut      Flow = "sign_out"
+	PRTCookie     Flow = "prt_cookie"
+	DeviceHeader  Flow = "device_header"
+	SecondFactor  Flow = "second_factor"
+	SignOut       Flow = "sign_out"
+	RegisterHello Flow = "register_hello_key"
 )
 
 // Outcome of an event.
