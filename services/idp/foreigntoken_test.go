@@ -224,7 +224,7 @@ func TestForeignClientsAskForTokensInTheirWays(t *testing.T) {
 
 // TestPRTWithoutADevice signs and renews like any other, and names no device.
 func TestPRTWithoutADevice(t *testing.T) {
-	w := newWorld(t, idp.Config{Tenants: withPolicy(demandDevice)})
+	w := newWorld(t, idp.Config{Tenants: demandDevice()})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	a := w.artefact(t, sealed.PRT, d.first(t, alice, alicePassword).prt)
 	a.Device, a.Certificate, a.Deviceless, a.Protocol = "", [32]byte{}, true, 3
@@ -279,22 +279,13 @@ func TestA12_A13_WhoseRefreshTokensNeedNoSignature(t *testing.T) {
 	}
 }
 
-// policies is the default tenant file with one more policy for contoso.
-func withPolicy(policy string) []byte {
-	const at = "    policies:\n"
-	return []byte(strings.Replace(string(idp.DefaultTenants()), at, at+policy, 1))
+// demandDevice is a tenant file with a policy that demands a compliant device.
+func demandDevice() []byte {
+	return withPolicy("include_users: [All]", `include_resources: ["https://graph.microsoft.com"]`, "grant: compliant_device")
 }
 
-const demandDevice = `      - id: 3b1f8a52-9c77-4d0e-8a26-6e2f4b9d0a02
-        name: A compliant device for Graph
-        state: enabled
-        include_users: [All]
-        include_resources: ["https://graph.microsoft.com"]
-        grant: compliant_device
-`
-
 func TestPoliciesAtUse(t *testing.T) {
-	w := newWorld(t, idp.Config{Tenants: withPolicy(demandDevice)})
+	w := newWorld(t, idp.Config{Tenants: demandDevice()})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	s := d.first(t, alice, alicePassword)
 	refused := func(s *signIn, c claims) *prterr.Error {

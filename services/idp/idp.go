@@ -79,6 +79,10 @@ type Config struct {
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
+	// StateDir is a folder that keeps keys and records over a restart, for one
+	// process at a time; empty keeps nothing. Its file holds private keys in the
+	// clear and is for its owner alone.
+	StateDir string
 }
 
 // Service is a running identity provider.
@@ -98,8 +102,8 @@ type Service struct {
 	resource  *resource.Service
 }
 
-// New builds an identity provider. It makes keys and hashes the passwords of the
-// tenant file, which takes a second or so.
+// New builds an identity provider. Keys are made in the background, unless they
+// are to be kept.
 func New(cfg Config) (*Service, error) {
 	clk := clock.Or(cfg.Clock)
 	log := cfg.Log
@@ -124,7 +128,10 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory(), front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
+	s := &Service{tenants: tenants, front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
+	if s.store, err = openStore(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -141,7 +148,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner})
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg)})
 	if err != nil {
 		return err
 	}

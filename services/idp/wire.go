@@ -10,7 +10,8 @@ import (
 
 // Wire builds the component from its environment. Settings: "tenants" is the path
 // of a tenant file; "federation-certificate" is DOMAIN=PATH, the PEM of a
-// federation provider whose certificate is not in that file.
+// federation provider whose certificate is not in that file; "state" is keep to
+// keep keys and records over a restart.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log, Persons: env.Lab != nil}
 	if path := env.Settings["tenants"]; path != "" {
@@ -30,6 +31,16 @@ func Wire(env *run.Env) (*run.Component, error) {
 			return nil, fmt.Errorf("setting federation-certificate: %w", err)
 		}
 		cfg.FederationCertificates = map[string][]byte{domain: pem}
+	}
+	switch state := env.Settings["state"]; state {
+	case "":
+	case "keep":
+		if env.StateDir == "" {
+			return nil, fmt.Errorf("setting state: keep needs a state folder: give the component one")
+		}
+		cfg.StateDir = env.StateDir
+	default:
+		return nil, fmt.Errorf("setting state: use keep, or leave it out to forget everything at the end")
 	}
 	s, err := New(cfg)
 	if err != nil {
