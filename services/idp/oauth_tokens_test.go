@@ -178,8 +178,8 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 	e := newEndpoint(t, nil)
 	page := &idpv1.Caller{Origin: "https://spa.contoso.test"}
 	code := func(change func(*sealed.Artefact)) *idpv1.RequestTokensRequest {
-		req := redemptionOf(v2, spa, e.codeFor(t, alice, func(a *sealed.Artefact) {
-			a.Client, a.RedirectURI, a.SPA, a.Challenge = spa, spaURI, true, s256(verifier)
+		req := redemptionOf(v2, spaApp, e.codeFor(t, alice, func(a *sealed.Artefact) {
+			a.Client, a.RedirectURI, a.SPA, a.Challenge = spaApp, spaURI, true, s256(verifier)
 			if change != nil {
 				change(a)
 			}
@@ -197,7 +197,7 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 			req.Caller = &idpv1.Caller{Origin: origin}
 			_, err := e.ask(req)
 			wantCode(t, err, aadsts.CrossOriginOnly)
-			refresh := refreshOf(v2, spa, first.GetRefreshToken(), "")
+			refresh := refreshOf(v2, spaApp, first.GetRefreshToken(), "")
 			refresh.Caller = &idpv1.Caller{Origin: origin}
 			_, err = e.ask(refresh)
 			wantCode(t, err, aadsts.CrossOriginOnly)
@@ -208,7 +208,7 @@ func TestTokensOfCodeInABrowser(t *testing.T) {
 	_, err := e.ask(noKey)
 	wantCode(t, err, aadsts.ProofKeyRequired)
 
-	refresh := refreshOf(v2, spa, first.GetRefreshToken(), "")
+	refresh := refreshOf(v2, spaApp, first.GetRefreshToken(), "")
 	refresh.Caller = page
 	e.clock.Advance(23 * time.Hour)
 	second := e.must(t, refresh)
