@@ -54,13 +54,26 @@ type stranger struct {
 	handler http.Handler
 }
 
-// whole is the identity provider behind its front.
+// shared is one provider for the tests that want nothing special of it: to make
+// one takes a second.
+var shared = sync.OnceValues(func() (*idp.Service, error) { return idp.New(idp.Config{TokenSigner: testKeys()[0]}) })
+
+// alone asks whole for a provider that no other test uses.
+func alone(*idp.Config) {}
+
+// whole is the identity provider behind its front: the shared one, or one of its
+// own when there is something to change.
 func whole(t testing.TB, change func(*idp.Config)) *stranger {
 	t.Helper()
-	cfg := idp.Config{TokenSigner: testKeys()[0]}
-	if change != nil {
-		change(&cfg)
+	if change == nil {
+		s, err := shared()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &stranger{service: s, handler: s.Handler()}
 	}
+	cfg := idp.Config{TokenSigner: testKeys()[0]}
+	change(&cfg)
 	s, err := idp.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -187,7 +187,7 @@ func TestWire23_Wire20_Wire17_SignInWithAPassword(t *testing.T) {
 }
 
 func TestWire21_Wire22_SecondFactorAsClientsDriveIt(t *testing.T) {
-	s := whole(t, nil)
+	s := whole(t, alone)
 	page := configOf(t, s.send(t, get(login, visit("&sso_reload=True"))))
 	tfa := configOf(t, s.password(t, page, mia, miaPassword))
 	if unquoted(tfa["pgid"]) != "ConvergedTFA" || !strings.HasPrefix(unquoted(tfa["urlBeginAuth"]), "https://"+login+"/") {

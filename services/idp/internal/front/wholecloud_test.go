@@ -160,7 +160,7 @@ func TestGraphWithATokenOfAPRT(t *testing.T) {
 // The second factor is proven for the broker, on the device: what comes back is
 // under the session key, and the token registers a Hello key.
 func TestWire27_EnrichmentAndHelloWithTwoNonces(t *testing.T) {
-	s := whole(t, nil)
+	s := whole(t, alone)
 	m := s.join(t, alice, alicePassword) // Mia's policy wants a second factor for that
 	h := m.first(t, m.asString(kdf2), mia, miaPassword)
 	nonce := s.nonce(t)
