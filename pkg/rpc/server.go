@@ -60,7 +60,7 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
 		grpc.ChainUnaryInterceptor(
 			logging.UnaryServerInterceptor(logger(log), logging.WithLogOnEvents(logging.FinishCall)),
-			errorForm,
+			errorForm(log),
 			recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
 			authorize(cfg.Allow),
 			step.UnaryServerInterceptor(),
@@ -89,9 +89,16 @@ func telemetry(tp trace.TracerProvider) []otelgrpc.Option {
 	}
 }
 
-func errorForm(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-	resp, err := h(ctx, req)
-	return resp, prterr.ToStatus(err)
+// errorForm gives an error the form that crosses. What stays behind of an error of
+// ours is logged: the caller is told to look there.
+func errorForm(log *slog.Logger) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+		resp, err := h(ctx, req)
+		if prterr.KindOf(err) == prterr.Internal {
+			log.ErrorContext(ctx, "a call failed in here", "method", info.FullMethod, "error", err)
+		}
+		return resp, prterr.ToStatus(err)
+	}
 }
 
 func recovered(log *slog.Logger) recovery.RecoveryHandlerFuncContext {

@@ -91,7 +91,7 @@ func (x *exchange) send(status int, contentType string, body []byte) {
 func (x *exchange) json(status int, v any) {
 	body, err := encodeJSON(v)
 	if err != nil {
-		x.log.ErrorContext(x.ctx, "an answer could not be written", "route", x.route.template, "error", err)
+		x.log.ErrorContext(x.ctx, "an answer could not be written", "error", err)
 		x.text(http.StatusInternalServerError, "internal error: see the component's log")
 		return
 	}

@@ -29,7 +29,7 @@ func TestMethods(t *testing.T) {
 		{"OPTIONS /common/oauth2/authorize HTTP/1.1\nHost: " + login + "\n\n", 405, "GET, POST, HEAD"},
 		{"HEAD /common/.well-known/openid-configuration HTTP/1.1\nHost: " + login + "\n\n", 200, ""},
 		{"BREW /common/oauth2/token HTTP/1.1\nHost: " + login + "\n\n", 405, "POST, OPTIONS"},
-		{get(login, "/nothing/here"), 404, ""}, {get(login, "/"), 404, ""}, {get(login, "/error?code=50126"), 404, ""},
+		{get(login, "/nothing/here"), 404, ""}, {get(login, "/"), 200, ""}, {get(drs, "/"), 404, ""}, {get(login, "/error?code=50126"), 404, ""},
 		{get(login, "/common/userrealm/%ff"), 400, ""}, {get(login, "/%00/userrealm/a"), 400, ""},
 	} {
 		r := raw(t, c, f.request)

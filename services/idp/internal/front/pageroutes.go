@@ -21,6 +21,7 @@ func (f *Front) pageRoutes() []route {
 	add("GET POST", "/{t}/oauth2/deviceauth", (*exchange).deviceAuth, v1)
 	add("GET POST", "/devicelogin", (*exchange).deviceAuth, v1)
 	add("POST", confirmPath, (*exchange).confirmDevice, v1)
+	add("GET", "/", (*exchange).home, v1)
 	add("GET", "/{t}/oauth2/nativeclient", (*exchange).nativeClient, v1)
 	add("POST", "/login.srf", (*exchange).federated, v1)
 	for _, prefix := range []string{"", "/{t}"} {
@@ -36,6 +37,14 @@ func (f *Front) pageRoutes() []route {
 	add("POST", ssprBeginPath, (*exchange).ssprBegin, v1)
 	add("POST", ssprPollPath, (*exchange).ssprPoll, v1)
 	return all
+}
+
+// home is for people who look whether somebody is there.
+func (x *exchange) home() error {
+	p := &idpv1.SignInPage{}
+	c := x.config(p)
+	c.PageID, c.PostURL = "Home", ""
+	return x.render(http.StatusOK, view{Page: p, Config: c, Message: "This host speaks the sign-in protocol of Microsoft Entra ID to clients in a laboratory."})
 }
 
 // nativeClient is where sign-ins of desktop applications end: the application

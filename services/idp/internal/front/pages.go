@@ -86,6 +86,8 @@ func (v view) Title() string {
 		return "Signed out"
 	case "NativeClient":
 		return "Done"
+	case "Home":
+		return "Lockstep"
 	case "ConvergedSignIn":
 		if v.Page.GetUserPrincipalName() != "" {
 			return "Enter password"

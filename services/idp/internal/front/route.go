@@ -40,7 +40,7 @@ func (f *Front) table() []route {
 	all := slices.Concat(f.tokenRoutes(), f.realmRoutes(), f.pageRoutes(), f.metadataRoutes(),
 		f.registrationRoutes(), f.graphRoutes(), f.otherRoutes())
 	for i := range all {
-		all[i].segments = strings.Split(strings.TrimPrefix(all[i].template, "/"), "/")
+		all[i].segments = strings.FieldsFunc(all[i].template, func(r rune) bool { return r == '/' })
 	}
 	return all
 }
@@ -68,12 +68,15 @@ func (rt *route) match(segments []string) (map[string]string, bool) {
 	if len(segments) != len(rt.segments) {
 		return nil, false
 	}
+	for i, want := range rt.segments {
+		if want[0] != '{' && !strings.EqualFold(want, segments[i]) {
+			return nil, false
+		}
+	}
 	vars := map[string]string{}
 	for i, want := range rt.segments {
-		if name, ok := strings.CutPrefix(want, "{"); ok {
-			vars[strings.TrimSuffix(name, "}")] = segments[i]
-		} else if !strings.EqualFold(want, segments[i]) {
-			return nil, false
+		if want[0] == '{' {
+			vars[want[1:len(want)-1]] = segments[i]
 		}
 	}
 	return vars, true
