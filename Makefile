@@ -67,6 +67,10 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
 		$(GO) test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) "./$$(dirname $$file)"; \
 	done
 
+.PHONY: conformance
+conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
+	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)

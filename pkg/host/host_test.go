@@ -106,6 +106,9 @@ func TestDEP04_HostNamesOfTheCloud(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, body)
 		}
 	}
+	// An address that was chosen is a name too.
+	other := start(t, host.Config{Listen: "127.77.0.1:0"})
+	get(t, client(other), "https://127.77.0.1/")
 	if _, _, err := fetch(c, "https://www.example.org/", nil); err == nil {
 		t.Error("another name was dialled")
 	}

@@ -31,6 +31,9 @@ func asksForCertificate(name string) bool {
 // allNames are the names to serve, in order, each once.
 func allNames(cfg Config) ([]string, error) {
 	names := slices.Concat(Known(), slices.Collect(maps.Keys(cfg.Hosts)), cfg.Names)
+	if own := net.ParseIP(bare(cfg.Listen)); own != nil && !own.IsUnspecified() {
+		names = append(names, own.String())
+	}
 	ok := regexp.MustCompile(`^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 	for _, n := range names {
 		if net.ParseIP(n) == nil && (!ok.MatchString(n) || len(n) > 253) {

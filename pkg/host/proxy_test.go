@@ -178,3 +178,25 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		}
 	})
 }
+
+// More connections than there is room for wait, and are served later.
+func TestConnectionsAreBounded(t *testing.T) {
+	h := start(t, host.Config{Limits: host.Limits{Connections: 1}})
+	dial := func() *http.Client {
+		tr := h.Transport()
+		tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		tr.ForceAttemptHTTP2 = false
+		return &http.Client{Transport: tr, Timeout: 5 * time.Second}
+	}
+	first := dial()
+	get(t, first, "https://localhost/") // stays open, idle
+	second := dial()
+	second.Timeout = 300 * time.Millisecond
+	if _, _, err := fetch(second, "https://localhost/", nil); err == nil {
+		t.Error("a second connection was served")
+	}
+	first.CloseIdleConnections()
+	second.Timeout = 5 * time.Second
+	get(t, second, "https://localhost/")
+	second.CloseIdleConnections()
+}

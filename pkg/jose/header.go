@@ -34,7 +34,7 @@ func parseHeader(raw []byte) (Header, error) {
 		name string
 		read func(json.RawMessage) error
 	}{
-		{"alg", text(&h.Alg)}, {"typ", text(&h.Typ)}, {"kid", text(&h.Kid)}, {"use", text(&h.Use)},
+		{"alg", text(&h.Alg)}, {"typ", text(&h.Typ)}, {"kid", text(&h.Kid)}, {"x5t", text(&h.X5T)}, {"use", text(&h.Use)},
 		{"ctx", h.readCtx}, {"kdf_ver", h.readKDFVer}, {"x5c", h.readX5C},
 	} {
 		v, ok := m[f.name]
@@ -125,12 +125,13 @@ func (h Header) marshal() ([]byte, error) {
 	w := struct {
 		Alg    string   `json:"alg"`
 		Typ    string   `json:"typ,omitempty"`
+		X5T    string   `json:"x5t,omitempty"`
 		Kid    string   `json:"kid,omitempty"`
 		Use    string   `json:"use,omitempty"`
 		Ctx    string   `json:"ctx,omitempty"`
 		KDFVer int      `json:"kdf_ver,omitempty"`
 		X5C    []string `json:"x5c,omitempty"`
-	}{Alg: h.Alg, Typ: h.Typ, Kid: h.Kid, Use: h.Use, KDFVer: h.KDFVer}
+	}{Alg: h.Alg, Typ: h.Typ, X5T: h.X5T, Kid: h.Kid, Use: h.Use, KDFVer: h.KDFVer}
 	if h.Ctx != nil {
 		if err := checkCtx(h.Ctx); err != nil {
 			return nil, err

@@ -54,6 +54,9 @@ type Header struct {
 	Typ string
 	// Kid names a key; it is a hint and never proof of anything.
 	Kid string
+	// X5T is the SHA-1 thumbprint of the key's certificate, base64url; a hint as
+	// well. Version 1.0 tokens of Entra have it.
+	X5T string
 	// Use is "ngc" in a Windows Hello assertion and else empty.
 	Use string
 	// Ctx is the context of the key derivation, 16 to 64 bytes, or nil. It

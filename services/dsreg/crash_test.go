@@ -3,6 +3,7 @@ package dsreg_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
@@ -67,24 +68,31 @@ func everyCrash(t *testing.T, prepare func(*world), change func(*world) error, c
 	}
 }
 
-func TestACrashInAJoinLeavesOldOrNew(t *testing.T) {
-	join := func(w *world) error { _, err := w.join(); return err }
-	for name, prepare := range map[string]func(*world){
-		"first": func(*world) {},
-		"again": func(w *world) { w.mustJoin() },
-	} {
+func TestACrashInAnEnrolmentLeavesOldOrNew(t *testing.T) {
+	for name, way := range enrolments() {
 		t.Run(name, func(t *testing.T) {
-			everyCrash(t, prepare, join, func(t *testing.T, w *world) {
+			prepare := func(w *world) {
+				if err := way.prepare(w); err != nil {
+					w.t.Fatal(err)
+				}
+			}
+			everyCrash(t, prepare, way.enrol, func(t *testing.T, w *world) {
 				s := w.consistent()
-				if name == "again" && s.GetJoinState() != dsregv1.JoinState_JOIN_STATE_JOINED {
+				if strings.Contains(name, " ") && s.GetDeviceId() == "" {
 					t.Error("neither the old identity nor the new one is there")
 				}
 				if d := s.GetDeviceId(); d != "" && w.idp.devices[deviceID(d)] == nil {
 					t.Error("the tenant does not have the device")
 				}
-				again := w.mustJoin()
-				if s := w.consistent(); s.GetDeviceId() != again.GetDeviceId() || len(w.tpm.sets) != 1 {
-					t.Errorf("after a join again: %v, %d key sets", s, len(w.tpm.sets))
+				if name == "register" && s.GetDeviceId() != "" {
+					w.isRegistered(t, s.GetDeviceId())
+					return
+				}
+				if err := way.enrol(w); err != nil {
+					t.Fatalf("trying again: %v", err)
+				}
+				if again := w.consistent(); again.GetDeviceId() == s.GetDeviceId() || len(w.tpm.sets) != 1 {
+					t.Errorf("after trying again: %v, %d key sets", again, len(w.tpm.sets))
 				}
 			})
 		})

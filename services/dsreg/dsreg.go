@@ -1,10 +1,12 @@
 // Package dsreg is device registration on the device: it joins the device to a
-// tenant, takes it out again, and tells the others what the device is.
+// tenant or registers it for a work account, takes it out again, and tells the
+// others what the device is.
 //
 // What lives here: the door (configuration, registration, allow-list). What never
 // may: a private key, or a password that is kept. An operator changes the
-// registration; lsa-cloudap and wam-broker read it. Below it are the tpm-agent,
-// which holds the keys, and the identity provider.
+// registration, wam-broker registers a device that has none; lsa-cloudap and
+// wam-broker read it. Below it are the tpm-agent, which holds the keys, and the
+// identity provider.
 package dsreg
 
 import (
@@ -30,6 +32,9 @@ const (
 	DefaultOSVersion  = "10.0.26100"
 )
 
+// DefaultComputerName is what a computer goes by that has no other name.
+const DefaultComputerName = "DESKTOP"
+
 // Config of device registration.
 type Config struct {
 	// StateDir is the component's own folder; device.json lies there.
@@ -42,9 +47,12 @@ type Config struct {
 	Log *slog.Logger
 	// Points are crash points, for tests.
 	Points durable.Points
-	// DeviceType and OSVersion are told to the tenant at a join; empty is
+	// DeviceType and OSVersion are told to the tenant with a new device; empty is
 	// DefaultDeviceType and DefaultOSVersion.
 	DeviceType, OSVersion string
+	// ComputerName is the display name of a registration that comes without one, 1
+	// to 64 printable characters; empty is DefaultComputerName.
+	ComputerName string
 }
 
 // Service is device registration.
@@ -59,6 +67,10 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.TPM == nil || cfg.IdP == nil {
 		return nil, errors.New("dsreg: StateDir, TPM and IdP are all needed")
 	}
+	name := cmp.Or(cfg.ComputerName, DefaultComputerName)
+	if !server.IsDisplayName(name) {
+		return nil, errors.New("dsreg: ComputerName is not 1 to 64 printable characters: use one such as DESKTOP-1")
+	}
 	store, err := state.Open(cfg.StateDir, cfg.Points)
 	if err != nil {
 		return nil, err
@@ -70,7 +82,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{registration: &server.Registration{Enroller: e}, state: &server.DeviceState{Enroller: e}}, nil
+	return &Service{registration: &server.Registration{Enroller: e, ComputerName: name}, state: &server.DeviceState{Enroller: e}}, nil
 }
 
 // Register serves the component's contracts.
@@ -85,8 +97,9 @@ func (s *Service) Close() error { return nil }
 // Allow says who may call.
 func Allow() rpc.AllowList {
 	return rpc.AllowList{
-		dsregv1.RegistrationService_JoinDevice_FullMethodName:    {"operator"},
-		dsregv1.RegistrationService_LeaveDevice_FullMethodName:   {"operator"},
-		dsregv1.DeviceStateService_GetDeviceState_FullMethodName: {"lsa-cloudap", "wam-broker", "operator"},
+		dsregv1.RegistrationService_JoinDevice_FullMethodName:     {"operator"},
+		dsregv1.RegistrationService_RegisterDevice_FullMethodName: {"operator", "wam-broker"},
+		dsregv1.RegistrationService_LeaveDevice_FullMethodName:    {"operator"},
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName:  {"lsa-cloudap", "wam-broker", "operator"},
 	}
 }

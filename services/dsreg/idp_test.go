@@ -114,7 +114,10 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 	defer f.mu.Unlock()
 	f.got = r
 	csr, err := entrawire.ParseCSR(r.GetCertificateRequest())
-	if err != nil || r.GetAccessToken() != token || r.GetJoinType() != idpv1.JoinType_JOIN_TYPE_JOIN {
+	join, known := map[idpv1.JoinType]entrawire.JoinType{
+		idpv1.JoinType_JOIN_TYPE_JOIN: entrawire.JoinJoined, idpv1.JoinType_JOIN_TYPE_REGISTER: entrawire.JoinRegistered,
+	}[r.GetJoinType()]
+	if err != nil || r.GetAccessToken() != token || !known {
 		return nil, prterr.New(prterr.Invalid, "registration refused")
 	}
 	key := csr.PublicKey.(*rsa.PublicKey)
@@ -122,7 +125,7 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 		template: &x509.Certificate{
 			SerialNumber: big.NewInt(int64(len(f.devices)) + 1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(10, 0, 0),
 		},
-		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: entrawire.JoinJoined,
+		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: join,
 	}
 	i.template.Subject = pkix.Name{CommonName: i.device}
 	if f.issue != nil {

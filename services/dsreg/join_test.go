@@ -29,8 +29,8 @@ func TestREG07_EntraJoin(t *testing.T) {
 	for range 2 { // and again after a restart
 		s := w.mustState()
 		switch {
-		case s.GetJoinState() != dsregv1.JoinState_JOIN_STATE_JOINED:
-			t.Errorf("join state %v", s.GetJoinState())
+		case s.GetJoinState() != dsregv1.JoinState_JOIN_STATE_JOINED || !s.GetAzureAdJoined() || s.GetWorkplaceJoined() || s.GetDomainJoined():
+			t.Errorf("join state %v", s)
 		case s.GetDeviceId() != joined.GetDeviceId() || s.GetDeviceId() != cert.Subject.CommonName:
 			t.Errorf("device id %q", s.GetDeviceId())
 		case s.GetTenantId() != string(w.idp.tenant) || joined.GetTenantId() != s.GetTenantId():
@@ -202,15 +202,16 @@ func TestKeyProvider(t *testing.T) {
 func TestWhoMayCall(t *testing.T) {
 	w := newWorld(t)
 	for caller, allowed := range map[string][]string{
-		"operator": {"join", "leave", "state"}, "lsa-cloudap": {"state"}, "wam-broker": {"state"},
+		"operator": {"join", "register", "leave", "state"}, "lsa-cloudap": {"state"}, "wam-broker": {"register", "state"},
 		"app": nil, "browser": nil, "idp": nil, "tpm-agent": nil, "dsreg": nil, "logonui": nil, "browsercore": nil,
 	} {
 		conn, stop := w.door(caller)
 		registration := dsregv1.NewRegistrationServiceClient(conn)
 		_, join := registration.JoinDevice(t.Context(), &dsregv1.JoinDeviceRequest{})
+		_, register := registration.RegisterDevice(t.Context(), &dsregv1.RegisterDeviceRequest{})
 		_, leave := registration.LeaveDevice(t.Context(), &dsregv1.LeaveDeviceRequest{})
 		_, state := dsregv1.NewDeviceStateServiceClient(conn).GetDeviceState(t.Context(), &dsregv1.GetDeviceStateRequest{})
-		for method, err := range map[string]error{"join": join, "leave": leave, "state": state} {
+		for method, err := range map[string]error{"join": join, "register": register, "leave": leave, "state": state} {
 			if denied := prterr.KindOf(err) == prterr.Denied; denied == slices.Contains(allowed, method) {
 				t.Errorf("%s calls %s: %v", caller, method, err)
 			}

@@ -15,32 +15,45 @@ import (
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
 
-// unchanged runs a join that must fail, once on a device that is not joined and
-// once on one that is, and sees that both stay what they were.
+// enrolments are the ways to an identity, each from every state it takes.
+func enrolments() map[string]struct{ prepare, enrol func(*world) error } {
+	join := func(w *world) error { _, err := w.join(); return err }
+	register := func(w *world) error { _, err := w.register(); return err }
+	nothing := func(*world) error { return nil }
+	return map[string]struct{ prepare, enrol func(*world) error }{
+		"join":                 {nothing, join},
+		"join again":           {join, join},
+		"join when registered": {register, join},
+		"register":             {nothing, register},
+	}
+}
+
+// unchanged runs each enrolment on a device on which it must fail, and sees that
+// the device stays what it was.
 func unchanged(t *testing.T, spoil func(*world), kind prterr.Kind, want string) {
 	t.Helper()
-	for _, joined := range []bool{false, true} {
+	for name, way := range enrolments() {
 		w := newWorld(t)
-		if joined {
-			w.mustJoin()
+		if err := way.prepare(w); err != nil {
+			t.Fatal(err)
 		}
 		file, cert, before := w.file(), w.tpm.holds(), w.mustState()
 		spoil(w)
-		if _, err := w.join(); prterr.KindOf(err) != kind || !strings.Contains(err.Error(), want) {
-			t.Errorf("joined %v: got %v, want %s with %q", joined, err, kind, want)
+		if err := way.enrol(w); prterr.KindOf(err) != kind || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s with %q", name, err, kind, want)
 		}
 		if !bytes.Equal(file, w.file()) || !bytes.Equal(cert, w.tpm.holds()) {
-			t.Errorf("joined %v: the state changed", joined)
+			t.Errorf("%s: the state changed", name)
 		}
 		if after := w.mustState(); after.GetJoinState() != before.GetJoinState() || after.GetDeviceId() != before.GetDeviceId() {
-			t.Errorf("joined %v: before %v, after %v", joined, before, after)
+			t.Errorf("%s: before %v, after %v", name, before, after)
 		}
 		w.idp.issue, w.idp.lie, w.idp.realm, w.idp.noToken = nil, nil, idpv1.AccountType_ACCOUNT_TYPE_MANAGED, false
 		w.tpm.oneKey, w.tpm.foreignCSR = false, false
 		clear(w.tpm.before)
 		w.toIdP.cut(false)
-		if _, err := w.join(); err != nil {
-			t.Errorf("joined %v: a join afterwards: %v", joined, err)
+		if err := way.enrol(w); err != nil {
+			t.Errorf("%s: again afterwards: %v", name, err)
 		}
 	}
 }
@@ -61,9 +74,11 @@ func TestALyingIdentityProviderIsRefused(t *testing.T) {
 		"more than a common name": {issue: func(i *issued) {
 			i.template.Subject = pkix.Name{CommonName: i.device, Organization: []string{"x"}}
 		}, want: "subject"},
-		"registered only": {issue: func(i *issued) { i.join = entrawire.JoinRegistered }, want: "join type"},
-		"expired":         {issue: func(i *issued) { i.template.NotAfter = time.Now().Add(-time.Second) }, want: "expired"},
-		"not valid yet":   {issue: func(i *issued) { i.template.NotBefore = time.Now().Add(time.Hour) }, want: "not valid yet"},
+		"the other join type": {issue: func(i *issued) {
+			i.join = map[entrawire.JoinType]entrawire.JoinType{entrawire.JoinJoined: entrawire.JoinRegistered, entrawire.JoinRegistered: entrawire.JoinJoined}[i.join]
+		}, want: "join type"},
+		"expired":       {issue: func(i *issued) { i.template.NotAfter = time.Now().Add(-time.Second) }, want: "expired"},
+		"not valid yet": {issue: func(i *issued) { i.template.NotBefore = time.Now().Add(time.Hour) }, want: "not valid yet"},
 		"foreign tenant in the certificate": {
 			issue: func(i *issued) { i.tenant = string(ids.NewTenant()) }, want: "tenant_id is not the tenant of the certificate",
 		},

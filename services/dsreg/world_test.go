@@ -58,17 +58,19 @@ func (c *tap) cut(down bool) {
 
 // world is a device with a TPM, a tenant, and a dsreg that can be restarted.
 type world struct {
-	t       *testing.T
-	dir     string
-	tpm     *fakeTPM
-	idp     *fakeIdP
-	toTPM   *tap
-	toIdP   *tap
-	clock   *clock.Lab
-	log     bytes.Buffer
-	stop    func()
-	conn    *grpc.ClientConn
-	service *dsreg.Service
+	t   *testing.T
+	dir string
+	// computer is the name of the computer.
+	computer string
+	tpm      *fakeTPM
+	idp      *fakeIdP
+	toTPM    *tap
+	toIdP    *tap
+	clock    *clock.Lab
+	log      bytes.Buffer
+	stop     func()
+	conn     *grpc.ClientConn
+	service  *dsreg.Service
 }
 
 func newWorld(t *testing.T) *world {
@@ -111,7 +113,7 @@ func (w *world) serve(name string, allow rpc.AllowList, register func(grpc.Servi
 
 func (w *world) config(points durable.Points) dsreg.Config {
 	return dsreg.Config{
-		StateDir: w.dir, TPM: w.toTPM, IdP: w.toIdP, Clock: w.clock, Points: points,
+		StateDir: w.dir, TPM: w.toTPM, IdP: w.toIdP, Clock: w.clock, Points: points, ComputerName: w.computer,
 		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 }
@@ -153,6 +155,21 @@ func (w *world) mustJoin() *dsregv1.JoinDeviceResponse {
 	resp, err := w.join()
 	if err != nil {
 		w.t.Fatalf("join: %v", err)
+	}
+	return resp
+}
+
+func (w *world) register() (*dsregv1.RegisterDeviceResponse, error) {
+	return dsregv1.NewRegistrationServiceClient(w.conn).RegisterDevice(w.t.Context(), &dsregv1.RegisterDeviceRequest{
+		UserPrincipalName: alice, Password: password, DisplayName: "ALICES-LAPTOP",
+	})
+}
+
+func (w *world) mustRegister() *dsregv1.RegisterDeviceResponse {
+	w.t.Helper()
+	resp, err := w.register()
+	if err != nil {
+		w.t.Fatalf("register: %v", err)
 	}
 	return resp
 }

@@ -39,7 +39,7 @@ func TestINV01_DisabledUser(t *testing.T) {
 	}
 }
 
-func TestINV06_INV17_DeviceDisabledAndGone(t *testing.T) {
+func TestINV06_INV17_Attack19_DeviceDisabledAndGone(t *testing.T) {
 	for profile, tokensLive := range map[string]bool{"2020": true, "today": true, "strict": false} {
 		t.Run(profile, func(t *testing.T) {
 			w := newWorld(t, idp.Config{Tenants: withProfile(profile)})

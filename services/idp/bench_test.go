@@ -141,3 +141,42 @@ func BenchmarkNonce(b *testing.B) {
 	b.StopTimer()
 	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(idle), "x_look_up_rpc")
 }
+
+// BenchmarkRefreshToken is a plain refresh token at the token endpoint against
+// the signatures that its answer has: one on the endpoint without a version, two
+// where the ID token is signed as well.
+func BenchmarkRefreshToken(b *testing.B) {
+	for name, c := range map[string]struct {
+		protocol   idpv1.Protocol
+		signatures time.Duration
+	}{"v1": {v1, 1}, "v2": {v2, 2}} {
+		b.Run(name, func(b *testing.B) {
+			e := newEndpoint(b, nil)
+			req := refreshOf(c.protocol, cli, e.must(b, redemptionOf(v2, cli, e.codeFor(b, alice, nil))).GetRefreshToken(), "")
+			benchmarkTokens(b, e, req, c.signatures)
+		})
+	}
+}
+
+// BenchmarkClientCredentials is an application's token for its secret.
+func BenchmarkClientCredentials(b *testing.B) {
+	e := newEndpoint(b, nil)
+	benchmarkTokens(b, e, ownNameOf(v2, contoso, secretProof(webSecret)), 1)
+}
+
+func benchmarkTokens(b *testing.B, e *endpoint, req *idpv1.RequestTokensRequest, signatures time.Duration) {
+	b.Helper()
+	claims := payloadOf(b, e.must(b, req).GetAccessToken())
+	sign := timed(b, func() error {
+		_, err := jose.SignRS256(jose.Header{Typ: "JWT"}, claims, rsaKeys()[0])
+		return err
+	})
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if _, err := e.RequestTokens(context.Background(), req); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ratio(b, signatures*sign)
+}

@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/json"
@@ -151,12 +152,14 @@ func (w *world) registrationToken(t testing.TB, upn, device string, now time.Tim
 		"exp": now.Add(time.Hour).Unix(), "amr": []string{"pwd", "mfa", "ngcmfa"}, "appid": entrawire.BrokerClientID, "oid": u.ID, "tid": u.Tenant,
 		"deviceid": device,
 	}.with(change)
-	return tokenSigned(t, rsaKeys()[0], c)
+	return w.tokenSigned(t, rsaKeys()[0], c)
 }
 
-func tokenSigned(t testing.TB, key *rsa.PrivateKey, c claims) string {
+// tokenSigned names the key in force, whichever key signs.
+func (w *world) tokenSigned(t testing.TB, key *rsa.PrivateKey, c claims) string {
 	t.Helper()
-	s, err := jose.SignRS256(jose.Header{Typ: "JWT"}, encoded(t, c), key)
+	_, kid := w.svc.Authority().PublicKey()
+	s, err := jose.SignRS256(jose.Header{Typ: "JWT", Kid: kid}, encoded(t, c), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,3 +197,14 @@ func devicesOf(t testing.TB, w *world, tenant string) []*directoryv1.Device {
 }
 
 const bulkClient = issuance.BulkClientID
+
+// signRaw signs an input that was written by hand with the device key.
+func signRaw(t testing.TB, d *device, input string) string {
+	t.Helper()
+	digest := sha256.Sum256([]byte(input))
+	sig, err := rsa.SignPKCS1v15(nil, d.dk, crypto.SHA256, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jose.Assemble(input, sig)
+}

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -31,6 +32,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
@@ -72,9 +74,15 @@ type Config struct {
 	// TokenSigner is the token-signing key, RSA of 2048 bits or more, which may be
 	// in a hardware module; nil makes one for this process.
 	TokenSigner crypto.Signer
+	// TracerProvider gets the spans of requests over HTTPS; nil records none.
+	TracerProvider trace.TracerProvider
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
+	// StateDir is a folder that keeps keys and records over a restart, for one
+	// process at a time; empty keeps nothing. Its file holds private keys in the
+	// clear and is for its owner alone.
+	StateDir string
 }
 
 // Service is a running identity provider.
@@ -88,12 +96,14 @@ type Service struct {
 	signIns   *signin.Service
 	attempts  *lockout.Counters
 	devices   *registration.Service
+	front     httpsFront
 	flows     *deviceflow.Flows
 	oauth     *oauth.Service
+	resource  *resource.Service
 }
 
-// New builds an identity provider. It makes keys and hashes the passwords of the
-// tenant file, which takes a second or so.
+// New builds an identity provider. Keys are made in the background, unless they
+// are to be kept.
 func New(cfg Config) (*Service, error) {
 	clk := clock.Or(cfg.Clock)
 	log := cfg.Log
@@ -118,7 +128,10 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	s := &Service{tenants: tenants, store: store.NewMemory()}
+	s := &Service{tenants: tenants, front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
+	if s.store, err = openStore(cfg.StateDir); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
 	}
@@ -135,7 +148,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner})
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg)})
 	if err != nil {
 		return err
 	}
@@ -151,6 +164,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
 	s.devices = registration.New(s.gate)
 	s.furnishSignIn(cfg)
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	return nil
 }
 
@@ -162,8 +176,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
 }
 
@@ -176,14 +190,17 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
-	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{})
+	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
-	idpv1.RegisterResourceServiceServer(r, &server.Resource{})
+	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.
 func (s *Service) SignIns() []Event { return s.gate.Log.Events() }
 
 // Close lets go of the store. Calls under way may fail.
-func (s *Service) Close() error { return s.store.Close() }
+func (s *Service) Close() error {
+	s.front.close()
+	return s.store.Close()
+}

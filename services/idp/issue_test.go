@@ -124,7 +124,7 @@ func TestISS06_SingleFaults(t *testing.T) {
 	d.first(t, alice, alicePassword)
 }
 
-func TestISS07_DeviceSignature(t *testing.T) {
+func TestISS07_Attack07_DeviceSignature(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	h := jose.Header{Typ: "JWT", KDFVer: 2, X5C: [][]byte{d.cert}}
@@ -140,7 +140,7 @@ func TestISS07_DeviceSignature(t *testing.T) {
 	d.open(t, good) // the refused copies used nothing up
 }
 
-func TestISS08_A32_UnregisteredDevice(t *testing.T) {
+func TestISS08_A32_Attack08_UnregisteredDevice(t *testing.T) {
 	w, other := newWorld(t, idp.Config{}), newWorld(t, idp.Config{})
 	d, foreign := w.join(t, alice, alicePassword, 1, 2), other.join(t, alice, alicePassword, 1, 2)
 	w.unchanged(t, func() {

@@ -17,9 +17,11 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
@@ -55,6 +57,27 @@ func TestAPP16_Password(t *testing.T) {
 	}
 	setUser(t, e.world, alice, false)
 	wantCode(t, wrong(func(*idpv1.RequestTokensRequest) {}), aadsts.UserDisabled)
+}
+
+// TestAttack35_PasswordsAreNotTriedForEver: the token endpoint counts with the
+// sign-in pages, for names that exist and names that do not.
+func TestAttack35_PasswordsAreNotTriedForEver(t *testing.T) {
+	e := newEndpoint(t, nil)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, name := range []string{alice, "nobody@contoso.test"} {
+		for i := range lockout.Limit {
+			_, _ = e.RequestTokens(cancelled, passwordOf(v2, name, "wrong")) // never begins the count again
+			_, err := e.ask(passwordOf(v2, name, "wrong"))
+			if code := prterr.CodeOf(err); code != aadsts.InvalidCredentials && (i == 0 || code != aadsts.AccountLocked) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		_, err := e.ask(passwordOf(v2, name, alicePassword))
+		wantCode(t, err, aadsts.AccountLocked)
+	}
+	e.clock.Advance(lockout.Pause + time.Second)
+	e.must(t, passwordOf(v2, alice, alicePassword))
 }
 
 func TestAPP16_PasswordThatMustChange(t *testing.T) {

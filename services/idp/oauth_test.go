@@ -283,3 +283,38 @@ func TestAttack01_PRTIsNoRefreshToken(t *testing.T) {
 	_, err = strict.ask(refreshOf(v2, cli, strict.seal(t, bound), "User.Read"))
 	wantCode(t, err, aadsts.InvalidGrant)
 }
+
+// TestWire13_Wire14_WhatClientsReadOfEveryAnswer: libhimmelblau wants type,
+// durations and a refresh token in every answer for a user, and in the access
+// token amr as an array, tid, and a name beside.
+func TestWire13_Wire14_WhatClientsReadOfEveryAnswer(t *testing.T) {
+	e := newEndpoint(t, nil)
+	f, err := e.StartDeviceFlow(t.Context(), &idpv1.StartDeviceFlowRequest{Tenant: "common", Protocol: v2, ClientId: cli, Scope: offlineGraph})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.svc.DeviceFlows().Approve(t.Context(), f.GetUserCode(), e.signedIn(t, alice, cli)); err != nil {
+		t.Fatal(err)
+	}
+	first := e.must(t, redemptionOf(v2, cli, e.codeFor(t, alice, nil)))
+	own := refreshOf(v2, cli, first.GetRefreshToken(), "api://contoso-api/access_as_user openid profile offline_access")
+	noNames := e.codeFor(t, alice, func(a *sealed.Artefact) { a.AMR = nil })
+	for name, req := range map[string]*idpv1.RequestTokensRequest{
+		"code v1": redemptionOf(v1, cli, e.codeFor(t, alice, nil)), "code v2": redemptionOf(v2, cli, e.codeFor(t, alice, nil)),
+		"refresh v1": refreshOf(v1, cli, first.GetRefreshToken(), ""), "refresh v2": refreshOf(v2, cli, first.GetRefreshToken(), ""), "own resource": own,
+		"password v1": passwordOf(v1, alice, alicePassword), "password v2": passwordOf(v2, alice, alicePassword), "no methods": redemptionOf(v2, cli, noNames),
+		"device code": {Tenant: "common", Protocol: v2, ClientId: cli, Grant: &idpv1.RequestTokensRequest_DeviceCode{DeviceCode: &idpv1.DeviceCodeGrant{DeviceCode: f.GetDeviceCode()}}},
+	} {
+		a := e.must(t, req)
+		if a.GetTokenType() == "" || a.GetExpiresIn() <= 0 || a.GetExtExpiresIn() <= 0 || a.GetRefreshToken() == "" || a.GetIdToken() == "" {
+			t.Errorf("%s: %v", name, a)
+		}
+		if !entrawire.IsOpaque(a.GetRefreshToken()) || !strings.Contains(a.GetRefreshToken(), ".") {
+			t.Errorf("%s: refresh token %q", name, a.GetRefreshToken())
+		}
+		c := e.claimsIn(t, a.GetAccessToken())
+		if _, list := c["amr"].([]any); !list || c["tid"] != contoso || c["upn"] != alice {
+			t.Errorf("%s: %v", name, c)
+		}
+	}
+}

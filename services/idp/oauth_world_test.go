@@ -25,9 +25,8 @@ import (
 
 const (
 	webApp, webSecret    = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e01", "web application secret"
-	spaApp, spaURI       = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e02", "https://spa.contoso.test/"
 	apiApp, apiSecret    = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e03", "middle tier application secret"
-	mia, miaPassword     = "mia@contoso.test", "two factors are better"
+	spaApp, spaURI       = "5a5b0d2e-7c1c-4f39-8d0f-0d7a3b7c1e02", "https://spa.contoso.test/"
 	admin, adminPassword = "admin@contoso.test", "administrators need long passwords"
 	drs                  = "urn:ms-drs:enterpriseregistration.windows.net"
 	brokerApp, bulkApp   = "29d9ed98-a469-4536-ade2-f981bc1d605e", "b90d5b8f-5503-4153-b545-b31cecfaece2"

@@ -17,7 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
-func TestPRO03_OnlyTheSessionKeyOfThatPRT(t *testing.T) {
+func TestPRO03_Attack10_OnlyTheSessionKeyOfThatPRT(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	one, two := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword), w.join(t, bob, bobPassword, 3, 4).first(t, bob, bobPassword)
 	mixed := &signIn{d: one.d, prt: one.prt, key: two.key}
@@ -213,7 +213,7 @@ func TestA05_OneNonceRace(t *testing.T) {
 	}
 }
 
-func TestA33_AlgorithmIsOfTheStep(t *testing.T) {
+func TestA33_Attack09_AlgorithmIsOfTheStep(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.join(t, alice, alicePassword, 1, 2)
 	s := d.first(t, alice, alicePassword)

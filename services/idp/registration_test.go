@@ -232,7 +232,7 @@ func TestRegistrationTokenIsForRegistrationOnly(t *testing.T) {
 	wantCode(t, err, aadsts.UserDisabled)
 }
 
-func TestA41_QuotaPerUser(t *testing.T) {
+func TestA41_Attack29_QuotaPerUser(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := &device{w: w, dk: rsaKeys()[1], tk: rsaKeys()[2]}
 	r := d.enrolment(t, alice, alicePassword)

@@ -62,6 +62,12 @@ type world struct {
 func newWorld(t testing.TB, cfg idp.Config) *world {
 	t.Helper()
 	cfg.TokenSigner = rsaKeys()[0]
+	return worldWithItsKeys(t, cfg)
+}
+
+// worldWithItsKeys is a world whose identity provider makes its own keys.
+func worldWithItsKeys(t testing.TB, cfg idp.Config) *world {
+	t.Helper()
 	svc, err := idp.New(cfg)
 	if err != nil {
 		t.Fatal(err)

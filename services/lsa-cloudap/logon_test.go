@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
@@ -99,18 +100,30 @@ func TestISS14_TheDesktopDoesNotOpenBeforeThePRTIsStored(t *testing.T) {
 	}
 }
 
-func TestADeviceThatIsNotJoinedLetsNobodyIn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.dsreg.joined = false
-		_, err := w.start().try(alice, password)
-		if prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), "lockstep join") {
-			t.Errorf("got %v", err)
-		}
-		if calls := w.took(); len(calls) != 1 {
-			t.Errorf("calls %v", calls)
-		}
-	})
+func TestREG11_ADeviceThatIsNotJoinedLetsNobodyIn(t *testing.T) {
+	for state, want := range map[dsregv1.JoinState]string{
+		dsregv1.JoinState_JOIN_STATE_NONE: "lockstep join", dsregv1.JoinState_JOIN_STATE_REGISTERED: "registered, not joined",
+		dsregv1.JoinState_JOIN_STATE_UNSPECIFIED: "lockstep join", 99: "lockstep join",
+		dsregv1.JoinState_JOIN_STATE_HYBRID: "", dsregv1.JoinState_JOIN_STATE_JOINED: "",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			w.dsreg.state = state
+			_, err := w.start().try(alice, password)
+			if want == "" {
+				if err != nil {
+					t.Errorf("%v: %v", state, err)
+				}
+				return
+			}
+			if prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: got %v", state, err)
+			}
+			if calls := w.took(); len(calls) != 1 {
+				t.Errorf("%v: calls %v", state, calls)
+			}
+		})
+	}
 }
 
 func TestAnAnswerForSomebodyElseIsRefused(t *testing.T) {

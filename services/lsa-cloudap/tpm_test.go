@@ -147,20 +147,20 @@ func (f *fakeTPM) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 	return &tpmv1.SignPRTCookieResponse{Cookie: token(request{Kind: "cookie", Key: key, PRT: r.GetPrt(), Nonce: r.GetRequestNonce()})}, nil
 }
 
-// fakeDsreg says whether the device is joined.
+// fakeDsreg says what the device is.
 type fakeDsreg struct {
 	dsregv1.UnimplementedDeviceStateServiceServer
 	faults
-	w      *world
-	joined bool
+	w     *world
+	state dsregv1.JoinState
 }
 
 func (f *fakeDsreg) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {
 	if err := f.w.called(ctx, "dsreg:GetDeviceState", &f.faults); err != nil {
 		return nil, err
 	}
-	if !f.joined {
-		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}, nil
+	if f.state == dsregv1.JoinState_JOIN_STATE_NONE {
+		return &dsregv1.GetDeviceStateResponse{JoinState: f.state}, nil
 	}
-	return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_JOINED, TenantId: tenant}, nil
+	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: tenant}, nil
 }

@@ -57,7 +57,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), spans: tracetest.NewSpanRecorder(), conns: map[string]*grpc.ClientConn{}}
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
-	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, joined: true}
+	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
 	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) { tpmv1.RegisterPRTKeyServiceServer(r, w.tpm) })
 	w.serve("dsreg", func(r grpc.ServiceRegistrar) { dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg) })
 	w.serve("adfs", func(r grpc.ServiceRegistrar) { federationv1.RegisterFederationServiceServer(r, w.adfs) })

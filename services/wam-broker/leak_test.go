@@ -20,8 +20,11 @@ func TestAPP04_NoFieldCanHoldARefreshToken(t *testing.T) {
 	allowed := map[protoreflect.Name]string{
 		"access_token": "string", "expires_at": "message", "scope": "string",
 		"user_principal_name": "string", "user_id": "string", "tenant_id": "string",
+		"registered": "bool", "device_id": "string",
 	}
-	for _, m := range []proto.Message{&wamv1.RequestTokenResponse{}, &wamv1.GetTokenResponse{}} {
+	for _, m := range []proto.Message{
+		&wamv1.RequestTokenResponse{}, &wamv1.GetTokenResponse{}, &wamv1.AddWorkAccountResponse{}, &wamv1.AddAccountResponse{},
+	} {
 		d := m.ProtoReflect().Descriptor()
 		for i := range d.Fields().Len() {
 			f := d.Fields().Get(i)

@@ -215,6 +215,12 @@ func TestOnlyAppsAsk(t *testing.T) {
 		if _, err := wamv1.NewBrokerServiceClient(d.dial(t, caller, nil)).RequestToken(t.Context(), ask()); prterr.KindOf(err) != prterr.Denied {
 			t.Errorf("%s: got %v", caller, err)
 		}
+		if _, err := wamv1.NewBrokerServiceClient(d.dial(t, caller, nil)).AddWorkAccount(t.Context(), account()); prterr.KindOf(err) != prterr.Denied {
+			t.Errorf("%s adding an account: got %v", caller, err)
+		}
+	}
+	if _, err := wamv1.NewPluginServiceClient(d.app).AddAccount(t.Context(), &wamv1.AddAccountRequest{}); err == nil {
+		t.Error("an app reached the plug-in, past the question for consent")
 	}
 	if _, err := wamv1.NewPluginServiceClient(d.app).GetToken(t.Context(), &wamv1.GetTokenRequest{}); err == nil {
 		t.Error("an app reached the plug-in")

@@ -40,8 +40,11 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 		},
 		idpv1.NonceService_IssueNonce_FullMethodName, idpv1.TokenService_RedeemPRT_FullMethodName, idpv1.TokenService_RedeemRefreshToken_FullMethodName)
 	dsreg := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "dsreg"},
-		func(r grpc.ServiceRegistrar) { dsregv1.RegisterDeviceStateServiceServer(r, w) },
-		dsregv1.DeviceStateService_GetDeviceState_FullMethodName)
+		func(r grpc.ServiceRegistrar) {
+			dsregv1.RegisterDeviceStateServiceServer(r, w)
+			dsregv1.RegisterRegistrationServiceServer(r, w)
+		},
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RegistrationService_RegisterDevice_FullMethodName)
 	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, IdP: idp, Dsreg: dsreg, Clock: lab, TracerProvider: tp})
 	if err != nil {
 		t.Fatal(err)

@@ -1,5 +1,6 @@
 // Package wambroker is the Web Account Manager of the device: apps ask it for
-// access tokens, and get those and nothing else.
+// access tokens, and get those and nothing else. It also takes the work account of
+// an app's first sign-in, and has the device registered when the user lets it.
 //
 // What lives here: the door (configuration, registration, allow-lists) and the
 // wiring of framework, plug-in and cache. What never may: a key, a PRT, a refresh
@@ -35,7 +36,8 @@ type Config struct {
 	StateDir string
 	// Authority, IdP and Dsreg are connections to lsa-cloudap, idp and dsreg,
 	// authenticated as wam-broker. Without Dsreg the broker cannot tell an app
-	// that the device has left its tenant; the identity provider then refuses.
+	// that the device has left its tenant; the identity provider then refuses. And
+	// it cannot register the device.
 	Authority, IdP, Dsreg grpc.ClientConnInterface
 	// Clock is where the time is read; nil is the machine's.
 	Clock clock.Clock
@@ -100,12 +102,16 @@ func (s *Service) Close() error {
 // Allow says who may call the broker.
 func Allow() rpc.AllowList {
 	return rpc.AllowList{
-		wamv1.BrokerService_RequestToken_FullMethodName: {"app"},
+		wamv1.BrokerService_RequestToken_FullMethodName:   {"app"},
+		wamv1.BrokerService_AddWorkAccount_FullMethodName: {"app"},
 	}
 }
 
 // PluginAllow says who may call the plug-in: the framework and nobody else. The
 // plug-in is served on a connection of its own, not at the broker's door.
 func PluginAllow() rpc.AllowList {
-	return rpc.AllowList{wamv1.PluginService_GetToken_FullMethodName: {name}}
+	return rpc.AllowList{
+		wamv1.PluginService_GetToken_FullMethodName:   {name},
+		wamv1.PluginService_AddAccount_FullMethodName: {name},
+	}
 }

@@ -45,6 +45,7 @@ type world struct {
 	idpv1.UnimplementedNonceServiceServer
 	idpv1.UnimplementedTokenServiceServer
 	dsregv1.UnimplementedDeviceStateServiceServer
+	dsregv1.UnimplementedRegistrationServiceServer
 
 	mu       sync.Mutex
 	key      secret.Bytes
@@ -66,7 +67,9 @@ type world struct {
 	newPRT     string
 	lifetime   int64
 	joinState  dsregv1.JoinState
-	hold       chan struct{} // RedeemPRT waits for it
+	registered []*dsregv1.RegisterDeviceRequest
+	register   *dsregv1.RegisterDeviceResponse // the answer of dsreg
+	hold       chan struct{}                   // RedeemPRT waits for it
 	beforeHold func()
 }
 
@@ -249,6 +252,13 @@ func (w *world) GetDeviceState(context.Context, *dsregv1.GetDeviceStateRequest) 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return &dsregv1.GetDeviceStateResponse{JoinState: w.joinState}, w.enter("GetDeviceState")
+}
+
+func (w *world) RegisterDevice(_ context.Context, r *dsregv1.RegisterDeviceRequest) (*dsregv1.RegisterDeviceResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.registered = append(w.registered, r)
+	return w.register, w.enter("RegisterDevice")
 }
 
 // connect serves one part of the world under its real name, to wam-broker only.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/trust"
@@ -21,6 +23,7 @@ func serveCommand() *cobra.Command {
 	var (
 		cfg      serve.Config
 		asJSON   bool
+		movable  bool
 		logLevel string
 		browser  string
 	)
@@ -38,6 +41,9 @@ keys; with it the certificate authority stays.`,
 			if cfg.Log, err = obs.Logger(cmd.ErrOrStderr(), logLevel, "serve"); err != nil {
 				return err
 			}
+			if movable {
+				cfg.Lab = clock.NewLab()
+			}
 			s, err := serve.Start(cfg)
 			if err != nil {
 				return err
@@ -47,7 +53,7 @@ keys; with it the certificate authority stays.`,
 				return err
 			}
 			if browser != "no" {
-				openBrowser(cmd.ErrOrStderr(), browser, "https://"+s.Info().HTTPS+"/")
+				openBrowser(cmd.Context(), cmd.ErrOrStderr(), browser, "https://"+s.Info().HTTPS+"/")
 			}
 			select {
 			case <-cmd.Context().Done():
@@ -64,6 +70,7 @@ keys; with it the certificate authority stays.`,
 	f.StringVar(&cfg.State, "state", "", "folder for state that stays (default one that is removed at the end)")
 	f.StringSliceVar(&cfg.Names, "name", nil, "another host name or address to serve; repeat")
 	f.BoolVar(&cfg.Expose, "expose", false, "let other machines connect: passwords of a tenant file are no secret, so mind who can")
+	f.BoolVar(&movable, "lab", false, "laboratory: the clock can be moved with lockstep tenant advance")
 	f.BoolVar(&asJSON, "json", false, "print the ready message as one line of JSON")
 	f.StringVar(&logLevel, "log", "warn", "log level: debug, info, warn, error or off")
 	f.StringVar(&browser, "open-browser", "no", "program that opens the first page when ready, such as xdg-open; no is none")
@@ -95,8 +102,8 @@ func announce(out io.Writer, i serve.Info, asJSON bool) error {
 }
 
 // openBrowser shows a page; a machine without a browser is no error.
-func openBrowser(notes io.Writer, program, url string) {
-	cmd := exec.Command(program, url) //nolint:gosec // the program that the person at the keyboard named
+func openBrowser(ctx context.Context, notes io.Writer, program, url string) {
+	cmd := exec.CommandContext(ctx, program, url) //nolint:gosec // the program that the person at the keyboard named
 	if err := cmd.Start(); err != nil {
 		_, _ = fmt.Fprintf(notes, "lockstep: %s could not be opened: %v\n", url, err)
 		return

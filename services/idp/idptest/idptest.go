@@ -79,7 +79,7 @@ func New(t testing.TB, opts ...Option) *Tenant {
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
-	service, err := idp.New(idp.Config{Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log})
+	service, err := idp.New(idp.Config{Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log, Persons: true})
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
@@ -93,7 +93,7 @@ func New(t testing.TB, opts ...Option) *Tenant {
 		t.Fatalf("idptest: %v", err)
 	}
 	t.Cleanup(func() { end("end of the service", stop()) })
-	h, err := host.New(host.Config{Handler: front(service), ProxyListen: "127.0.0.1:0", Log: cfg.log})
+	h, err := host.New(host.Config{Handler: service.Handler(), ProxyListen: "127.0.0.1:0", Log: cfg.log})
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
@@ -163,14 +163,6 @@ func door(service *idp.Service) (conn *grpc.ClientConn, stop func() error, err e
 		}
 		return running.Stop()
 	}, nil
-}
-
-// front is the HTTPS side of the provider.
-func front(service any) http.Handler {
-	if s, ok := service.(interface{ Handler() http.Handler }); ok {
-		return s.Handler()
-	}
-	return http.NotFoundHandler()
 }
 
 // HTTPClient reaches the tenant under all host names of the cloud, whatever the

@@ -104,13 +104,9 @@ func (c *config) file() ([]byte, error) {
 		if u.DisplayName == "" {
 			one["display_name"], _, _ = strings.Cut(u.UPN, "@")
 		}
-		for name, value := range map[string]any{"administrator": u.Administrator, "push": u.Push, "totp_secret": u.TOTPSecret} {
-			if value != false && value != "" {
-				one[name] = value
-			}
-		}
-		if u.NoJoin {
-			one["may_join"] = false
+		one["administrator"], one["push"], one["may_join"] = u.Administrator, u.Push, !u.NoJoin
+		if u.TOTPSecret != "" {
+			one["totp_secret"] = u.TOTPSecret
 		}
 		users = append(users, one)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
@@ -14,6 +15,7 @@ const skew = 5 * time.Minute
 
 // asked is what the answer to a registration has to fit.
 type asked struct {
+	kind        entrawire.JoinType
 	keys        keySet
 	user        ids.UPN
 	displayName string
@@ -38,7 +40,9 @@ func accept(r registered, a asked) (*state.Identity, error) {
 	user, err := ids.ParseUPN(r.user)
 	switch {
 	case err != nil || user != a.user:
-		return nil, refuse("user_principal_name is not the user who joined")
+		return nil, refuse("user_principal_name is not the user who asked")
+	case id.Kind != a.kind:
+		return nil, refuse("the join type of the certificate is not the one asked for")
 	case tenant != id.TenantID:
 		return nil, refuse("tenant_id is not the tenant of the certificate")
 	case !id.HasKey(a.keys.device):
@@ -50,7 +54,7 @@ func accept(r registered, a asked) (*state.Identity, error) {
 	case !id.Certificate.NotAfter.After(a.now):
 		return nil, refuse("certificate has expired")
 	case a.old != nil && a.old.DeviceID == id.DeviceID:
-		return nil, refuse("certificate names the device as before, a new join gives a new device")
+		return nil, refuse("certificate names the device as before, a new enrolment gives a new device")
 	}
 	return id, nil
 }

@@ -41,7 +41,7 @@ func (c cloud) managed(ctx context.Context, user ids.UPN) error {
 	case idpv1.AccountType_ACCOUNT_TYPE_MANAGED:
 		return nil
 	case idpv1.AccountType_ACCOUNT_TYPE_FEDERATED:
-		return prterr.New(prterr.Conflict, "the user signs in with a federation provider, and devices are joined here with a password of the cloud: use a managed user of the tenant")
+		return prterr.New(prterr.Conflict, "the user signs in with a federation provider, and devices are joined and registered here with a password of the cloud: use a managed user of the tenant")
 	case idpv1.AccountType_ACCOUNT_TYPE_UNKNOWN:
 		return prterr.AADSTS(aadsts.TenantNotFound, "the domain of user_principal_name belongs to no tenant: check its spelling")
 	default:
@@ -66,6 +66,7 @@ func (c cloud) token(ctx context.Context, user ids.UPN, password secret.Text) (s
 // registration is what a device tells the tenant about itself: of its keys, the
 // public halves.
 type registration struct {
+	kind                  entrawire.JoinType
 	token                 secret.Text
 	request, transportKey []byte
 	displayName           string
@@ -79,9 +80,17 @@ type registered struct {
 	thumbprint, user, tenantID string
 }
 
+// joinType is the kind as the request numbers it; the certificate has it as text.
+func joinType(kind entrawire.JoinType) idpv1.JoinType {
+	if kind == entrawire.JoinRegistered {
+		return idpv1.JoinType_JOIN_TYPE_REGISTER
+	}
+	return idpv1.JoinType_JOIN_TYPE_JOIN
+}
+
 func (c cloud) register(ctx context.Context, r registration) (registered, error) {
 	resp, err := c.devices.RegisterDevice(ctx, &idpv1.RegisterDeviceRequest{
-		AccessToken: r.token.Reveal(), JoinType: idpv1.JoinType_JOIN_TYPE_JOIN,
+		AccessToken: r.token.Reveal(), JoinType: joinType(r.kind),
 		CertificateRequest: r.request, TransportKey: r.transportKey,
 		DisplayName: r.displayName, DeviceType: r.deviceType, OsVersion: r.osVersion, TargetDomain: r.domain,
 	})

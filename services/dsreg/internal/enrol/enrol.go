@@ -1,4 +1,5 @@
-// Package enrol joins the device to a tenant and takes it out again.
+// Package enrol joins the device to a tenant, or registers it for a work account,
+// and takes it out again.
 //
 // What lives here: the order of the calls to tpm-agent and identity provider,
 // the checks of what they answer, and the way back from every interruption. What
@@ -49,7 +50,7 @@ type Enroller struct {
 
 	deviceType, osVersion string
 
-	// change is held by the one join or leave that is under way.
+	// change is held by the one join, registration or leave that is under way.
 	change sync.Mutex
 	// known says that the record's Current is the identity that the TPM holds. It
 	// is false after a start, and while an identity is exchanged or ended.
@@ -76,12 +77,12 @@ func New(cfg Config) (*Enroller, error) {
 	}, nil
 }
 
-// begin takes the one place there is for a join or a leave, and settles what was
+// begin takes the one place there is for a change, and settles what was
 // interrupted before. A second change is refused and does not wait: by the time
 // it got its turn, the device would not be what its operator looked at.
 func (e *Enroller) begin(ctx context.Context) (end func(), err error) {
 	if !e.change.TryLock() {
-		return nil, prterr.New(prterr.Conflict, "another join or leave is under way: wait for its end and try again")
+		return nil, prterr.New(prterr.Conflict, "another join, registration or leave is under way: wait for its end and try again")
 	}
 	if err := e.resolve(ctx); err != nil {
 		e.change.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -13,8 +14,8 @@ import (
 // afterwards bounds the work that follows when the caller may have gone.
 const afterwards = 10 * time.Second
 
-// JoinRequest says who joins the device and under which name.
-type JoinRequest struct {
+// Request says who joins or registers the device and under which name.
+type Request struct {
 	User        ids.UPN
 	Password    secret.Text
 	DisplayName string
@@ -23,11 +24,17 @@ type JoinRequest struct {
 // Join makes the device a member of the user's tenant, with new keys and a new
 // identity; an identity it had before ends.
 //
-// The order is chosen so that a crash between any two steps leaves the old
-// identity or the new one, whole, and a second Join works:
+// A registration is replaced like a former join.
+func (e *Enroller) Join(ctx context.Context, req Request) (*state.Identity, error) {
+	return e.enrol(ctx, entrawire.JoinJoined, req)
+}
+
+// enrol gives the device an identity of some kind. The order is chosen so that a
+// crash between any two steps leaves the old identity or the new one, whole, and
+// trying again works:
 //
 //  1. New keys are made beside the old ones and stay pending in the TPM. A crash
-//     up to here leaves the old identity; the next Join drops the pending keys.
+//     up to here leaves the old identity; the next enrolment drops the pending keys.
 //  2. The tenant registers the device. A crash leaves the old identity, and a
 //     device at the tenant that has no keys anywhere: harmless, and reported.
 //  3. The proof that removes the old device is signed while its key still exists.
@@ -38,20 +45,23 @@ type JoinRequest struct {
 //     settle asks the TPM which of the two it holds.
 //  7. The old device is removed from its tenant. A crash leaves it there without
 //     keys.
-func (e *Enroller) Join(ctx context.Context, req JoinRequest) (*state.Identity, error) {
+func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Request) (*state.Identity, error) {
 	end, err := e.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	keys, answer, err := e.register(ctx, req)
+	old := e.store.Get()
+	if err := makesWay(old.Current, kind); err != nil {
+		return nil, err
+	}
+	keys, answer, err := e.register(ctx, kind, req)
 	if err != nil {
 		return nil, err
 	}
-	old := e.store.Get()
-	id, err := accept(answer, asked{keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current})
+	id, err := accept(answer, asked{kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current})
 	if err != nil {
-		// The keys stay pending until the next Join: to delete a key set would end
+		// The keys stay pending until the next enrolment: to delete a key set would end
 		// the session keys of the old identity too.
 		e.log.WarnContext(ctx, "a registration was refused by the device: if the tenant lists a new device of this name, have it removed", "display_name", req.DisplayName)
 		return nil, err
@@ -62,12 +72,12 @@ func (e *Enroller) Join(ctx context.Context, req JoinRequest) (*state.Identity, 
 		return nil, err
 	}
 	e.remove(ctx, farewell, old.Current)
-	e.log.InfoContext(ctx, "device joined", "device_id", id.DeviceID, "tenant_id", id.TenantID)
+	e.log.InfoContext(ctx, "device enrolled", "joined", id.Joined(), "device_id", id.DeviceID, "tenant_id", id.TenantID)
 	return id, nil
 }
 
 // register makes keys and a device at the tenant.
-func (e *Enroller) register(ctx context.Context, req JoinRequest) (keySet, registered, error) {
+func (e *Enroller) register(ctx context.Context, kind entrawire.JoinType, req Request) (keySet, registered, error) {
 	var none registered
 	if err := e.cloud.managed(ctx, req.User); err != nil {
 		return keySet{}, none, err
@@ -87,7 +97,7 @@ func (e *Enroller) register(ctx context.Context, req JoinRequest) (keySet, regis
 		return keySet{}, none, err
 	}
 	answer, err := e.cloud.register(ctx, registration{
-		token: token, request: csr, transportKey: keys.transport, displayName: req.DisplayName,
+		kind: kind, token: token, request: csr, transportKey: keys.transport, displayName: req.DisplayName,
 		deviceType: e.deviceType, osVersion: e.osVersion, domain: req.User.Domain(),
 	})
 	return keys, answer, err
@@ -121,7 +131,7 @@ func (e *Enroller) become(ctx context.Context, keys keySet, id *state.Identity, 
 		return err // pending on disk and installed: settle will find the new identity
 	}
 	e.known.Store(true)
-	e.points.Reached("joined")
+	e.points.Reached("current-written")
 	return nil
 }
 
@@ -139,7 +149,7 @@ func (e *Enroller) undecided(ctx context.Context, id *state.Identity, failed err
 // leftOver reports a device that the tenant has and nobody can use. It cannot be
 // removed from here: only an installed device key signs removals.
 func (e *Enroller) leftOver(id *state.Identity, err error) error {
-	return prterr.Wrap(prterr.KindOf(err), err, "the join was not finished: have the unused device %s removed from the tenant and try again", id.DeviceID)
+	return prterr.Wrap(prterr.KindOf(err), err, "the enrolment was not finished: have the unused device %s removed from the tenant and try again", id.DeviceID)
 }
 
 // farewell signs the removal of the old device while it still has its key. The

@@ -24,7 +24,7 @@ func (e *Enroller) Leave(ctx context.Context, localOnly bool) error {
 	defer end()
 	before := e.store.Get()
 	if before.Current == nil {
-		return prterr.New(prterr.Conflict, "this device is not joined")
+		return prterr.New(prterr.Conflict, "this device is neither joined nor registered")
 	}
 	proof := ""
 	if !localOnly {

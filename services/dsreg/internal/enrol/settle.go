@@ -11,8 +11,8 @@ import (
 // whose device key is installed there is the device's, because no other one can
 // sign anything.
 //
-//	pending, and its key is installed      the join had happened: it is current
-//	pending, and its key is not installed  the join had not happened: current stays
+//	pending, and its key is installed      the enrolment had happened: it is current
+//	pending, and its key is not installed  the enrolment had not happened: current stays
 //	leaving, and no key is installed       the device had left: nothing is current
 //	leaving, and a key is installed        the device still is what it was
 //
@@ -34,7 +34,7 @@ func (e *Enroller) settle(ctx context.Context) error {
 	case r.Pending != nil && r.Pending.HasKey(installed):
 		next = state.Record{Current: r.Pending}
 	case r.Pending != nil:
-		e.log.WarnContext(ctx, "an interrupted join left a device at the tenant that nobody can use: have it removed", "device_id", r.Pending.DeviceID)
+		e.log.WarnContext(ctx, "an interrupted enrolment left a device at the tenant that nobody can use: have it removed", "device_id", r.Pending.DeviceID)
 	}
 	if next.Leaving && installed == nil {
 		next = state.Record{}

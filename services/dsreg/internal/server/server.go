@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"unicode"
 	"unicode/utf8"
@@ -28,28 +29,52 @@ const (
 type Registration struct {
 	dsregv1.UnimplementedRegistrationServiceServer
 	Enroller *enrol.Enroller
+	// ComputerName stands in for a display name that a registration does not have.
+	ComputerName string
 }
 
 // JoinDevice joins the device to the user's tenant.
 func (s *Registration) JoinDevice(ctx context.Context, req *dsregv1.JoinDeviceRequest) (*dsregv1.JoinDeviceResponse, error) {
-	user, err := ids.ParseUPN(req.GetUserPrincipalName())
+	r, err := request(req.GetUserPrincipalName(), req.GetPassword(), req.GetDisplayName())
 	if err != nil {
-		return nil, prterr.Wrap(prterr.Invalid, err, "user_principal_name is not of the form user@domain")
+		return nil, err
 	}
-	if n := len(req.GetPassword()); n == 0 || n > maxPassword {
-		return nil, prterr.New(prterr.Invalid, "password is not 1 to %d bytes", maxPassword)
-	}
-	if !isDisplayName(req.GetDisplayName()) {
-		return nil, prterr.New(prterr.Invalid, "display_name is not 1 to %d printable characters: use one such as DESKTOP-1", maxDisplayName)
-	}
-	id, err := s.Enroller.Join(ctx, enrol.JoinRequest{User: user, Password: secret.NewText(req.GetPassword()), DisplayName: req.GetDisplayName()})
+	id, err := s.Enroller.Join(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return &dsregv1.JoinDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
 }
 
-func isDisplayName(s string) bool {
+// RegisterDevice registers the device for a work account.
+func (s *Registration) RegisterDevice(ctx context.Context, req *dsregv1.RegisterDeviceRequest) (*dsregv1.RegisterDeviceResponse, error) {
+	r, err := request(req.GetUserPrincipalName(), req.GetPassword(), cmp.Or(req.GetDisplayName(), s.ComputerName))
+	if err != nil {
+		return nil, err
+	}
+	id, err := s.Enroller.Register(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return &dsregv1.RegisterDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
+}
+
+func request(user, password, displayName string) (enrol.Request, error) {
+	upn, err := ids.ParseUPN(user)
+	if err != nil {
+		return enrol.Request{}, prterr.Wrap(prterr.Invalid, err, "user_principal_name is not of the form user@domain")
+	}
+	if n := len(password); n == 0 || n > maxPassword {
+		return enrol.Request{}, prterr.New(prterr.Invalid, "password is not 1 to %d bytes", maxPassword)
+	}
+	if !IsDisplayName(displayName) {
+		return enrol.Request{}, prterr.New(prterr.Invalid, "display_name is not 1 to %d printable characters: use one such as DESKTOP-1", maxDisplayName)
+	}
+	return enrol.Request{User: upn, Password: secret.NewText(password), DisplayName: displayName}, nil
+}
+
+// IsDisplayName reports whether a device may go by a name.
+func IsDisplayName(s string) bool {
 	n := utf8.RuneCountInString(s)
 	if n == 0 || n > maxDisplayName || !utf8.ValidString(s) {
 		return false
@@ -86,9 +111,13 @@ func (s *DeviceState) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceSt
 		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}, nil
 	}
 	p := s.Enroller.Provider(ctx)
+	kind := dsregv1.JoinState_JOIN_STATE_REGISTERED
+	if id.Joined() {
+		kind = dsregv1.JoinState_JOIN_STATE_JOINED
+	}
 	return &dsregv1.GetDeviceStateResponse{
-		JoinState: dsregv1.JoinState_JOIN_STATE_JOINED,
-		DeviceId:  string(id.DeviceID), TenantId: string(id.TenantID),
+		JoinState: kind, AzureAdJoined: id.Joined(), WorkplaceJoined: !id.Joined(),
+		DeviceId: string(id.DeviceID), TenantId: string(id.TenantID),
 		DisplayName: id.DisplayName, JoinedBy: string(id.JoinedBy),
 		CertificateThumbprint: id.Thumbprint(),
 		CertificateNotBefore:  timestamppb.New(id.Certificate.NotBefore),

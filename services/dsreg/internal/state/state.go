@@ -29,11 +29,17 @@ type Identity struct {
 	DeviceID    ids.DeviceID
 	TenantID    ids.TenantID
 	DisplayName string
-	// JoinedBy is the user who joined the device.
+	// Kind of registration.
+	Kind entrawire.JoinType
+	// JoinedBy is the user who joined or registered the device.
 	JoinedBy ids.UPN
 }
 
-// NewIdentity reads device and tenant out of a certificate, so that the two
+// Joined reports whether the device is a member of the tenant, and not only
+// registered for a work account.
+func (i *Identity) Joined() bool { return i.Kind == entrawire.JoinJoined }
+
+// NewIdentity reads device, tenant and kind out of a certificate, so that they
 // cannot come to differ from it.
 func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN) (*Identity, error) {
 	if len(der) > maxCertificate {
@@ -47,12 +53,9 @@ func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN
 	if err != nil {
 		return nil, err
 	}
-	if id.JoinType != entrawire.JoinJoined {
-		return nil, fmt.Errorf("%w: the join type is not joined", entrawire.ErrDeviceCertificate)
-	}
 	return &Identity{
 		KeySet: keySet, Certificate: cert, DeviceID: id.DeviceID, TenantID: id.TenantID,
-		DisplayName: displayName, JoinedBy: joinedBy,
+		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy,
 	}, nil
 }
 

@@ -16,10 +16,10 @@ import (
 
 // Approve answers a flow with who signed in and how. The artefact is of the type
 // of a code, for the client of the flow and a user of its tenant; that it came of
-// a device code is added here, so that nobody can forget it. A flow is answered
+// a device code, and when, is added here, so that nobody can forget it. A flow is answered
 // once: the second answer is a conflict.
 func (f *Flows) Approve(ctx context.Context, userCode string, who sealed.Artefact) error {
-	who.Type, who.Origin = sealed.Code, Origin
+	who.Type, who.Origin, who.Issued = sealed.Code, Origin, f.clock.Now()
 	text, err := f.sealer.Seal(who)
 	if err != nil {
 		return fmt.Errorf("answer to a device code: %w", err)

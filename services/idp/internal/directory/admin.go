@@ -3,11 +3,13 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // AddDevice adds a device, at most quota for its registering user (ErrQuota).
@@ -17,6 +19,15 @@ func (d *Directory) AddDevice(ctx context.Context, dev store.Device, quota int) 
 
 // RemoveDevice removes a device.
 func (d *Directory) RemoveDevice(ctx context.Context, id ids.DeviceID) error {
+	dev, err := d.store.Device(ctx, id)
+	if err != nil {
+		return named(err, "device")
+	}
+	if home, ok := d.tenants.Tenant(dev.Tenant); ok && slices.ContainsFunc(home.Devices, func(o tenant.HybridDevice) bool { return o.ID == id }) {
+		if err := d.bury(ctx, "device/"+string(id)); err != nil {
+			return err
+		}
+	}
 	return named(d.store.DeleteDevice(ctx, id), "device")
 }
 
@@ -61,8 +72,8 @@ type Listed struct {
 
 // Devices lists the devices of a tenant in the order of registration.
 func (d *Directory) Devices(ctx context.Context, t ids.TenantID) ([]Listed, error) {
-	if _, ok := d.tenants.Tenant(t); !ok {
-		return nil, prterr.New(prterr.NotFound, "tenant_id names no tenant here")
+	if _, err := d.tenant(t); err != nil {
+		return nil, err
 	}
 	devices, err := d.store.Devices(ctx, t)
 	if err != nil {
@@ -88,9 +99,12 @@ func (d *Directory) changeUser(ctx context.Context, upn ids.UPN, change func(*st
 
 // named turns the store's errors into ours.
 func named(err error, what string) error {
+	var own *prterr.Error
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &own):
+		return err
 	case errors.Is(err, store.ErrNotFound):
 		return prterr.New(prterr.NotFound, "the %s does not exist", what)
 	case errors.Is(err, store.ErrExists):

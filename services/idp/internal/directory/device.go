@@ -3,16 +3,12 @@ package directory
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-
-	"github.com/google/uuid"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // UserByName finds a user by name, disabled or not. Whether its existence may be
@@ -50,29 +46,6 @@ func (d *Directory) PutHelloKey(ctx context.Context, t ids.TenantID, user ids.Us
 		u.HelloKeys = append(slices.DeleteFunc(u.HelloKeys, func(k store.HelloKey) bool { return k.Device == key.Device }), key)
 		return nil
 	}), "user")
-}
-
-// AddHybridDevice adds a device object as it is synchronised from on-premises. It
-// waits until the device itself joins; until then it is good for nothing else.
-func (d *Directory) AddHybridDevice(ctx context.Context, t ids.TenantID, h tenant.HybridDevice) error {
-	return named(d.store.AddDevice(ctx, store.Device{
-		ID: h.ID, Tenant: t, DisplayName: h.DisplayName, Type: "Windows", ObjectID: uuid.NewString(), Trust: store.TrustHybrid, Pending: true,
-		OnPremises: store.OnPremises{SID: h.SID, Certificate: h.Certificate.Raw},
-	}, 0), "device")
-}
-
-// seedDevices adds the synchronised devices of the tenant file that the store does
-// not have yet. One that has joined since keeps what it has.
-func (d *Directory) seedDevices(ctx context.Context, t *tenant.Tenant) error {
-	for _, h := range t.Devices {
-		if _, err := d.store.Device(ctx, h.ID); err == nil {
-			continue
-		}
-		if err := d.AddHybridDevice(ctx, t.ID, h); err != nil {
-			return fmt.Errorf("device %s of the tenant file: %w", h.ID, err)
-		}
-	}
-	return nil
 }
 
 // PendingDevice finds a synchronised device object that waits for its device to

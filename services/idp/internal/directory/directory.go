@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -37,47 +38,42 @@ type Directory struct {
 	store      store.Store
 	assertions AssertionVerifier
 	passwords  *passwords
-	attempts   *lockout.Counters
+	// changing is held by those who change a tenant.
+	changing sync.Mutex
+	attempts *lockout.Counters
 }
 
-// New makes a directory and adds the users of the tenant file that the store
-// does not have yet. A user the store has keeps what it has.
+// New makes a directory and adds the users and devices of the tenant file that
+// the store does not have and that nobody removed. One that the store has keeps
+// what it has. Then it puts into the tenants what an operator had changed.
 func New(ctx context.Context, cfg Config) (*Directory, error) {
-	p, err := newPasswords()
-	if err != nil {
-		return nil, err
-	}
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: p, attempts: cfg.Attempts}
+	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(), attempts: cfg.Attempts}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {
 				return nil, fmt.Errorf("user %s of the tenant file: %w", u.UPN, err)
 			}
 		}
-		if err := d.seedDevices(ctx, t); err != nil {
-			return nil, err
+		for _, h := range t.Devices {
+			if err := d.seedDevice(ctx, t.ID, h); err != nil {
+				return nil, fmt.Errorf("device %s of the tenant file: %w", h.ID, err)
+			}
 		}
 	}
-	return d, nil
+	return d, d.replayChanges(ctx)
 }
 
 func (d *Directory) seed(ctx context.Context, t ids.TenantID, u tenant.User) error {
+	if !u.Password.Empty() {
+		d.passwords.seeds[u.ID] = &seed{plain: u.Password}
+	}
+	if gone, err := d.isBuried(ctx, "user/"+string(u.UPN)); gone || err != nil {
+		return err
+	}
 	if _, err := d.store.UserByUPN(ctx, u.UPN); err == nil {
 		return nil
 	}
-	hash := u.PasswordHash
-	if !u.Password.Empty() {
-		var err error
-		if hash, err = d.passwords.hash(ctx, u.Password); err != nil {
-			return err
-		}
-	}
-	return d.store.AddUser(ctx, store.User{
-		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: hash,
-		Enabled: u.Enabled, MayJoin: u.MayJoin, ImmutableID: u.ImmutableID,
-		GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle,
-		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, Push: u.Push, MustChange: u.MustChange,
-	})
+	return d.store.AddUser(ctx, record(t, u))
 }
 
 // User finds a user of a tenant.
@@ -121,7 +117,7 @@ func (d *Directory) Password(ctx context.Context, upn ids.UPN, password secret.T
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return store.User{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	}
-	ok, err := d.passwords.matches(ctx, password, u.PasswordHash)
+	ok, err := d.passwords.of(ctx, u, password)
 	switch {
 	case err != nil:
 		return store.User{}, err

@@ -3,13 +3,17 @@ package directory
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 
 	"github.com/alexedwards/argon2id"
 
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -24,13 +28,50 @@ type passwords struct {
 	turns chan struct{}
 	// decoy is checked for users that do not exist.
 	decoy secret.Text
+	// seeds are the passwords that the tenant file has in clear, by user. They are
+	// hashed when they are first asked for: a start that hashes them all takes a
+	// processor 20 ms for each, and most are never used.
+	seeds map[ids.UserID]*seed
 }
 
-func newPasswords() (*passwords, error) {
-	p := &passwords{turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
-	var err error
-	p.decoy, err = p.hash(context.Background(), secret.NewText(rand.Text()))
-	return p, err
+// seed is a password of the tenant file. It holds until the store has a hash.
+type seed struct {
+	plain secret.Text
+	hash  atomic.Pointer[secret.Text]
+}
+
+func newPasswords() *passwords {
+	return &passwords{turns: make(chan struct{}, runtime.GOMAXPROCS(0)), decoy: decoy(), seeds: map[ids.UserID]*seed{}}
+}
+
+// decoy is a hash of the usual form that no password is known for.
+func decoy() secret.Text {
+	var salt [tenant.HashSalt]byte
+	var key [tenant.HashKey]byte
+	_, _ = rand.Read(salt[:]) // never fails: crypto/rand ends the process instead
+	_, _ = rand.Read(key[:])
+	b64 := base64.RawStdEncoding.EncodeToString
+	return secret.NewText(fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
+		tenant.HashMemory, tenant.HashPasses, tenant.HashParallelism, b64(salt[:]), b64(key[:])))
+}
+
+// of checks the password of a user, who may be the zero User, at the cost of one
+// hash whatever the outcome. A password of the tenant file that was never asked
+// for is compared as it is while its hash is made for the next time.
+func (p *passwords) of(ctx context.Context, u store.User, password secret.Text) (bool, error) {
+	s := p.seeds[u.ID]
+	if s == nil || !u.PasswordHash.Empty() {
+		return p.matches(ctx, password, u.PasswordHash)
+	}
+	if h := s.hash.Load(); h != nil {
+		return p.matches(ctx, password, *h)
+	}
+	h, err := p.hash(ctx, s.plain)
+	if err != nil {
+		return false, err
+	}
+	s.hash.Store(&h)
+	return s.plain.Equal(password), nil
 }
 
 func (p *passwords) hash(ctx context.Context, password secret.Text) (secret.Text, error) {

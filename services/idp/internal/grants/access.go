@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ func (d *Demands) add(claim string, essential bool, values []string) {
 	case "amr":
 		d.MFA = d.MFA || slices.Contains(values, "mfa") || slices.Contains(values, freshFactor)
 		d.FreshMFA = d.FreshMFA || slices.Contains(values, freshFactor)
+	case "acrs":
+		d.Contexts = append(d.Contexts, values...)
 	case "deviceid":
 		d.Device = d.Device || essential
 	case "xms_cc":
@@ -37,12 +40,22 @@ func Admit(f policy.Facts, from sealed.Artefact, d Demands) error {
 		return prterr.AADSTS(decision.Code, "").WithClaims(decision.Claims)
 	case d.FreshMFA && !from.FreshMFA(f.Now):
 		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(`{"access_token":{"amr":{"essential":true,"values":["ngcmfa"]}}}`)
+	case len(d.Contexts) > 0 && f.MFATime.IsZero():
+		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(contextChallenge(d.Contexts))
 	case d.MFA && f.MFATime.IsZero():
 		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(`{"access_token":{"amr":{"essential":true,"values":["mfa"]}}}`)
 	case d.Device && !f.Device:
 		return prterr.AADSTS(aadsts.DeviceAuthenticationRequired, "").WithClaims(`{"access_token":{"deviceid":{"essential":true}}}`)
 	}
 	return nil
+}
+
+func contextChallenge(contexts []string) string {
+	b, err := json.Marshal(map[string]any{"access_token": map[string]any{"acrs": map[string]any{"essential": true, "values": contexts}}})
+	if err != nil {
+		return "" // strings in maps: cannot fail
+	}
+	return string(b)
 }
 
 // factsOf is what the artefact and its device say for themselves.
@@ -57,10 +70,10 @@ func (g *Gate) factsOf(s Session, app tenant.Application, resource tenant.Resour
 	return f
 }
 
-// methods are the amr values of a token that is issued now: those of the sign-in,
+// Methods are the amr values of a token that is issued now: those of the sign-in,
 // but that a factor is called fresh only while it is, and only when the sign-in or
 // the request demanded one.
-func methods(from sealed.Artefact, d Demands, now time.Time) []string {
+func Methods(from sealed.Artefact, d Demands, now time.Time) []string {
 	amr := slices.DeleteFunc(slices.Clone(from.AMR), func(m string) bool { return m == freshFactor })
 	if from.FreshMFA(now) && (d.FreshMFA || len(amr) != len(from.AMR)) {
 		amr = append(amr, freshFactor)

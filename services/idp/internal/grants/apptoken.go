@@ -48,8 +48,11 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 		return nil, err
 	}
 	n := issuance.AppTokens{
-		Tenant: s.Tenant, User: s.User, From: s.From, Client: app.ID, DeviceGood: s.DeviceGood, RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
-		CAE: demands.CAE, AMR: methods(s.From, demands, g.Clock.Now()),
+		Tenant: s.Tenant, User: s.User, From: s.From, Client: app, RenewPRT: c.WantsPRT(), PRTBeside: ours(c),
+		CAE: demands.CAE, AMR: Methods(s.From, demands, g.Clock.Now()),
+	}
+	if s.DeviceGood {
+		n.Device = &s.Device
 	}
 	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope)
 	switch {
@@ -61,7 +64,7 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 		if err := Admit(g.factsOf(s, app, resource), s.From, demands); err != nil {
 			return nil, err
 		}
-		n.Resource, n.Scope = resource.URI, granted
+		n.Resource, n.Scope = &resource, granted
 	}
 	// A client that is not ours will not sign with a refresh token; nobody knows how
 	// the public service would find the session key then.

@@ -29,7 +29,7 @@ func (g *Gate) RequestPRT(ctx context.Context, r Request) (Issued, error) {
 	return ByDevice(ctx, g, DeviceKind[entrawire.PRTRequest, Issued]{
 		Flow: signinlog.IssuePRT, Protocol: r.Protocol, Correlation: r.Correlation,
 		Nonce:  func(c *entrawire.PRTRequest) string { return c.RequestNonce },
-		User:   func(c *entrawire.PRTRequest) string { return c.Username },
+		User:   userNamed,
 		Client: func(c *entrawire.PRTRequest) string { return c.ClientID },
 		Check:  func(c *entrawire.PRTRequest) error { return c.ValidateFor(r.Protocol) },
 		Answer: func(ctx context.Context, d Device, c *entrawire.PRTRequest) (Issued, error) {
@@ -41,6 +41,15 @@ func (g *Gate) RequestPRT(ctx context.Context, r Request) (Issued, error) {
 			return Issued{Encrypted: text}, err
 		},
 	}, r.Signed)
+}
+
+// userNamed is who the request names, where the name says who signs in. Beside a
+// Hello assertion or a refresh token it says nothing.
+func userNamed(c *entrawire.PRTRequest) string {
+	if c.GrantType == entrawire.GrantHello || c.GrantType == entrawire.GrantRefreshToken {
+		return ""
+	}
+	return c.Username
 }
 
 func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, p entrawire.Protocol) (entrawire.PRTAnswer, error) {

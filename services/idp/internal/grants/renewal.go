@@ -74,6 +74,9 @@ func ours(c *entrawire.SessionRequest) bool { return strings.HasPrefix(c.WinVer,
 // user's right password are one error, so that a PRT tries no passwords but its
 // own user's.
 func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequest) error {
+	if s.From.Credential == sealed.Hello && c.Password.Empty() {
+		return g.sameHello(ctx, s, c)
+	}
 	kind, cred := sealed.Password, directory.Credential{Name: c.Username, Password: c.Password}
 	if !c.Assertion.Empty() {
 		xml, err := entrawire.DecodeSAML(c.Assertion)
@@ -91,6 +94,16 @@ func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequ
 	var user store.User
 	user, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
 	if err == nil && user.ID != s.User.ID {
+		return prterr.AADSTS(aadsts.InvalidCredentials, "")
+	}
+	return err
+}
+
+// sameHello is the same with a Hello assertion.
+func (g *Gate) sameHello(ctx context.Context, s Session, c *entrawire.SessionRequest) error {
+	d := Device{Tenant: s.Tenant, Device: s.Device, event: &signinlog.Event{}}
+	u, err := g.hello(ctx, d, &entrawire.PRTRequest{Assertion: c.Assertion, RequestNonce: c.RequestNonce})
+	if err == nil && u.ID != s.User.ID {
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
 	return err

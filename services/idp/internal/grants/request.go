@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
@@ -124,6 +126,17 @@ type Demands struct {
 	Device bool
 	// CAE says that the client takes claims challenges.
 	CAE bool
+	// Contexts are authentication contexts, acrs. A second factor is what each of
+	// them stands for here.
+	Contexts []string
+}
+
+// maxContexts bounds them in number, maxContext each in bytes.
+const maxContexts, maxContext = 25, 64
+
+// Methods adds what the parameter amr_values demands, separated by blanks or commas.
+func (d *Demands) Methods(amrValues string) {
+	d.add("amr", true, strings.FieldsFunc(strings.ToLower(amrValues), func(r rune) bool { return r == ' ' || r == ',' }))
 }
 
 // ParseClaims reads a claims request in JSON (OpenID Connect Core 5.5); the empty
@@ -152,6 +165,9 @@ func ParseClaims(text string) (Demands, error) {
 				values = append(values, one)
 			}
 			d.add(name, c.Essential, values)
+			if len(d.Contexts) > maxContexts || slices.ContainsFunc(d.Contexts, func(c string) bool { return c == "" || len(c) > maxContext }) {
+				return d, malformed
+			}
 		}
 	}
 	return d, nil

@@ -31,7 +31,7 @@ type tokenClaims struct {
 	ACR         string   `json:"acr,omitempty"`
 	ACRS        []string `json:"acrs,omitempty"`
 	AIO         string   `json:"aio,omitempty"`
-	AMR         []string `json:"amr,omitempty"`
+	AMR         []string `json:"amr,omitzero"`
 	AppID       string   `json:"appid,omitempty"`
 	AppIDACR    string   `json:"appidacr,omitempty"`
 	AZP         string   `json:"azp,omitempty"`
@@ -65,9 +65,10 @@ type cnf struct {
 	KeyID string `json:"kid"`
 }
 
-// memory is what we remember in a token for ourselves, in the claim aio, which
-// clients do not read: on-behalf-of has nothing but the token to go by.
-type memory struct {
+// Memory is what we remember in a token for ourselves, in the claim aio, which
+// clients do not read: on-behalf-of has nothing but the token to go by, and a
+// resource that asks for revocation compares it with the user as they are now.
+type Memory struct {
 	Credential    sealed.Credential `json:"r"`
 	AuthTime      int64             `json:"w"`
 	MFATime       int64             `json:"m,omitempty"`
@@ -132,7 +133,7 @@ func issuer2(t ids.TenantID) string {
 }
 
 func (g Grant) remember() string {
-	m := memory{
+	m := Memory{
 		Credential: g.From.Credential, AuthTime: g.From.AuthTime.Unix(), MFATime: g.From.MFATime,
 		PasswordEpoch: g.From.PasswordEpoch, SessionEpoch: g.From.SessionEpoch, Origin: g.From.Origin, Session: g.From.SessionID,
 	}
@@ -201,7 +202,7 @@ type AccessToken struct {
 // for everything else, and not why.
 func (a *Authority) ReadAccessToken(text secret.Text) (AccessToken, bool) {
 	t, err := jose.Parse(text.Reveal())
-	if err != nil || t.VerifyRS256(a.public) != nil {
+	if err != nil || a.Verify(t) != nil {
 		return AccessToken{}, false
 	}
 	var c tokenClaims
@@ -229,7 +230,7 @@ func (a *Authority) ReadAccessToken(text secret.Text) (AccessToken, bool) {
 // recall fills From. A token without a memory, such as an ID token, is not one.
 func (t *AccessToken) recall(c tokenClaims) bool {
 	raw, err := jose.DecodeSegment(c.AIO)
-	var m memory
+	var m Memory
 	if err != nil || json.Unmarshal(raw, &m) != nil {
 		return false
 	}

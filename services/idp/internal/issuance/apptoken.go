@@ -4,13 +4,9 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
-	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -27,12 +23,12 @@ type AppTokens struct {
 	User   store.User
 	// From is the PRT or refresh token that is redeemed.
 	From   sealed.Artefact
-	Client ids.ClientID
-	// Resource as registered; empty asks for no access token.
-	Resource string
-	// DeviceGood is false when the device is disabled or gone and the profile
-	// lets refresh tokens live on: then no token names a device any more.
-	DeviceGood bool
+	Client tenant.Application
+	// Resource of the access token; nil asks for none.
+	Resource *tenant.Resource
+	// Device is nil when it is disabled or gone and the profile lets refresh tokens
+	// live on: then no token names a device any more.
+	Device *store.Device
 	// RenewPRT asks for a successor of the PRT in the same answer.
 	RenewPRT bool
 	// PRTBeside says that the client knows our members for a PRT beside its own
@@ -49,29 +45,6 @@ type AppTokens struct {
 	CAE bool
 }
 
-// accessToken is the claim set of a version 1.0 access token.
-type accessToken struct {
-	Aud        string   `json:"aud"`
-	Iss        string   `json:"iss"`
-	Iat        int64    `json:"iat"`
-	Nbf        int64    `json:"nbf"`
-	Exp        int64    `json:"exp"`
-	ACR        string   `json:"acr"`
-	AMR        []string `json:"amr"`
-	AppID      string   `json:"appid"`
-	AppIDACR   string   `json:"appidacr"`
-	DeviceID   string   `json:"deviceid,omitempty"`
-	Name       string   `json:"name"`
-	OID        string   `json:"oid"`
-	Scope      string   `json:"scp"`
-	Sub        string   `json:"sub"`
-	TID        string   `json:"tid"`
-	UniqueName string   `json:"unique_name"`
-	UPN        string   `json:"upn"`
-	UTI        string   `json:"uti"`
-	Ver        string   `json:"ver"`
-}
-
 // AppTokens makes access token, refresh token and ID token of an application
 // (app token, steps B and C). The access token is the one signature of the
 // answer; the ID token travels encrypted to the device and stays unsigned. The
@@ -79,16 +52,20 @@ type accessToken struct {
 func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	now := a.clock.Now()
 	next := n.From
-	next.Type, next.Client, next.Issued, next.Expires = sealed.RefreshToken, n.Client, now, now.Add(n.Tenant.Lifetimes.RefreshToken)
+	next.Type, next.Client, next.Issued, next.Expires = sealed.RefreshToken, n.Client.ID, now, now.Add(n.Tenant.Lifetimes.RefreshToken)
 	next.Plain, next.Family, next.CAE = n.Plain, n.Family, n.CAE || n.From.CAE
 	refresh, err := a.ring.Seal(next)
 	if err != nil {
 		return entrawire.TokenAnswer{}, err
 	}
 	lifetime := accessLifetime(n.Tenant.Lifetimes.AccessToken)
-	claims := idClaims(n.Tenant, n.User, n.From, string(n.Client), now, lifetime)
-	if n.DeviceGood {
-		claims.DeviceID = string(n.From.Device)
+	long := n.CAE && n.Resource != nil && n.Resource.CAE
+	if long {
+		lifetime = between(shortestCAE, longestCAE)
+	}
+	claims := idClaims(n.Tenant, n.User, n.From, string(n.Client.ID), now, lifetime)
+	if n.Device != nil {
+		claims.DeviceID = string(n.Device.ID)
 	}
 	idToken, err := unsignedIDToken(claims)
 	if err != nil {
@@ -102,11 +79,13 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	if n.Family {
 		answer.Foci = "1"
 	}
-	if n.Resource != "" {
-		answer.Resource, answer.Scope = n.Resource, cmp.Or(n.Scope, grantedScope)
-		token := bearer(n.Tenant, n.User, n.Client, n.Resource, grantedScope, n.methods(), now, lifetime)
-		token.DeviceID = claims.DeviceID
-		if answer.AccessToken, err = a.signToken(token); err != nil {
+	if n.Resource != nil {
+		answer.Resource, answer.Scope = n.Resource.URI, cmp.Or(n.Scope, grantedScope)
+		g := Grant{
+			Tenant: n.Tenant, User: n.User, From: n.From, Client: Client{Application: n.Client}, Version: 1, Resource: n.Resource,
+			Scopes: grantedScope, Device: n.Device, AMR: n.methods(),
+		}
+		if answer.AccessToken, err = a.signClaims(g.access(now, lifetime, long)); err != nil {
 			return entrawire.TokenAnswer{}, err
 		}
 	}
@@ -140,27 +119,16 @@ func (a *Authority) addPRT(answer *entrawire.TokenAnswer, n AppTokens, now time.
 	return nil
 }
 
-// RegistrationToken makes an access token that is good for registering devices.
+// RegistrationToken makes an access token that is good for registering devices,
+// for the broker and a user whose password was checked just now.
 func (a *Authority) RegistrationToken(t *tenant.Tenant, u store.User) (secret.Text, error) {
 	now := a.clock.Now()
-	return a.signToken(bearer(t, u, entrawire.BrokerClientID, entrawire.RegistrationResource, registrationScope,
-		[]string{"pwd"}, now, accessLifetime(t.Lifetimes.AccessToken)))
-}
-
-func bearer(t *tenant.Tenant, u store.User, client ids.ClientID, audience, scope string, amr []string, now time.Time, lifetime time.Duration) accessToken {
-	return accessToken{
-		Aud: audience, Iss: issuer(t.ID), Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(), ACR: "1", AMR: slices.Clone(amr),
-		AppID: string(client), AppIDACR: "0", Name: u.DisplayName, OID: string(u.ID), Scope: scope, Sub: pairwise(t.ID, audience, u.ID),
-		TID: string(t.ID), UniqueName: string(u.UPN), UPN: string(u.UPN), UTI: newID(), Ver: "1.0",
+	g := Grant{
+		Tenant: t, User: u, Client: Client{Application: tenant.Application{ID: entrawire.BrokerClientID}}, Version: 1,
+		Resource: &tenant.Resource{URI: entrawire.RegistrationResource, Version: 1}, Scopes: registrationScope, AMR: methods(sealed.Password)[:1],
+		From: sealed.Artefact{Credential: sealed.Password, AuthTime: now, PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch},
 	}
-}
-
-func (a *Authority) signToken(claims accessToken) (secret.Text, error) {
-	raw, err := json.Marshal(claims)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("access token: %w", err)
-	}
-	return a.sign(raw)
+	return a.signClaims(g.access(now, accessLifetime(t.Lifetimes.AccessToken), false))
 }
 
 // accessLifetime draws a lifetime from d up to one and a half times d, 60 to 90

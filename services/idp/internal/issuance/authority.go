@@ -10,11 +10,12 @@ package issuance
 import (
 	"crypto"
 	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -34,64 +35,96 @@ type Config struct {
 	Tenants *tenant.Set
 	Clock   clock.Clock
 	// Signer is the token-signing key, RSA of 2048 bits or more; it may be in a
-	// hardware module. Nil makes one for this process.
+	// hardware module. Nil makes one.
 	Signer crypto.Signer
-	// SealingKeys, newest first; none makes one for this process.
+	// SealingKeys, newest first; none makes one.
 	SealingKeys []sealed.Key
+	// Vault keeps the keys made here over a restart; nil keeps them in this process.
+	Vault Vault
 }
 
-// Authority holds the keys. It is safe for concurrent use.
+// Authority holds the keys. It is safe for concurrent use, and a change of keys
+// makes no reader wait.
 type Authority struct {
-	clock     clock.Clock
-	ring      *sealed.Ring
-	signer    crypto.Signer
-	public    *rsa.PublicKey
-	keyID     string
-	deviceCAs map[ids.TenantID]*deviceCA
+	clock clock.Clock
+	vault Vault
+	ring  *sealed.Ring
+	first *later[*signingKey]
+	keys  atomic.Pointer[signingKeys]
+	cas   map[ids.TenantID]*later[*deviceCA]
+	// given says that the signing key came from outside.
+	given bool
+	// began is when this process began to remember which codes were used.
+	began time.Time
+
+	rotating sync.Mutex   // held by those who change keys
+	sealing  []sealed.Key // what the ring holds, newest first
 }
 
-// New makes an authority. Keys that are not given are made, which takes a
-// second or so.
+// New makes an authority. Keys that are not given are made in the background,
+// and the first who needs one waits for it; with a vault New waits, because a key
+// that cannot be kept is found out now and not after it was used.
 func New(cfg Config) (*Authority, error) {
-	a := &Authority{clock: clock.Or(cfg.Clock), signer: cfg.Signer, deviceCAs: map[ids.TenantID]*deviceCA{}}
-	keys := cfg.SealingKeys
-	if len(keys) == 0 {
-		keys = []sealed.Key{sealed.FreshKey(1)}
-	}
-	var err error
-	if a.ring, err = sealed.NewRing(keys...); err != nil {
+	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, given: cfg.Signer != nil, began: clock.Or(cfg.Clock).Now(), sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
+	kept, err := a.openKeys()
+	if err != nil {
 		return nil, err
 	}
-	if a.signer == nil {
-		if a.signer, err = rsa.GenerateKey(rand.Reader, rsaBits); err != nil {
-			return nil, fmt.Errorf("token-signing key: %w", err)
+	if len(a.sealing) == 0 {
+		a.sealing = []sealed.Key{sealed.FreshKey(1)}
+	}
+	if a.ring, err = sealed.NewRing(a.sealing...); err != nil {
+		return nil, err
+	}
+	switch {
+	case cfg.Signer != nil:
+		k, err := newSigningKey(cfg.Signer)
+		if err != nil {
+			return nil, err
 		}
+		a.keys.Store(&signingKeys{now: k})
+	case kept != nil:
+		a.keys.Store(kept)
+	default:
+		a.first = begin(makeSigningKey)
 	}
-	var ok bool
-	if a.public, ok = a.signer.Public().(*rsa.PublicKey); !ok || a.public.N.BitLen() < rsaBits {
-		return nil, errors.New("token-signing key is not RSA of 2048 bits or more")
-	}
-	spki, err := x509.MarshalPKIXPublicKey(a.public)
-	if err != nil {
-		return nil, fmt.Errorf("token-signing key: %w", err)
-	}
-	sum := sha256.Sum256(spki)
-	a.keyID = jose.EncodeSegment(sum[:])
 	for _, t := range cfg.Tenants.All() {
-		if a.deviceCAs[t.ID], err = newDeviceCA(a.clock.Now()); err != nil {
+		a.cas[t.ID] = begin(func() (*deviceCA, error) { return a.openDeviceCA(t.ID) })
+	}
+	if a.vault == nil {
+		return a, nil
+	}
+	for _, t := range cfg.Tenants.All() {
+		if _, err := a.cas[t.ID].get(); err != nil {
 			return nil, fmt.Errorf("device authority of %s: %w", t.DisplayName, err)
 		}
 	}
-	return a, nil
+	if a.signing().now == nil {
+		return nil, errors.New("there is no token-signing key")
+	}
+	return a, a.saveKeys(a.signing())
 }
 
-// PublicKey is what tokens are verified with, and its key id.
-func (a *Authority) PublicKey() (*rsa.PublicKey, string) { return a.public, a.keyID }
+// deviceCA is the device authority of a tenant, when there is one.
+func (a *Authority) deviceCA(t ids.TenantID) (*deviceCA, bool) {
+	l, ok := a.cas[t]
+	if !ok {
+		return nil, false
+	}
+	ca, err := l.get()
+	return ca, err == nil
+}
 
 // Open reads an artefact of the wanted type; sealed.ErrArtefact when it is not
-// one of ours. Whether it may be used is the caller's to judge.
+// one of ours. Whether it may be used is the caller's to judge. A code from before
+// this process began does not open, even if the key was kept: whether it was used
+// already is forgotten.
 func (a *Authority) Open(want sealed.Type, text secret.Text) (sealed.Artefact, error) {
-	return a.ring.Open(want, text.Reveal())
+	artefact, err := a.ring.Open(want, text.Reveal())
+	if err == nil && want == sealed.Code && artefact.Issued.Before(a.began.Truncate(time.Millisecond)) {
+		return sealed.Artefact{}, sealed.ErrArtefact
+	}
+	return artefact, err
 }
 
 // Seal makes the text form of an artefact.
@@ -121,11 +154,3 @@ func pairwise(t ids.TenantID, client string, user ids.UserID) string {
 }
 
 func issuer(t ids.TenantID) string { return "https://sts.windows.net/" + string(t) + "/" }
-
-func (a *Authority) sign(claims []byte) (secret.Text, error) {
-	s, err := jose.SignRS256(jose.Header{Typ: "JWT", Kid: a.keyID}, claims, a.signer)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("token does not sign: %w", err)
-	}
-	return secret.NewText(s), nil
-}

@@ -43,6 +43,14 @@ func newDeviceCA(now time.Time) (*deviceCA, error) {
 	if err != nil {
 		return nil, err
 	}
+	der, err := authorityCertificate(key, now)
+	if err != nil {
+		return nil, err
+	}
+	return deviceCAOf(key, der)
+}
+
+func authorityCertificate(key *rsa.PrivateKey, now time.Time) ([]byte, error) {
 	serial, err := serialNumber()
 	if err != nil {
 		return nil, err
@@ -52,10 +60,10 @@ func newDeviceCA(now time.Time) (*deviceCA, error) {
 		NotBefore: now.Add(-backdate), NotAfter: now.AddDate(authorityYears, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
+	return x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
+}
+
+func deviceCAOf(key *rsa.PrivateKey, der []byte) (*deviceCA, error) {
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, err
@@ -80,7 +88,7 @@ func authoritySubject(unit string) pkix.Name {
 // the device id and nothing else, client authentication, ten years). The key is
 // the one that signed the certificate request, RSA or on P-256.
 func (a *Authority) DeviceCertificate(id entrawire.DeviceIdentity, pub crypto.PublicKey) ([]byte, error) {
-	ca, ok := a.deviceCAs[id.TenantID]
+	ca, ok := a.deviceCA(id.TenantID)
 	if !ok {
 		return nil, fmt.Errorf("tenant has no device authority")
 	}
@@ -127,7 +135,7 @@ func (a *Authority) CheckDeviceCertificate(der []byte) (entrawire.DeviceIdentity
 	}
 	// The tenant is the certificate's own word here; the chain then proves it,
 	// because each tenant has a key of its own.
-	ca, ok := a.deviceCAs[id.TenantID]
+	ca, ok := a.deviceCA(id.TenantID)
 	if !ok {
 		return entrawire.DeviceIdentity{}, nil, refused
 	}
@@ -141,7 +149,7 @@ func (a *Authority) CheckDeviceCertificate(der []byte) (entrawire.DeviceIdentity
 // DeviceAuthority is the certificate that a tenant's device certificates chain
 // to, DER.
 func (a *Authority) DeviceAuthority(t ids.TenantID) ([]byte, bool) {
-	ca, ok := a.deviceCAs[t]
+	ca, ok := a.deviceCA(t)
 	if !ok {
 		return nil, false
 	}

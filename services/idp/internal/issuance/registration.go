@@ -62,7 +62,7 @@ func (a *Authority) CheckRegistrationToken(text secret.Text) (Bearer, error) {
 	if err != nil {
 		return Bearer{}, refused
 	}
-	if err := t.VerifyRS256(a.public); err != nil {
+	if err := a.Verify(t); err != nil {
 		return Bearer{}, refused
 	}
 	var c registrationToken

@@ -120,7 +120,7 @@ func (a *Authority) WebIDToken(n WebID) (secret.Text, error) {
 // hint and proves nothing about who brings it.
 func (a *Authority) Audience(idToken secret.Text) (string, bool) {
 	t, err := jose.Parse(idToken.Reveal())
-	if err != nil || t.VerifyRS256(a.public) != nil {
+	if err != nil || a.Verify(t) != nil {
 		return "", false
 	}
 	var c struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -118,12 +119,14 @@ func (d DeviceCode) redeem(ctx context.Context, x *exchange) (Answer, error) {
 		return Answer{}, err
 	}
 	defer who.SessionKey.Wipe()
-	x.claims.demandMethods(flow.AMRValues)
-	asked, err := parseClaims(flow.Claims)
+	asked, err := grants.ParseClaims(flow.Claims)
 	if err != nil {
 		return Answer{}, err
 	}
-	x.claims.longLived = x.claims.longLived || asked.longLived
+	// What was demanded at the start still is, whatever the poll says.
+	asked.CAE = asked.CAE || x.demands.CAE
+	asked.Methods(flow.AMRValues)
+	x.demands = asked
 	// What the flow was started for is what the user was shown.
 	x.Scope, x.Resource = "", ""
 	a, err := x.audience(flow.Scope, flow.Resource)

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
@@ -54,7 +55,7 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 	now := x.gate.Clock.Now()
 	g := issuance.Grant{
 		Tenant: x.tenant, User: user, From: from, Client: x.app, Version: x.Version, Resource: a.resource, Scopes: strings.Join(a.scopes, " "),
-		Device: device, AMR: methodsNow(from, x.claims, now), ACRS: x.claims.contexts, LongLived: x.claims.longLived || from.CAE, KeyID: x.keyID,
+		Device: device, AMR: grants.Methods(from, x.demands, now), ACRS: x.demands.Contexts, LongLived: x.demands.CAE || from.CAE, KeyID: x.keyID,
 		IPAddress: x.Caller.IPAddress, Refresh: a.offline, ID: a.openid, Nonce: from.Nonce, Email: a.email,
 	}
 	g.AskedScope, g.AskedResource = x.asked(a)
@@ -93,52 +94,23 @@ func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Dev
 	return nil, nil
 }
 
-// methodsNow are the amr values of a token issued now. Fresh MFA is said when it
-// was asked for and is fresh, and not for longer.
-func methodsNow(from sealed.Artefact, c claimsRequest, now time.Time) []string {
-	amr := slices.DeleteFunc(slices.Clone(from.AMR), func(m string) bool { return m == methodFresh })
-	if fresh(from, now) && (c.fresh || len(amr) != len(from.AMR)) {
-		amr = append(amr, methodFresh)
-	}
-	return amr
-}
-
-func mfaTime(from sealed.Artefact) time.Time {
-	if from.MFATime == 0 {
-		return time.Time{}
-	}
-	return time.Unix(from.MFATime, 0)
-}
-
-func fresh(from sealed.Artefact, now time.Time) bool {
-	return from.MFATime != 0 && now.Sub(mfaTime(from)) <= freshMFA
-}
-
-// allowed asks the claims request and the policies. They are about access tokens:
+// allowed asks the policies and the claims request. They are about access tokens:
 // without a resource there is nothing to allow.
 func (x *exchange) allowed(g issuance.Grant, now time.Time) error {
-	from := g.From
-	// A second factor is what every authentication context of a laboratory stands for.
-	needsMFA := x.claims.mfa || len(x.claims.contexts) > 0
-	switch {
-	case needsMFA && from.MFATime == 0, x.claims.fresh && !fresh(from, now):
-		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(x.Claims)
-	case x.claims.device && g.Device == nil:
-		return prterr.AADSTS(aadsts.DeviceAuthenticationRequired, "").WithClaims(x.Claims)
-	case g.Resource == nil:
+	if g.Resource == nil {
 		return nil
 	}
 	f := policy.Facts{
 		Tenant: x.tenant, User: g.User.UPN, Client: x.app.ID, Resource: *g.Resource,
-		Device: g.Device != nil, Compliant: g.Device != nil && g.Device.Compliant, AuthTime: from.AuthTime, MFATime: mfaTime(from), Now: now,
+		Device: g.Device != nil, Compliant: g.Device != nil && g.Device.Compliant, AuthTime: g.From.AuthTime, Now: now,
 	}
-	if from.Origin == deviceflow.Origin {
+	if g.From.MFATime != 0 {
+		f.MFATime = time.Unix(g.From.MFATime, 0)
+	}
+	if g.From.Origin == deviceflow.Origin {
 		f.Flow = tenant.FlowDeviceCode
 	}
-	if d := policy.Decide(f); d.Code != 0 {
-		return prterr.AADSTS(d.Code, "").WithClaims(d.Claims)
-	}
-	return nil
+	return grants.Admit(f, g.From, x.demands)
 }
 
 // asked is what a refresh token remembers, for a request that says nothing.

@@ -109,9 +109,9 @@ type exchange struct {
 	*Service
 	Request
 	event *signinlog.Event
-	// claims is the claims request, keyID the key that the token is bound to.
-	claims claimsRequest
-	keyID  string
+	// demands are of the claims request, keyID is the key that the token is bound to.
+	demands grants.Demands
+	keyID   string
 	// within is the tenant that the path names; nil when it names none.
 	within *tenant.Tenant
 	client ids.ClientID
@@ -155,7 +155,7 @@ func (x *exchange) read() (err error) {
 	if x.within != nil {
 		x.event.Tenant = x.within.ID
 	}
-	if x.claims, err = parseClaims(x.Claims); err != nil {
+	if x.demands, err = grants.ParseClaims(x.Claims); err != nil {
 		return err
 	}
 	x.keyID, err = boundKey(x.TokenType, x.ReqCnf)

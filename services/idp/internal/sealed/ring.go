@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
@@ -34,8 +35,13 @@ const (
 )
 
 // Ring holds the sealing keys: it seals under the newest and opens under all. It
-// is safe for concurrent use.
+// is safe for concurrent use; a change of keys makes nobody wait.
 type Ring struct {
+	now atomic.Pointer[keys]
+}
+
+// keys is one state of a ring; it never changes.
+type keys struct {
 	newest uint32
 	aeads  map[uint32]cipher.AEAD
 }
@@ -56,24 +62,33 @@ func FreshKey(id uint32) Key {
 }
 
 // NewRing makes a ring. The first key is the one that seals.
-func NewRing(keys ...Key) (*Ring, error) {
-	if len(keys) == 0 {
-		return nil, fmt.Errorf("sealing keys are missing")
+func NewRing(list ...Key) (*Ring, error) {
+	r := &Ring{}
+	return r, r.Use(list...)
+}
+
+// Use puts other keys in place of those that the ring holds, the one that seals
+// first. What was sealed under a key that is not among them does not open any
+// more. On an error the ring stays as it was.
+func (r *Ring) Use(list ...Key) error {
+	if len(list) == 0 {
+		return fmt.Errorf("sealing keys are missing")
 	}
-	r := &Ring{newest: keys[0].ID, aeads: map[uint32]cipher.AEAD{}}
-	for _, k := range keys {
-		if _, twice := r.aeads[k.ID]; twice || k.Key.Len() != keySize {
-			return nil, fmt.Errorf("sealing key %d is there twice or not %d bytes", k.ID, keySize)
+	next := &keys{newest: list[0].ID, aeads: map[uint32]cipher.AEAD{}}
+	for _, k := range list {
+		if _, twice := next.aeads[k.ID]; twice || k.Key.Len() != keySize {
+			return fmt.Errorf("sealing key %d is there twice or not %d bytes", k.ID, keySize)
 		}
 		block, err := aes.NewCipher(k.Key.Reveal())
 		if err != nil {
-			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
+			return fmt.Errorf("sealing key %d: %w", k.ID, err)
 		}
-		if r.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
-			return nil, fmt.Errorf("sealing key %d: %w", k.ID, err)
+		if next.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
+			return fmt.Errorf("sealing key %d: %w", k.ID, err)
 		}
 	}
-	return r, nil
+	r.now.Store(next)
+	return nil
 }
 
 // Seal makes the text form of an artefact.
@@ -99,10 +114,11 @@ func (r *Ring) SealState(plain []byte) secret.Text {
 }
 
 func (r *Ring) seal(t Type, route, plain []byte) secret.Text {
+	k := r.now.Load()
 	out := make([]byte, keyIDSize+ivSize, keyIDSize+ivSize+len(plain)+16)
-	binary.BigEndian.PutUint32(out, r.newest)
+	binary.BigEndian.PutUint32(out, k.newest)
 	_, _ = rand.Read(out[keyIDSize:])
-	out = r.aeads[r.newest].Seal(out, out[keyIDSize:], plain, bound(t, route, r.newest))
+	out = k.aeads[k.newest].Seal(out, out[keyIDSize:], plain, bound(t, route, k.newest))
 	return secret.NewText(version + "." + jose.EncodeSegment(route) + "." + jose.EncodeSegment(out))
 }
 
@@ -146,7 +162,7 @@ func (r *Ring) open(want Type, text string) (route, plain []byte, err error) {
 		return nil, nil, ErrArtefact
 	}
 	id := binary.BigEndian.Uint32(raw)
-	aead, known := r.aeads[id]
+	aead, known := r.now.Load().aeads[id]
 	if !known {
 		return nil, nil, ErrArtefact
 	}

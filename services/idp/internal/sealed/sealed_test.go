@@ -102,3 +102,33 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestRingTakesOtherKeys(t *testing.T) {
+	one, two := sealed.FreshKey(1), sealed.FreshKey(2)
+	ring, err := sealed.NewRing(one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := ring.SealState([]byte("x"))
+	if err := ring.Use(two, one); err != nil {
+		t.Fatal(err)
+	}
+	fresh := ring.SealState([]byte("y"))
+	for text, want := range map[string]string{old.Reveal(): "x", fresh.Reveal(): "y"} {
+		if got, err := ring.OpenState(text); err != nil || string(got) != want {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if ring.Use() == nil || ring.Use(one, one) == nil {
+		t.Error("took no keys, or the same twice")
+	}
+	if err := ring.Use(two); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.OpenState(old.Reveal()); err == nil {
+		t.Error("a key that is gone still opens")
+	}
+	if _, err := ring.OpenState(fresh.Reveal()); err != nil {
+		t.Error(err)
+	}
+}

@@ -2,28 +2,75 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // Read serves ReadService.
 type Read struct {
 	directoryv1.UnimplementedReadServiceServer
 	Directory *directory.Directory
+	Tenants   *tenant.Set
+	SignIns   SignInLog
+}
+
+// ListTenants lists the tenants in the order of the file.
+func (s *Read) ListTenants(context.Context, *directoryv1.ListTenantsRequest) (*directoryv1.ListTenantsResponse, error) {
+	out := &directoryv1.ListTenantsResponse{}
+	for _, t := range s.Tenants.All() {
+		out.Tenants = append(out.Tenants, &directoryv1.Tenant{
+			TenantId: string(t.ID), DisplayName: t.DisplayName, Domains: domainNames(t), Profile: string(t.Profile.Name),
+		})
+	}
+	return out, nil
+}
+
+// ListUsers lists the users of a tenant.
+func (s *Read) ListUsers(ctx context.Context, req *directoryv1.ListUsersRequest) (*directoryv1.ListUsersResponse, error) {
+	t, err := tenantID(req.GetTenantId())
+	if err != nil {
+		return nil, err
+	}
+	users, err := s.Directory.Users(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	out := &directoryv1.ListUsersResponse{}
+	for _, u := range users {
+		home, known := s.Tenants.Home(u.UPN.Domain())
+		out.Users = append(out.Users, &directoryv1.User{
+			UserId: string(u.ID), UserPrincipalName: string(u.UPN), DisplayName: u.DisplayName, Enabled: u.Enabled, MayJoin: u.MayJoin,
+			Administrator: u.Administrator, Federated: known && home.Domain.Federated != nil, Methods: methods(u),
+			GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle, MustChangePassword: u.MustChange,
+		})
+	}
+	return out, nil
+}
+
+// methods are the second factors of a user by the names of the sign-in page.
+func methods(u store.User) []string {
+	var out []string
+	if !u.TOTPSecret.Empty() {
+		out = append(out, "PhoneAppOTP")
+	}
+	if u.Push {
+		out = append(out, "PhoneAppNotification")
+	}
+	return out
 }
 
 // ListDevices lists the devices of a tenant.
 func (s *Read) ListDevices(ctx context.Context, req *directoryv1.ListDevicesRequest) (*directoryv1.ListDevicesResponse, error) {
-	t, err := ids.ParseTenant(req.GetTenantId())
+	t, err := tenantID(req.GetTenantId())
 	if err != nil {
-		return nil, prterr.New(prterr.Invalid, "tenant_id is not right: %v", err)
+		return nil, err
 	}
 	devices, err := s.Directory.Devices(ctx, t)
 	if err != nil {
@@ -31,73 +78,72 @@ func (s *Read) ListDevices(ctx context.Context, req *directoryv1.ListDevicesRequ
 	}
 	out := &directoryv1.ListDevicesResponse{}
 	for _, d := range devices {
-		out.Devices = append(out.Devices, &directoryv1.Device{
+		shown := &directoryv1.Device{
 			DeviceId: string(d.ID), DisplayName: d.DisplayName, Enabled: d.Enabled, RegisteredBy: string(d.RegisteredByUPN),
-			RegisteredAt: timestamppb.New(d.RegisteredAt), CertificateThumbprint: registration.Thumbprint(d.Certificate),
-			DevicePublicKey: d.DeviceKey, TransportPublicKey: d.TransportKey,
-		})
+			RegisteredAt: moment(d.RegisteredAt), DevicePublicKey: d.DeviceKey, TransportPublicKey: d.TransportKey,
+			TrustType: string(d.Trust), Compliant: d.Compliant, Pending: d.Pending, DeviceType: d.Type, OsVersion: d.OSVersion,
+		}
+		if len(d.Certificate) > 0 {
+			shown.CertificateThumbprint = registration.Thumbprint(d.Certificate)
+		}
+		out.Devices = append(out.Devices, shown)
 	}
 	return out, nil
 }
 
-// Admin serves AdminService.
-type Admin struct {
-	directoryv1.UnimplementedAdminServiceServer
-	Directory *directory.Directory
+// moment is nothing for a time that has not come.
+func moment(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
 }
 
-// SetUserEnabled enables or disables a user.
-func (s *Admin) SetUserEnabled(ctx context.Context, req *directoryv1.SetUserEnabledRequest) (*directoryv1.SetUserEnabledResponse, error) {
-	upn, err := userName(req.GetUserPrincipalName())
+// ListApplications lists the applications of a tenant.
+func (s *Read) ListApplications(_ context.Context, req *directoryv1.ListApplicationsRequest) (*directoryv1.ListApplicationsResponse, error) {
+	t, err := tenantID(req.GetTenantId())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Directory.SetUserEnabled(ctx, upn, req.GetEnabled()); err != nil {
-		return nil, err
-	}
-	return &directoryv1.SetUserEnabledResponse{}, nil
-}
-
-// SetUserPassword sets a user's password.
-func (s *Admin) SetUserPassword(ctx context.Context, req *directoryv1.SetUserPasswordRequest) (*directoryv1.SetUserPasswordResponse, error) {
-	upn, err := userName(req.GetUserPrincipalName())
+	list, err := s.Directory.Applications(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Directory.SetPassword(ctx, upn, secret.NewText(req.GetPassword())); err != nil {
-		return nil, err
+	out := &directoryv1.ListApplicationsResponse{}
+	for _, a := range list {
+		shown := &directoryv1.Application{
+			ClientId: string(a.ID), Name: a.Name, RedirectUris: a.RedirectURIs, SpaRedirectUris: a.SPARedirectURIs, Resources: a.Resources,
+			Confidential: a.Confidential(), Family: a.Family, BuiltIn: a.BuiltIn, PostLogoutRedirectUris: a.PostLogoutURIs, AppRoles: a.AppRoles,
+		}
+		if r := a.Resource; r != nil {
+			shown.IdentifierUri, shown.Scopes, shown.TokenVersion = r.URI, r.Scopes, int32(r.Version)
+		}
+		out.Applications = append(out.Applications, shown)
 	}
-	return &directoryv1.SetUserPasswordResponse{}, nil
+	return out, nil
 }
 
-// SetDeviceEnabled enables or disables a device.
-func (s *Admin) SetDeviceEnabled(ctx context.Context, req *directoryv1.SetDeviceEnabledRequest) (*directoryv1.SetDeviceEnabledResponse, error) {
-	id, err := deviceID(req.GetDeviceId())
+// ListPolicies lists the conditional access policies of a tenant.
+func (s *Read) ListPolicies(_ context.Context, req *directoryv1.ListPoliciesRequest) (*directoryv1.ListPoliciesResponse, error) {
+	t, err := tenantID(req.GetTenantId())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Directory.SetDeviceEnabled(ctx, id, req.GetEnabled()); err != nil {
-		return nil, err
-	}
-	return &directoryv1.SetDeviceEnabledResponse{}, nil
-}
-
-// RemoveDevice deletes a device.
-func (s *Admin) RemoveDevice(ctx context.Context, req *directoryv1.RemoveDeviceRequest) (*directoryv1.RemoveDeviceResponse, error) {
-	id, err := deviceID(req.GetDeviceId())
+	list, err := s.Directory.Policies(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Directory.RemoveDevice(ctx, id); err != nil {
-		return nil, err
+	out := &directoryv1.ListPoliciesResponse{}
+	for _, p := range list {
+		shown := &directoryv1.Policy{
+			PolicyId: p.ID, Name: p.Name, State: string(p.State), IncludeUsers: p.IncludeUsers, ExcludeUsers: p.ExcludeUsers,
+			IncludeResources: p.IncludeResources, ExcludeResources: p.ExcludeResources, Flows: p.Flows, Grant: string(p.Grant),
+			SignInFrequencySeconds: int64(p.SignInFrequency / time.Second),
+		}
+		for _, c := range p.Clients {
+			shown.Clients = append(shown.Clients, string(c))
+		}
+		out.Policies = append(out.Policies, shown)
 	}
-	return &directoryv1.RemoveDeviceResponse{}, nil
-}
-
-func deviceID(s string) (ids.DeviceID, error) {
-	id, err := ids.ParseDevice(s)
-	if err != nil {
-		return "", prterr.New(prterr.Invalid, "device_id is not right: %v", err)
-	}
-	return id, nil
+	return out, nil
 }

@@ -39,12 +39,13 @@ func (s *Realm) DiscoverRealm(_ context.Context, req *idpv1.DiscoverRealmRequest
 		CloudInstanceName: cloudInstance, CloudAudienceUrn: cloudAudience,
 	}
 	home, known := s.Tenants.Home(upn.Domain())
-	switch {
-	case known && home.Domain.Federated != nil:
-		out.AccountType = idpv1.AccountType_ACCOUNT_TYPE_FEDERATED
-		out.FederationProtocol, out.FederationMetadataUrl = federationProtocol, home.Domain.Federated.MexURL
-	case known:
-		out.AccountType = idpv1.AccountType_ACCOUNT_TYPE_MANAGED
+	if !known {
+		return out, nil
+	}
+	out.AccountType, out.BrandName, out.TenantId = idpv1.AccountType_ACCOUNT_TYPE_MANAGED, home.Tenant.DisplayName, string(home.Tenant.ID)
+	if f := home.Domain.Federated; f != nil {
+		out.AccountType, out.FederationProtocol = idpv1.AccountType_ACCOUNT_TYPE_FEDERATED, federationProtocol
+		out.FederationMetadataUrl, out.FederationActiveAuthUrl, out.FederationPassiveAuthUrl = f.MexURL, f.ActiveURL, f.PassiveURL
 	}
 	return out, nil
 }

@@ -18,13 +18,17 @@ type Memory struct {
 	devices map[ids.DeviceID]Device
 	order   []ids.DeviceID
 	pending map[[2]string]Pending
+	docs    map[[2]string][]byte
 }
 
 var _ Store = (*Memory)(nil)
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{}, pending: map[[2]string]Pending{}}
+	return &Memory{
+		users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{},
+		pending: map[[2]string]Pending{}, docs: map[[2]string][]byte{},
+	}
 }
 
 // AddUser implements Store.

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// maxPending bounds what waits; beyond that the one that would end first goes.
-const maxPending = 100_000
+// MaxPending bounds what waits; beyond that the one that would end first goes.
+const MaxPending = 100_000
 
 // AddPending implements Store.
 func (m *Memory) AddPending(_ context.Context, p Pending) error {
@@ -18,7 +18,7 @@ func (m *Memory) AddPending(_ context.Context, p Pending) error {
 	if _, taken := m.pending[key]; taken {
 		return ErrExists
 	}
-	if len(m.pending) >= maxPending {
+	if len(m.pending) >= MaxPending {
 		m.dropFirst()
 	}
 	p.Data = bytes.Clone(p.Data)

@@ -180,6 +180,20 @@ type Store interface {
 	// Pendings lists what waits of a kind, the earliest end first.
 	Pendings(ctx context.Context, kind string, now time.Time) ([]Pending, error)
 
+	Documents
+
 	// Close lets go of what the store holds.
 	Close() error
+}
+
+// Documents are small things that a room keeps whole, by kind and key: the keys
+// of the identity provider, what an operator changed of a tenant. A document is at
+// most 1 MiB.
+type Documents interface {
+	// Document finds one.
+	Document(ctx context.Context, kind, key string) ([]byte, error)
+	// PutDocument adds it or puts it in place of the one there is.
+	PutDocument(ctx context.Context, kind, key string, data []byte) error
+	// DocumentKeys lists the keys of a kind, ordered.
+	DocumentKeys(ctx context.Context, kind string) ([]string, error)
 }

@@ -78,9 +78,6 @@ func absoluteURI(s string) bool {
 func (d *document) apis(at string, f fileTenant, t *Tenant) error {
 	for i, fa := range f.APIs {
 		here := fmt.Sprintf("%s.apis[%d]", at, i)
-		if !absoluteURI(fa.URI) {
-			return d.errorf(here+".uri", "is not an absolute URI")
-		}
 		r := Resource{URI: fa.URI, Name: fa.Name, Aliases: fa.Aliases, Scopes: fa.Scopes, Version: fa.Version, CAE: fa.CAE}
 		if fa.ID != "" {
 			var err error
@@ -88,13 +85,8 @@ func (d *document) apis(at string, f fileTenant, t *Tenant) error {
 				return d.errorf(here+".id", "is not right: %v", err)
 			}
 		}
-		if fa.Version < 0 || fa.Version > 2 {
-			return d.errorf(here+".token_version", "is not 1 or 2")
-		}
-		for j, s := range append(slices.Clone(fa.Scopes), fa.Aliases...) {
-			if !short(s) || strings.ContainsAny(s, " \t") {
-				return d.errorf(here, "has a scope or alias (number %d) with blanks, or not of 1 to 256 characters", j+1)
-			}
+		if field, problem := r.Problem(); problem != "" {
+			return d.errorf(here+"."+field, "%s", problem)
 		}
 		if _, twice := t.Resource(fa.URI); twice {
 			return d.errorf(here+".uri", "stands twice in the tenant")
@@ -117,26 +109,12 @@ func (d *document) applications(at string, f fileTenant, t *Tenant) error {
 		if _, twice := t.Application(id); twice {
 			return d.errorf(here+".client_id", "stands twice in the tenant")
 		}
-		if !short(fa.Name) {
-			return d.errorf(here+".name", "is not 1 to 256 characters")
-		}
-		for field, list := range map[string][]string{
-			"redirect_uris": fa.RedirectURIs, "spa_redirect_uris": fa.SPARedirectURIs, "post_logout_redirect_uris": fa.PostLogoutURIs,
-		} {
-			for j, uri := range list {
-				if !RedirectURI(uri) {
-					return d.errorf(fmt.Sprintf("%s.%s[%d]", here, field, j), "is not an absolute URI without fragment")
-				}
-			}
-		}
-		for j, r := range fa.Resources {
-			if known, ok := t.Resource(r); !ok || known.URI != r {
-				return d.errorf(fmt.Sprintf("%s.resources[%d]", here, j), "is not one of the tenant's resources")
-			}
-		}
 		a := Application{
 			ID: id, Name: fa.Name, RedirectURIs: fa.RedirectURIs, Resources: fa.Resources, SPARedirectURIs: fa.SPARedirectURIs,
 			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles,
+		}
+		if field, problem := a.Problem(t); problem != "" {
+			return d.errorf(here+"."+field, "%s", problem)
 		}
 		if err := d.proofs(here, fa, &a); err != nil {
 			return err
@@ -146,19 +124,11 @@ func (d *document) applications(at string, f fileTenant, t *Tenant) error {
 	return nil
 }
 
-// RedirectURI reports whether uri may be registered: absolute, no fragment, at
-// most 2048 bytes, and no scheme that runs in the page.
-func RedirectURI(uri string) bool {
-	u, err := url.Parse(uri)
-	return err == nil && u.Scheme != "" && u.Fragment == "" && len(uri) <= 2048 &&
-		!slices.Contains([]string{"javascript", "data", "vbscript", "file", "blob"}, strings.ToLower(u.Scheme))
-}
-
 // proofs reads what a confidential client proves itself with.
 func (d *document) proofs(at string, f fileApplication, a *Application) error {
 	for j, s := range f.Secrets {
-		if len(s) < 8 || len(s) > 256 {
-			return d.errorf(fmt.Sprintf("%s.secrets[%d]", at, j), "is not 8 to 256 bytes")
+		if problem := SecretProblem(s); problem != "" {
+			return d.errorf(fmt.Sprintf("%s.secrets[%d]", at, j), "%s", problem)
 		}
 		a.Secrets = append(a.Secrets, secret.NewText(s))
 	}

@@ -88,6 +88,8 @@ type fileDomain struct {
 type fileFederation struct {
 	Issuer      string `yaml:"issuer"`
 	MexURL      string `yaml:"mex_url"`
+	ActiveURL   string `yaml:"active_url"`
+	PassiveURL  string `yaml:"passive_url"`
 	Certificate string `yaml:"certificate"`
 }
 

@@ -136,12 +136,23 @@ func (d *document) domains(at string, f fileTenant, t *Tenant) error {
 }
 
 func (d *document) federation(at string, f fileFederation) (*Federation, error) {
-	fed := &Federation{Issuer: f.Issuer, MexURL: f.MexURL}
+	fed := &Federation{Issuer: f.Issuer, MexURL: f.MexURL, ActiveURL: f.ActiveURL, PassiveURL: f.PassiveURL}
 	if !short(f.Issuer) {
 		return nil, d.errorf(at+".issuer", "is not 1 to 256 characters")
 	}
-	if u, err := url.Parse(f.MexURL); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if !httpsAddress(f.MexURL) {
 		return nil, d.errorf(at+".mex_url", "is not an https address")
+	}
+	for _, a := range []struct {
+		field, path string
+		into        *string
+	}{{"active_url", activePath, &fed.ActiveURL}, {"passive_url", passivePath, &fed.PassiveURL}} {
+		switch {
+		case *a.into == "":
+			*a.into = beside(f.MexURL, a.path)
+		case !httpsAddress(*a.into):
+			return nil, d.errorf(at+"."+a.field, "is not an https address: correct it, or remove it for the one beside mex_url")
+		}
 	}
 	if f.Certificate == "" {
 		return fed, nil
@@ -151,6 +162,26 @@ func (d *document) federation(at string, f fileFederation) (*Federation, error) 
 		return nil, d.errorf(at+".certificate", "%v", err)
 	}
 	return fed, nil
+}
+
+// Where AD FS has its endpoints, beside its metadata.
+const (
+	activePath  = "/adfs/services/trust/2005/usernamemixed"
+	passivePath = "/adfs/ls/"
+)
+
+func httpsAddress(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil
+}
+
+// beside is another path on the host of an https address.
+func beside(address, path string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path}).String()
 }
 
 func (d *document) lifetimes(at string, f fileTenant, t *Tenant) error {

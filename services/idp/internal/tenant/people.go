@@ -42,16 +42,11 @@ func (d *document) user(at string, f fileUser, t *Tenant) (User, error) {
 	if u.UPN, err = ids.ParseUPN(f.UPN); err != nil {
 		return u, d.errorf(at+".upn", "is not right: %v", err)
 	}
-	if !short(f.DisplayName) {
-		return u, d.errorf(at+".display_name", "is not 1 to 256 characters")
+	if field, problem := u.Problem(); problem != "" {
+		return u, d.errorf(at+"."+field, "%s", problem)
 	}
-	for field, text := range map[string]string{"given_name": f.GivenName, "surname": f.Surname, "mail": f.Mail, "job_title": f.JobTitle} {
-		if len(text) > 256 {
-			return u, d.errorf(at+"."+field, "is longer than 256 characters")
-		}
-	}
-	if f.TOTPSecret != "" && !base32Secret(f.TOTPSecret) {
-		return u, d.errorf(at+".totp_secret", "is not base32 of 16 to 128 letters A-Z and digits 2-7, without padding")
+	if problem := TOTPProblem(f.TOTPSecret); problem != "" {
+		return u, d.errorf(at+".totp_secret", "%s", problem)
 	}
 	home, ours := t.domain(u.UPN.Domain())
 	if !ours {
@@ -78,6 +73,22 @@ func (d *document) user(at string, f fileUser, t *Tenant) (User, error) {
 	return u, nil
 }
 
+// Problem is what is wrong with what a directory shows of a person: the field and
+// why; empty when nothing is.
+func (u User) Problem() (field, problem string) {
+	if !short(u.DisplayName) {
+		return "display_name", "is not 1 to 256 characters"
+	}
+	for _, f := range []struct{ field, text string }{
+		{"given_name", u.GivenName}, {"surname", u.Surname}, {"mail", u.Mail}, {"job_title", u.JobTitle}, {"immutable_id", u.ImmutableID},
+	} {
+		if len(f.text) > 256 {
+			return f.field, "is longer than 256 characters"
+		}
+	}
+	return "", ""
+}
+
 func standardHash(phc string) bool {
 	p, _, _, err := argon2id.DecodeHash(phc)
 	return err == nil && *p == argon2id.Params{
@@ -85,9 +96,14 @@ func standardHash(phc string) bool {
 	}
 }
 
-func base32Secret(s string) bool {
+// TOTPProblem is what is wrong with the secret of one-time codes; empty when
+// nothing is, or there is no secret.
+func TOTPProblem(s string) string {
 	_, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(s)
-	return err == nil && len(s) >= 16 && len(s) <= 128
+	if s != "" && (err != nil || len(s) < 16 || len(s) > 128) {
+		return "is not base32 of 16 to 128 letters A-Z and digits 2-7, without padding"
+	}
+	return ""
 }
 
 func (d *document) groups(at string, f fileTenant, t *Tenant) error {

@@ -64,6 +64,8 @@ func (p Policy) Problem() (field, problem string) {
 		return "include_users", "is empty: name users, groups, or All"
 	case len(p.IncludeResources) == 0:
 		return "include_resources", "is empty: name resources, or All"
+	case p.SignInFrequency != 0 && (p.SignInFrequency < time.Minute || p.SignInFrequency > maxLifetime):
+		return "sign_in_frequency", "is not from a minute to 9600 hours"
 	case slices.ContainsFunc(p.Flows, func(f string) bool { return f != FlowDeviceCode }):
 		return "flows", "has another flow than device_code"
 	}
@@ -80,17 +82,26 @@ func (d *document) devices(at string, f fileTenant, t *Tenant) error {
 		if slices.ContainsFunc(t.Devices, func(o HybridDevice) bool { return o.ID == id }) {
 			return d.errorf(here+".id", "stands twice in the tenant")
 		}
-		if !short(fd.DisplayName) {
-			return d.errorf(here+".display_name", "is not 1 to 256 characters")
+		h := HybridDevice{ID: id, DisplayName: fd.DisplayName, SID: fd.SID}
+		if field, problem := h.Problem(); problem != "" {
+			return d.errorf(here+"."+field, "%s", problem)
 		}
-		if !short(fd.SID) {
-			return d.errorf(here+".sid", "is not 1 to 256 characters")
-		}
-		cert, err := certificate(fd.Certificate)
-		if err != nil {
+		if h.Certificate, err = certificate(fd.Certificate); err != nil {
 			return d.errorf(here+".certificate", "%v", err)
 		}
-		t.Devices = append(t.Devices, HybridDevice{ID: id, DisplayName: fd.DisplayName, SID: fd.SID, Certificate: cert})
+		t.Devices = append(t.Devices, h)
 	}
 	return nil
+}
+
+// Problem is what is wrong with the words of a synchronised device object: the
+// field and why; empty when nothing is.
+func (h HybridDevice) Problem() (field, problem string) {
+	switch {
+	case !short(h.DisplayName):
+		return "display_name", "is not 1 to 256 characters"
+	case !short(h.SID):
+		return "sid", "is not 1 to 256 characters"
+	}
+	return "", ""
 }

@@ -72,6 +72,9 @@ type Federation struct {
 	Issuer string
 	// MexURL is the metadata exchange address.
 	MexURL string
+	// ActiveURL takes passwords (WS-Trust, usernamemixed), PassiveURL is the sign-in
+	// page for browsers.
+	ActiveURL, PassiveURL string
 	// Certificate that signs the assertions; nil when the file has none, and then
 	// no assertion is taken.
 	Certificate *x509.Certificate

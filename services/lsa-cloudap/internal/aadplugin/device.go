@@ -21,13 +21,18 @@ type device struct {
 	timeout time.Duration
 }
 
-// tenant the device is joined to.
+// tenant the device is joined to. A registered device has a tenant too, but people
+// sign in to it with other accounts: CloudAP gets no PRT of that tenant.
 func (d device) tenant(ctx context.Context) (ids.TenantID, error) {
 	s, err := call(ctx, d.timeout, d.state.GetDeviceState, &dsregv1.GetDeviceStateRequest{})
 	if err != nil {
 		return "", err
 	}
-	if s.GetJoinState() != dsregv1.JoinState_JOIN_STATE_JOINED {
+	switch s.GetJoinState() {
+	case dsregv1.JoinState_JOIN_STATE_JOINED, dsregv1.JoinState_JOIN_STATE_HYBRID:
+	case dsregv1.JoinState_JOIN_STATE_REGISTERED:
+		return "", prterr.New(prterr.Conflict, "device is registered, not joined: sign in to it with an account of its own, the work account is for apps only")
+	default:
 		return "", prterr.New(prterr.Conflict, "device is not joined: run lockstep join")
 	}
 	t, err := ids.ParseTenant(s.GetTenantId())

@@ -2,6 +2,7 @@ package cloudap
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -15,12 +16,8 @@ import (
 func (c *CloudAP) keep(e *entry, stop <-chan struct{}) {
 	defer c.running.Done()
 	for {
-		timer := c.cfg.Clock.NewTimer(e.nextRenewal(c.cfg.Clock.Now(), c.cfg.RenewEvery))
-		select {
-		case <-stop:
-			timer.Stop()
+		if !c.awaitRenewal(e, stop) {
 			return
-		case <-timer.C():
 		}
 		flight, mine := c.claim(e, true)
 		switch {
@@ -33,6 +30,25 @@ func (c *CloudAP) keep(e *entry, stop <-chan struct{}) {
 				return
 			}
 		}
+	}
+}
+
+// awaitRenewal waits until a renewal is due; it is false when the keeper is to stop.
+func (c *CloudAP) awaitRenewal(e *entry, stop <-chan struct{}) bool {
+	timer := c.cfg.Clock.NewTimer(e.nextRenewal(c.cfg.Clock.Now(), c.cfg.RenewEvery))
+	defer timer.Stop()
+	due := timer.C()
+	if e.nextRenewal(c.cfg.Clock.Now(), c.cfg.RenewEvery) <= 0 {
+		// The clock of a laboratory was moved before there was a timer to move with it.
+		now := make(chan time.Time)
+		close(now)
+		due = now
+	}
+	select {
+	case <-stop:
+		return false
+	case <-due:
+		return true
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/workaccount"
 )
 
 // edge is where the plug-in contract's messages end.
@@ -32,4 +33,17 @@ func (e *edge) GetToken(ctx context.Context, req *wamv1.GetTokenRequest) (*wamv1
 		AccessToken: g.Token.Reveal(), ExpiresAt: timestamppb.New(g.ExpiresAt), Scope: g.Scope,
 		UserPrincipalName: string(acc.UPN), UserId: string(acc.User), TenantId: string(acc.Tenant),
 	}, nil
+}
+
+// AddAccount checks the account again.
+func (e *edge) AddAccount(ctx context.Context, req *wamv1.AddAccountRequest) (*wamv1.AddAccountResponse, error) {
+	c, err := workaccount.Parse(req.GetUserPrincipalName(), req.GetPassword())
+	if err != nil {
+		return nil, err
+	}
+	d, err := e.plugin.AddAccount(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &wamv1.AddAccountResponse{DeviceId: string(d.ID), TenantId: string(d.Tenant)}, nil
 }

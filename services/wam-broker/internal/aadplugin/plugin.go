@@ -1,8 +1,8 @@
 // Package aadplugin is the Azure AD plug-in of the Web Account Manager: the one
 // room of this service that knows how the identity provider gives tokens.
 //
-// What lives here: steps B, C and D of the app-token table, and the order of the
-// cache, the refresh token and the PRT. What never may: a key, a PRT to keep, a
+// What lives here: steps B, C and D of the app-token table, the order of the
+// cache, the refresh token and the PRT, and the way of a work account to dsreg. What never may: a key, a PRT to keep, a
 // refresh token that can be read (the authority of the PRT signs, opens and
 // seals), and an app's request that nobody checked. The framework calls it over
 // prt.wam.v1, and so could another framework.
@@ -23,6 +23,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/workaccount"
 )
 
 // flightTime bounds one way to the identity provider and back. It is not the
@@ -96,6 +97,12 @@ func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Acc
 		return apptoken.Account{}, apptoken.Grant{}, err
 	}
 	return acc, v.(apptoken.Grant), nil
+}
+
+// AddAccount registers the device with the organisation of an account, of whose
+// user it is known that she consented. No token comes of it.
+func (p *Plugin) AddAccount(ctx context.Context, c workaccount.Credentials) (workaccount.Device, error) {
+	return p.device.Register(ctx, c)
 }
 
 func (p *Plugin) cached(r apptoken.Request, acc apptoken.Account) (apptoken.Grant, bool) {

@@ -2,8 +2,8 @@
 // request, has the identity provider's plug-in fulfil it, and hands over the
 // access token.
 //
-// What lives here: the check of the request, the call of the plug-in over its
-// contract, and step E with the check of what the plug-in answered. What never
+// What lives here: the check of the request and of the user's consent, the call of
+// the plug-in over its contract, and step E with the check of what it answered. What never
 // may: a provider's protocol, a refresh token, a cache; so that another
 // provider's plug-in fits without a change. The server's edge calls it.
 package broker

@@ -28,7 +28,12 @@ const (
 // plugin answers what a test gives it: another provider's plug-in, or a bad one.
 type plugin struct {
 	wamv1.UnimplementedPluginServiceServer
-	answer *wamv1.GetTokenResponse
+	answer  *wamv1.GetTokenResponse
+	account *wamv1.AddAccountResponse
+}
+
+func (p *plugin) AddAccount(context.Context, *wamv1.AddAccountRequest) (*wamv1.AddAccountResponse, error) {
+	return p.account, nil
 }
 
 func (p *plugin) GetToken(context.Context, *wamv1.GetTokenRequest) (*wamv1.GetTokenResponse, error) {
@@ -48,19 +53,47 @@ func token(t *testing.T, aud, appid string) string {
 	return s
 }
 
-func TestAPP09_TheFrameworkDoesNotBelieveItsPlugin(t *testing.T) {
-	p := &plugin{}
+// framework is a broker with a plug-in.
+func framework(t *testing.T, p *plugin) *broker.Broker {
+	t.Helper()
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
-		Caller: "wam-broker", Server: "wam-broker", Allow: rpc.AllowList{wamv1.PluginService_GetToken_FullMethodName: {"wam-broker"}},
+		Caller: "wam-broker", Server: "wam-broker", Allow: rpc.AllowList{
+			wamv1.PluginService_GetToken_FullMethodName: {"wam-broker"}, wamv1.PluginService_AddAccount_FullMethodName: {"wam-broker"},
+		},
 	}, func(r grpc.ServiceRegistrar) { wamv1.RegisterPluginServiceServer(r, p) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer stop()
+	t.Cleanup(stop)
 	b, err := broker.New(broker.Config{Plugin: conn})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return b
+}
+
+func TestREG08_ARegistrationOfNoDeviceIsNone(t *testing.T) {
+	p := &plugin{}
+	b := framework(t, p)
+	for name, c := range map[string]struct {
+		answer *wamv1.AddAccountResponse
+		want   prterr.Kind
+	}{
+		"honest":       {&wamv1.AddAccountResponse{DeviceId: alice, TenantId: tenant}, ""},
+		"no device":    {&wamv1.AddAccountResponse{TenantId: tenant}, prterr.Internal},
+		"no tenant":    {&wamv1.AddAccountResponse{DeviceId: alice}, prterr.Internal},
+		"empty answer": {&wamv1.AddAccountResponse{}, prterr.Internal},
+	} {
+		p.account = c.answer
+		if d, registered, err := b.AddAccount(t.Context(), "alice@contoso.test", "pw", true); prterr.KindOf(err) != c.want || registered != (err == nil) {
+			t.Errorf("%s: got %v, %v, %v", name, d, registered, err)
+		}
+	}
+}
+
+func TestAPP09_TheFrameworkDoesNotBelieveItsPlugin(t *testing.T) {
+	p := &plugin{}
+	b := framework(t, p)
 	for name, c := range map[string]struct {
 		lie  func(*wamv1.GetTokenResponse)
 		want prterr.Kind

@@ -45,3 +45,12 @@ func (s *Broker) RequestToken(ctx context.Context, req *wamv1.RequestTokenReques
 		UserPrincipalName: string(t.UPN), UserId: string(t.User), TenantId: string(t.Tenant),
 	}, nil
 }
+
+// AddWorkAccount takes what the user typed and ticked at an app's prompt.
+func (s *Broker) AddWorkAccount(ctx context.Context, req *wamv1.AddWorkAccountRequest) (*wamv1.AddWorkAccountResponse, error) {
+	d, registered, err := s.Framework.AddAccount(ctx, req.GetUserPrincipalName(), req.GetPassword(), req.GetAllowManagement())
+	if err != nil {
+		return nil, err
+	}
+	return &wamv1.AddWorkAccountResponse{Registered: registered, DeviceId: string(d.ID), TenantId: string(d.Tenant)}, nil
+}

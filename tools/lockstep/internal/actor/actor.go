@@ -72,6 +72,14 @@ func (a App) Token(ctx context.Context, d Desktop, resource string, fresh bool) 
 	return resp, span.SpanContext().TraceID(), err
 }
 
+// AddWorkAccount is the prompt of the app's first sign-in: what the user typed, and
+// whether the organisation may manage the device.
+func (a App) AddWorkAccount(ctx context.Context, user string, password secret.Text, consent bool) (*wamv1.AddWorkAccountResponse, error) {
+	return wamv1.NewBrokerServiceClient(a.Broker).AddWorkAccount(ctx, &wamv1.AddWorkAccountRequest{
+		UserPrincipalName: user, Password: password.Reveal(), AllowManagement: consent,
+	})
+}
+
 // Operator administers the device.
 type Operator struct {
 	Dsreg, LSA grpc.ClientConnInterface
@@ -82,6 +90,18 @@ func (o Operator) Join(ctx context.Context, user string, password secret.Text, d
 	return dsregv1.NewRegistrationServiceClient(o.Dsreg).JoinDevice(ctx, &dsregv1.JoinDeviceRequest{
 		UserPrincipalName: user, Password: password.Reveal(), DisplayName: device,
 	})
+}
+
+// Register registers the device for a work account, as in the settings.
+func (o Operator) Register(ctx context.Context, user string, password secret.Text, device string) (*dsregv1.RegisterDeviceResponse, error) {
+	return dsregv1.NewRegistrationServiceClient(o.Dsreg).RegisterDevice(ctx, &dsregv1.RegisterDeviceRequest{
+		UserPrincipalName: user, Password: password.Reveal(), DisplayName: device,
+	})
+}
+
+// DeviceState reads what the device is.
+func (o Operator) DeviceState(ctx context.Context) (*dsregv1.GetDeviceStateResponse, error) {
+	return dsregv1.NewDeviceStateServiceClient(o.Dsreg).GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})
 }
 
 // Leave removes the device from its tenant.

@@ -29,7 +29,7 @@ type cloud struct {
 
 // newCloud makes the services; their keys are new at every start.
 func newCloud(cfg Config) (*cloud, error) {
-	file := idp.Config{Clock: cfg.Clock, Log: cfg.Log}
+	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log, Persons: true}
 	if cfg.Tenants != "" {
 		yaml, err := os.ReadFile(cfg.Tenants)
 		if err != nil {
@@ -65,7 +65,7 @@ func (c *cloud) federates() bool {
 
 func (c *cloud) federate(cfg Config) error {
 	var err error
-	if c.adfs, err = adfs.New(adfs.Config{Clock: cfg.Clock, Log: cfg.Log}); err != nil {
+	if c.adfs, err = adfs.New(adfs.Config{Clock: cfg.clock(), Log: cfg.Log}); err != nil {
 		return err
 	}
 	return c.idp.Trust(federatedDomain, c.adfs.SigningCertificate())
@@ -94,17 +94,7 @@ func (c *cloud) Close() error {
 func (c *cloud) handlers() (http.Handler, map[string]http.Handler) {
 	hosts := map[string]http.Handler{}
 	if c.adfs != nil {
-		hosts[stsHost] = front(c.adfs)
+		hosts[stsHost] = c.adfs.Handler()
 	}
-	return front(c.idp), hosts
-}
-
-// front is the HTTPS side of a service.
-func front(service any) http.Handler {
-	if s, ok := service.(interface{ Handler() http.Handler }); ok {
-		return s.Handler()
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		http.Error(w, "this service has no HTTPS front", http.StatusServiceUnavailable)
-	})
+	return c.idp.Handler(), hosts
 }

@@ -1,11 +1,11 @@
 package serve
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +42,8 @@ type Info struct {
 	PID   int    `json:"pid"`
 	// State is the state folder.
 	State string `json:"state"`
+	// Lab says that the operator may move the clock.
+	Lab bool `json:"lab"`
 	// Names are the host names that are served.
 	Names []string `json:"names"`
 	// Users are the user names of the tenant file.
@@ -161,7 +163,9 @@ func read(path string) (Info, error) {
 
 // answers says whether somebody listens at the operator's door.
 func (i Info) answers() bool {
-	conn, err := net.DialTimeout("unix", strings.TrimPrefix(i.Admin, "unix:"), knock)
+	ctx, cancel := context.WithTimeout(context.Background(), knock)
+	defer cancel()
+	conn, err := rpc.OS{}.Dial(ctx, i.Admin)
 	if err != nil {
 		return false
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/host"
@@ -36,10 +37,18 @@ type Config struct {
 	Tenants string
 	// State is a folder that stays; empty is one that goes with the server.
 	State string
-	// Clock tells the time to the services; nil is the machine's.
-	Clock clock.Clock
+	// Lab lets the operator move the services' clock; nil is the machine's clock.
+	Lab *clock.Lab
 	// Log gets the services' log; nil discards.
 	Log *slog.Logger
+}
+
+// clock is what the services read.
+func (c Config) clock() clock.Clock {
+	if c.Lab != nil {
+		return c.Lab
+	}
+	return clock.Real()
 }
 
 // Server is a running cloud.
@@ -76,7 +85,7 @@ func Start(cfg Config) (_ *Server, err error) {
 	if err = s.openHost(cfg); err != nil {
 		return nil, err
 	}
-	s.describe()
+	s.describe(cfg)
 	s.retire, err = s.info.publish()
 	if err != nil {
 		return nil, err
@@ -105,7 +114,7 @@ func (s *Server) openDoor(cfg Config) error {
 	}
 	s.admin, err = run.Start(run.Config{
 		Name: "idp", Identity: identity, Network: rpc.OS{}, Listen: s.state.door(),
-		Env: run.Env{Clock: cfg.Clock, Log: cfg.Log},
+		Env: run.Env{Clock: cfg.clock(), Lab: cfg.Lab, Log: cfg.Log},
 	}, s.cloud.wire)
 	return err
 }
@@ -127,14 +136,18 @@ func (s *Server) openHost(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return s.host.Start()
+	err = s.host.Start()
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: choose another port, 0 is a free one", err)
+	}
+	return err
 }
 
 // describe says where everything is.
-func (s *Server) describe() {
+func (s *Server) describe(cfg Config) {
 	s.info = Info{
 		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
-		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(),
+		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(), Lab: cfg.Lab != nil,
 	}
 	for _, t := range s.cloud.idp.Tenants() {
 		s.info.Tenants = append(s.info.Tenants, Tenant{ID: string(t.ID), Domain: t.Domains[0].Name})

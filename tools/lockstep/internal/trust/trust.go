@@ -31,7 +31,8 @@ func Variables(i serve.Info) []Variable {
 		proxy := "http://" + i.Proxy
 		all = append(all,
 			Variable{"HTTPS_PROXY", proxy}, Variable{"https_proxy", proxy},
-			Variable{"NO_PROXY", direct}, Variable{"no_proxy", direct})
+			Variable{"NO_PROXY", direct}, Variable{"no_proxy", direct},
+			Variable{"NODE_USE_ENV_PROXY", "1"}) // Node 24 and later read the others then
 	}
 	return all
 }
@@ -79,6 +80,7 @@ func Notes(i serve.Info) []Note {
 		{"roadtx, MSAL Python, requests", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY"},
 		{"MSAL Go, azidentity, go-oidc", "SSL_CERT_FILE", "HTTPS_PROXY"},
 		{"curl", "CURL_CA_BUNDLE", "HTTPS_PROXY"},
+		{"MSAL Node, Node 24 and later", "NODE_EXTRA_CA_CERTS", "HTTPS_PROXY with NODE_USE_ENV_PROXY"},
 		{"MSAL Node, Node before 24", "NODE_EXTRA_CA_CERTS", "hosts lines: its fetch knows no proxy"},
 		{"libhimmelblau, reqwest", "SSL_CERT_FILE", "HTTPS_PROXY"},
 		{"openssl, sssd", "SSL_CERT_FILE", "hosts lines"},

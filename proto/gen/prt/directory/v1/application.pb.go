@@ -137,6 +137,15 @@ type Application struct {
 	BuiltIn bool `protobuf:"varint,8,opt,name=built_in,json=builtIn,proto3" json:"built_in,omitempty"`
 	// IdentifierUri is what others name it by when it is a resource.
 	IdentifierUri string `protobuf:"bytes,9,opt,name=identifier_uri,json=identifierUri,proto3" json:"identifier_uri,omitempty"`
+	// PostLogoutRedirectUris are where a browser may go after signing out.
+	PostLogoutRedirectUris []string `protobuf:"bytes,10,rep,name=post_logout_redirect_uris,json=postLogoutRedirectUris,proto3" json:"post_logout_redirect_uris,omitempty"`
+	// AppRoles are granted to the application itself.
+	AppRoles []string `protobuf:"bytes,11,rep,name=app_roles,json=appRoles,proto3" json:"app_roles,omitempty"`
+	// Scopes that clients may be given when it is a resource; empty is
+	// user_impersonation.
+	Scopes []string `protobuf:"bytes,12,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	// TokenVersion of access tokens for it, 1 or 2; 0 is that of the endpoint.
+	TokenVersion  int32 `protobuf:"varint,13,opt,name=token_version,json=tokenVersion,proto3" json:"token_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +241,34 @@ func (x *Application) GetIdentifierUri() string {
 		return x.IdentifierUri
 	}
 	return ""
+}
+
+func (x *Application) GetPostLogoutRedirectUris() []string {
+	if x != nil {
+		return x.PostLogoutRedirectUris
+	}
+	return nil
+}
+
+func (x *Application) GetAppRoles() []string {
+	if x != nil {
+		return x.AppRoles
+	}
+	return nil
+}
+
+func (x *Application) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Application) GetTokenVersion() int32 {
+	if x != nil {
+		return x.TokenVersion
+	}
+	return 0
 }
 
 // ListPoliciesRequest names the tenant.
@@ -333,7 +370,7 @@ type Policy struct {
 	PolicyId string `protobuf:"bytes,1,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
 	// Name of the policy.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// State is enabled, report or disabled.
+	// State is enabled, report or disabled; empty in PutPolicy is enabled.
 	State string `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
 	// IncludeUsers are user principal names, group names, or All.
 	IncludeUsers []string `protobuf:"bytes,4,rep,name=include_users,json=includeUsers,proto3" json:"include_users,omitempty"`
@@ -467,7 +504,8 @@ type PutApplicationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TenantID of the tenant.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// Application to add or replace; built_in is not looked at.
+	// Application to add or replace; built_in is not looked at. One that is
+	// confidential and comes without secrets and certificates keeps those it has.
 	Application *Application `protobuf:"bytes,2,opt,name=application,proto3" json:"application,omitempty"`
 	// ClientSecrets of a confidential client.
 	ClientSecrets []string `protobuf:"bytes,3,rep,name=client_secrets,json=clientSecrets,proto3" json:"client_secrets,omitempty"`
@@ -865,7 +903,7 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\x17ListApplicationsRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"]\n" +
 	"\x18ListApplicationsResponse\x12A\n" +
-	"\fapplications\x18\x01 \x03(\v2\x1d.prt.directory.v1.ApplicationR\fapplications\"\xab\x02\n" +
+	"\fapplications\x18\x01 \x03(\v2\x1d.prt.directory.v1.ApplicationR\fapplications\"\xc0\x03\n" +
 	"\vApplication\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -875,7 +913,12 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\fconfidential\x18\x06 \x01(\bR\fconfidential\x12\x16\n" +
 	"\x06family\x18\a \x01(\bR\x06family\x12\x19\n" +
 	"\bbuilt_in\x18\b \x01(\bR\abuiltIn\x12%\n" +
-	"\x0eidentifier_uri\x18\t \x01(\tR\ridentifierUri\"2\n" +
+	"\x0eidentifier_uri\x18\t \x01(\tR\ridentifierUri\x129\n" +
+	"\x19post_logout_redirect_uris\x18\n" +
+	" \x03(\tR\x16postLogoutRedirectUris\x12\x1b\n" +
+	"\tapp_roles\x18\v \x03(\tR\bappRoles\x12\x16\n" +
+	"\x06scopes\x18\f \x03(\tR\x06scopes\x12#\n" +
+	"\rtoken_version\x18\r \x01(\x05R\ftokenVersion\"2\n" +
 	"\x13ListPoliciesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"L\n" +
 	"\x14ListPoliciesResponse\x124\n" +

@@ -896,9 +896,19 @@ type User struct {
 	// Federated users sign in elsewhere.
 	Federated bool `protobuf:"varint,7,opt,name=federated,proto3" json:"federated,omitempty"`
 	// Methods are the second factors, such as PhoneAppOTP.
-	Methods       []string `protobuf:"bytes,8,rep,name=methods,proto3" json:"methods,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Methods []string `protobuf:"bytes,8,rep,name=methods,proto3" json:"methods,omitempty"`
+	// GivenName of the user.
+	GivenName string `protobuf:"bytes,9,opt,name=given_name,json=givenName,proto3" json:"given_name,omitempty"`
+	// Surname of the user.
+	Surname string `protobuf:"bytes,10,opt,name=surname,proto3" json:"surname,omitempty"`
+	// Mail address.
+	Mail string `protobuf:"bytes,11,opt,name=mail,proto3" json:"mail,omitempty"`
+	// JobTitle of the user.
+	JobTitle string `protobuf:"bytes,12,opt,name=job_title,json=jobTitle,proto3" json:"job_title,omitempty"`
+	// MustChangePassword at the next interactive sign-in.
+	MustChangePassword bool `protobuf:"varint,13,opt,name=must_change_password,json=mustChangePassword,proto3" json:"must_change_password,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *User) Reset() {
@@ -985,6 +995,41 @@ func (x *User) GetMethods() []string {
 		return x.Methods
 	}
 	return nil
+}
+
+func (x *User) GetGivenName() string {
+	if x != nil {
+		return x.GivenName
+	}
+	return ""
+}
+
+func (x *User) GetSurname() string {
+	if x != nil {
+		return x.Surname
+	}
+	return ""
+}
+
+func (x *User) GetMail() string {
+	if x != nil {
+		return x.Mail
+	}
+	return ""
+}
+
+func (x *User) GetJobTitle() string {
+	if x != nil {
+		return x.JobTitle
+	}
+	return ""
+}
+
+func (x *User) GetMustChangePassword() bool {
+	if x != nil {
+		return x.MustChangePassword
+	}
+	return false
 }
 
 // ListSignInsRequest bounds the list.
@@ -1396,9 +1441,19 @@ type CreateUserRequest struct {
 	// UserID is a GUID; empty makes one.
 	UserId string `protobuf:"bytes,6,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	// NoJoin keeps the user from registering devices.
-	NoJoin        bool `protobuf:"varint,7,opt,name=no_join,json=noJoin,proto3" json:"no_join,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	NoJoin bool `protobuf:"varint,7,opt,name=no_join,json=noJoin,proto3" json:"no_join,omitempty"`
+	// GivenName of the user.
+	GivenName string `protobuf:"bytes,8,opt,name=given_name,json=givenName,proto3" json:"given_name,omitempty"`
+	// Surname of the user.
+	Surname string `protobuf:"bytes,9,opt,name=surname,proto3" json:"surname,omitempty"`
+	// Mail address.
+	Mail string `protobuf:"bytes,10,opt,name=mail,proto3" json:"mail,omitempty"`
+	// JobTitle of the user.
+	JobTitle string `protobuf:"bytes,11,opt,name=job_title,json=jobTitle,proto3" json:"job_title,omitempty"`
+	// MustChangePassword at the next interactive sign-in.
+	MustChangePassword bool `protobuf:"varint,12,opt,name=must_change_password,json=mustChangePassword,proto3" json:"must_change_password,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *CreateUserRequest) Reset() {
@@ -1476,6 +1531,41 @@ func (x *CreateUserRequest) GetUserId() string {
 func (x *CreateUserRequest) GetNoJoin() bool {
 	if x != nil {
 		return x.NoJoin
+	}
+	return false
+}
+
+func (x *CreateUserRequest) GetGivenName() string {
+	if x != nil {
+		return x.GivenName
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetSurname() string {
+	if x != nil {
+		return x.Surname
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetMail() string {
+	if x != nil {
+		return x.Mail
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetJobTitle() string {
+	if x != nil {
+		return x.JobTitle
+	}
+	return ""
+}
+
+func (x *CreateUserRequest) GetMustChangePassword() bool {
+	if x != nil {
+		return x.MustChangePassword
 	}
 	return false
 }
@@ -2140,7 +2230,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x10ListUsersRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"A\n" +
 	"\x11ListUsersResponse\x12,\n" +
-	"\x05users\x18\x01 \x03(\v2\x16.prt.directory.v1.UserR\x05users\"\x85\x02\n" +
+	"\x05users\x18\x01 \x03(\v2\x16.prt.directory.v1.UserR\x05users\"\xa1\x03\n" +
 	"\x04User\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12!\n" +
@@ -2149,7 +2239,14 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\bmay_join\x18\x05 \x01(\bR\amayJoin\x12$\n" +
 	"\radministrator\x18\x06 \x01(\bR\radministrator\x12\x1c\n" +
 	"\tfederated\x18\a \x01(\bR\tfederated\x12\x18\n" +
-	"\amethods\x18\b \x03(\tR\amethods\"G\n" +
+	"\amethods\x18\b \x03(\tR\amethods\x12\x1d\n" +
+	"\n" +
+	"given_name\x18\t \x01(\tR\tgivenName\x12\x18\n" +
+	"\asurname\x18\n" +
+	" \x01(\tR\asurname\x12\x12\n" +
+	"\x04mail\x18\v \x01(\tR\x04mail\x12\x1b\n" +
+	"\tjob_title\x18\f \x01(\tR\bjobTitle\x120\n" +
+	"\x14must_change_password\x18\r \x01(\bR\x12mustChangePassword\"G\n" +
 	"\x12ListSignInsRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\"J\n" +
@@ -2179,7 +2276,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
 	"\tmethod_id\x18\x03 \x01(\tR\bmethodId\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x82\x02\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x9e\x03\n" +
 	"\x11CreateUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1f\n" +
@@ -2187,7 +2284,14 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\fimmutable_id\x18\x04 \x01(\tR\vimmutableId\x12$\n" +
 	"\radministrator\x18\x05 \x01(\bR\radministrator\x12\x17\n" +
 	"\auser_id\x18\x06 \x01(\tR\x06userId\x12\x17\n" +
-	"\ano_join\x18\a \x01(\bR\x06noJoin\"-\n" +
+	"\ano_join\x18\a \x01(\bR\x06noJoin\x12\x1d\n" +
+	"\n" +
+	"given_name\x18\b \x01(\tR\tgivenName\x12\x18\n" +
+	"\asurname\x18\t \x01(\tR\asurname\x12\x12\n" +
+	"\x04mail\x18\n" +
+	" \x01(\tR\x04mail\x12\x1b\n" +
+	"\tjob_title\x18\v \x01(\tR\bjobTitle\x120\n" +
+	"\x14must_change_password\x18\f \x01(\bR\x12mustChangePassword\"-\n" +
 	"\x12CreateUserResponse\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"C\n" +
 	"\x11DeleteUserRequest\x12.\n" +

@@ -422,8 +422,9 @@ type AdminServiceClient interface {
 	PutPolicy(ctx context.Context, in *PutPolicyRequest, opts ...grpc.CallOption) (*PutPolicyResponse, error)
 	// DeletePolicy removes a policy.
 	DeletePolicy(ctx context.Context, in *DeletePolicyRequest, opts ...grpc.CallOption) (*DeletePolicyResponse, error)
-	// RotateKeys makes a new token-signing key and a new sealing key. The ones
-	// before stay good for one more rotation.
+	// RotateKeys takes the announced token-signing key and a new sealing key into
+	// use. What was issued under a key lives through two rotations and dies with
+	// the third.
 	RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error)
 }
 
@@ -620,8 +621,9 @@ type AdminServiceServer interface {
 	PutPolicy(context.Context, *PutPolicyRequest) (*PutPolicyResponse, error)
 	// DeletePolicy removes a policy.
 	DeletePolicy(context.Context, *DeletePolicyRequest) (*DeletePolicyResponse, error)
-	// RotateKeys makes a new token-signing key and a new sealing key. The ones
-	// before stay good for one more rotation.
+	// RotateKeys takes the announced token-signing key and a new sealing key into
+	// use. What was issued under a key lives through two rotations and dies with
+	// the third.
 	RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }

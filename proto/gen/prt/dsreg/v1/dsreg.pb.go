@@ -35,6 +35,11 @@ const (
 	JoinState_JOIN_STATE_NONE JoinState = 1
 	// Entra joined.
 	JoinState_JOIN_STATE_JOINED JoinState = 2
+	// Entra registered: it has a work account, and its owner signs in without.
+	JoinState_JOIN_STATE_REGISTERED JoinState = 3
+	// Hybrid joined: Entra joined and a member of an on-premises domain. dsreg
+	// knows no way to become one yet; readers treat it as joined.
+	JoinState_JOIN_STATE_HYBRID JoinState = 4
 )
 
 // Enum value maps for JoinState.
@@ -43,11 +48,15 @@ var (
 		0: "JOIN_STATE_UNSPECIFIED",
 		1: "JOIN_STATE_NONE",
 		2: "JOIN_STATE_JOINED",
+		3: "JOIN_STATE_REGISTERED",
+		4: "JOIN_STATE_HYBRID",
 	}
 	JoinState_value = map[string]int32{
 		"JOIN_STATE_UNSPECIFIED": 0,
 		"JOIN_STATE_NONE":        1,
 		"JOIN_STATE_JOINED":      2,
+		"JOIN_STATE_REGISTERED":  3,
+		"JOIN_STATE_HYBRID":      4,
 	}
 )
 
@@ -197,7 +206,126 @@ func (x *JoinDeviceResponse) GetTenantId() string {
 	return ""
 }
 
-// LeaveDeviceRequest is empty.
+// RegisterDeviceRequest carries the work account.
+type RegisterDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the account.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Password of that user.
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// DisplayName of the device, 1 to 64 characters; empty is the computer's name.
+	DisplayName   string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterDeviceRequest) Reset() {
+	*x = RegisterDeviceRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterDeviceRequest) ProtoMessage() {}
+
+func (x *RegisterDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RegisterDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RegisterDeviceRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *RegisterDeviceRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+// RegisterDeviceResponse names the new identity.
+type RegisterDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID is the new device id, a lower-case GUID.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID is the tenant of the account, a lower-case GUID.
+	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterDeviceResponse) Reset() {
+	*x = RegisterDeviceResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterDeviceResponse) ProtoMessage() {}
+
+func (x *RegisterDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RegisterDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RegisterDeviceResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *RegisterDeviceResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// LeaveDeviceRequest says how to leave.
 type LeaveDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// LocalOnly forgets the registration without telling the tenant, for a device
@@ -209,7 +337,7 @@ type LeaveDeviceRequest struct {
 
 func (x *LeaveDeviceRequest) Reset() {
 	*x = LeaveDeviceRequest{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[2]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -221,7 +349,7 @@ func (x *LeaveDeviceRequest) String() string {
 func (*LeaveDeviceRequest) ProtoMessage() {}
 
 func (x *LeaveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[2]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -234,7 +362,7 @@ func (x *LeaveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*LeaveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{2}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LeaveDeviceRequest) GetLocalOnly() bool {
@@ -253,7 +381,7 @@ type LeaveDeviceResponse struct {
 
 func (x *LeaveDeviceResponse) Reset() {
 	*x = LeaveDeviceResponse{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[3]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -265,7 +393,7 @@ func (x *LeaveDeviceResponse) String() string {
 func (*LeaveDeviceResponse) ProtoMessage() {}
 
 func (x *LeaveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[3]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -278,7 +406,7 @@ func (x *LeaveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*LeaveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{3}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{5}
 }
 
 // GetDeviceStateRequest is empty.
@@ -290,7 +418,7 @@ type GetDeviceStateRequest struct {
 
 func (x *GetDeviceStateRequest) Reset() {
 	*x = GetDeviceStateRequest{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -302,7 +430,7 @@ func (x *GetDeviceStateRequest) String() string {
 func (*GetDeviceStateRequest) ProtoMessage() {}
 
 func (x *GetDeviceStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -315,7 +443,7 @@ func (x *GetDeviceStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceStateRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceStateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{4}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{6}
 }
 
 // GetDeviceStateResponse describes the device.
@@ -329,7 +457,7 @@ type GetDeviceStateResponse struct {
 	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
 	// DisplayName given at registration.
 	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	// JoinedBy is the user principal name that joined the device.
+	// JoinedBy is the user principal name that joined or registered the device.
 	JoinedBy string `protobuf:"bytes,5,opt,name=joined_by,json=joinedBy,proto3" json:"joined_by,omitempty"`
 	// CertificateThumbprint is the SHA-1 of the device certificate, upper-case hex.
 	CertificateThumbprint string `protobuf:"bytes,6,opt,name=certificate_thumbprint,json=certificateThumbprint,proto3" json:"certificate_thumbprint,omitempty"`
@@ -341,14 +469,21 @@ type GetDeviceStateResponse struct {
 	KeyProvider string `protobuf:"bytes,9,opt,name=key_provider,json=keyProvider,proto3" json:"key_provider,omitempty"`
 	// TpmProtected is true when a TPM, chip or platform, holds the keys; an
 	// emulated TPM does not count.
-	TpmProtected  bool `protobuf:"varint,10,opt,name=tpm_protected,json=tpmProtected,proto3" json:"tpm_protected,omitempty"`
+	TpmProtected bool `protobuf:"varint,10,opt,name=tpm_protected,json=tpmProtected,proto3" json:"tpm_protected,omitempty"`
+	// AzureAdJoined is what dsregcmd /status shows under this name: joined or hybrid
+	// joined. A registered device is not.
+	AzureAdJoined bool `protobuf:"varint,11,opt,name=azure_ad_joined,json=azureAdJoined,proto3" json:"azure_ad_joined,omitempty"`
+	// WorkplaceJoined as dsregcmd /status shows it: registered.
+	WorkplaceJoined bool `protobuf:"varint,12,opt,name=workplace_joined,json=workplaceJoined,proto3" json:"workplace_joined,omitempty"`
+	// DomainJoined as dsregcmd /status shows it: hybrid joined.
+	DomainJoined  bool `protobuf:"varint,13,opt,name=domain_joined,json=domainJoined,proto3" json:"domain_joined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetDeviceStateResponse) Reset() {
 	*x = GetDeviceStateResponse{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -360,7 +495,7 @@ func (x *GetDeviceStateResponse) String() string {
 func (*GetDeviceStateResponse) ProtoMessage() {}
 
 func (x *GetDeviceStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -373,7 +508,7 @@ func (x *GetDeviceStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceStateResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceStateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{5}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetDeviceStateResponse) GetJoinState() JoinState {
@@ -446,6 +581,27 @@ func (x *GetDeviceStateResponse) GetTpmProtected() bool {
 	return false
 }
 
+func (x *GetDeviceStateResponse) GetAzureAdJoined() bool {
+	if x != nil {
+		return x.AzureAdJoined
+	}
+	return false
+}
+
+func (x *GetDeviceStateResponse) GetWorkplaceJoined() bool {
+	if x != nil {
+		return x.WorkplaceJoined
+	}
+	return false
+}
+
+func (x *GetDeviceStateResponse) GetDomainJoined() bool {
+	if x != nil {
+		return x.DomainJoined
+	}
+	return false
+}
+
 var File_prt_dsreg_v1_dsreg_proto protoreflect.FileDescriptor
 
 const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
@@ -457,12 +613,19 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"N\n" +
 	"\x12JoinDeviceResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\x8b\x01\n" +
+	"\x15RegisterDeviceRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"R\n" +
+	"\x16RegisterDeviceResponse\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"3\n" +
 	"\x12LeaveDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"local_only\x18\x01 \x01(\bR\tlocalOnly\"\x15\n" +
 	"\x13LeaveDeviceResponse\"\x17\n" +
-	"\x15GetDeviceStateRequest\"\xeb\x03\n" +
+	"\x15GetDeviceStateRequest\"\xe3\x04\n" +
 	"\x16GetDeviceStateResponse\x126\n" +
 	"\n" +
 	"join_state\x18\x01 \x01(\x0e2\x17.prt.dsreg.v1.JoinStateR\tjoinState\x12\x1b\n" +
@@ -475,14 +638,20 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x15certificate_not_after\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12!\n" +
 	"\fkey_provider\x18\t \x01(\tR\vkeyProvider\x12#\n" +
 	"\rtpm_protected\x18\n" +
-	" \x01(\bR\ftpmProtected*S\n" +
+	" \x01(\bR\ftpmProtected\x12&\n" +
+	"\x0fazure_ad_joined\x18\v \x01(\bR\razureAdJoined\x12)\n" +
+	"\x10workplace_joined\x18\f \x01(\bR\x0fworkplaceJoined\x12#\n" +
+	"\rdomain_joined\x18\r \x01(\bR\fdomainJoined*\x85\x01\n" +
 	"\tJoinState\x12\x1a\n" +
 	"\x16JOIN_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fJOIN_STATE_NONE\x10\x01\x12\x15\n" +
-	"\x11JOIN_STATE_JOINED\x10\x022\xba\x01\n" +
+	"\x11JOIN_STATE_JOINED\x10\x02\x12\x19\n" +
+	"\x15JOIN_STATE_REGISTERED\x10\x03\x12\x15\n" +
+	"\x11JOIN_STATE_HYBRID\x10\x042\x97\x02\n" +
 	"\x13RegistrationService\x12O\n" +
 	"\n" +
-	"JoinDevice\x12\x1f.prt.dsreg.v1.JoinDeviceRequest\x1a .prt.dsreg.v1.JoinDeviceResponse\x12R\n" +
+	"JoinDevice\x12\x1f.prt.dsreg.v1.JoinDeviceRequest\x1a .prt.dsreg.v1.JoinDeviceResponse\x12[\n" +
+	"\x0eRegisterDevice\x12#.prt.dsreg.v1.RegisterDeviceRequest\x1a$.prt.dsreg.v1.RegisterDeviceResponse\x12R\n" +
 	"\vLeaveDevice\x12 .prt.dsreg.v1.LeaveDeviceRequest\x1a!.prt.dsreg.v1.LeaveDeviceResponse2q\n" +
 	"\x12DeviceStateService\x12[\n" +
 	"\x0eGetDeviceState\x12#.prt.dsreg.v1.GetDeviceStateRequest\x1a$.prt.dsreg.v1.GetDeviceStateResponseB\xb1\x01\n" +
@@ -502,29 +671,33 @@ func file_prt_dsreg_v1_dsreg_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_dsreg_v1_dsreg_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_prt_dsreg_v1_dsreg_proto_goTypes = []any{
 	(JoinState)(0),                 // 0: prt.dsreg.v1.JoinState
 	(*JoinDeviceRequest)(nil),      // 1: prt.dsreg.v1.JoinDeviceRequest
 	(*JoinDeviceResponse)(nil),     // 2: prt.dsreg.v1.JoinDeviceResponse
-	(*LeaveDeviceRequest)(nil),     // 3: prt.dsreg.v1.LeaveDeviceRequest
-	(*LeaveDeviceResponse)(nil),    // 4: prt.dsreg.v1.LeaveDeviceResponse
-	(*GetDeviceStateRequest)(nil),  // 5: prt.dsreg.v1.GetDeviceStateRequest
-	(*GetDeviceStateResponse)(nil), // 6: prt.dsreg.v1.GetDeviceStateResponse
-	(*timestamppb.Timestamp)(nil),  // 7: google.protobuf.Timestamp
+	(*RegisterDeviceRequest)(nil),  // 3: prt.dsreg.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil), // 4: prt.dsreg.v1.RegisterDeviceResponse
+	(*LeaveDeviceRequest)(nil),     // 5: prt.dsreg.v1.LeaveDeviceRequest
+	(*LeaveDeviceResponse)(nil),    // 6: prt.dsreg.v1.LeaveDeviceResponse
+	(*GetDeviceStateRequest)(nil),  // 7: prt.dsreg.v1.GetDeviceStateRequest
+	(*GetDeviceStateResponse)(nil), // 8: prt.dsreg.v1.GetDeviceStateResponse
+	(*timestamppb.Timestamp)(nil),  // 9: google.protobuf.Timestamp
 }
 var file_prt_dsreg_v1_dsreg_proto_depIdxs = []int32{
 	0, // 0: prt.dsreg.v1.GetDeviceStateResponse.join_state:type_name -> prt.dsreg.v1.JoinState
-	7, // 1: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
-	7, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
+	9, // 1: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
+	9, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
 	1, // 3: prt.dsreg.v1.RegistrationService.JoinDevice:input_type -> prt.dsreg.v1.JoinDeviceRequest
-	3, // 4: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
-	5, // 5: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
-	2, // 6: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
-	4, // 7: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
-	6, // 8: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
+	3, // 4: prt.dsreg.v1.RegistrationService.RegisterDevice:input_type -> prt.dsreg.v1.RegisterDeviceRequest
+	5, // 5: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
+	7, // 6: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
+	2, // 7: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
+	4, // 8: prt.dsreg.v1.RegistrationService.RegisterDevice:output_type -> prt.dsreg.v1.RegisterDeviceResponse
+	6, // 9: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
+	8, // 10: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
+	7, // [7:11] is the sub-list for method output_type
+	3, // [3:7] is the sub-list for method input_type
 	3, // [3:3] is the sub-list for extension type_name
 	3, // [3:3] is the sub-list for extension extendee
 	0, // [0:3] is the sub-list for field type_name
@@ -541,7 +714,7 @@ func file_prt_dsreg_v1_dsreg_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_dsreg_v1_dsreg_proto_rawDesc), len(file_prt_dsreg_v1_dsreg_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -22,21 +22,29 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RegistrationService_JoinDevice_FullMethodName  = "/prt.dsreg.v1.RegistrationService/JoinDevice"
-	RegistrationService_LeaveDevice_FullMethodName = "/prt.dsreg.v1.RegistrationService/LeaveDevice"
+	RegistrationService_JoinDevice_FullMethodName     = "/prt.dsreg.v1.RegistrationService/JoinDevice"
+	RegistrationService_RegisterDevice_FullMethodName = "/prt.dsreg.v1.RegistrationService/RegisterDevice"
+	RegistrationService_LeaveDevice_FullMethodName    = "/prt.dsreg.v1.RegistrationService/LeaveDevice"
 )
 
 // RegistrationServiceClient is the client API for RegistrationService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RegistrationService changes the device's registration. Caller: operator.
+// RegistrationService changes the device's registration. Callers: operator; for
+// RegisterDevice also wam-broker.
 type RegistrationServiceClient interface {
 	// JoinDevice joins the device to the tenant of a user (Entra join): two new
 	// key pairs, a certificate request, a device certificate. A device that is
 	// already joined gets a new identity and loses the old one.
 	JoinDevice(ctx context.Context, in *JoinDeviceRequest, opts ...grpc.CallOption) (*JoinDeviceResponse, error)
-	// LeaveDevice removes the device from its tenant and destroys its keys.
+	// RegisterDevice registers the device for a work account of its owner (Entra
+	// registration, "workplace join"), with keys and a certificate of its own as a
+	// join makes them. The device is still nobody's to sign in to with that account.
+	// A device that is joined or registered already is refused and stays as it is.
+	RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error)
+	// LeaveDevice removes the device from its tenant and destroys its keys, whether
+	// it was joined or registered.
 	LeaveDevice(ctx context.Context, in *LeaveDeviceRequest, opts ...grpc.CallOption) (*LeaveDeviceResponse, error)
 }
 
@@ -58,6 +66,16 @@ func (c *registrationServiceClient) JoinDevice(ctx context.Context, in *JoinDevi
 	return out, nil
 }
 
+func (c *registrationServiceClient) RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterDeviceResponse)
+	err := c.cc.Invoke(ctx, RegistrationService_RegisterDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *registrationServiceClient) LeaveDevice(ctx context.Context, in *LeaveDeviceRequest, opts ...grpc.CallOption) (*LeaveDeviceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LeaveDeviceResponse)
@@ -72,13 +90,20 @@ func (c *registrationServiceClient) LeaveDevice(ctx context.Context, in *LeaveDe
 // All implementations must embed UnimplementedRegistrationServiceServer
 // for forward compatibility.
 //
-// RegistrationService changes the device's registration. Caller: operator.
+// RegistrationService changes the device's registration. Callers: operator; for
+// RegisterDevice also wam-broker.
 type RegistrationServiceServer interface {
 	// JoinDevice joins the device to the tenant of a user (Entra join): two new
 	// key pairs, a certificate request, a device certificate. A device that is
 	// already joined gets a new identity and loses the old one.
 	JoinDevice(context.Context, *JoinDeviceRequest) (*JoinDeviceResponse, error)
-	// LeaveDevice removes the device from its tenant and destroys its keys.
+	// RegisterDevice registers the device for a work account of its owner (Entra
+	// registration, "workplace join"), with keys and a certificate of its own as a
+	// join makes them. The device is still nobody's to sign in to with that account.
+	// A device that is joined or registered already is refused and stays as it is.
+	RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error)
+	// LeaveDevice removes the device from its tenant and destroys its keys, whether
+	// it was joined or registered.
 	LeaveDevice(context.Context, *LeaveDeviceRequest) (*LeaveDeviceResponse, error)
 	mustEmbedUnimplementedRegistrationServiceServer()
 }
@@ -92,6 +117,9 @@ type UnimplementedRegistrationServiceServer struct{}
 
 func (UnimplementedRegistrationServiceServer) JoinDevice(context.Context, *JoinDeviceRequest) (*JoinDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method JoinDevice not implemented")
+}
+func (UnimplementedRegistrationServiceServer) RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterDevice not implemented")
 }
 func (UnimplementedRegistrationServiceServer) LeaveDevice(context.Context, *LeaveDeviceRequest) (*LeaveDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LeaveDevice not implemented")
@@ -135,6 +163,24 @@ func _RegistrationService_JoinDevice_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistrationService_RegisterDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistrationServiceServer).RegisterDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistrationService_RegisterDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistrationServiceServer).RegisterDevice(ctx, req.(*RegisterDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RegistrationService_LeaveDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LeaveDeviceRequest)
 	if err := dec(in); err != nil {
@@ -163,6 +209,10 @@ var RegistrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "JoinDevice",
 			Handler:    _RegistrationService_JoinDevice_Handler,
+		},
+		{
+			MethodName: "RegisterDevice",
+			Handler:    _RegistrationService_RegisterDevice_Handler,
 		},
 		{
 			MethodName: "LeaveDevice",

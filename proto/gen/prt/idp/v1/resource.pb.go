@@ -33,8 +33,14 @@ type Bearer struct {
 	// AccessToken as sent in the Authorization header.
 	AccessToken string `protobuf:"bytes,2,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
 	// PopProof is the signed HTTP request of a token that is bound to a key, RFC
-	// 7800; empty for Bearer.
-	PopProof      string `protobuf:"bytes,3,opt,name=pop_proof,json=popProof,proto3" json:"pop_proof,omitempty"`
+	// 7800; empty for Bearer. The token inside it is used when access_token is empty.
+	PopProof string `protobuf:"bytes,3,opt,name=pop_proof,json=popProof,proto3" json:"pop_proof,omitempty"`
+	// HttpMethod of the request, which a proof may name.
+	HttpMethod string `protobuf:"bytes,4,opt,name=http_method,json=httpMethod,proto3" json:"http_method,omitempty"`
+	// HttpHost of the request, likewise.
+	HttpHost string `protobuf:"bytes,5,opt,name=http_host,json=httpHost,proto3" json:"http_host,omitempty"`
+	// HttpPath of the request, likewise.
+	HttpPath      string `protobuf:"bytes,6,opt,name=http_path,json=httpPath,proto3" json:"http_path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -86,6 +92,27 @@ func (x *Bearer) GetAccessToken() string {
 func (x *Bearer) GetPopProof() string {
 	if x != nil {
 		return x.PopProof
+	}
+	return ""
+}
+
+func (x *Bearer) GetHttpMethod() string {
+	if x != nil {
+		return x.HttpMethod
+	}
+	return ""
+}
+
+func (x *Bearer) GetHttpHost() string {
+	if x != nil {
+		return x.HttpHost
+	}
+	return ""
+}
+
+func (x *Bearer) GetHttpPath() string {
+	if x != nil {
+		return x.HttpPath
 	}
 	return ""
 }
@@ -1147,11 +1174,15 @@ var File_prt_idp_v1_resource_proto protoreflect.FileDescriptor
 const file_prt_idp_v1_resource_proto_rawDesc = "" +
 	"\n" +
 	"\x19prt/idp/v1/resource.proto\x12\n" +
-	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\"~\n" +
+	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\"\xd9\x01\n" +
 	"\x06Bearer\x12*\n" +
 	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12&\n" +
 	"\faccess_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12 \n" +
-	"\tpop_proof\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpopProof\"\xc7\x02\n" +
+	"\tpop_proof\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpopProof\x12\x1f\n" +
+	"\vhttp_method\x18\x04 \x01(\tR\n" +
+	"httpMethod\x12\x1b\n" +
+	"\thttp_host\x18\x05 \x01(\tR\bhttpHost\x12\x1b\n" +
+	"\thttp_path\x18\x06 \x01(\tR\bhttpPath\"\xc7\x02\n" +
 	"\rDirectoryUser\x12\x17\n" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12!\n" +

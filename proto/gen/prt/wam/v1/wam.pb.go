@@ -372,6 +372,247 @@ func (x *GetTokenResponse) GetTenantId() string {
 	return ""
 }
 
+// AddWorkAccountRequest is what the user typed and ticked.
+type AddWorkAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the work account.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Password of that user; it goes to the device's registration and is not kept.
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// AllowManagement is the consent "allow my organisation to manage my device".
+	// Without it the password goes nowhere.
+	AllowManagement bool `protobuf:"varint,3,opt,name=allow_management,json=allowManagement,proto3" json:"allow_management,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AddWorkAccountRequest) Reset() {
+	*x = AddWorkAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddWorkAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddWorkAccountRequest) ProtoMessage() {}
+
+func (x *AddWorkAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddWorkAccountRequest.ProtoReflect.Descriptor instead.
+func (*AddWorkAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AddWorkAccountRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *AddWorkAccountRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *AddWorkAccountRequest) GetAllowManagement() bool {
+	if x != nil {
+		return x.AllowManagement
+	}
+	return false
+}
+
+// AddWorkAccountResponse says what became of the device.
+type AddWorkAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Registered is true when the device was registered. False says that the user
+	// did not consent: the app signs the user in by itself, for itself alone.
+	Registered bool `protobuf:"varint,1,opt,name=registered,proto3" json:"registered,omitempty"`
+	// DeviceID is the new device id, a lower-case GUID; empty without registration.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID is the tenant of the account, a lower-case GUID; empty without
+	// registration.
+	TenantId      string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddWorkAccountResponse) Reset() {
+	*x = AddWorkAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddWorkAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddWorkAccountResponse) ProtoMessage() {}
+
+func (x *AddWorkAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddWorkAccountResponse.ProtoReflect.Descriptor instead.
+func (*AddWorkAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AddWorkAccountResponse) GetRegistered() bool {
+	if x != nil {
+		return x.Registered
+	}
+	return false
+}
+
+func (x *AddWorkAccountResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *AddWorkAccountResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// AddAccountRequest is the account as the framework passes it on.
+type AddAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the account.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Password of that user.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAccountRequest) Reset() {
+	*x = AddAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAccountRequest) ProtoMessage() {}
+
+func (x *AddAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAccountRequest.ProtoReflect.Descriptor instead.
+func (*AddAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AddAccountRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *AddAccountRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// AddAccountResponse names the registered device.
+type AddAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID is a lower-case GUID.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID is a lower-case GUID.
+	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAccountResponse) Reset() {
+	*x = AddAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAccountResponse) ProtoMessage() {}
+
+func (x *AddAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAccountResponse.ProtoReflect.Descriptor instead.
+func (*AddAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AddAccountResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *AddAccountResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
 var File_prt_wam_v1_wam_proto protoreflect.FileDescriptor
 
 const file_prt_wam_v1_wam_proto_rawDesc = "" +
@@ -405,11 +646,30 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x05scope\x18\x03 \x01(\tR\x05scope\x12.\n" +
 	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x17\n" +
 	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1b\n" +
-	"\ttenant_id\x18\x06 \x01(\tR\btenantId2i\n" +
+	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\x93\x01\n" +
+	"\x15AddWorkAccountRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12)\n" +
+	"\x10allow_management\x18\x03 \x01(\bR\x0fallowManagement\"r\n" +
+	"\x16AddWorkAccountResponse\x12\x1e\n" +
+	"\n" +
+	"registered\x18\x01 \x01(\bR\n" +
+	"registered\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"d\n" +
+	"\x11AddAccountRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"N\n" +
+	"\x12AddAccountResponse\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId2\xc2\x01\n" +
 	"\rBrokerService\x12X\n" +
-	"\fRequestToken\x12\x1f.prt.wam.v1.RequestTokenRequest\x1a .prt.wam.v1.RequestTokenResponse\"\x05\xb2\xd4\x18\x01)2V\n" +
+	"\fRequestToken\x12\x1f.prt.wam.v1.RequestTokenRequest\x1a .prt.wam.v1.RequestTokenResponse\"\x05\xb2\xd4\x18\x01)\x12W\n" +
+	"\x0eAddWorkAccount\x12!.prt.wam.v1.AddWorkAccountRequest\x1a\".prt.wam.v1.AddWorkAccountResponse2\xa3\x01\n" +
 	"\rPluginService\x12E\n" +
-	"\bGetToken\x12\x1b.prt.wam.v1.GetTokenRequest\x1a\x1c.prt.wam.v1.GetTokenResponseB\xa1\x01\n" +
+	"\bGetToken\x12\x1b.prt.wam.v1.GetTokenRequest\x1a\x1c.prt.wam.v1.GetTokenResponse\x12K\n" +
+	"\n" +
+	"AddAccount\x12\x1d.prt.wam.v1.AddAccountRequest\x1a\x1e.prt.wam.v1.AddAccountResponseB\xa1\x01\n" +
 	"\x0ecom.prt.wam.v1B\bWamProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1;wamv1\xa2\x02\x03PWX\xaa\x02\n" +
 	"Prt.Wam.V1\xca\x02\n" +
 	"Prt\\Wam\\V1\xe2\x02\x16Prt\\Wam\\V1\\GPBMetadata\xea\x02\fPrt::Wam::V1b\x06proto3"
@@ -426,23 +686,31 @@ func file_prt_wam_v1_wam_proto_rawDescGZIP() []byte {
 	return file_prt_wam_v1_wam_proto_rawDescData
 }
 
-var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_prt_wam_v1_wam_proto_goTypes = []any{
-	(*RequestTokenRequest)(nil),   // 0: prt.wam.v1.RequestTokenRequest
-	(*RequestTokenResponse)(nil),  // 1: prt.wam.v1.RequestTokenResponse
-	(*GetTokenRequest)(nil),       // 2: prt.wam.v1.GetTokenRequest
-	(*GetTokenResponse)(nil),      // 3: prt.wam.v1.GetTokenResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*RequestTokenRequest)(nil),    // 0: prt.wam.v1.RequestTokenRequest
+	(*RequestTokenResponse)(nil),   // 1: prt.wam.v1.RequestTokenResponse
+	(*GetTokenRequest)(nil),        // 2: prt.wam.v1.GetTokenRequest
+	(*GetTokenResponse)(nil),       // 3: prt.wam.v1.GetTokenResponse
+	(*AddWorkAccountRequest)(nil),  // 4: prt.wam.v1.AddWorkAccountRequest
+	(*AddWorkAccountResponse)(nil), // 5: prt.wam.v1.AddWorkAccountResponse
+	(*AddAccountRequest)(nil),      // 6: prt.wam.v1.AddAccountRequest
+	(*AddAccountResponse)(nil),     // 7: prt.wam.v1.AddAccountResponse
+	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
 }
 var file_prt_wam_v1_wam_proto_depIdxs = []int32{
-	4, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	4, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	8, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	8, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
 	0, // 2: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
-	2, // 3: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
-	1, // 4: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
-	3, // 5: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
-	4, // [4:6] is the sub-list for method output_type
-	2, // [2:4] is the sub-list for method input_type
+	4, // 3: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
+	2, // 4: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
+	6, // 5: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
+	1, // 6: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
+	5, // 7: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
+	3, // 8: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
+	7, // 9: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
+	6, // [6:10] is the sub-list for method output_type
+	2, // [2:6] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -459,7 +727,7 @@ func file_prt_wam_v1_wam_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_wam_v1_wam_proto_rawDesc), len(file_prt_wam_v1_wam_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -22,18 +22,24 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	BrokerService_RequestToken_FullMethodName = "/prt.wam.v1.BrokerService/RequestToken"
+	BrokerService_RequestToken_FullMethodName   = "/prt.wam.v1.BrokerService/RequestToken"
+	BrokerService_AddWorkAccount_FullMethodName = "/prt.wam.v1.BrokerService/AddWorkAccount"
 )
 
 // BrokerServiceClient is the client API for BrokerService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// BrokerService gives apps access tokens. Caller: app.
+// BrokerService gives apps access tokens, and asks for the work account they
+// want to use. Caller: app.
 type BrokerServiceClient interface {
 	// RequestToken answers with an access token, from the cache when it can. No
 	// field of the answer can hold a refresh token or a PRT.
 	RequestToken(ctx context.Context, in *RequestTokenRequest, opts ...grpc.CallOption) (*RequestTokenResponse, error)
+	// AddWorkAccount is the prompt at an app's first sign-in with a work account on
+	// somebody's own device: with the user's consent the device is registered with
+	// the account's organisation, without it nothing is done and kept.
+	AddWorkAccount(ctx context.Context, in *AddWorkAccountRequest, opts ...grpc.CallOption) (*AddWorkAccountResponse, error)
 }
 
 type brokerServiceClient struct {
@@ -54,15 +60,30 @@ func (c *brokerServiceClient) RequestToken(ctx context.Context, in *RequestToken
 	return out, nil
 }
 
+func (c *brokerServiceClient) AddWorkAccount(ctx context.Context, in *AddWorkAccountRequest, opts ...grpc.CallOption) (*AddWorkAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddWorkAccountResponse)
+	err := c.cc.Invoke(ctx, BrokerService_AddWorkAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BrokerServiceServer is the server API for BrokerService service.
 // All implementations must embed UnimplementedBrokerServiceServer
 // for forward compatibility.
 //
-// BrokerService gives apps access tokens. Caller: app.
+// BrokerService gives apps access tokens, and asks for the work account they
+// want to use. Caller: app.
 type BrokerServiceServer interface {
 	// RequestToken answers with an access token, from the cache when it can. No
 	// field of the answer can hold a refresh token or a PRT.
 	RequestToken(context.Context, *RequestTokenRequest) (*RequestTokenResponse, error)
+	// AddWorkAccount is the prompt at an app's first sign-in with a work account on
+	// somebody's own device: with the user's consent the device is registered with
+	// the account's organisation, without it nothing is done and kept.
+	AddWorkAccount(context.Context, *AddWorkAccountRequest) (*AddWorkAccountResponse, error)
 	mustEmbedUnimplementedBrokerServiceServer()
 }
 
@@ -75,6 +96,9 @@ type UnimplementedBrokerServiceServer struct{}
 
 func (UnimplementedBrokerServiceServer) RequestToken(context.Context, *RequestTokenRequest) (*RequestTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RequestToken not implemented")
+}
+func (UnimplementedBrokerServiceServer) AddWorkAccount(context.Context, *AddWorkAccountRequest) (*AddWorkAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddWorkAccount not implemented")
 }
 func (UnimplementedBrokerServiceServer) mustEmbedUnimplementedBrokerServiceServer() {}
 func (UnimplementedBrokerServiceServer) testEmbeddedByValue()                       {}
@@ -115,6 +139,24 @@ func _BrokerService_RequestToken_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BrokerService_AddWorkAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddWorkAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BrokerServiceServer).AddWorkAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BrokerService_AddWorkAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BrokerServiceServer).AddWorkAccount(ctx, req.(*AddWorkAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // BrokerService_ServiceDesc is the grpc.ServiceDesc for BrokerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -126,13 +168,18 @@ var BrokerService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "RequestToken",
 			Handler:    _BrokerService_RequestToken_Handler,
 		},
+		{
+			MethodName: "AddWorkAccount",
+			Handler:    _BrokerService_AddWorkAccount_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "prt/wam/v1/wam.proto",
 }
 
 const (
-	PluginService_GetToken_FullMethodName = "/prt.wam.v1.PluginService/GetToken"
+	PluginService_GetToken_FullMethodName   = "/prt.wam.v1.PluginService/GetToken"
+	PluginService_AddAccount_FullMethodName = "/prt.wam.v1.PluginService/AddAccount"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -143,6 +190,9 @@ const (
 type PluginServiceClient interface {
 	// GetToken obtains an access token (app token B, or C and D).
 	GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*GetTokenResponse, error)
+	// AddAccount registers the device with the organisation of an account. The user
+	// has consented; the framework has seen to that.
+	AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -163,6 +213,16 @@ func (c *pluginServiceClient) GetToken(ctx context.Context, in *GetTokenRequest,
 	return out, nil
 }
 
+func (c *pluginServiceClient) AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddAccountResponse)
+	err := c.cc.Invoke(ctx, PluginService_AddAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -171,6 +231,9 @@ func (c *pluginServiceClient) GetToken(ctx context.Context, in *GetTokenRequest,
 type PluginServiceServer interface {
 	// GetToken obtains an access token (app token B, or C and D).
 	GetToken(context.Context, *GetTokenRequest) (*GetTokenResponse, error)
+	// AddAccount registers the device with the organisation of an account. The user
+	// has consented; the framework has seen to that.
+	AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -183,6 +246,9 @@ type UnimplementedPluginServiceServer struct{}
 
 func (UnimplementedPluginServiceServer) GetToken(context.Context, *GetTokenRequest) (*GetTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetToken not implemented")
+}
+func (UnimplementedPluginServiceServer) AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddAccount not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -223,6 +289,24 @@ func _PluginService_GetToken_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_AddAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).AddAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_AddAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).AddAccount(ctx, req.(*AddAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -233,6 +317,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetToken",
 			Handler:    _PluginService_GetToken_Handler,
+		},
+		{
+			MethodName: "AddAccount",
+			Handler:    _PluginService_AddAccount_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,85 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
+
+// Policies lists the conditional access policies of a tenant in the order of
+// their names.
+func (d *Directory) Policies(t ids.TenantID) ([]tenant.Policy, error) {
+	home, err := d.tenant(t)
+	if err != nil {
+		return nil, err
+	}
+	return slices.SortedFunc(slices.Values(home.Policies), func(a, b tenant.Policy) int { return strings.Compare(a.Name, b.Name) }), nil
+}
+
+// PutPolicy adds a policy to a tenant or puts it in place of the one with its id.
+// An empty id is drawn, an empty state is enabled.
+func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Policy) (string, error) {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if _, err := d.tenant(t); err != nil {
+		return "", err
+	}
+	if p.ID == "" {
+		p.ID = uuid.NewString()
+	}
+	p.ID = strings.ToLower(p.ID)
+	if p.State == "" {
+		p.State = tenant.Enabled
+	}
+	if field, problem := p.Problem(); problem != "" {
+		return "", prterr.New(prterr.Invalid, "policy.%s %s", policyField(field), problem)
+	}
+	if err := d.keepPolicy(ctx, t, p); err != nil {
+		return "", err
+	}
+	return p.ID, d.change(t, func(next *tenant.Tenant) { putPolicy(next, p) })
+}
+
+// policyField is a field of the tenant file as the contract calls it.
+func policyField(field string) string {
+	switch field {
+	case "id":
+		return "policy_id"
+	case "sign_in_frequency":
+		return "sign_in_frequency_seconds"
+	}
+	return field
+}
+
+// DeletePolicy removes a policy.
+func (d *Directory) DeletePolicy(ctx context.Context, t ids.TenantID, id string) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	home, err := d.tenant(t)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(home.Policies, func(p tenant.Policy) bool { return strings.EqualFold(p.ID, id) })
+	if i < 0 {
+		return prterr.New(prterr.NotFound, "policy_id names no policy of the tenant")
+	}
+	id = home.Policies[i].ID
+	if err := d.keepRemoval(ctx, policyKind, t, id); err != nil {
+		return err
+	}
+	return d.change(t, func(next *tenant.Tenant) { dropPolicy(next, id) })
+}
+
+func putPolicy(t *tenant.Tenant, p tenant.Policy) {
+	t.Policies = put(t.Policies, p, func(o tenant.Policy) bool { return strings.EqualFold(o.ID, p.ID) })
+}
+
+func dropPolicy(t *tenant.Tenant, id string) {
+	t.Policies = without(t.Policies, func(o tenant.Policy) bool { return strings.EqualFold(o.ID, id) })
+}

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+)
+
+// SignInLog is where the sign-ins are read from, oldest first.
+type SignInLog interface{ Events() []signinlog.Event }
+
+// standardSignIns and maxSignIns are how many events one answer carries.
+const standardSignIns, maxSignIns = 100, 1000
+
+// ListSignIns lists the newest events of the sign-in log, oldest first.
+func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsRequest) (*directoryv1.ListSignInsResponse, error) {
+	limit := int(req.GetLimit())
+	switch {
+	case limit < 0 || limit > maxSignIns:
+		return nil, prterr.New(prterr.Invalid, "limit is not 0 to %d", maxSignIns)
+	case limit == 0:
+		limit = standardSignIns
+	}
+	var only ids.TenantID
+	if req.GetTenantId() != "" {
+		var err error
+		if only, err = tenantID(req.GetTenantId()); err != nil {
+			return nil, err
+		}
+		if _, ok := s.Tenants.Tenant(only); !ok {
+			return nil, prterr.New(prterr.NotFound, "tenant_id names no tenant here")
+		}
+	}
+	out := &directoryv1.ListSignInsResponse{}
+	for _, e := range slices.Backward(s.SignIns.Events()) {
+		if len(out.SignIns) == limit {
+			break
+		}
+		if only != "" && e.Tenant != only {
+			continue
+		}
+		out.SignIns = append(out.SignIns, &directoryv1.SignIn{
+			At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
+			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: e.Reason, CorrelationId: e.Correlation,
+		})
+	}
+	slices.Reverse(out.SignIns)
+	return out, nil
+}
