@@ -114,7 +114,7 @@ func TestAdminRefusals(t *testing.T) {
 
 func TestEveryMethodHasCallersAndStrangersAreRefused(t *testing.T) {
 	lab := newLab()
-	svc, err := idp.New(idp.Config{Clock: lab, TokenSigner: rsaKeys()[0]})
+	svc, err := idp.New(idp.Config{Clock: lab, TokenSigner: rsaKeys()[0]}.WithDeviceKeys(deviceKeys()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,12 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
+// WithDeviceKeys lets tests share the keys of device authorities.
+func (c Config) WithDeviceKeys(draw issuance.DrawKey) Config {
+	c.deviceKeys = draw
+	return c
+}
+
 // Store lets a test change a record behind the doors.
 func (s *Service) Store() store.Store { return s.store }
 
