@@ -72,9 +72,9 @@ func TestT1_WhoMayAsk(t *testing.T) {
 	}
 }
 
-// TestPRO01_NoAnswerHoldsAKey reads the contract: bytes in an answer are public or
+// TestPRO01_Attack22_NoAnswerHoldsAKey reads the contract: bytes in an answer are public or
 // sealed, and each such field is named here with the reason.
-func TestPRO01_NoAnswerHoldsAKey(t *testing.T) {
+func TestPRO01_Attack22_NoAnswerHoldsAKey(t *testing.T) {
 	good := map[string]string{
 		"device_public_key":    "public half",
 		"transport_public_key": "public half",
@@ -94,9 +94,9 @@ func TestPRO01_NoAnswerHoldsAKey(t *testing.T) {
 	}
 }
 
-// TestT2_NoMethodTakesBytesToSign reads the contract: no request has a field of
+// TestT2_Attack22_NoMethodTakesBytesToSign reads the contract: no request has a field of
 // bytes that would be signed, derived from or decrypted as they are.
-func TestT2_NoMethodTakesBytesToSign(t *testing.T) {
+func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 	good := map[string]string{
 		"certificate": "parsed; only its public key is compared and it is put in x5c",
 		"sealed":      "opened by this agent only",
