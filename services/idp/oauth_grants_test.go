@@ -40,7 +40,7 @@ func TestAPP16_Password(t *testing.T) {
 		return err
 	}
 	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Password = "wrong" }), aadsts.InvalidCredentials)
-	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Username = "nobody@contoso.test" }), aadsts.InvalidCredentials)
+	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Username = "nobody@contoso.test" }), aadsts.UserAccountNotFound)
 	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Username = "nobody@nowhere.test" }), aadsts.TenantNotFound)
 	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Username = carol }), aadsts.NoPassword)
 	wantCode(t, wrong(func(r *idpv1.RequestTokensRequest) { r.GetPassword().Username = "" }), aadsts.MissingParameter)
