@@ -31,7 +31,7 @@ const onPage = true
 // code, name, meaning, status, error, suberror, error of v1, on a page, rows.
 var table = [...]Row{
 	{InteractionRequired, "InteractionRequired", "The account and the tenant do not match: sign in again.", 400, interaction, "", "", false, ""},
-	{InvalidResource, "InvalidResource", "The resource is disabled or does not exist: check the resource name.", 400, scope, "", resource, false, "APP05"},
+	{InvalidResource, "InvalidResource", "The resource is disabled or does not exist: check the resource name.", 400, scope, "", resource, false, ""},
 	{InvalidReplyTo, "InvalidReplyTo", "The redirect address is not registered for the application: register it.", 400, request, "", "", onPage, "APP05 BRO10"},
 	{InvalidAssertion, "InvalidAssertion", "The assertion is not valid: get a fresh one from its issuer.", 400, grant, "", "", false, "FED06 ISS04 REN05"},
 	{UserNotInTenant, "UserUnauthorized", "The user does not belong to this tenant: use an account of the device's tenant.", 400, grant, "", "", false, "ISS27 ISS04 REN05"},
@@ -111,7 +111,7 @@ var table = [...]Row{
 	{InvalidNonce, "InvalidRequestNonce", "The nonce is missing, unknown, too old or used up: get a new one.", 400, grant, "", "", false, "ISS03 ISS06 ISS27 REN06 PRO05 PRO06 BRO08 A05 A34"},
 	{InvalidSessionKey, "InvalidSessionKey", "The request is not signed with the session key of its PRT: sign in again.", 400, grant, "", "", false, "PRO03 PRO06 PRO11 REN06 REG20 APP02 APP03 BRO08 BRO09"},
 	{RegistrationNotAllowed, "DeviceRegistrationNotAllowed", "This user may not register devices: ask an administrator.", 400, grant, "", "", false, ""},
-	{ResourceNotFound, "InvalidResourceServicePrincipalNotFound", "The resource is not known in this tenant: check the resource name.", 400, scope, "", resource, false, ""},
+	{ResourceNotFound, "InvalidResourceServicePrincipalNotFound", "The resource is not known in this tenant: check the resource name.", 400, scope, "", resource, false, "APP05"},
 	{StrongAuthFailed, "AuthenticationFailedDuringStrongAuthentication", "The second factor was not accepted: try again.", 400, grant, "", "", false, ""},
 	{AssertionExpired, "InvalidAssertionTimeRange", "The assertion is outside of its time: get a fresh token and ask again.", 400, grant, "", "", false, ""},
 	{CodeVerifierMismatch, "CodeVerifierMismatch", "The code_verifier does not fit the code_challenge of the sign-in: send the verifier that belongs to it.", 400, grant, "", "", false, ""},

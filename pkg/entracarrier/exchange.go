@@ -87,7 +87,7 @@ func unreachable(ctx context.Context, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return prterr.Wrap(prterr.Deadline, err, "the identity provider did not answer in time: try again")
 	}
-	return prterr.Wrap(prterr.Unavailable, err, "the identity provider cannot be reached: check the network and try again")
+	return prterr.Wrap(prterr.Unavailable, err, "idp cannot be reached: check the network and try again")
 }
 
 func badAnswer(format string, args ...any) error {

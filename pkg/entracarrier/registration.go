@@ -17,12 +17,6 @@ import (
 // devicePath is where devices are registered; a device's id follows to name one.
 const devicePath = "/EnrollmentServer/device/"
 
-// DeviceProofScheme is the scheme of an Authorization header that holds a proof
-// signed with the device key. It is ours: the public service wants the device's
-// certificate in TLS in its place, which a key that signs nothing but typed
-// requests cannot give.
-const DeviceProofScheme = "DeviceProof"
-
 // joinRequest is the document of protocol section 4.3.
 type joinRequest struct {
 	CertificateRequest struct {
@@ -125,7 +119,7 @@ func (c *Carrier) deleteDevice(ctx context.Context, req *idpv1.DeleteDeviceReque
 	}
 	address := at(c.registration, devicePath+url.PathEscape(cert.Subject.CommonName), url.Values{"api-version": {"1.0"}})
 	_, err = ok(c.do(ctx, http.MethodDelete, address, nil, http.Header{
-		"Authorization": {DeviceProofScheme + " " + req.GetRequest()},
+		"Authorization": {entrawire.DeviceProofScheme + " " + req.GetRequest()},
 	}))
 	if prterr.KindOf(err) == prterr.Unauthenticated {
 		return nil, prterr.New(prterr.Unauthenticated, "the identity provider removes a device only for its certificate in TLS: leave with local_only, and remove the device object in the tenant")

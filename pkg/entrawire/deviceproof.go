@@ -2,6 +2,11 @@ package entrawire
 
 const shapeDeviceProof = "device proof"
 
+// DeviceProofScheme is the scheme of an Authorization header that holds a device
+// proof, where the protocol has the device certificate in TLS in its place. It is
+// ours: a key that signs nothing but typed requests cannot do a handshake.
+const DeviceProofScheme = "DeviceProof"
+
 // DeviceProof is the claim set with which a device proves itself, signed with
 // the device key: with GrantDeviceAuth in x-ms-DeviceCredential, with
 // GrantDeviceRemoval to remove itself. Whoever takes one must compare GrantType

@@ -132,7 +132,7 @@ func TestAPP05_WhoMayAskForWhat(t *testing.T) {
 		"unknown app":      {func(c *entrawire.SessionRequest) { c.ClientID = contoso }, aadsts.ApplicationNotFound},
 		"other redirect":   {func(c *entrawire.SessionRequest) { c.RedirectURI = redirectOf(cli) }, aadsts.InvalidReplyTo},
 		"no redirect":      {func(c *entrawire.SessionRequest) { c.RedirectURI = "" }, aadsts.InvalidReplyTo},
-		"unknown resource": {func(c *entrawire.SessionRequest) { c.Resource = "https://evil.test" }, aadsts.InvalidResource},
+		"unknown resource": {func(c *entrawire.SessionRequest) { c.Resource = "https://evil.test" }, aadsts.ResourceNotFound},
 		"no issuer":        {func(c *entrawire.SessionRequest) { c.Iss = "" }, aadsts.InvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -216,7 +216,22 @@ func TestForeignClientsAskForTokensInTheirWays(t *testing.T) {
 	if next := (&signIn{d: s.d, prt: both.RefreshToken.Reveal(), key: s.key}); next.use(t) != nil || both.RefreshTokenExpiresIn == 0 || !both.PRT.Empty() {
 		t.Error("aza: want a new PRT as refresh_token")
 	}
-	_, err := w.redeemPRT(s.sign(t, s.roadtxToken(t, cli, graph).with(claims{"redirect_uri": "https://evil.test/"})))
+	words := s.roadtxToken(t, cli, "").with(claims{"resource": nil, "scope": "openid User.Read"})
+	if a := s.answer(t, words); !a.AccessToken.Empty() {
+		t.Error("a scope of nothing got a token on the endpoint without a version")
+	}
+	a, err := w.foreign(t).tokens.RedeemPRT(context.Background(), &idpv1.RedeemPRTRequest{
+		Request: s.sign(t, words.with(claims{"request_nonce": w.nonce(t)})), Endpoint: idpv1.Protocol_PROTOCOL_V2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var graphed entrawire.TokenAnswer
+	s.decrypt(t, a.GetAnswer(), &graphed)
+	if c := w.accessToken(t, graphed.AccessToken); c.Aud != graph || graphed.Scope != "User.Read" {
+		t.Errorf("%+v, scope %q", c, graphed.Scope)
+	}
+	_, err = w.redeemPRT(s.sign(t, s.roadtxToken(t, cli, graph).with(claims{"redirect_uri": "https://evil.test/"})))
 	wantCode(t, err, aadsts.InvalidReplyTo)
 	_, err = w.redeemPRT(s.sign(t, s.roadtxToken(t, cli, graph).with(claims{"aud": "https://evil.test"})))
 	wantCode(t, err, aadsts.InvalidRequest)

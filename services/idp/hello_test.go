@@ -135,6 +135,7 @@ func TestAttack15_GoldenAssertions(t *testing.T) {
 	d := w.join(t, alice, alicePassword, 1, 1)
 	now := time.Now()
 	h := d.provision(t, alice, 2, now)
+	w.join(t, frank, frankPassword, 3, 4).provision(t, frank, 2, now) // the same key, in another tenant
 	for name, f := range map[string]struct {
 		change claims
 		code   aadsts.Code
@@ -273,20 +274,45 @@ func TestAttack17_WhatRenewalsDoToTheSecondFactor(t *testing.T) {
 	helloNext, _ := hello.renew(t, hello.renewal(t))
 	passwordNext, _ := password.renew(t, password.renewal(t))
 	after := w.artefact(t, sealed.PRT, passwordNext.prt)
-	if after.MFATime != before.MFATime || !slices.Equal(after.AMR, before.AMR) || !after.AuthTime.Equal(before.AuthTime) {
+	if after.MFATime != before.MFATime || after.MFAKept != 0 || !slices.Equal(after.AMR, before.AMR) || !after.AuthTime.Equal(before.AuthTime) {
 		t.Errorf("a password's renewal made %v of %d and %v", after.AMR, before.MFATime, after.MFATime)
 	}
 	renewed := w.artefact(t, sealed.PRT, helloNext.prt)
-	if since := lab.Now().Unix() - renewed.MFATime; since < 0 || since > 60 || !slices.Equal(renewed.AMR, []string{"rsa", "mfa"}) {
-		t.Errorf("a Hello key's renewal left the second factor at %d", renewed.MFATime)
+	lately := func(at int64) bool { since := lab.Now().Unix() - at; return since >= 0 && since <= 60 }
+	if !lately(renewed.MFAKept) || !lately(renewed.FactorTime().Unix()) || !slices.Equal(renewed.AMR, []string{"rsa", "mfa"}) {
+		t.Errorf("a Hello key's renewal left the second factor at %v", renewed.FactorTime())
 	}
 	if renewed.FreshMFA(lab.Now()) {
 		t.Error("a silent renewal made a fresh second factor")
 	}
 	c := helloNext.redemption(t, office, graph)
 	c.Scope = entrawire.ScopeTokenPRT
-	if next := w.artefact(t, sealed.PRT, helloNext.tokens(t, c).PRT.Reveal()); next.MFATime != lab.Now().Unix() {
+	if next := w.artefact(t, sealed.PRT, helloNext.tokens(t, c).PRT.Reveal()); !lately(next.MFAKept) {
 		t.Error("a PRT beside a token is renewed in another way")
+	}
+}
+
+// TestAttack16_ARenewalIsNoSecondFactor: who can use the device for a moment, hours
+// after the user signed in with the Hello key, gets no token that registers keys.
+func TestAttack16_ARenewalIsNoSecondFactor(t *testing.T) {
+	w, lab := labWorld(t, idp.Config{})
+	d := w.join(t, mia, miaPassword, 1, 2)
+	h := d.provision(t, mia, 3, lab.Now())
+	s := d.open(t, d.sign(t, h.request(t, w.nonce(t), h.assertion(t, lab.Now(), w.nonce(t), nil))))
+	lab.Advance(4 * time.Hour)
+	s, _ = s.renew(t, s.renewal(t))
+	ask := func(amr string) *idpv1.AuthorizeResponse {
+		n := w.nonce(t)
+		return w.authorize(t, &idpv1.AuthorizeRequest{
+			ClientId: entrawire.BrokerClientID, RedirectUri: native + "DRS", ResponseType: "code", Resource: entrawire.RegistrationResource,
+			AmrValues: amr, SsoNonce: n, RefreshTokenCredential: s.sign(t, s.cookie(n)),
+		})
+	}
+	if a := ask("ngcmfa"); a.GetSignInPage().GetKind() != idpv1.PageKind_PAGE_KIND_SECOND_FACTOR {
+		t.Errorf("no second factor was asked for: %v", a)
+	}
+	if a := ask(""); a.GetSignedIn() == nil {
+		t.Errorf("the factor was forgotten: %v", a)
 	}
 }
 

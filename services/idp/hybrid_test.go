@@ -11,6 +11,8 @@ import (
 	"encoding/pem"
 	"math/big"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,6 +149,28 @@ func TestAttack27_HybridJoinReplay(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantKind(t, join(good), prterr.Unauthenticated) // and if it did, the same text once more is no good
+}
+
+// TestHybridDeviceJoinsOnce, however many ask at once.
+func TestHybridDeviceJoinsOnce(t *testing.T) {
+	w := newWorld(t, idp.Config{Tenants: withHybrid(t)})
+	f, now := w.foreign(t), time.Now()
+	var joined atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 8 {
+		r := w.hybridJoin(t, now.Add(time.Duration(i)*time.Second), "", rsaKeys()[5])
+		wg.Go(func() {
+			if _, err := f.devices.JoinHybridDevice(context.Background(), r); err == nil {
+				joined.Add(1)
+			} else if prterr.KindOf(err) != prterr.NotFound {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := joined.Load(); n != 1 {
+		t.Errorf("%d joined", n)
+	}
 }
 
 // TestPendingDeviceIsGoodForNothing: the object of a device that has not joined

@@ -100,6 +100,11 @@ func TestAPP16_ClientCredentials(t *testing.T) {
 			t.Errorf("%v, %v", a, c)
 		}
 	}
+	msal := ownNameOf(v2, contoso, secretProof(webSecret)) // as MSAL for Go asks
+	msal.Scope += " openid offline_access profile"
+	if a := e.must(t, msal); a.GetRefreshToken() != "" || a.GetIdToken() != "" || e.claimsIn(t, a.GetAccessToken())["scp"] != nil {
+		t.Errorf("scopes of a user for an application: %v", a)
+	}
 	for name, c := range map[string]struct {
 		change func(*idpv1.RequestTokensRequest)
 		want   aadsts.Code
@@ -109,7 +114,8 @@ func TestAPP16_ClientCredentials(t *testing.T) {
 		"no proof":       {func(r *idpv1.RequestTokensRequest) { r.Proof = nil }, aadsts.MissingClientSecret},
 		"public client":  {func(r *idpv1.RequestTokensRequest) { r.ClientId, r.Proof = cli, nil }, aadsts.MissingClientSecret},
 		"a user's scope": {func(r *idpv1.RequestTokensRequest) { r.Scope = "User.Read" }, aadsts.InvalidScope},
-		"two":            {func(r *idpv1.RequestTokensRequest) { r.Scope += " openid" }, aadsts.InvalidScope},
+		"two":            {func(r *idpv1.RequestTokensRequest) { r.Scope += " " + drs + "/.default" }, aadsts.InvalidScope},
+		"openid alone":   {func(r *idpv1.RequestTokensRequest) { r.Scope = "openid profile" }, aadsts.InvalidScope},
 		"none":           {func(r *idpv1.RequestTokensRequest) { r.Scope = "" }, aadsts.MissingParameter},
 		"no tenant":      {func(r *idpv1.RequestTokensRequest) { r.Tenant = "common" }, aadsts.TenantNotIdentified},
 		"other tenant":   {func(r *idpv1.RequestTokensRequest) { r.Tenant = fabrikam }, aadsts.ApplicationNotFound},

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
@@ -347,3 +348,33 @@ func TestOBS08_ChangesAreInForceAtOnce(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+func TestOperatorSeesWhatWaitsForAPerson(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	ctx := context.Background()
+	list := func(upn string) []*directoryv1.Challenge {
+		t.Helper()
+		return done[*directoryv1.ListChallengesResponse](t)(p.read.ListChallenges(ctx, &directoryv1.ListChallengesRequest{UserPrincipalName: upn})).GetChallenges()
+	}
+	if got := list(""); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	p.begin(t, p.factor(t, &idpv1.AuthorizeRequest{}), push)
+	for upn, n := range map[string]int{"": 1, mia: 1, alice: 0} {
+		if got := list(upn); len(got) != n {
+			t.Errorf("%q: %v", upn, got)
+		}
+	}
+	c := list(mia)[0]
+	if c.GetMethodId() != push || c.GetUserPrincipalName() != mia || c.GetExpiresAt() == nil {
+		t.Errorf("%v", c)
+	}
+	done[*directoryv1.AnswerChallengeResponse](t)(p.person.AnswerChallenge(ctx, &directoryv1.AnswerChallengeRequest{
+		UserPrincipalName: mia, ChallengeId: c.GetChallengeId(), Approve: true,
+	}))
+	if got := list(""); len(got) != 0 {
+		t.Errorf("%v", got)
+	}
+	_, err := p.read.ListChallenges(ctx, &directoryv1.ListChallengesRequest{UserPrincipalName: "x"})
+	wantKind(t, err, prterr.Invalid)
+}

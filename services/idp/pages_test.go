@@ -28,6 +28,7 @@ type pages struct {
 	*world
 	visits idpv1.SessionServiceClient
 	forms  idpv1.SignInServiceClient
+	grants idpv1.GrantServiceClient
 	person directoryv1.PersonServiceClient
 }
 
@@ -42,6 +43,7 @@ func newPages(t testing.TB, cfg idp.Config) *pages {
 	t.Cleanup(stop)
 	return &pages{
 		world: w, visits: idpv1.NewSessionServiceClient(conn), forms: idpv1.NewSignInServiceClient(conn),
+		grants: idpv1.NewGrantServiceClient(conn),
 		person: directoryv1.NewPersonServiceClient(connect(t, w.svc, "operator")),
 	}
 }

@@ -184,6 +184,13 @@ func TestISS23_Version4SingleFaults(t *testing.T) {
 	prt := first.RefreshToken.Reveal()
 	two := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 
+	two4 := w.artefact(t, sealed.PRT, prt) // this device's in everything but the version
+	two4.Protocol = 2
+	sealed2, err := w.svc.Authority().Seal(two4)
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	for name, f := range map[string]struct {
 		with   *ecDevice
 		change claims
@@ -196,6 +203,7 @@ func TestISS23_Version4SingleFaults(t *testing.T) {
 		"no nonce":                             {d, claims{"request_nonce": nil}, aadsts.InvalidNonce},
 		"another issuer":                       {d, claims{"iss": entrawire.BrokerIssuer}, aadsts.InvalidRequest},
 		"a PRT of version 2":                   {d, claims{"refresh_token": two.prt}, aadsts.InvalidGrant},
+		"its own PRT of version 2":             {d, claims{"refresh_token": sealed2.Reveal()}, aadsts.InvalidGrant},
 		"no PRT":                               {d, claims{"refresh_token": "0.a.b"}, aadsts.InvalidGrant},
 		"an unknown resource":                  {d, claims{"scope": "https://evil.test/.default"}, aadsts.InvalidScope},
 		"two resources":                        {d, claims{"scope": graph + "/a https://graph.windows.net/b"}, aadsts.InvalidScope},
@@ -207,6 +215,17 @@ func TestISS23_Version4SingleFaults(t *testing.T) {
 		})
 	}
 
+	t.Run("a refresh token of an older certificate", func(t *testing.T) {
+		a := two4
+		a.Type, a.Client, a.Protocol = sealed.RefreshToken, office, 4
+		a.Certificate[0] ^= 1
+		old, err := w.svc.Authority().Seal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.tokens.RedeemRefreshToken(context.Background(), &idpv1.RedeemRefreshTokenRequest{Request: d.sign(t, d.usage(t, old.Reveal(), office, "openid")), Protocol: v4})
+		wantCode(t, err, aadsts.InvalidGrant)
+	})
 	t.Run("attack 9: each version keeps its algorithm", func(t *testing.T) {
 		good := d.sign(t, d.usage(t, prt, office, "openid"))
 		_, err := w.redeemPRT(good) // in version 2

@@ -10,9 +10,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -131,6 +133,11 @@ func TestFormsOfOthersAreRefused(t *testing.T) {
 	if err != nil || aadsts.Code(a.GetNext().GetPage().GetErrorCode()) != aadsts.FlowTokenExpired {
 		t.Errorf("a password page passed for one of a device: %v, %v", a, err)
 	}
+	factor := p.factor(t, &idpv1.AuthorizeRequest{})
+	r, err := p.forms.ResumeSignIn(ctx, &idpv1.ResumeSignInRequest{FlowToken: factor.GetFlowToken()})
+	if err != nil || aadsts.Code(r.GetNext().GetPage().GetErrorCode()) != aadsts.FlowTokenExpired {
+		t.Errorf("a page of a second factor was resumed: %v, %v", r, err)
+	}
 	lab.Advance(61 * time.Minute)
 	next := submit(page.GetFlowToken(), page.GetCanary())
 	wantKindOfPage(t, next.GetPage(), idpv1.PageKind_PAGE_KIND_ERROR, aadsts.FlowTokenExpired, next)
@@ -172,6 +179,10 @@ func TestBRO12_BRO13_BRO17_TheDeviceOfOneAccount(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 		// The cookie of that session can be copied, so it says nothing of a device.
+		cookie, err := p.svc.Authority().Open(sealed.Cookie, secret.NewText(next.GetSignedIn().GetSessionCookie()))
+		if err != nil || cookie.Device != "" || cookie.Certificate != [32]byte{} || !cookie.SessionKey.Empty() || cookie.Scope != "" {
+			t.Errorf("%+v, %v", cookie, err)
+		}
 		c, _ = p.silent(t, &idpv1.AuthorizeRequest{SessionCookie: next.GetSignedIn().GetSessionCookie()})
 		if c.Device != "" {
 			t.Errorf("a cookie alone carries device %s", c.Device)
@@ -212,7 +223,8 @@ func TestBRO12_BRO13_BRO17_TheDeviceOfOneAccount(t *testing.T) {
 // TestBRO19_SignOutEndsTheSession: no copy of its cookie does anything, and going
 // back in the browser does not bring it back.
 func TestBRO19_SignOutEndsTheSession(t *testing.T) {
-	p := newPages(t, idp.Config{})
+	lab := clock.NewLab()
+	p := newPages(t, idp.Config{Clock: lab})
 	ctx := context.Background()
 	out := func(r *idpv1.SignOutRequest) string {
 		t.Helper()
@@ -259,14 +271,41 @@ func TestBRO19_SignOutEndsTheSession(t *testing.T) {
 		two, _ := p.silent(t, visit(s.GetSessionCookie()))
 		p.page(t, &idpv1.AuthorizeRequest{SessionCookie: s.GetSessionCookie()}, signInPage, 0)
 		out(&idpv1.SignOutRequest{SessionCookie: s.GetSessionCookie()})
-		three, _ := p.silent(t, visit(s.GetSessionCookie()))
+		three, s := p.silent(t, visit(s.GetSessionCookie()))
 		if one.SessionID != two.SessionID || one.SessionID == three.SessionID {
 			t.Errorf("sessions %s, %s, after signing out %s", one.SessionID, two.SessionID, three.SessionID)
 		}
+		// Another session key of the same user on the same device: another session.
+		prt = d.first(t, alice, alicePassword)
+		if four, _ := p.silent(t, visit(s.GetSessionCookie())); four.SessionID == three.SessionID {
+			t.Error("a session went on under another session key")
+		}
 		// The device's own browser too.
+		session := func(cookie string) string {
+			a, err := p.svc.Authority().Open(sealed.Cookie, secret.NewText(cookie))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.SessionID
+		}
 		a := p.signedIn(t, prt, "").GetSessionCookie()
+		b := p.signedIn(t, prt, a).GetSessionCookie()
 		out(&idpv1.SignOutRequest{SessionCookie: a})
-		p.signedIn(t, prt, a)
+		if c := p.signedIn(t, prt, b).GetSessionCookie(); session(a) != session(b) || session(a) == session(c) {
+			t.Error("the session of the device's own browser did not end")
+		}
+	})
+	t.Run("between two pages", func(t *testing.T) {
+		page := p.factor(t, &idpv1.AuthorizeRequest{})
+		b := p.begin(t, page, otp)
+		in := p.complete(t, p.check(t, b.GetFlowToken(), otp, "", p.shown(t)).GetFlowToken(), page.GetCanary()).GetSignedIn()
+		lab.Advance(11 * time.Minute)
+		page = p.page(t, &idpv1.AuthorizeRequest{AmrValues: "ngcmfa", SessionCookie: in.GetSessionCookie()}, factorPage, 0)
+		b = p.begin(t, page, otp)
+		checked := p.check(t, b.GetFlowToken(), otp, "", p.shown(t))
+		out(&idpv1.SignOutRequest{SessionCookie: in.GetSessionCookie()})
+		next := p.complete(t, checked.GetFlowToken(), page.GetCanary())
+		wantKindOfPage(t, next.GetPage(), errorPage, aadsts.FlowTokenExpired, next)
 	})
 }
 

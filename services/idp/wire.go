@@ -1,19 +1,22 @@
 package idp
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
 
 // Wire builds the component from its environment. Settings: "tenants" is the path
 // of a tenant file; "federation-certificate" is DOMAIN=PATH, the PEM of a
 // federation provider whose certificate is not in that file; "state" is keep to
-// keep keys and records over a restart.
+// keep keys and records over a restart; "https" is where to serve HTTPS, "https-ca"
+// where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
-	cfg := Config{Clock: env.Clock, Log: env.Log, Persons: env.Lab != nil}
+	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Persons: env.Lab != nil}
 	if path := env.Settings["tenants"]; path != "" {
 		yaml, err := os.ReadFile(path)
 		if err != nil {
@@ -45,6 +48,11 @@ func Wire(env *run.Env) (*run.Component, error) {
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if env.Settings["https"] != "" {
+		if err := host.Component(env, s.Handler()); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return &run.Component{Service: s, Allow: Allow()}, nil
 }

@@ -91,3 +91,30 @@ func TestOBS08_SameTenantFromAFileAndFromCommands(t *testing.T) {
 		}
 	}
 }
+
+// What an operator changed is still so after a restart on the same folder.
+func TestDEP05_ChangesOutliveARestartOnAStateFolder(t *testing.T) {
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	cfg := serve.Config{Listen: "127.0.0.1:0", State: filepath.Join(t.TempDir(), "s")}
+	run := func(lines ...string) []string {
+		s, err := serve.Start(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, line := range lines {
+			if _, err := command(t, slices.Concat([]string{"tenant", "--state", cfg.State}, strings.Fields(line))...); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+		}
+		return stateOf(t, s.Info())
+	}
+	before := run("user create new@contoso.test", "user disable alice@contoso.test", "app put Mine --tenant contoso.test --redirect-uri https://mine.test/")
+	if after := run(); !slices.Equal(before, after) {
+		t.Errorf("before:\n%s\nafter:\n%s", strings.Join(before, "\n"), strings.Join(after, "\n"))
+	}
+}

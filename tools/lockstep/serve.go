@@ -35,7 +35,8 @@ names and with a certificate authority of its own, until interrupted. Nothing on
 the machine is changed; lockstep trust says how to point a client here.
 
 Without --state everything is thrown away at the end and the next start has other
-keys; with it the certificate authority stays.`,
+keys; with it keys, devices and the operator's changes stay, and the certificate that
+clients trust.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if cfg.Log, err = obs.Logger(cmd.ErrOrStderr(), logLevel, "serve"); err != nil {

@@ -33,7 +33,7 @@ func tenantCommand() *cobra.Command {
 		Short: "Read and change the tenants of a running lockstep serve",
 		Long: `Read and change the tenants of a running lockstep serve: users, devices,
 applications, policies, keys, the sign-in log; and play the person in front of a
-sign-in page. Changes last as long as the server does.`,
+sign-in page. Changes last as long as the server does, or its --state folder.`,
 	}
 	f := cmd.PersistentFlags()
 	stateFlag(f, &d.state)

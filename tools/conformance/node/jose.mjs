@@ -14,11 +14,12 @@ async function json(url, form) {
   return body;
 }
 
-const ropc = { grant_type: "password", client_id: commandLine, username: world("USER"), password: world("PASSWORD") };
+const ropc = { grant_type: "password", username: world("USER"), password: world("PASSWORD") };
+const confidential = { ...ropc, client_id: world("APP"), client_secret: world("APP_SECRET"), resource: "https://graph.microsoft.com", scope: "openid" };
 
 for (const v of [
-  { name: "v1", metadata: `${base}/.well-known/openid-configuration`, token: `${base}/oauth2/token`, form: { ...ropc, resource: "https://graph.microsoft.com", scope: "openid" } },
-  { name: "v2", metadata: `${base}/v2.0/.well-known/openid-configuration`, token: `${base}/oauth2/v2.0/token`, form: { ...ropc, scope: "openid profile https://graph.microsoft.com/.default" } },
+  { name: "v1", metadata: `${base}/.well-known/openid-configuration`, token: `${base}/oauth2/token`, form: confidential },
+  { name: "v2", metadata: `${base}/v2.0/.well-known/openid-configuration`, token: `${base}/oauth2/v2.0/token`, form: { ...ropc, client_id: commandLine, scope: "openid profile https://graph.microsoft.com/.default" } },
 ]) {
   let meta, keys, tokens;
   const ready = await c.check(`keys.${v.name}`, async () => {
@@ -35,7 +36,7 @@ for (const v of [
   if (!ready) continue;
   await c.check(`id-token.${v.name}`, async () => {
     tokens = await json(v.token, v.form);
-    const { payload, protectedHeader } = await jose.jwtVerify(tokens.id_token, keys, { issuer: meta.issuer, audience: commandLine, algorithms: ["RS256"] });
+    const { payload, protectedHeader } = await jose.jwtVerify(tokens.id_token, keys, { issuer: meta.issuer, audience: v.form.client_id, algorithms: ["RS256"] });
     if (!(payload.exp > payload.iat)) throw new Error("times");
     return `kid ${protectedHeader.kid}, iss ${payload.iss}, ver ${payload.ver}`;
   });
@@ -45,11 +46,17 @@ for (const v of [
     if (!protectedHeader.kid || protectedHeader.typ !== "JWT") throw new Error(`header ${JSON.stringify(protectedHeader)}`);
     return `iss ${payload.iss}, aud ${payload.aud}, ver ${payload.ver}`;
   });
-  await c.refuse(`id-token.${v.name}.other-audience`, "aud", () => jose.jwtVerify(tokens.id_token, keys, { audience: world("APP") }));
+  await c.refuse(`id-token.${v.name}.other-audience`, "aud", () => jose.jwtVerify(tokens.id_token, keys, { audience: "nobody" }));
   await c.refuse(`id-token.${v.name}.tampered`, "signature", async () => {
     const [head, , signature] = tokens.id_token.split(".");
     const other = Buffer.from(JSON.stringify({ ...claims(tokens.id_token), oid: "0" })).toString("base64url");
     await jose.jwtVerify(`${head}.${other}.${signature}`, keys);
   });
 }
+// Entra signs no v1 id_token for a native client; whoever verifies must refuse it.
+await c.refuse("id-token.v1.native", "alg", async () => {
+  const tokens = await json(`${base}/oauth2/token`, { ...ropc, client_id: commandLine, resource: "https://graph.microsoft.com", scope: "openid" });
+  const meta = await json(`${base}/.well-known/openid-configuration`);
+  await jose.jwtVerify(tokens.id_token, jose.createRemoteJWKSet(new URL(meta.jwks_uri)), { algorithms: ["RS256"] });
+});
 process.exit(0);

@@ -46,13 +46,17 @@ def public(c):
     if c.check("ropc", ropc):
         silent(c, app, app.get_accounts(c.user)[0])
     c.refuse("ropc.wrong-password", "AADSTS50126", lambda: granted(c.public().acquire_token_by_username_password(c.user, "not " + c.password, SCOPES)))
-    c.refuse("ropc.unknown-user", "AADSTS50034", lambda: granted(c.public().acquire_token_by_username_password("nobody@contoso.test", c.password, SCOPES)))
+    c.refuse("ropc.unknown-user", "AADSTS50126", lambda: granted(c.public().acquire_token_by_username_password("nobody@contoso.test", c.password, SCOPES)))
     c.refuse("ropc.needs-mfa", "AADSTS50076", lambda: granted(c.public().acquire_token_by_username_password(world("MFA_USER"), world("MFA_PASSWORD"), SCOPES)))
     c.check("ropc.organizations", lambda: c.user_token(c.public("https://login.microsoftonline.com/organizations").acquire_token_by_username_password(c.user, c.password, SCOPES)))
 
     def local():
+        # Not by password: for the user's realm MSAL Python asks the host without its port.
         app = c.public(f"https://{world('HTTPS')}/{c.tenant}", instance_discovery=False)
-        return c.user_token(app.acquire_token_by_username_password(c.user, c.password, SCOPES))
+        flow = app.initiate_auth_code_flow(SCOPES, redirect_uri="http://localhost:4714/")
+        sent = browse(flow["auth_uri"], "http://localhost:4714/")
+        sent.pop("trail")
+        return c.user_token(app.acquire_token_by_auth_code_flow(flow, sent))
     c.check("authority.local-address", local)
 
     def device():

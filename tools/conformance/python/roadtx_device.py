@@ -49,12 +49,12 @@ def join(t):
         head, body, signature = t.drs_token().split(".")
         flipped = ("A" if signature[9] != "A" else "B").join((signature[:9], signature[10:]))
         return register(t, "join", "refused", "--access-token", f"{head}.{body}.{flipped}")
-    t.refuse("device.join.tampered-token", "Error registering device", tampered)
+    t.refuse("device.join.tampered-token", "error_token", tampered)
 
     def may_not():
         t.drs_token(user=world("NOJOIN_USER"), password=world("NOJOIN_PASSWORD"))
         return register(t, "join", "refused")
-    t.refuse("device.join.not-allowed", "Error registering device", may_not)
+    t.refuse("device.join.not-allowed", "AADSTS240001", may_not)
     return joined
 
 

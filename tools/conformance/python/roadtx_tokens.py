@@ -27,7 +27,7 @@ def password(t):
     t.check("ropc.v1", lambda: want(t.ropc("ropc1.json", "-c", "azcli", "-r", "msgraph"), aud="https://graph.microsoft.com", tid=t.tenant,
                                     upn=t.user, appid=AZCLI, amr={"pwd"}, ver="1.0"))
     t.check("ropc.v2", lambda: want(t.ropc("ropc2.json", "-c", "azcli", "-s", GRAPH + " offline_access openid"), aud=None, tid=t.tenant, amr={"pwd"}))
-    t.check("ropc.default-client", lambda: want(t.ropc("ropc3.json"), aud=None, appid="1b730954-1685-4b74-9bfd-dac224a7b894"))
+    t.check("ropc.default-client", lambda: want(t.ropc("ropc3.json"), aud=None, appid=AZCLI))
     t.check("ropc.tenant-id", lambda: want(t.ropc("ropc4.json", "-t", t.tenant, "-c", "azcli", "-r", "msgraph"), tid=t.tenant))
     t.check("ropc.tenant-domain", lambda: want(t.ropc("ropc5.json", "-t", world("DOMAIN"), "-c", "azcli", "-r", "msgraph"), tid=t.tenant))
     t.check("ropc.cae", lambda: want(t.ropc("ropc6.json", "--cae", "-c", "azcli", "-s", GRAPH), aud=None))
@@ -40,7 +40,7 @@ def refusals(t):
         return lambda: t.ropc("refused.json", *args, **who)
     t.refuse("ropc.wrong-password", "AADSTS50126", ropc("-c", "azcli", "-r", "msgraph", password="not " + t.password))
     t.refuse("ropc.wrong-password.v2", "AADSTS50126", ropc("-c", "azcli", "-s", GRAPH, password="not " + t.password))
-    t.refuse("ropc.unknown-user", "AADSTS50034", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
+    t.refuse("ropc.unknown-user", "AADSTS50126", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
     t.refuse("ropc.disabled-user", "AADSTS50057", ropc("-c", "azcli", "-r", "msgraph", user=world("DISABLED_USER"), password=world("DISABLED_PASSWORD")))
     t.refuse("ropc.needs-mfa", "AADSTS50076", ropc("-c", "azcli", "-r", "msgraph", user=world("MFA_USER"), password=world("MFA_PASSWORD")))
     t.refuse("ropc.unknown-client", "AADSTS700016", ropc("-c", str(uuid.uuid4()), "-r", "msgraph"))
@@ -104,7 +104,7 @@ def single_page(t):
 
     def redeem(file, *args):
         sent = browse(authorize(2, app, page, t.tenant, scope=GRAPH + " offline_access openid", **CHALLENGE), page)
-        return t.tokens(file, "codeauth", "-c", app, "-t", t.tenant, "-ru", page, *VERIFIER, "-s", GRAPH, "--tokenfile", file, *args, sent["code"])
+        return t.tokens(file, "codeauth", "-c", app, "-t", t.tenant, "-ru", page, *VERIFIER, "-s", GRAPH + " offline_access", "--tokenfile", file, *args, sent["code"])
 
     def refresh(file, *args):
         return t.tokens(file, "refreshtokento", "--refresh-token", load("spa.json")["refreshToken"], "-c", app, "-t", t.tenant, "-s", GRAPH, "--tokenfile", file, *args)

@@ -4,9 +4,13 @@ import (
 	"context"
 	"strings"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 )
 
@@ -30,6 +34,12 @@ type Visit struct {
 // address is shown on a page, because nobody knows whether the address is good;
 // what is wrong with the rest goes to the application. Errors are ours alone.
 func (s *Service) Visit(ctx context.Context, v Visit) (Outcome, error) {
+	// A visit without a PRT cookie is not step F: there is nothing to check yet.
+	if len(v.Credentials.PRTs) > 0 {
+		var span trace.Span
+		ctx, span = step.Start(ctx, stepv1.Step_STEP_BROWSER_SSO_F)
+		defer span.End()
+	}
 	a, err := s.application(v)
 	if err != nil {
 		return s.end(ctx, s.keep.Begin(a, correlation(v.Caller.Correlation)), err)

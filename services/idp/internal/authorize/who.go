@@ -104,7 +104,8 @@ func (s *Service) once(ctx context.Context, st *flowstate.State) error {
 	if err != nil {
 		return err
 	}
-	first, err := s.gate.Replays.Use(sha256.Sum256([]byte("sign-in|"+st.ID)), time.Unix(st.Began, 0).Add(flowstate.Lifetime))
+	began := time.Unix(st.Began, 0)
+	first, err := s.gate.Replays.UseOnce(sha256.Sum256([]byte("sign-in|"+st.ID)), began, began.Add(flowstate.Lifetime))
 	if err == nil && (over || !first) {
 		return prterr.AADSTS(aadsts.FlowTokenExpired, "")
 	}

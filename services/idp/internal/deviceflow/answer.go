@@ -16,10 +16,11 @@ import (
 
 // Approve answers a flow with who signed in and how. The artefact is of the type
 // of a code, for the client of the flow and a user of its tenant; that it came of
-// a device code, and when, is added here, so that nobody can forget it. A flow is answered
-// once: the second answer is a conflict.
+// a device code, and when, is added here, so that nobody can forget it. A flow is
+// answered once: the second answer is a conflict.
 func (f *Flows) Approve(ctx context.Context, userCode string, who sealed.Artefact) error {
-	who.Type, who.Origin, who.Issued = sealed.Code, Origin, f.clock.Now()
+	now := f.clock.Now()
+	who.Type, who.Origin, who.Issued, who.Expires = sealed.Code, Origin, now, now.Add(Lifetime)
 	text, err := f.sealer.Seal(who)
 	if err != nil {
 		return fmt.Errorf("answer to a device code: %w", err)
@@ -87,7 +88,8 @@ func (f *Flows) Redeem(ctx context.Context, deviceCode secret.Text, client ids.C
 	var who sealed.Artefact
 	if rec.Status == Approved {
 		if who, err = f.sealer.Open(sealed.Code, secret.NewText(rec.Answer)); err != nil {
-			return flow, sealed.Artefact{}, fmt.Errorf("answer to a device code as kept: %w", err)
+			// Sealed under keys that are gone: it ended sooner than was said.
+			return flow, sealed.Artefact{}, prterr.AADSTS(aadsts.DeviceCodeExpired, "")
 		}
 	}
 	if may != nil {

@@ -49,7 +49,7 @@ func (d *Directory) PutHybridDevice(ctx context.Context, t ids.TenantID, h tenan
 // hybrid is a synchronised object whose device has not joined yet.
 func hybrid(t ids.TenantID, h tenant.HybridDevice) store.Device {
 	return store.Device{
-		ID: h.ID, Tenant: t, DisplayName: h.DisplayName, Enabled: true, ObjectID: uuid.NewString(), Trust: store.TrustHybrid,
+		ID: h.ID, Tenant: t, DisplayName: h.DisplayName, Type: "Windows", Enabled: true, ObjectID: uuid.NewString(), Trust: store.TrustHybrid,
 		Pending: true, OnPremises: store.OnPremises{SID: h.SID, Certificate: h.Certificate.Raw},
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -38,6 +40,25 @@ func TestEveryAnswerCostsAHash(t *testing.T) {
 		if _, err := d.Password(ctx, upn, secret.NewText(password)); prterr.KindOf(err) != prterr.Unavailable {
 			t.Errorf("%s got an answer without a hash: %v", upn, err)
 		}
+	}
+}
+
+// TestAnAbandonedAttemptIsCounted: whoever hangs up before the answer has tried.
+func TestAnAbandonedAttemptIsCounted(t *testing.T) {
+	d := open(t)
+	d.attempts = lockout.New(clock.NewLab())
+	for range cap(d.passwords.turns) {
+		d.passwords.turns <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range lockout.Limit {
+		if _, err := d.TypedPassword(ctx, "alice@contoso.test", secret.NewText("x")); prterr.KindOf(err) != prterr.Unavailable {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.TypedPassword(ctx, "alice@contoso.test", secret.NewText("x")); prterr.CodeOf(err) != aadsts.AccountLocked {
+		t.Errorf("got %v", err)
 	}
 }
 

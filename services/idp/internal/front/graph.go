@@ -46,7 +46,8 @@ func (f *Front) graphRoutes() []route {
 func (x *exchange) bearerToken() *idpv1.Bearer {
 	scheme, token, _ := strings.Cut(x.r.Header.Get("Authorization"), " ")
 	token = strings.ToValidUTF8(strings.TrimSpace(token), "?")
-	b := &idpv1.Bearer{Caller: x.caller()}
+	// What a proof says of the request is compared with what arrived here.
+	b := &idpv1.Bearer{Caller: x.caller(), HttpMethod: x.r.Method, HttpHost: x.r.Host, HttpPath: x.r.URL.EscapedPath()}
 	switch {
 	case strings.EqualFold(scheme, "Bearer"):
 		b.AccessToken = token

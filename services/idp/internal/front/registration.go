@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -229,8 +230,17 @@ func (x *exchange) enrolHybrid() error {
 
 // removeDevice removes the device whose certificate the TLS connection was
 // authenticated with. The connection proved that the other end has its key, and
-// nothing more: whether it is a device's is asked for.
+// nothing more: whether it is a device's is asked for. A device of ours, whose key
+// signs nothing but typed requests and so no TLS handshake, sends a signed proof in
+// its place.
 func (x *exchange) removeDevice() error {
+	if scheme, proof, _ := strings.Cut(x.r.Header.Get("Authorization"), " "); strings.EqualFold(scheme, entrawire.DeviceProofScheme) {
+		if _, err := x.devices.DeleteDevice(x.ctx, &idpv1.DeleteDeviceRequest{Request: strings.TrimSpace(proof)}); err != nil {
+			return err
+		}
+		x.json(http.StatusOK, struct{}{})
+		return nil
+	}
 	if x.r.TLS == nil || len(x.r.TLS.PeerCertificates) == 0 {
 		return prterr.New(prterr.Unauthenticated, "the connection shows no certificate: use the device certificate as TLS client certificate")
 	}

@@ -62,7 +62,7 @@ func contextChallenge(contexts []string) string {
 func (g *Gate) factsOf(s Session, app tenant.Application, resource tenant.Resource) policy.Facts {
 	f := policy.Facts{
 		Tenant: s.Tenant, User: s.User.UPN, Client: app.ID, Resource: resource, AuthTime: s.From.AuthTime, Now: g.Clock.Now(),
-		Device: s.DeviceGood, Compliant: s.DeviceGood && s.Device.Compliant, MFATime: mfaTime(s.From),
+		Device: s.DeviceGood, Compliant: s.DeviceGood && s.Device.Compliant, MFATime: s.From.FactorTime(),
 	}
 	if s.From.Origin == tenant.FlowDeviceCode {
 		f.Flow = tenant.FlowDeviceCode
@@ -79,12 +79,4 @@ func Methods(from sealed.Artefact, d Demands, now time.Time) []string {
 		amr = append(amr, freshFactor)
 	}
 	return amr
-}
-
-// mfaTime is when a second factor was last proven; zero is never.
-func mfaTime(a sealed.Artefact) time.Time {
-	if a.MFATime == 0 {
-		return time.Time{}
-	}
-	return time.Unix(a.MFATime, 0)
 }

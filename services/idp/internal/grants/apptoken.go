@@ -27,7 +27,7 @@ func (g *Gate) RedeemRefreshToken(ctx context.Context, r Request) (string, error
 
 func (g *Gate) redeem(ctx context.Context, flow signinlog.Flow, artefact sealed.Type, r Request) (string, error) {
 	return g.bySession(ctx, flow, artefact, r, checkRedemption, func(_ context.Context, s Session, c *entrawire.SessionRequest) (encoder, error) {
-		return g.appTokens(s, c, r.Claims)
+		return g.appTokens(s, c, r)
 	})
 }
 
@@ -38,12 +38,12 @@ func checkRedemption(c *entrawire.SessionRequest) error {
 	return nil
 }
 
-func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) (encoder, error) {
+func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, r Request) (encoder, error) {
 	app, err := applicationOf(s, c)
 	if err != nil {
 		return nil, err
 	}
-	demands, err := ParseClaims(claims)
+	demands, err := ParseClaims(r.Claims)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +54,12 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, claims string) 
 	if s.DeviceGood {
 		n.Device = &s.Device
 	}
-	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope)
+	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope, r.V2 || r.Protocol >= entrawire.Protocol3)
 	switch {
 	case err != nil:
 		return nil, err
 	case asked && !app.MayAsk(resource):
-		return nil, prterr.AADSTS(aadsts.InvalidResource, "")
+		return nil, prterr.AADSTS(aadsts.ResourceNotFound, "")
 	case asked:
 		if err := Admit(g.factsOf(s, app, resource), s.From, demands); err != nil {
 			return nil, err

@@ -76,7 +76,7 @@ func (g *Gate) helloKey(ctx context.Context, d Device, issuer, kid string) (stor
 		return store.User{}, store.HelloKey{}, unknown
 	}
 	i := slices.IndexFunc(u.HelloKeys, func(k store.HelloKey) bool { return k.KeyID == kid })
-	if i < 0 || kid == "" {
+	if i < 0 {
 		return store.User{}, store.HelloKey{}, unknown
 	}
 	return u, u.HelloKeys[i], nil

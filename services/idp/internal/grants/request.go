@@ -22,6 +22,8 @@ type Request struct {
 	Signed secret.Text
 	// Protocol is the version of the PRT protocol; 0 is 2.
 	Protocol entrawire.Protocol
+	// V2 is true on the endpoint v2.0, where scopes name the resource.
+	V2 bool
 	// Claims is a claims request in JSON, or empty. It only raises what is demanded.
 	Claims string
 	// Correlation is the client's id for the request, for the log, or empty.

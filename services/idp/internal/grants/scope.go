@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -13,21 +14,23 @@ import (
 const graphURI = "https://graph.microsoft.com"
 
 // resourceOf finds what a request is for: v1 says it in resource, later versions in
-// the scopes. It answers false when it asks for no resource, and else the scope to
-// tell the client, which is empty when the resource was named by itself.
-func resourceOf(t *tenant.Tenant, resource, scopes string) (r tenant.Resource, granted string, asked bool, err error) {
+// the scopes, where one that names no resource belongs to Microsoft Graph (bare).
+// It answers false when it asks for no resource, and else the scope to tell the
+// client, which is empty when the resource was named by itself.
+func resourceOf(t *tenant.Tenant, resource, scopes string, bare bool) (r tenant.Resource, granted string, asked bool, err error) {
 	if resource != "" {
 		r, known := t.Resource(resource)
 		if !known {
-			return r, "", false, prterr.AADSTS(aadsts.InvalidResource, "")
+			return r, "", false, prterr.AADSTS(aadsts.ResourceNotFound, "")
 		}
 		return r, "", true, nil
 	}
 	for _, scope := range strings.Fields(scopes) {
-		if protocolScope(scope) {
+		owner := ownerOf(scope)
+		if protocolScope(scope) || owner == "" && !bare {
 			continue
 		}
-		next, known := t.Resource(ownerOf(scope))
+		next, known := t.Resource(cmp.Or(owner, graphURI))
 		switch {
 		case !known:
 			return r, "", false, prterr.AADSTS(aadsts.InvalidScope, "a scope names a resource that does not exist: check its spelling")
@@ -46,10 +49,10 @@ func protocolScope(s string) bool {
 }
 
 // ownerOf is the resource's part of a scope: before the last slash, as in
-// https://graph.microsoft.com/User.Read.
+// https://graph.microsoft.com/User.Read; empty when it names none.
 func ownerOf(scope string) string {
 	if i := strings.LastIndexByte(scope, '/'); i > 0 {
 		return scope[:i]
 	}
-	return graphURI
+	return ""
 }

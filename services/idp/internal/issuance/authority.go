@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -54,8 +53,6 @@ type Authority struct {
 	cas   map[ids.TenantID]*later[*deviceCA]
 	// given says that the signing key came from outside.
 	given bool
-	// began is when this process began to remember which codes were used.
-	began time.Time
 
 	rotating sync.Mutex   // held by those who change keys
 	sealing  []sealed.Key // what the ring holds, newest first
@@ -65,7 +62,7 @@ type Authority struct {
 // and the first who needs one waits for it; with a vault New waits, because a key
 // that cannot be kept is found out now and not after it was used.
 func New(cfg Config) (*Authority, error) {
-	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, given: cfg.Signer != nil, began: clock.Or(cfg.Clock).Now(), sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
+	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, given: cfg.Signer != nil, sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
 	kept, err := a.openKeys()
 	if err != nil {
 		return nil, err
@@ -116,15 +113,9 @@ func (a *Authority) deviceCA(t ids.TenantID) (*deviceCA, bool) {
 }
 
 // Open reads an artefact of the wanted type; sealed.ErrArtefact when it is not
-// one of ours. Whether it may be used is the caller's to judge. A code from before
-// this process began does not open, even if the key was kept: whether it was used
-// already is forgotten.
+// one of ours. Whether it may be used is the caller's to judge.
 func (a *Authority) Open(want sealed.Type, text secret.Text) (sealed.Artefact, error) {
-	artefact, err := a.ring.Open(want, text.Reveal())
-	if err == nil && want == sealed.Code && artefact.Issued.Before(a.began.Truncate(time.Millisecond)) {
-		return sealed.Artefact{}, sealed.ErrArtefact
-	}
-	return artefact, err
+	return a.ring.Open(want, text.Reveal())
 }
 
 // Seal makes the text form of an artefact.

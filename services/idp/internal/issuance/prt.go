@@ -55,7 +55,7 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	}
 	if n.From != nil {
 		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
-		prt.MFATime, prt.Origin = n.From.MFATime, n.From.Origin
+		prt.MFATime, prt.MFAKept, prt.Origin = n.From.MFATime, n.From.MFAKept, n.From.Origin
 	}
 	prt.Protocol = int(n.Protocol)
 	if n.Protocol == entrawire.Protocol4 {
@@ -67,11 +67,11 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 }
 
 // successor copies how and when the user proved who they are and raises nothing,
-// but that a PRT of a Hello key renews its second factor with itself: the key is on
-// the device all the time.
+// but that a PRT of a Hello key keeps its second factor alive: the key is on the
+// device all the time.
 func successor(old sealed.Artefact, now time.Time) sealed.Artefact {
 	if old.Credential == sealed.Hello {
-		old.MFATime = now.Unix()
+		old.MFAKept = now.Unix()
 	}
 	return old
 }

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -45,13 +46,15 @@ func (ClientCredentials) redeem(_ context.Context, x *exchange) (Answer, error) 
 }
 
 // appAudience is a resource as a whole: an application has roles there, and no
-// scopes to choose from.
+// scopes to choose from. Scopes of OpenID Connect are passed over, because MSAL for
+// Go adds them to every request.
 func (x *exchange) appAudience() (audience, error) {
 	if x.Version == 2 && strings.TrimSpace(x.Scope) != "" {
-		words := strings.Fields(x.Scope)
+		words := slices.DeleteFunc(strings.Fields(x.Scope), oidc)
 		if len(words) != 1 || !strings.HasSuffix(words[0], "/"+everything) {
 			return audience{}, prterr.AADSTS(aadsts.InvalidScope, "scope must be one resource and /%s", everything)
 		}
+		x.Scope = words[0]
 	}
 	a, err := x.audience("", "")
 	if err == nil && a.resource == nil {

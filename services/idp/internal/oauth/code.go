@@ -102,7 +102,7 @@ func (c Code) bound(x *exchange, code sealed.Artefact) error {
 	if err := c.provesKey(code); err != nil {
 		return err
 	}
-	first, err := x.gate.Replays.Use(replay.Digest(sha256.Sum256([]byte("code|"+code.ID))), code.Expires)
+	first, err := x.gate.Replays.UseOnce(replay.Digest(sha256.Sum256([]byte("code|"+code.ID))), code.Issued, code.Expires)
 	if err == nil && !first {
 		return prterr.AADSTS(aadsts.CodeRedeemed, "")
 	}

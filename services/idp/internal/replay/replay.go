@@ -26,6 +26,7 @@ const DefaultCapacity = 1 << 20
 type Cache struct {
 	clock    clock.Clock
 	capacity int
+	began    time.Time
 
 	mu   sync.Mutex
 	seen map[Digest]struct{}
@@ -37,7 +38,7 @@ func New(c clock.Clock, capacity int) *Cache {
 	if capacity <= 0 {
 		capacity = DefaultCapacity
 	}
-	return &Cache{clock: c, capacity: capacity, seen: map[Digest]struct{}{}}
+	return &Cache{clock: c, capacity: capacity, began: c.Now().Truncate(time.Second), seen: map[Digest]struct{}{}}
 }
 
 // Use remembers d until the given time and reports whether it was new. Of many
@@ -56,6 +57,16 @@ func (c *Cache) Use(d Digest, until time.Time) (fresh bool, err error) {
 	c.seen[d] = struct{}{}
 	heap.Push(&c.ends, end{at: until, digest: d})
 	return true, nil
+}
+
+// UseOnce is Use for a thing that was made here at a time of our clock, to the
+// second. What was made before the cache began is never new: a process before this
+// one, which had the same keys, may have seen it used.
+func (c *Cache) UseOnce(d Digest, made, until time.Time) (fresh bool, err error) {
+	if made.Before(c.began) {
+		return false, nil
+	}
+	return c.Use(d, until)
 }
 
 // Len is how many digests are remembered, expired ones included that nobody has

@@ -74,3 +74,24 @@ func TestOfManyAtOnceExactlyOne(t *testing.T) {
 		t.Errorf("%d passed", passed.Load())
 	}
 }
+
+func TestWhatWasMadeBeforeTheCacheBeganIsNeverNew(t *testing.T) {
+	lab := clock.NewLab()
+	old := lab.Now()
+	lab.Advance(2 * time.Second)
+	c := replay.New(lab, 0)
+	until := lab.Now().Add(time.Hour)
+	for _, u := range []struct {
+		name string
+		made time.Time
+		want bool
+	}{{"before", old, false}, {"in its second", lab.Now().Truncate(time.Second), true}, {"no time", time.Time{}, false}} {
+		fresh, err := c.UseOnce(replay.Digest{byte(len(u.name))}, u.made, until)
+		if err != nil || fresh != u.want {
+			t.Errorf("%s: %v, %v", u.name, fresh, err)
+		}
+		if again, _ := c.UseOnce(replay.Digest{byte(len(u.name))}, u.made, until); again {
+			t.Errorf("%s: twice", u.name)
+		}
+	}
+}

@@ -84,16 +84,19 @@ type Artefact struct {
 // freshMFA is how long a second factor counts as fresh, as observed.
 const freshMFA = 10 * time.Minute
 
-// FreshMFA reports whether the user proved a second factor just now. A PRT of a
-// Hello key renews its factor with itself and nobody touches anything, so there it
-// is the sign-in that counts: otherwise who can use the device for a moment could
-// register keys for ever.
+// FreshMFA reports whether the user proved a second factor just now. That a PRT of
+// a Hello key keeps its factor alive by itself does not count: nobody touched
+// anything, and whoever can use the device for a moment could register keys for ever.
 func (a Artefact) FreshMFA(now time.Time) bool {
-	proven := time.Unix(a.MFATime, 0)
-	if a.Credential == Hello {
-		proven = a.AuthTime
+	return a.MFATime != 0 && now.Sub(time.Unix(a.MFATime, 0)) <= freshMFA
+}
+
+// FactorTime is the time that a policy counts the second factor from; zero is never.
+func (a Artefact) FactorTime() time.Time {
+	if a.MFATime == 0 {
+		return time.Time{}
 	}
-	return a.MFATime != 0 && now.Sub(proven) <= freshMFA
+	return time.Unix(max(a.MFATime, a.MFAKept), 0)
 }
 
 // Details are what only some artefacts have. All of it is copied on, never raised.
@@ -113,6 +116,9 @@ type Details struct {
 	Origin string `json:"or,omitempty"`
 	// MFATime is when a second factor was last proven, in seconds since 1970.
 	MFATime int64 `json:"mt,omitempty"`
+	// MFAKept is until when the device kept it alive without the user, as a Hello
+	// key does with every renewal; seconds since 1970, 0 for not at all.
+	MFAKept int64 `json:"mk,omitempty"`
 	// Plain lets a refresh token that is bound to a session key be redeemed without
 	// a signature as well: it went to a client that does not sign.
 	Plain bool `json:"pl,omitempty"`

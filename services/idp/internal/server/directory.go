@@ -9,6 +9,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -19,6 +20,7 @@ type Read struct {
 	Directory *directory.Directory
 	Tenants   *tenant.Set
 	SignIns   SignInLog
+	Factors   *signin.Service
 }
 
 // ListTenants lists the tenants in the order of the file.

@@ -53,3 +53,25 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 	slices.Reverse(out.SignIns)
 	return out, nil
 }
+
+// ListChallenges lists the second factors that wait for an answer.
+func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChallengesRequest) (*directoryv1.ListChallengesResponse, error) {
+	var only ids.UPN
+	if req.GetUserPrincipalName() != "" {
+		var err error
+		if only, err = userName(req.GetUserPrincipalName()); err != nil {
+			return nil, err
+		}
+	}
+	waiting, err := s.Factors.Challenges(ctx, only)
+	if err != nil {
+		return nil, err
+	}
+	out := &directoryv1.ListChallengesResponse{}
+	for _, c := range waiting {
+		out.Challenges = append(out.Challenges, &directoryv1.Challenge{
+			ChallengeId: c.ID, UserPrincipalName: string(c.User), MethodId: c.Method, ExpiresAt: timestamppb.New(c.Expires),
+		})
+	}
+	return out, nil
+}

@@ -73,10 +73,11 @@ func signedRequest(req interface {
 	GetRequest() string
 	GetProtocol() idpv1.PRTProtocol
 	GetClaims() string
+	GetEndpoint() idpv1.Protocol
 	GetCaller() *idpv1.Caller
 }) grants.Request {
 	return grants.Request{
-		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), Claims: req.GetClaims(),
+		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), V2: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V2, Claims: req.GetClaims(),
 		Correlation: correlationOf(req.GetCaller()),
 	}
 }

@@ -119,7 +119,7 @@ func (s *Service) ApproveDevice(ctx context.Context, a Approval) error {
 		return err
 	}
 	st.Confirmed, st.Proof = true, s.proof(u, sealed.Password, "pwd")
-	if u.ImmutableID != "" && u.PasswordHash.Empty() {
+	if home, known := s.tenants.Home(u.UPN.Domain()); known && home.Domain.Federated != nil {
 		st.Proof = s.proof(u, sealed.SAML, "fed")
 	}
 	if a.WithMFA {

@@ -42,7 +42,7 @@ func fakeLogin(t *testing.T) *httptest.Server {
 		config(w, `"pgid":"KmsiInterrupt","sFT":"f5","sCtx":"c5","canary":"k","urlPost":"/kmsi"`)
 	})
 	mux.HandleFunc("/kmsi", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, `<form name="hiddenform" action="ms-appx-web://back/here"><input type="hidden" name="code" value="a&amp;b"></form>`)
+		fmt.Fprint(w, "$Config={\"pgid\":\"FormPost\"};\n//]]></script>", `<form name="hiddenform" action="ms-appx-web://back/here"><input type="hidden" name="code" value="a&amp;b"></form>`)
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)

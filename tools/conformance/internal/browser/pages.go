@@ -104,6 +104,9 @@ func (b *Browser) fill(ctx context.Context, p page, c config) (step, error) {
 	case "ConvergedTFA":
 		return b.secondFactor(ctx, p, c)
 	}
+	if action, form, ok := autoForm(p.body); ok {
+		return b.resolve(p, action, form)
+	}
 	return step{}, fmt.Errorf("page %s: %s %s %s %s", c.PageID, c.ErrorCode, c.ErrorText, c.Exception, c.Additional)
 }
 

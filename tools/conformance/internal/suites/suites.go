@@ -21,7 +21,7 @@ import (
 )
 
 // Timeout bounds one suite.
-const Timeout = 10 * time.Minute
+const Timeout = 20 * time.Minute
 
 // Suite is one program.
 type Suite struct {

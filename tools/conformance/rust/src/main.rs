@@ -70,7 +70,7 @@ async fn run(m: &mut Machine) {
     check("prt.refresh-token", "a PRT", again);
     let named = m
         .app
-        .acquire_token_by_username_password(&user, &password, vec!["User.Read"], Some(GRAPH.into()), &mut m.tpm, &m.key)
+        .acquire_token_by_username_password(&user, &password, vec![], Some(GRAPH.into()), &mut m.tpm, &m.key)
         .await;
     check("token.password", "tokens by a PRT in between", named.and_then(|t| t.spn()));
     second_factor(m).await;
@@ -83,10 +83,7 @@ async fn with_prt(m: &mut Machine, prt: &SealedData, name: &str) {
         "name, user and object id of the id_token",
         m.app.spn_from_prt(prt, &mut m.tpm, &m.key),
     );
-    let token = m
-        .app
-        .exchange_prt_for_access_token(prt, vec!["User.Read"], Some(GRAPH.into()), &mut m.tpm, &m.key)
-        .await;
+    let token = m.app.exchange_prt_for_access_token(prt, vec![], Some(GRAPH.into()), &mut m.tpm, &m.key).await;
     if let Some(token) = check(
         &format!("prt{name}.access-token"),
         "by /authorize with both headers, code from the page's body",
@@ -96,17 +93,22 @@ async fn with_prt(m: &mut Machine, prt: &SealedData, name: &str) {
             &format!("prt{name}.refresh"),
             "tokens by the refresh token",
             m.app
-                .acquire_token_by_refresh_token(&token.refresh_token, vec!["User.Read"], Some(GRAPH.into()), &mut m.tpm, &m.key)
+                .acquire_token_by_refresh_token(&token.refresh_token, vec![], Some(GRAPH.into()), &mut m.tpm, &m.key)
                 .await,
         );
     }
+    let scoped = m
+        .app
+        .exchange_prt_for_access_token(prt, vec!["https://graph.microsoft.com/.default"], None, &mut m.tpm, &m.key)
+        .await;
+    check(&format!("prt{name}.access-token.v2"), "the same on the endpoint v2.0", scoped);
     let renewed = m.app.exchange_prt_for_prt(prt, &mut m.tpm, &m.key, true).await;
     if let Some(renewed) = check(&format!("prt{name}.renew"), "a new PRT, decrypted", renewed) {
         check(
             &format!("prt{name}.after-renewal"),
             "tokens by the new PRT",
             m.app
-                .exchange_prt_for_access_token(&renewed, vec!["User.Read"], Some(GRAPH.into()), &mut m.tpm, &m.key)
+                .exchange_prt_for_access_token(&renewed, vec![], Some(GRAPH.into()), &mut m.tpm, &m.key)
                 .await,
         );
     }
@@ -169,7 +171,7 @@ async fn second_factor(m: &mut Machine) {
     }
     let direct = m
         .app
-        .acquire_token_by_hello_for_business_key(&user, &key, vec!["User.Read"], Some(GRAPH.into()), &mut m.tpm, &m.key, pin)
+        .acquire_token_by_hello_for_business_key(&user, &key, vec![], Some(GRAPH.into()), &mut m.tpm, &m.key, pin)
         .await;
     check("hello.token", "tokens by the Hello key", direct);
 }

@@ -14,19 +14,27 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
-// commandTime bounds one command of a script.
-const commandTime = 30 * time.Second
+const (
+	// commandTime bounds one command of a script.
+	commandTime = 30 * time.Second
+	// renewalCycle is how often a PRT is renewed while its user is signed in.
+	renewalCycle = 4 * time.Hour
+	// wakeTime bounds the wait for a renewal clock that has nothing to do.
+	wakeTime = 2 * time.Second
+)
 
 // Runner runs the commands of one script on one lab with one device.
 type Runner struct {
@@ -168,7 +176,9 @@ func (r *Runner) settle(ctx context.Context) error {
 }
 
 func (r *Runner) signOut(ctx context.Context, arg map[string]string) string {
-	return outcome("signed out", r.device.LogonUI.SignOut(ctx, r.desktops[arg["user"]]))
+	desktop := r.desktops[arg["user"]]
+	delete(r.desktops, arg["user"])
+	return outcome("signed out", r.device.LogonUI.SignOut(ctx, desktop))
 }
 
 func (r *Runner) token(ctx context.Context, arg map[string]string) string {
@@ -208,10 +218,37 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 
 func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
 	by, err := time.ParseDuration(arg["by"])
+	var before []*lsav1.PartitionState
 	if err == nil {
-		err = errors.Join(r.lab.Advance(ctx, by), r.settle(ctx))
+		before, err = r.device.Operator.SSOState(ctx)
+	}
+	if err == nil {
+		err = errors.Join(r.lab.Advance(ctx, by), r.woken(ctx, before, by), r.settle(ctx))
 	}
 	return outcome("it is "+arg["by"]+" later", err)
+}
+
+// woken waits until the renewal clock of who is signed in has noticed that the
+// time was moved past a renewal: it runs behind the command that moved it. Nothing
+// to notice is no error: the renewal may have failed as it did before.
+func (r *Runner) woken(ctx context.Context, before []*lsav1.PartitionState, by time.Duration) error {
+	if by < renewalCycle || len(r.desktops) == 0 || len(before) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
+	defer cancel()
+	for {
+		now, err := r.device.Operator.SSOState(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case !slices.EqualFunc(before, now, func(a, b *lsav1.PartitionState) bool { return proto.Equal(a, b) }):
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (r *Runner) admin(ctx context.Context, arg map[string]string) string {

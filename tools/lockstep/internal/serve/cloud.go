@@ -27,9 +27,11 @@ type cloud struct {
 	ended error
 }
 
-// newCloud makes the services; their keys are new at every start.
+// newCloud makes the services. What the identity provider issued outlives a
+// restart on a state folder that was asked for; the federation provider's key is
+// new at every start, and the identity provider is told.
 func newCloud(cfg Config) (*cloud, error) {
-	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log, Persons: true}
+	file := idp.Config{Clock: cfg.clock(), Log: cfg.Log, Persons: true, StateDir: cfg.State}
 	if cfg.Tenants != "" {
 		yaml, err := os.ReadFile(cfg.Tenants)
 		if err != nil {

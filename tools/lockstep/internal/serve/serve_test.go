@@ -129,12 +129,15 @@ func TestDEP05_ARestartHasNewKeysUnlessStateIsKept(t *testing.T) {
 	if bytes.Equal(ca(serve.Config{}), ca(serve.Config{})) {
 		t.Error("a restart without a state folder has the same authority")
 	}
-	if one, two := signingKeys(t), signingKeys(t); one == two || !strings.Contains(one, "kid") {
+	if one, two := signingKeys(t, serve.Config{}), signingKeys(t, serve.Config{}); one == two || !strings.Contains(one, "kid") {
 		t.Errorf("a restart without a state folder signs with the same keys:\n%s\n%s", one, two)
 	}
 	dir := filepath.Join(t.TempDir(), "state")
 	if !bytes.Equal(ca(serve.Config{State: dir}), ca(serve.Config{State: dir})) {
 		t.Error("a restart on a state folder has another authority")
+	}
+	if one, two := signingKeys(t, serve.Config{State: dir}), signingKeys(t, serve.Config{State: dir}); one != two {
+		t.Errorf("a restart on a state folder signs with other keys:\n%s\n%s", one, two)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "operator")); !os.IsNotExist(err) {
 		t.Error("the operator's identity outlived its authority")
@@ -142,9 +145,9 @@ func TestDEP05_ARestartHasNewKeysUnlessStateIsKept(t *testing.T) {
 }
 
 // signingKeys are the keys that tokens of a fresh server are verified with.
-func signingKeys(t *testing.T) string {
+func signingKeys(t *testing.T, cfg serve.Config) string {
 	t.Helper()
-	s := start(t, serve.Config{})
+	s := start(t, cfg)
 	defer stop(t, s)
 	resp, err := visitor(t, s.Info()).Get("https://login.microsoftonline.com/common/discovery/v2.0/keys")
 	if err != nil {
