@@ -62,7 +62,7 @@ func TestAPP16_Password(t *testing.T) {
 // TestAttack35_PasswordsAreNotTriedForEver: the token endpoint counts with the
 // sign-in pages, for names that exist and names that do not.
 func TestAttack35_PasswordsAreNotTriedForEver(t *testing.T) {
-	e := newEndpoint(t, nil)
+	e := newEndpoint(t, withProfile("strict"))
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, name := range []string{alice, "nobody@contoso.test"} {
