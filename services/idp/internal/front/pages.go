@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -115,8 +116,8 @@ func methodName(m *idpv1.Method) string {
 	if name == "" {
 		name = m.GetMethodId()
 	}
-	if m.GetDisplay() != "" {
-		name += " (" + m.GetDisplay() + ")"
+	if m.GetDisplay() != "" && !strings.Contains(name, "authenticator") {
+		name += " (" + m.GetDisplay() + ")" // a number, so that the user knows which telephone
 	}
 	return name
 }
