@@ -14,6 +14,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/kdf"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/softtpm"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
@@ -111,6 +114,38 @@ func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 			if string(m.Name()) == bare {
 				t.Errorf("there is a bare %s", bare)
 			}
+		}
+	}
+}
+
+// TestAttack22_TheAgentWritesWhatItSigns: whoever may ask chooses PRT and nonce and
+// nothing beside them, and never the context, so that no key it derives is known
+// before or good for anything else.
+func TestAttack22_TheAgentWritesWhatItSigns(t *testing.T) {
+	a := tpmagenttest.Start(t, tpmagent.Config{})
+	key, sealed := a.Import(a.Register(), tpmagenttest.UserA)
+	contexts := map[string]bool{}
+	for range 8 {
+		resp, err := a.PRT().SignPRTCookie(t.Context(), &tpmv1.SignPRTCookieRequest{
+			Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: sealed, Prt: prt, RequestNonce: nonce,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := jose.Parse(resp.GetCookie())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(tok.Payload) != `{"refresh_token":"`+prt+`","is_primary":"true","request_nonce":"`+nonce+`","win_ver":"`+entrawire.WinVer+`","windows_api_version":"`+entrawire.CookieAPIVersion+`"}` {
+			t.Errorf("signed %s", tok.Payload)
+		}
+		if tok.Header.KDFVer != 2 || len(tok.Header.Ctx) < jose.MinContext || contexts[string(tok.Header.Ctx)] {
+			t.Errorf("kdf_ver %d, context %x", tok.Header.KDFVer, tok.Header.Ctx)
+		}
+		contexts[string(tok.Header.Ctx)] = true
+		derived := kdf.Derive(key, kdf.ContextV2(tok.Header.Ctx, tok.Payload))
+		if whole := resp.String(); strings.Contains(whole, string(derived.Reveal())) || strings.Contains(whole, hex.EncodeToString(derived.Reveal())) {
+			t.Error("the derived key is in the answer")
 		}
 	}
 }
