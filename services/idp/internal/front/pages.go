@@ -157,7 +157,8 @@ func (x *exchange) render(status int, v view) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+x.pages.styleHash+"'; script-src 'nonce-"+v.Nonce+
 		"'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with that a browser hides the Origin of our own forms from us.
+	h.Set("Referrer-Policy", "same-origin")
 	x.send(status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }
