@@ -134,7 +134,11 @@ func (x *exchange) page(p *idpv1.SignInPage) error {
 	if p.GetKind() == idpv1.PageKind_PAGE_KIND_SIGNED_OUT {
 		x.forget()
 	}
-	return x.render(http.StatusOK, view{Page: p, Config: x.config(p)})
+	v := view{Page: p, Config: x.config(p)}
+	if p.GetKind() == idpv1.PageKind_PAGE_KIND_ERROR && p.GetErrorCode() != 0 {
+		v.ErrorURL = x.errorURI(aadsts.Code(p.GetErrorCode()))
+	}
+	return x.render(http.StatusOK, v)
 }
 
 // render writes a page. Forms may lead to an application at any address, so the
