@@ -30,10 +30,10 @@ func TestAnswerRoundTrip(t *testing.T) {
 	}
 }
 
-// TestA31_EveryFlippedByteIsOneError flips each bit of IV and ciphertext. CBC
+// TestA31_Attack11_EveryFlippedByteIsOneError flips each bit of IV and ciphertext. CBC
 // has no tag, so some flips give padding that fits; the shape catches those. No
 // flip is told from another.
-func TestA31_EveryFlippedByteIsOneError(t *testing.T) {
+func TestA31_Attack11_EveryFlippedByteIsOneError(t *testing.T) {
 	key := fixedKey()
 	plain, err := somePRTAnswer().Encode()
 	if err != nil {
@@ -78,7 +78,7 @@ func TestA31_EveryFlippedByteIsOneError(t *testing.T) {
 	}
 }
 
-func TestA31_PaddingIsChecked(t *testing.T) {
+func TestA31_Attack11_PaddingIsChecked(t *testing.T) {
 	derived := fixedKey()
 	for _, c := range []struct {
 		name string
@@ -117,7 +117,7 @@ func cbc(t *testing.T, key secret.Bytes, text []byte) []byte {
 	return out
 }
 
-func TestA31_OtherFormsAreOneError(t *testing.T) {
+func TestA31_Attack11_OtherFormsAreOneError(t *testing.T) {
 	key := fixedKey()
 	good, err := SealAnswer(key, []byte(`{"token_type":"Bearer"}`))
 	if err != nil {

@@ -34,7 +34,7 @@ func TestBRO03_NonceIsPassedThroughUnchanged(t *testing.T) {
 	}
 }
 
-func TestBRO03_TricksAreRefused(t *testing.T) {
+func TestBRO03_Attack23_TricksAreRefused(t *testing.T) {
 	host := func(h string) string { return strings.Replace(good, "login.microsoftonline.com", h, 1) }
 	path := func(p string) string { return strings.Replace(good, "/common/oauth2/v2.0/authorize", p, 1) }
 	for name, raw := range map[string]string{

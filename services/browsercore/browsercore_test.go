@@ -98,7 +98,7 @@ func TestBRO18_GetCookiesAnswersAsTheWindowsHostDoes(t *testing.T) {
 	}
 }
 
-func TestBRO04_NoCookieForAForeignHostWhateverTheBrowserPasses(t *testing.T) {
+func TestBRO04_Attack23_NoCookieForAForeignHostWhateverTheBrowserPasses(t *testing.T) {
 	h, a := host(t, "session")
 	for _, uri := range []string{
 		"", "https://evil.test/common/oauth2/authorize?sso_nonce=n", "https://login.microsoftonline.com@evil.test/common/oauth2/authorize?sso_nonce=n",

@@ -23,7 +23,7 @@ func newLab() *clock.Lab { return clock.NewLab() }
 
 func secretText(s string) secret.Text { return secret.NewText(s) }
 
-func TestINV01_DisabledUser(t *testing.T) {
+func TestINV01_Attack19_DisabledUser(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 	a := s.tokens(t, s.redemption(t, office, ""))
@@ -72,7 +72,7 @@ func TestINV06_INV17_Attack19_DeviceDisabledAndGone(t *testing.T) {
 	}
 }
 
-func TestINV09_PasswordChange(t *testing.T) {
+func TestINV09_Attack19_PasswordChange(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
 	refresh := s.tokens(t, s.redemption(t, office, "")).RefreshToken
@@ -114,7 +114,7 @@ func TestAdminRefusals(t *testing.T) {
 
 func TestEveryMethodHasCallersAndStrangersAreRefused(t *testing.T) {
 	lab := newLab()
-	svc, err := idp.New(idp.Config{Clock: lab, TokenSigner: rsaKeys()[0]})
+	svc, err := idp.New(idp.Config{Clock: lab, TokenSigner: rsaKeys()[0]}.WithDeviceKeys(deviceKeys()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,26 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
+// WithDeviceKeys lets tests share the keys of device authorities.
+func (c Config) WithDeviceKeys(draw issuance.DrawKey) Config {
+	c.deviceKeys = draw
+	return c
+}
+
 // Store lets a test change a record behind the doors.
 func (s *Service) Store() store.Store { return s.store }
+
+// Replays lets a test count what is remembered.
+func (s *Service) Replays() *replay.Cache { return s.gate.Replays }
+
+// Nonces lets a test ask for more than it would have patience for.
+func (s *Service) Nonces() *nonce.Issuer { return s.gate.Nonces }
 
 // Authority lets a test look into artefacts.
 func (s *Service) Authority() *issuance.Authority { return s.gate.Authority }

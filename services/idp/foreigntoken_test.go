@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -404,7 +405,15 @@ func TestAttack30_HeaderTricks(t *testing.T) {
 			wantCode(t, err, aadsts.MalformedRequest)
 		})
 	}
+	twice := append(bytes.TrimSuffix(encoded(t, s.roadtxToken(t, office, graph)), []byte("}")), `,"client_id":"`+cli+`"}`...)
+	_, err := w.redeemPRT(s.rawHeader(t, claims{"alg": "HS256", "ctx": base64.StdEncoding.EncodeToString(ctx), "kdf_ver": 2}, ctx, twice, true))
+	wantCode(t, err, aadsts.MalformedRequest)
+	for _, size := range []int{0, 15, 65, 4096} {
+		ctx, payload := make([]byte, size), encoded(t, s.roadtxToken(t, office, graph))
+		_, err := w.redeemPRT(s.rawHeader(t, claims{"alg": "HS256", "ctx": base64.StdEncoding.EncodeToString(ctx), "kdf_ver": 2}, ctx, payload, true))
+		wantCode(t, err, aadsts.MalformedRequest)
+	}
 	big := s.roadtxToken(t, office, graph).with(claims{"x": strings.Repeat("x", 50<<10)})
-	_, err := w.redeemPRT(s.sign(t, big))
+	_, err = w.redeemPRT(s.sign(t, big))
 	wantCode(t, err, aadsts.MalformedRequest)
 }

@@ -83,6 +83,10 @@ type Config struct {
 	// process at a time; empty keeps nothing. Its file holds private keys in the
 	// clear and is for its owner alone.
 	StateDir string
+
+	// deviceKeys makes the keys of device authorities; nil draws them at random. Only
+	// tests set it: making one takes longer than most of them.
+	deviceKeys issuance.DrawKey
 }
 
 // Service is a running identity provider.
@@ -148,7 +152,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg)})
+	authority, err := issuance.New(issuance.Config{Tenants: s.tenants, Clock: clk, Signer: cfg.TokenSigner, Vault: s.vault(cfg), DeviceKeys: cfg.deviceKeys})
 	if err != nil {
 		return err
 	}

@@ -132,6 +132,13 @@ func TestISS07_Attack07_DeviceSignature(t *testing.T) {
 	h := jose.Header{Typ: "JWT", KDFVer: 2, X5C: [][]byte{d.cert}}
 	_, err := w.requestPRT(d.signAs(t, h, d.tk, encoded(t, d.claims(t, alice, alicePassword))))
 	wantCode(t, err, aadsts.InvalidGrant)
+	other := w.join(t, alice, alicePassword, 3, 4) // another device, whose key names this one, and the other way round
+	w.unchanged(t, func() {
+		_, err := w.requestPRT(d.signAs(t, h, other.dk, encoded(t, d.claims(t, alice, alicePassword))))
+		wantCode(t, err, aadsts.InvalidGrant)
+		_, err = w.requestPRT(d.signAs(t, jose.Header{Typ: "JWT", X5C: [][]byte{other.cert}}, d.dk, encoded(t, d.claims(t, alice, alicePassword))))
+		wantCode(t, err, aadsts.InvalidGrant)
+	})
 	good := d.sign(t, d.claims(t, alice, alicePassword))
 	for _, at := range []int{0, 100, 255} {
 		w.unchanged(t, func() {

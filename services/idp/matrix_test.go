@@ -35,7 +35,7 @@ func sides(t *testing.T, w *world) []side {
 	return out
 }
 
-func TestISS27_A30_CrossTenantMatrix(t *testing.T) {
+func TestISS27_A30_Attack33_CrossTenantMatrix(t *testing.T) {
 	w, stranger := newWorld(t, idp.Config{}), newWorld(t, idp.Config{})
 	all := sides(t, w)
 	nonces := map[string]func() string{"own": func() string { return w.nonce(t) }, "foreign": func() string { return stranger.nonce(t) }}

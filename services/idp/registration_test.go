@@ -246,6 +246,16 @@ func TestA41_Attack29_QuotaPerUser(t *testing.T) {
 		wantKind(t, err, prterr.Exhausted)
 	})
 	w.join(t, bob, bobPassword, 3, 4)
+	franks := &device{w: w, dk: rsaKeys()[3], tk: rsaKeys()[4]}
+	r = franks.enrolment(t, frank, frankPassword)
+	u := w.userOf(t, frank)
+	if err := w.svc.Store().UpdateUser(context.Background(), u.Tenant, u.ID, func(u *store.User) error { u.MayJoin = false; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	w.unchanged(t, func() {
+		_, err := w.devices.RegisterDevice(context.Background(), r)
+		wantCode(t, err, aadsts.RegistrationNotAllowed)
+	})
 }
 
 func TestRegistrationTokenExpires(t *testing.T) {

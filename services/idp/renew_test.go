@@ -197,7 +197,7 @@ func federated(t testing.TB) []byte {
 	return []byte(strings.Replace(string(idp.DefaultTenants()), mex, mex+"          certificate: |\n"+indent(pemCertificate(t), "            "), 1))
 }
 
-func TestISS04_REN05_FederatedUser(t *testing.T) {
+func TestISS04_REN05_Attack25_FederatedUser(t *testing.T) {
 	immutable := "zK4iG3pNEkWyVd0kX8a2jQ=="
 	for name, f := range map[string]struct {
 		subject idp.Subject

@@ -143,9 +143,9 @@ func TestFormsOfOthersAreRefused(t *testing.T) {
 	wantKindOfPage(t, next.GetPage(), idpv1.PageKind_PAGE_KIND_ERROR, aadsts.FlowTokenExpired, next)
 }
 
-// TestBRO12_BRO13_BRO17_TheDeviceOfOneAccount: it counts for the other accounts of the same tenant, and
+// TestBRO12_BRO13_BRO17_Attack21_TheDeviceOfOneAccount: it counts for the other accounts of the same tenant, and
 // the log names both. Nothing of it crosses to another tenant (attack 21).
-func TestBRO12_BRO13_BRO17_TheDeviceOfOneAccount(t *testing.T) {
+func TestBRO12_BRO13_BRO17_Attack21_TheDeviceOfOneAccount(t *testing.T) {
 	p := newPages(t, idp.Config{})
 	d := p.join(t, alice, alicePassword, 1, 2)
 	s := d.first(t, alice, alicePassword)

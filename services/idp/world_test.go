@@ -7,12 +7,14 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
@@ -46,6 +48,33 @@ var rsaKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 	return keys
 })
 
+// authorityKeys are for device authorities. There are twice as many as a world
+// has tenants, so that two worlds of one test trust each other's devices no more
+// than two providers do.
+var authorityKeys = sync.OnceValue(func() []*rsa.PrivateKey {
+	keys := make([]*rsa.PrivateKey, 4)
+	for i := range keys {
+		keys[i], _ = rsa.GenerateKey(rand.Reader, 2048)
+	}
+	return keys
+})
+
+var worlds atomic.Int32
+
+// deviceKeys are the keys of the next world: no two tenants of it share one.
+func deviceKeys() func(ids.TenantID) (*rsa.PrivateKey, error) {
+	pair := authorityKeys()[2*(worlds.Add(1)%2):]
+	return func(t ids.TenantID) (*rsa.PrivateKey, error) {
+		switch t {
+		case contoso:
+			return pair[0], nil
+		case fabrikam:
+			return pair[1], nil
+		}
+		return rsa.GenerateKey(rand.Reader, 2048)
+	}
+}
+
 // world is an identity provider with a connection for every caller.
 type world struct {
 	svc      *idp.Service
@@ -62,7 +91,7 @@ type world struct {
 func newWorld(t testing.TB, cfg idp.Config) *world {
 	t.Helper()
 	cfg.TokenSigner = rsaKeys()[0]
-	return worldWithItsKeys(t, cfg)
+	return worldWithItsKeys(t, cfg.WithDeviceKeys(deviceKeys()))
 }
 
 // worldWithItsKeys is a world whose identity provider makes its own keys.

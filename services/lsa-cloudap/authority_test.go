@@ -240,7 +240,7 @@ func TestBRO06_TheCookieIsMadeOfPRTAndNonceInTheTPM(t *testing.T) {
 	})
 }
 
-func TestBRO04_TheLastCheckIsOurs(t *testing.T) {
+func TestBRO04_Attack23_TheLastCheckIsOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		m := w.start(func(c *lsacloudap.Config) { c.SignInHosts = []string{"login.lab.test"} })

@@ -14,6 +14,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/dynamicpb"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/kdf"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/softtpm"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
@@ -72,9 +75,9 @@ func TestT1_WhoMayAsk(t *testing.T) {
 	}
 }
 
-// TestPRO01_NoAnswerHoldsAKey reads the contract: bytes in an answer are public or
+// TestPRO01_Attack22_NoAnswerHoldsAKey reads the contract: bytes in an answer are public or
 // sealed, and each such field is named here with the reason.
-func TestPRO01_NoAnswerHoldsAKey(t *testing.T) {
+func TestPRO01_Attack22_NoAnswerHoldsAKey(t *testing.T) {
 	good := map[string]string{
 		"device_public_key":    "public half",
 		"transport_public_key": "public half",
@@ -94,9 +97,9 @@ func TestPRO01_NoAnswerHoldsAKey(t *testing.T) {
 	}
 }
 
-// TestT2_NoMethodTakesBytesToSign reads the contract: no request has a field of
+// TestT2_Attack22_NoMethodTakesBytesToSign reads the contract: no request has a field of
 // bytes that would be signed, derived from or decrypted as they are.
-func TestT2_NoMethodTakesBytesToSign(t *testing.T) {
+func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 	good := map[string]string{
 		"certificate": "parsed; only its public key is compared and it is put in x5c",
 		"sealed":      "opened by this agent only",
@@ -111,6 +114,38 @@ func TestT2_NoMethodTakesBytesToSign(t *testing.T) {
 			if string(m.Name()) == bare {
 				t.Errorf("there is a bare %s", bare)
 			}
+		}
+	}
+}
+
+// TestAttack22_TheAgentWritesWhatItSigns: whoever may ask chooses PRT and nonce and
+// nothing beside them, and never the context, so that no key it derives is known
+// before or good for anything else.
+func TestAttack22_TheAgentWritesWhatItSigns(t *testing.T) {
+	a := tpmagenttest.Start(t, tpmagent.Config{})
+	key, sealed := a.Import(a.Register(), tpmagenttest.UserA)
+	contexts := map[string]bool{}
+	for range 8 {
+		resp, err := a.PRT().SignPRTCookie(t.Context(), &tpmv1.SignPRTCookieRequest{
+			Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: sealed, Prt: prt, RequestNonce: nonce,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := jose.Parse(resp.GetCookie())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(tok.Payload) != `{"refresh_token":"`+prt+`","is_primary":"true","request_nonce":"`+nonce+`","win_ver":"`+entrawire.WinVer+`","windows_api_version":"`+entrawire.CookieAPIVersion+`"}` {
+			t.Errorf("signed %s", tok.Payload)
+		}
+		if tok.Header.KDFVer != 2 || len(tok.Header.Ctx) < jose.MinContext || contexts[string(tok.Header.Ctx)] {
+			t.Errorf("kdf_ver %d, context %x", tok.Header.KDFVer, tok.Header.Ctx)
+		}
+		contexts[string(tok.Header.Ctx)] = true
+		derived := kdf.Derive(key, kdf.ContextV2(tok.Header.Ctx, tok.Payload))
+		if whole := resp.String(); strings.Contains(whole, string(derived.Reveal())) || strings.Contains(whole, hex.EncodeToString(derived.Reveal())) {
+			t.Error("the derived key is in the answer")
 		}
 	}
 }

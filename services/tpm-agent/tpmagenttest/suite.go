@@ -32,7 +32,7 @@ func Run(t *testing.T, dial func(caller string) grpc.ClientConnInterface) {
 	t.Run("ISS05 PRT request", func(t *testing.T) { a.prtRequest(t, id) })
 	key, sealed := a.Import(id, UserA)
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
-	t.Run("answers", func(t *testing.T) { a.answers(t, key, sealed) })
+	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
 	t.Run("T3 another partition", func(t *testing.T) { a.otherPartition(t, sealed) })
 	t.Run("sealed keys are bound", func(t *testing.T) { a.flippedSeal(t, sealed) })

@@ -31,7 +31,7 @@ func (g *Gate) upgrade(ctx context.Context, d Device, text secret.Text) (store.U
 		return refused("the refresh token belongs to another tenant than the device")
 	case a.Device != "" && (a.Device != d.Device.ID || a.Certificate != issuance.Fingerprint(d.Device)):
 		return refused("the refresh token is bound to another device")
-	case a.Credential == sealed.Client || a.Credential == sealed.Bulk || a.SPA:
+	case !a.Credential.OfAUser() || a.SPA:
 		return refused("the refresh token is not one of a user who signed in")
 	case a.Origin == tenant.FlowDeviceCode && !d.Tenant.Profile.DeviceCodePRT:
 		return refused("the refresh token was got by device code, and the tenant takes none of those")

@@ -40,6 +40,8 @@ type Config struct {
 	SealingKeys []sealed.Key
 	// Vault keeps the keys made here over a restart; nil keeps them in this process.
 	Vault Vault
+	// DeviceKeys makes the keys of device authorities; nil draws them at random.
+	DeviceKeys DrawKey
 }
 
 // Authority holds the keys. It is safe for concurrent use, and a change of keys
@@ -47,6 +49,7 @@ type Config struct {
 type Authority struct {
 	clock clock.Clock
 	vault Vault
+	draw  DrawKey
 	ring  *sealed.Ring
 	first *later[*signingKey]
 	keys  atomic.Pointer[signingKeys]
@@ -62,7 +65,10 @@ type Authority struct {
 // and the first who needs one waits for it; with a vault New waits, because a key
 // that cannot be kept is found out now and not after it was used.
 func New(cfg Config) (*Authority, error) {
-	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, given: cfg.Signer != nil, sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
+	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, draw: cfg.DeviceKeys, given: cfg.Signer != nil, sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
+	if a.draw == nil {
+		a.draw = drawKey
+	}
 	kept, err := a.openKeys()
 	if err != nil {
 		return nil, err

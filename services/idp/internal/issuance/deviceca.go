@@ -30,6 +30,12 @@ const (
 	authorityName = "MS-Organization-Access"
 )
 
+// DrawKey makes the key of a tenant's device authority: RSA of 2048 bits, and
+// another one for every tenant.
+type DrawKey func(ids.TenantID) (*rsa.PrivateKey, error)
+
+func drawKey(ids.TenantID) (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, rsaBits) }
+
 // deviceCA issues the device certificates of one tenant. Each tenant has its
 // own key, so that a certificate of one never chains in another.
 type deviceCA struct {
@@ -38,8 +44,8 @@ type deviceCA struct {
 	roots *x509.CertPool
 }
 
-func newDeviceCA(now time.Time) (*deviceCA, error) {
-	key, err := rsa.GenerateKey(rand.Reader, rsaBits)
+func newDeviceCA(t ids.TenantID, draw DrawKey, now time.Time) (*deviceCA, error) {
+	key, err := draw(t)
 	if err != nil {
 		return nil, err
 	}

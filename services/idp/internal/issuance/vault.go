@@ -138,7 +138,7 @@ func (a *Authority) openDeviceCA(t ids.TenantID) (*deviceCA, error) {
 		}
 		return deviceCAOf(key, kept.Certificate)
 	}
-	ca, err := newDeviceCA(a.clock.Now())
+	ca, err := newDeviceCA(t, a.draw, a.clock.Now())
 	if err != nil || a.vault == nil {
 		return ca, err
 	}

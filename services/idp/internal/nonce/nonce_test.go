@@ -41,7 +41,7 @@ func TestLifetime(t *testing.T) {
 	})
 }
 
-func TestOnlyItsOwn(t *testing.T) {
+func TestAttack06_Attack36_OnlyItsOwn(t *testing.T) {
 	i, other := issuer(t, nonce.Config{}), issuer(t, nonce.Config{})
 	n := i.Issue()
 	if !entrawire.IsOpaque(n) || i.Issue() == n {

@@ -108,7 +108,7 @@ func manyAttributes() string {
 	return b.String()
 }
 
-func TestFED06_ForgeriesAreRefused(t *testing.T) {
+func TestFED06_Attack25_ForgeriesAreRefused(t *testing.T) {
 	wantText := prterr.AADSTS(aadsts.InvalidAssertion, "").Error()
 	for _, a := range attacks(t) {
 		t.Run(a.name, func(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	dsig "github.com/russellhaering/goxmldsig"
 )
 
-// TestFED06_SignedContentIsChecked signs every change with the right key: what
+// TestFED06_Attack25_SignedContentIsChecked signs every change with the right key: what
 // refuses is the check of the content.
-func TestFED06_SignedContentIsChecked(t *testing.T) {
+func TestFED06_Attack25_SignedContentIsChecked(t *testing.T) {
 	unsigned, _ := cut(t, string(golden(t, "good.xml")))
 	const (
 		stamp   = "2026-01-15T09:30:00.123Z"

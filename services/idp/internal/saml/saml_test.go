@@ -69,7 +69,7 @@ func TestFED06_TimeWindowWithSkew(t *testing.T) {
 	}
 }
 
-func TestFED06_AnAssertionIsUsedOnce(t *testing.T) {
+func TestFED06_Attack25_AnAssertionIsUsedOnce(t *testing.T) {
 	v, h := newVerifier(t)
 	good := golden(t, "good.xml")
 	if _, err := v.Verify(federation(t), good); err != nil {
@@ -146,7 +146,7 @@ func TestErrorsAreOfThreeKinds(t *testing.T) {
 	}
 }
 
-func TestMultipleAuthn(t *testing.T) {
+func TestAttack26_MultipleAuthnIsReadWhereItIsSigned(t *testing.T) {
 	unsigned, _ := cut(t, string(golden(t, "good.xml")))
 	const attr = `<saml:Attribute AttributeName="authnmethodsreferences" AttributeNamespace="http://schemas.microsoft.com/claims">` +
 		`<saml:AttributeValue>http://schemas.microsoft.com/ws/2008/06/identity/authenticationmethod/password</saml:AttributeValue>` +

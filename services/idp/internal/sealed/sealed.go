@@ -46,6 +46,10 @@ const (
 	Bulk Credential = "bulk"
 )
 
+// OfAUser says whether it is something a user signs in with. A kind that is not
+// known is not.
+func (c Credential) OfAUser() bool { return c == Password || c == SAML || c == Hello }
+
 // Artefact is the content. A PRT binds user, device, session key and the state
 // of both objects at issue; a refresh token and a cookie descend from a PRT and
 // repeat what they inherit.
