@@ -177,6 +177,10 @@ func TestTelephone(t *testing.T) {
 			if c := p.check(t, b.GetFlowToken(), push, b.GetSessionId(), ""); c.GetSuccess() || !c.GetRetry() || c.GetResultValue() != "AuthenticationPending" {
 				t.Fatalf("%v", c)
 			}
+			list, err := p.read.ListChallenges(context.Background(), &directoryv1.ListChallengesRequest{UserPrincipalName: mia})
+			if err != nil || len(list.GetChallenges()) != 1 || list.GetChallenges()[0].GetChallengeId() != b.GetSessionId() {
+				t.Errorf("waiting: %v, %v", list, err)
+			}
 			if err := answer(f.answer(b.GetEntropy())); err != nil {
 				t.Fatal(err)
 			}

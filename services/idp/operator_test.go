@@ -72,7 +72,7 @@ func TestDeletedUserAndDeletedApplication(t *testing.T) {
 	_, err = w.renewPRT(s.sign(t, s.renewal(t)))
 	wantCode(t, err, aadsts.UserAccountNotFound)
 	_, err = w.requestPRT(s.d.sign(t, s.d.claims(t, alice, alicePassword)))
-	wantCode(t, err, aadsts.InvalidCredentials)
+	wantCode(t, err, aadsts.UserAccountNotFound)
 
 	// The name may be given again; what the first user held is not the second's.
 	done[*directoryv1.CreateUserResponse](t)(w.admin.CreateUser(ctx, &directoryv1.CreateUserRequest{UserPrincipalName: alice, Password: alicePassword}))

@@ -220,7 +220,7 @@ func TestRegistrationTokenIsForRegistrationOnly(t *testing.T) {
 	r.AccessToken = s.tokens(t, s.redemption(t, office, graph)).AccessToken.Reveal()
 	_, err := w.devices.RegisterDevice(context.Background(), r)
 	wantKind(t, err, prterr.Unauthenticated)
-	for upn, code := range map[string]aadsts.Code{alice: aadsts.InvalidCredentials, "nobody@contoso.test": aadsts.InvalidCredentials, carol: aadsts.NoPassword} {
+	for upn, code := range map[string]aadsts.Code{alice: aadsts.InvalidCredentials, "nobody@contoso.test": aadsts.UserAccountNotFound, carol: aadsts.NoPassword} {
 		_, err := w.devices.RequestRegistrationToken(context.Background(), &idpv1.RequestRegistrationTokenRequest{UserPrincipalName: upn, Password: "wrong"})
 		wantCode(t, err, code)
 	}

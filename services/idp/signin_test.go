@@ -53,7 +53,7 @@ func TestWire20_AfterThePasswordTheAnswer(t *testing.T) {
 // password and a locked name look alike but for the name that was typed.
 func TestAttack35_NothingTellsWhoExists(t *testing.T) {
 	lab := clock.NewLab()
-	p := newPages(t, idp.Config{Clock: lab})
+	p := newPages(t, idp.Config{Clock: lab, Tenants: withProfile("strict")})
 	names := []string{bob, "nobody@contoso.test", "nobody@nowhere.test"}
 	shape := func(n *idpv1.NextAction) string {
 		page := proto.CloneOf(n.GetPage())

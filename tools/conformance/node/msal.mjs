@@ -49,7 +49,7 @@ async function publicCases() {
     await silent(client, first.account);
   }
   await c.refuse("ropc.wrong-password", "AADSTS50126", () => client.acquireTokenByUsernamePassword({ scopes, username: user, password: `not ${password}` }));
-  await c.refuse("ropc.needs-mfa", "AADSTS50076", () => client.acquireTokenByUsernamePassword({ scopes, username: world("MFA_USER"), password: world("MFA_PASSWORD") }));
+  await c.refuse("ropc.needs-mfa", "AADSTS50076", () => client.acquireTokenByUsernamePassword({ scopes, username: world("MFA_USER"), password: world("FACTOR_PASSWORD") }));
   await c.check("device-code", async () => {
     let approved;
     const r = await client.acquireTokenByDeviceCode({ scopes, deviceCodeCallback: (d) => { approved = approve(d.userCode); } });

@@ -67,7 +67,7 @@ def users(c):
         c.profile(name)
         return c.login(*args)
     c.refuse("wrong-password", "AADSTS50126", refused, "wrong", "-u", c.user, "-p", "not " + c.password)
-    c.refuse("needs-mfa", "AADSTS50076", refused, "mfa", "-u", world("MFA_USER"), "-p", world("MFA_PASSWORD"))
+    c.refuse("needs-mfa", "AADSTS50076", refused, "mfa", "-u", world("MFA_USER"), "-p", world("FACTOR_PASSWORD"))
 
     def browser():
         c.profile("browser")

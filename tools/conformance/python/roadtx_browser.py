@@ -72,7 +72,7 @@ def prompt_login(t):
 def enrich(t):
     """roadtx prtenrich without its window: a second factor is added to the PRT."""
     from roadtools.roadlib.auth import Authentication
-    user, password = world("EXTRA_USER"), world("EXTRA_PASSWORD")
+    user, password = world("ENRICH_USER"), world("FACTOR_PASSWORD")
     prt = t.prt("extra.prt", "-u", user, "-p", password, "-c", "joined.pem", "-k", "joined.key")
     url = authorize(1, BROKER, DRS_PAGE, resource="urn:aad:tb:update:prt", add_account="noheadsup", scope="openid", login_hint=user,
                     response_mode="form_post", windows_api_version="2.0", amr_values="ngcmfa")

@@ -12,7 +12,7 @@ from roadtx_cli import Tool, load
 from roadtx_device import DRS, device_id, register
 
 # The authenticators of testdata/tenants.yaml.
-SEEDS = {"MFA": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "EXTRA": "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU"}
+SEEDS = {"MFA": "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "ENRICH": "NBSWY3DPO5XXE3DENBSWY3DPO5XXE3DE"}
 
 
 class Window(Tool):
@@ -39,7 +39,7 @@ def run(t):
     t.check("password.v2", lambda: want(t.window_tokens("w2.json", "interactiveauth", "-u", t.user, "-p", t.password, "-c", "azcli", "-s", "https://graph.microsoft.com/.default"), tid=t.tenant))
 
     def second_factor():
-        user, password = world("MFA_USER"), world("MFA_PASSWORD")
+        user, password = world("MFA_WINDOW_USER"), world("FACTOR_PASSWORD")
         return want(t.window_tokens("w3.json", "interactiveauth", "-u", user, "-p", password, "-c", "azcli", "-r", "msgraph", "--otpseed", SEEDS["MFA"]), upn=user, amr={"mfa"})
     t.check("second-factor", second_factor)
 
@@ -56,11 +56,11 @@ def with_prt(t):
     key = ("-c", "window.pem", "-k", "window.key")
     t.check("prt", lambda: t.prt("window.prt", "-u", t.user, "-p", t.password, *key) and "a PRT")
     t.check("browserprtauth", lambda: want(t.window_tokens("w5.json", "browserprtauth", "-f", "window.prt", "-c", "azcli", "-r", "msgraph"), upn=t.user, deviceid=device_id("window")))
-    user, password = world("EXTRA_USER"), world("EXTRA_PASSWORD")
+    user, password = world("ENRICH_WINDOW_USER"), world("FACTOR_PASSWORD")
 
     def enrich():
         t.prt("extra.prt", "-u", user, "-p", password, *key)
-        out = t.window("prtenrich", "-u", user, "-f", "extra.prt", "--otpseed", SEEDS["EXTRA"])
+        out = t.window("prtenrich", "-u", user, "-f", "extra.prt", "--otpseed", SEEDS["ENRICH"])
         found = re.search(r"roadtx prt -r <refreshtoken>\s+(\S+)", out)
         assert found, out[-300:]
         t.prt("enriched.prt", "-r", found.group(1), *key)

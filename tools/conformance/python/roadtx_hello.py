@@ -1,4 +1,8 @@
 """Windows Hello for Business, and the token for registering many devices."""
+import json
+
+from roadtools.roadlib.auth import Authentication
+
 from cases import browse, want, world
 from roadtx_browser import cookie
 from roadtx_cli import load
@@ -11,7 +15,7 @@ DEVICE = ("-c", "joined.pem", "-k", "joined.key")
 
 
 def run(t):
-    user, password = world("EXTRA_USER"), world("EXTRA_PASSWORD")
+    user, password = world("HELLO_USER"), world("FACTOR_PASSWORD")
 
     def without():
         t.drs_token(user=user, password=password)
@@ -26,12 +30,16 @@ def run(t):
 def fresh_token(t, user, password):
     """roadtx prtenrich --ngcmfa-drs-auth without its window: the page that asks for
     the second factor, with the PRT of the device."""
-    t.prt("hello-base.prt", "-u", user, "-p", password, *DEVICE)
+    prt = t.prt("hello-base.prt", "-u", user, "-p", password, *DEVICE)
     url = authorize(1, REGISTRATION, PAGE, resource="urn:ms-drs:enterpriseregistration.windows.net", add_account="noheadsup", scope="openid", login_hint=user,
                     response_mode="form_post", windows_api_version="2.0", amr_values="ngcmfa")
     sent = browse(url, PAGE, user, password, cookie(t, "hello-base.prt"))
-    token = t.tokens(".roadtools_auth", "codeauth", "-c", REGISTRATION, "-r", "drs", "-ru", PAGE, sent["code"])
-    return want(token, aud="urn:ms-drs:enterpriseregistration.windows.net", amr={"ngcmfa"}, deviceid=device_id("joined"))
+    auth = Authentication()
+    auth.set_client_id(REGISTRATION)
+    answer = auth.authenticate_with_code_encrypted(sent["code"], bytes.fromhex(prt["session_key"]), PAGE)
+    with open(".roadtools_auth", "w", encoding="utf-8") as f:
+        json.dump(auth.tokenreply_to_tokendata(answer), f)
+    return want(answer["access_token"], aud="urn:ms-drs:enterpriseregistration.windows.net", amr={"ngcmfa"}, deviceid=device_id("joined"))
 
 
 def sign_in(t, user):

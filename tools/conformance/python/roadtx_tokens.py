@@ -42,7 +42,7 @@ def refusals(t):
     t.refuse("ropc.wrong-password.v2", "AADSTS50126", ropc("-c", "azcli", "-s", GRAPH, password="not " + t.password))
     t.refuse("ropc.unknown-user", "AADSTS50126", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
     t.refuse("ropc.disabled-user", "AADSTS50057", ropc("-c", "azcli", "-r", "msgraph", user=world("DISABLED_USER"), password=world("DISABLED_PASSWORD")))
-    t.refuse("ropc.needs-mfa", "AADSTS50076", ropc("-c", "azcli", "-r", "msgraph", user=world("MFA_USER"), password=world("MFA_PASSWORD")))
+    t.refuse("ropc.needs-mfa", "AADSTS50076", ropc("-c", "azcli", "-r", "msgraph", user=world("MFA_USER"), password=world("FACTOR_PASSWORD")))
     t.refuse("ropc.unknown-client", "AADSTS700016", ropc("-c", str(uuid.uuid4()), "-r", "msgraph"))
     t.refuse("ropc.unknown-resource", "AADSTS500011", ropc("-c", "azcli", "-r", "https://nobody.contoso.test"))
 
@@ -90,7 +90,7 @@ def code(t):
     t.refuse("code.replay", "AADSTS54005", twice)
 
     def second_factor():
-        sent = browse(authorize(1, AZCLI, NATIVE, resource="https://graph.microsoft.com"), NATIVE, world("MFA_USER"), world("MFA_PASSWORD"))
+        sent = browse(authorize(1, AZCLI, NATIVE, resource="https://graph.microsoft.com"), NATIVE, world("MFA_USER"), world("FACTOR_PASSWORD"))
         return want(redeem("c7.json", sent["code"], "-r", "msgraph"), upn=world("MFA_USER"), amr={"pwd", "mfa"})
     t.check("code.second-factor", second_factor)
 

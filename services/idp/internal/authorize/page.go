@@ -141,13 +141,17 @@ func (s *Service) Away(st *flowstate.State, name string) (string, bool, error) {
 	if err != nil {
 		return "", false, err
 	}
-	to, err := url.Parse(home.Domain.Federated.MexURL)
+	to, err := url.Parse(home.Domain.Federated.PassiveURL)
 	if err != nil {
 		return "", false, nil
 	}
-	q := url.Values{"wa": {"wsignin1.0"}, "wtrealm": {"urn:federation:MicrosoftOnline"}, "wctx": {token.Reveal()}}
+	q := to.Query()
+	q.Set("wa", "wsignin1.0")
+	q.Set("wtrealm", "urn:federation:MicrosoftOnline")
+	q.Set("wctx", token.Reveal())
 	if i > 0 {
 		q.Set("username", name)
 	}
-	return (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: "/adfs/ls/", RawQuery: q.Encode()}).String(), true, nil
+	to.RawQuery = q.Encode()
+	return to.String(), true, nil
 }

@@ -104,9 +104,10 @@ func (d *Directory) Device(ctx context.Context, t ids.TenantID, id ids.DeviceID)
 	return dev, nil
 }
 
-// Password checks a user name and a password. Wrong password and unknown user
-// are one error at one cost, AADSTS50126. That a user is disabled is told only
-// to who knows the password.
+// Password checks a user name and a password, every name at one cost. A wrong
+// password is AADSTS50126; so is an unknown user, unless the tenant's profile tells
+// them apart (AADSTS50034). That a user is disabled is told only to who knows the
+// password.
 func (d *Directory) Password(ctx context.Context, upn ids.UPN, password secret.Text) (store.User, error) {
 	home, known := d.tenants.Home(upn.Domain())
 	if known && home.Domain.Federated != nil {
@@ -114,13 +115,16 @@ func (d *Directory) Password(ctx context.Context, upn ids.UPN, password secret.T
 		return store.User{}, prterr.AADSTS(aadsts.NoPassword, "")
 	}
 	u, err := d.store.UserByUPN(ctx, upn)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	unknown := errors.Is(err, store.ErrNotFound)
+	if err != nil && !unknown {
 		return store.User{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	}
 	ok, err := d.passwords.of(ctx, u, password)
 	switch {
 	case err != nil:
 		return store.User{}, err
+	case unknown && known && home.Tenant.Profile.TellsUnknownUsers:
+		return store.User{}, prterr.AADSTS(aadsts.UserAccountNotFound, "")
 	case !ok:
 		return store.User{}, prterr.AADSTS(aadsts.InvalidCredentials, "")
 	case !u.Enabled:

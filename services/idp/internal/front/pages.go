@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -115,8 +116,8 @@ func methodName(m *idpv1.Method) string {
 	if name == "" {
 		name = m.GetMethodId()
 	}
-	if m.GetDisplay() != "" {
-		name += " (" + m.GetDisplay() + ")"
+	if m.GetDisplay() != "" && !strings.Contains(name, "authenticator") {
+		name += " (" + m.GetDisplay() + ")" // a number, so that the user knows which telephone
 	}
 	return name
 }
@@ -133,7 +134,11 @@ func (x *exchange) page(p *idpv1.SignInPage) error {
 	if p.GetKind() == idpv1.PageKind_PAGE_KIND_SIGNED_OUT {
 		x.forget()
 	}
-	return x.render(http.StatusOK, view{Page: p, Config: x.config(p)})
+	v := view{Page: p, Config: x.config(p)}
+	if p.GetKind() == idpv1.PageKind_PAGE_KIND_ERROR && p.GetErrorCode() != 0 {
+		v.ErrorURL = x.errorURI(aadsts.Code(p.GetErrorCode()))
+	}
+	return x.render(http.StatusOK, v)
 }
 
 // render writes a page. Forms may lead to an application at any address, so the
@@ -156,7 +161,8 @@ func (x *exchange) render(status int, v view) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+x.pages.styleHash+"'; script-src 'nonce-"+v.Nonce+
 		"'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with that a browser hides the Origin of our own forms from us.
+	h.Set("Referrer-Policy", "same-origin")
 	x.send(status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }

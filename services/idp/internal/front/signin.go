@@ -43,7 +43,7 @@ func (x *exchange) login() error {
 	c := x.credentials()
 	a, err := x.signIn.SubmitPassword(x.ctx, &idpv1.SubmitPasswordRequest{
 		Caller: x.caller(), FlowToken: x.flow, Canary: p["canary"], UserPrincipalName: user, Password: p["passwd"],
-		RefreshTokenCredential: c.refreshToken, DeviceCredential: c.device,
+		RefreshTokenCredential: c.refreshToken, DeviceCredential: c.device, Stay: p["LoginOptions"] == "1",
 	})
 	if err != nil {
 		return err

@@ -72,6 +72,9 @@ type Profile struct {
 	PlainTokens bool
 	// FamilyTokens lets the listed clients redeem each other's refresh tokens.
 	FamilyTokens bool
+	// TellsUnknownUsers answers that a user does not exist, as the public service
+	// does. Otherwise an unknown name looks like a wrong password.
+	TellsUnknownUsers bool
 	// AssertionOnce refuses a client assertion that was taken before. Libraries use
 	// one for as long as it lives, so only a strict tenant can ask for it.
 	AssertionOnce bool
@@ -85,8 +88,8 @@ type Profile struct {
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, TellsUnknownUsers: true},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, TellsUnknownUsers: true},
 		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
 	}
 }

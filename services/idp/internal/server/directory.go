@@ -20,7 +20,8 @@ type Read struct {
 	Directory *directory.Directory
 	Tenants   *tenant.Set
 	SignIns   SignInLog
-	Factors   *signin.Service
+	// Factors lists the second factors that wait.
+	Factors *signin.Service
 }
 
 // ListTenants lists the tenants in the order of the file.

@@ -24,9 +24,9 @@ type Discovered struct {
 	FlowToken     secret.Text
 }
 
-// Discover says how a name may sign in. It looks at the domain alone: every name
-// of a domain gets one answer in one time, so it tells nothing about who exists.
-func (s *Service) Discover(_ context.Context, name string, token secret.Text) (Discovered, error) {
+// Discover says how a name may sign in. It looks at the domain alone, so that every
+// name of a domain gets one answer, unless the tenant's profile tells who exists.
+func (s *Service) Discover(ctx context.Context, name string, token secret.Text) (Discovered, error) {
 	out := Discovered{Name: name, FlowToken: token}
 	upn, err := ids.ParseUPN(name)
 	if err != nil {
@@ -34,6 +34,10 @@ func (s *Service) Discover(_ context.Context, name string, token secret.Text) (D
 	}
 	home, known := s.tenants.Home(upn.Domain())
 	out.DomainKnown, out.Exists = known, known
+	if known && home.Tenant.Profile.TellsUnknownUsers {
+		_, err := s.directory.UserByName(ctx, upn)
+		out.Exists = err == nil
+	}
 	if !known || home.Domain.Federated == nil {
 		out.HasPassword = known
 		return out, nil

@@ -29,7 +29,8 @@ type Server struct {
 	// Ready is the line that it printed.
 	Ready Ready
 	cmd   *exec.Cmd
-	ended chan error
+	ended chan struct{}
+	err   error // why it ended, once ended is closed
 }
 
 // Ready says where a server is.
@@ -62,7 +63,7 @@ func Start(ctx context.Context, binary, tenants, dir string) (*Server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w: run make build", binary, err)
 	}
-	s := &Server{cmd: cmd, ended: make(chan error, 1)}
+	s := &Server{cmd: cmd, ended: make(chan struct{})}
 	first := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(out)
@@ -72,7 +73,8 @@ func Start(ctx context.Context, binary, tenants, dir string) (*Server, error) {
 			}
 		}
 		close(first)
-		s.ended <- cmd.Wait()
+		s.err = cmd.Wait()
+		close(s.ended)
 	}()
 	select {
 	case line, ok := <-first:
@@ -94,14 +96,22 @@ func Start(ctx context.Context, binary, tenants, dir string) (*Server, error) {
 	return s, nil
 }
 
-// Stop ends the server and waits for it.
+// Ended is closed when the server has ended, whoever ended it.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
+
+// Stop ends the server and waits for it. A server that ended before is an error.
 func (s *Server) Stop() error {
+	select {
+	case <-s.ended:
+		return fmt.Errorf("lockstep serve ended during the run (%v)", s.err)
+	default:
+	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	select {
-	case err := <-s.ended:
-		return err
+	case <-s.ended:
+		return s.err
 	case <-time.After(s.cmd.WaitDelay):
 		return errors.Join(errors.New("lockstep serve did not end on SIGTERM"), s.cmd.Process.Kill())
 	}

@@ -18,12 +18,15 @@ func World() [][2]string {
 		{"CONF_USER", "alice@contoso.test"},
 		{"CONF_PASSWORD", "correct horse battery staple"},
 		{"CONF_USER_OID", "1f6b0a5c-8f0d-4a53-9d3c-2f6f2c1d7a01"},
-		// mfa has a password and an authenticator.
+		// People with an authenticator: a code is good once, so every case that types
+		// one has a user of its own. A policy asks mia, fay and lin for it always.
+		{"CONF_FACTOR_PASSWORD", "people with an authenticator"},
 		{"CONF_MFA_USER", "mia@contoso.test"},
-		{"CONF_MFA_PASSWORD", "mia carries an authenticator"},
-		// extra has an authenticator too, and no policy asks for it.
-		{"CONF_EXTRA_USER", "nora@contoso.test"},
-		{"CONF_EXTRA_PASSWORD", "nora is asked only sometimes"},
+		{"CONF_MFA_WINDOW_USER", "fay@contoso.test"},
+		{"CONF_MFA_BROKER_USER", "lin@contoso.test"},
+		{"CONF_ENRICH_USER", "nora@contoso.test"},
+		{"CONF_ENRICH_WINDOW_USER", "flo@contoso.test"},
+		{"CONF_HELLO_USER", "hana@contoso.test"},
 		{"CONF_NOJOIN_USER", "dave@contoso.test"},
 		{"CONF_NOJOIN_PASSWORD", "no devices for dave"},
 		{"CONF_DISABLED_USER", "olga@contoso.test"},

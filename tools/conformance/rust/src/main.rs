@@ -139,7 +139,7 @@ async fn device_code(m: &mut Machine) {
 
 /// The pages with a second factor, and Hello, which needs one.
 async fn second_factor(m: &mut Machine) {
-    let (user, password) = (world("MFA_USER"), world("MFA_PASSWORD"));
+    let (user, password) = (world("MFA_BROKER_USER"), world("FACTOR_PASSWORD"));
     let wrong = m.app.initiate_acquire_token_by_mfa_flow(&user, Some("not the password"), &[], None).await;
     refuse("pages.wrong-password", "50126", wrong.map(|_| ()));
     let flow = m.app.initiate_acquire_token_by_mfa_flow(&user, Some(&password), &[], None).await;
