@@ -167,6 +167,11 @@ func rsa1(k *rsa.PublicKey) []byte {
 // join registers a device as roadtx does.
 func (s *stranger) join(t testing.TB, user, password string) *machine {
 	t.Helper()
+	return s.joinAs(t, "Windows", user, password)
+}
+
+func (s *stranger) joinAs(t testing.TB, kind, user, password string) *machine {
+	t.Helper()
 	a := s.v1(t, "client_id", broker, "grant_type", "password", "resource", drsResource, "username", user, "password", password)
 	wantStatus(t, a, 200)
 	m := &machine{stranger: s, dk: testKeys()[1], tk: testKeys()[2]}
@@ -176,7 +181,7 @@ func (s *stranger) join(t testing.TB, user, password string) *machine {
 	}
 	body, _ := json.Marshal(map[string]any{
 		"CertificateRequest": map[string]string{"Type": "pkcs10", "Data": base64.StdEncoding.EncodeToString(csr)}, "TransportKey": base64.StdEncoding.EncodeToString(rsa1(&m.tk.PublicKey)),
-		"TargetDomain": "contoso.test", "DeviceType": "Windows", "OSVersion": "10.0.19041.928", "DeviceDisplayName": "PC", "JoinType": 0,
+		"TargetDomain": "contoso.test", "DeviceType": kind, "OSVersion": "10.0.19041.928", "DeviceDisplayName": "PC", "JoinType": 0,
 		"attributes": map[string]string{"ReuseDevice": "true", "ReturnClientSid": "true"},
 	})
 	r := s.send(t, device("POST", "device/?api-version=2.0", "\nAuthorization: Bearer "+a.str(t, "access_token"), string(body)))

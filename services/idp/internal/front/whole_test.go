@@ -243,13 +243,19 @@ func TestWire24_ACertificateWithOneName(t *testing.T) {
 }
 
 // A cookie without a nonce: refused by sending the browser for one (since the end
-// of 2020), but for those of Linux devices and in the profile of that summer.
+// of 2020), but in the profile of that summer, and from Linux devices where the
+// tenant says so.
 func TestWire28_BRO14_BRO16_CookiesWithoutANonce(t *testing.T) {
-	for profile, works := range map[string]bool{"2020": true, "today": false} {
-		t.Run(profile, func(t *testing.T) {
+	const linux = "    cookie_without_nonce: linux_broker\n"
+	for _, c := range []struct {
+		profile, more, kind string
+		works               bool
+	}{{"2020", "", "Windows", true}, {"today", "", "Linux", false}, {"today", linux, "Windows", false}, {"today", linux, "Linux", true}} {
+		t.Run(c.profile+" "+strings.TrimSpace(c.more)+" "+c.kind, func(t *testing.T) {
+			profile, works := c.profile, c.works
 			lab := clock.NewLab()
-			s := whole(t, func(c *idp.Config) { c.Clock, c.Tenants = lab, tenants(profile, "") })
-			m := s.join(t, alice, alicePassword)
+			s := whole(t, func(cfg *idp.Config) { cfg.Clock, cfg.Tenants = lab, tenants(profile, c.more) })
+			m := s.joinAs(t, c.kind, alice, alicePassword)
 			h := m.first(t, m.asString(kdf2), alice, alicePassword)
 			cookie := h.signed(2, 24, `{"refresh_token":"`+h.prt+`","is_primary":"true","iat":"`+itoa(int(lab.Now().Unix()))+`"}`)
 			try := func() reply {
