@@ -111,14 +111,22 @@ func (m member) validUTF8() bool {
 	return true
 }
 
-// quote writes a JSON string without the HTML escapes of json.Marshal.
+// quote writes a JSON string without the HTML escapes of json.Marshal. Names and
+// tokens, which is nearly all there is, have nothing to escape.
 func quote(s string) string {
+	if !strings.ContainsFunc(s, escaped) {
+		return `"` + s + `"`
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(s) // a string into a buffer: neither can fail
 	return string(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
 }
+
+// escaped says whether a character may have an escape in a JSON string; where it
+// need not, encoding/json decides.
+func escaped(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
 
 // decode fills the members from a strict JSON object. Members that are absent or
 // null stay zero; members it does not know are skipped.

@@ -2,6 +2,7 @@ package host
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -54,6 +55,31 @@ func FuzzProxy(f *testing.F) {
 		known := serves(h.names, bare(target))
 		if method == http.MethodConnect && !known && w.Code != http.StatusForbidden {
 			t.Errorf("CONNECT %q: %d", target, w.Code)
+		}
+	})
+}
+
+// FuzzBehind: whatever stands in the header, a handler sees a certificate only
+// where one is asked for, and never the header.
+func FuzzBehind(f *testing.F) {
+	h, err := New(Config{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, sent := r.Header[CertificateHeader]; sent || len(r.TLS.PeerCertificates) > 0 && !asksForCertificate(bare(r.Host)) {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})})
+	if err != nil {
+		f.Fatal(err)
+	}
+	der := base64.StdEncoding.EncodeToString(h.ca.cert.Raw)
+	for _, cert := range []string{der, der + "=", der[4:], "", "AAAA", "\x00", "-----BEGIN CERTIFICATE-----"} {
+		f.Add("enterpriseregistration.windows.net", "https", cert)
+		f.Add("localhost", "http", cert)
+	}
+	f.Fuzz(func(t *testing.T, name, proto, cert string) {
+		w := httptest.NewRecorder()
+		h.serveBehind(w, &http.Request{Host: name, URL: &url.URL{Path: "/"}, Header: http.Header{protoHeader: {proto}, CertificateHeader: {cert}}})
+		if w.Code != http.StatusOK && w.Code != http.StatusBadRequest && w.Code != http.StatusMisdirectedRequest {
+			t.Errorf("%q %q %q: %d", name, proto, cert, w.Code)
 		}
 	})
 }

@@ -1,6 +1,6 @@
 // Package host shows handlers to the world as the cloud: HTTPS under the names
-// that clients have built in, and a proxy for clients whose names cannot be
-// changed.
+// that clients have built in, a proxy for clients whose names cannot be
+// changed, and a listener behind a proxy that ends TLS itself.
 //
 // What lives here: listeners, the certificate authority of a laboratory and its
 // certificates, limits on connections, the way from a host name to a handler.
@@ -41,6 +41,10 @@ type Config struct {
 	Listen string
 	// ProxyListen is the address of the proxy; empty is no proxy.
 	ProxyListen string
+	// BehindListen is the loopback address of a plain HTTP listener for a proxy on
+	// this machine that ends TLS (serveBehind says what it is trusted with); empty
+	// is none. Expose does not widen it.
+	BehindListen string
 	// Expose lets the listeners be on an address that other machines reach.
 	Expose bool
 	// StateDir keeps the certificate authority; empty makes one that goes with
@@ -60,11 +64,12 @@ type Host struct {
 	ca      *authority
 	server  *http.Server
 	proxy   *http.Server
+	behind  *http.Server
 	through *handed // connections that come out of the proxy
 	failed  chan error
 
-	mu              sync.Mutex
-	addr, proxyAddr string
+	mu                          sync.Mutex
+	addr, proxyAddr, behindAddr string
 }
 
 // New checks the configuration and makes the certificates. Nothing listens yet.
@@ -83,8 +88,11 @@ func New(cfg Config) (*Host, error) {
 			return nil, fmt.Errorf("host: %w", err)
 		}
 	}
+	if err := checkBehind(cfg.BehindListen); err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
 	cfg.Limits = cfg.Limits.orDefault()
-	h := &Host{cfg: cfg, through: newHanded(), failed: make(chan error, 3)}
+	h := &Host{cfg: cfg, through: newHanded(), failed: make(chan error, 4)}
 	var err error
 	if h.names, err = allNames(cfg); err != nil {
 		return nil, fmt.Errorf("host: %w", err)
@@ -96,23 +104,29 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	h.server = cfg.Limits.server(http.HandlerFunc(h.route), cfg.Log)
+	h.server = cfg.Limits.server(http.HandlerFunc(h.serveTLS), cfg.Log)
 	h.server.TLSConfig = tlsConfig
 	h.proxy = cfg.Limits.server(http.HandlerFunc(h.serveProxy), cfg.Log)
+	h.behind = cfg.Limits.server(http.HandlerFunc(h.serveBehind), cfg.Log)
 	return h, nil
 }
 
 // Start listens and serves until Close.
 func (h *Host) Start() error {
-	l, err := h.listen(h.cfg.Listen)
+	l, err := h.listen("HTTPS", h.cfg.Listen)
 	if err != nil {
-		return fmt.Errorf("host: HTTPS listener: %w", err)
+		return err
 	}
-	var p net.Listener
-	if h.cfg.ProxyListen != "" {
-		if p, err = h.listen(h.cfg.ProxyListen); err != nil {
-			return errors.Join(fmt.Errorf("host: proxy listener: %w", err), l.Close())
+	p, err := h.listen("proxy", h.cfg.ProxyListen)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	b, err := h.listen("behind-proxy", h.cfg.BehindListen)
+	if err != nil {
+		if p != nil {
+			err = errors.Join(err, p.Close())
 		}
+		return errors.Join(err, l.Close())
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,6 +136,10 @@ func (h *Host) Start() error {
 		h.proxyAddr = p.Addr().String()
 		h.run(func() error { return h.server.ServeTLS(h.through, "", "") })
 		h.run(func() error { return h.proxy.Serve(p) })
+	}
+	if b != nil {
+		h.behindAddr = b.Addr().String()
+		h.run(func() error { return h.behind.Serve(b) })
 	}
 	return nil
 }
@@ -135,10 +153,14 @@ func (h *Host) ServeOn(l net.Listener) {
 	h.run(func() error { return h.server.ServeTLS(netutil.LimitListener(l, h.cfg.Limits.Connections), "", "") })
 }
 
-func (h *Host) listen(addr string) (net.Listener, error) {
+// listen returns nil when there is no address.
+func (h *Host) listen(what, addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("host: %s listener: %w", what, err)
 	}
 	return netutil.LimitListener(l, h.cfg.Limits.Connections), nil
 }
@@ -159,14 +181,14 @@ func (h *Host) Failed() <-chan error { return h.failed }
 func (h *Host) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
-	err := errors.Join(stop(ctx, h.proxy), stop(ctx, h.server))
+	err := errors.Join(stop(ctx, h.proxy), stop(ctx, h.behind), stop(ctx, h.server))
 	return errors.Join(err, h.through.Close())
 }
 
 // Abort ends all connections at once. A graceful end costs a second when there
 // are HTTP/2 clients, which nobody needs after a test.
 func (h *Host) Abort() error {
-	return errors.Join(h.proxy.Close(), h.server.Close(), h.through.Close())
+	return errors.Join(h.proxy.Close(), h.behind.Close(), h.server.Close(), h.through.Close())
 }
 
 func stop(ctx context.Context, s *http.Server) error {
@@ -188,6 +210,14 @@ func (h *Host) ProxyAddr() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.proxyAddr
+}
+
+// BehindAddr is the address of the listener for a proxy that ends TLS, HOST:PORT,
+// "" when there is none.
+func (h *Host) BehindAddr() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.behindAddr
 }
 
 // Names are the host names and addresses that are served, wildcards among them.

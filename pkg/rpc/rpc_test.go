@@ -202,9 +202,12 @@ func TestNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"", "A", "a/b", "../x", "a.b", strings.Repeat("a", 64)} {
-		if _, err := ca.Issue(name); err == nil {
-			t.Errorf("%q was issued", name)
+	for name, good := range map[string]bool{
+		"a": true, "tpm-agent": true, "a1-": true, strings.Repeat("a", 63): true, strings.Repeat("a", 64): false,
+		"": false, "A": false, "aB": false, "1a": false, "-a": false, "a_b": false, "a/b": false, "../x": false, "a.b": false, "a\n": false, "a\x00": false, "ä": false,
+	} {
+		if _, err := ca.Issue(name); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
 		}
 	}
 	for _, addr := range []string{"", "idp", "mem:", "udp:x:1", "unix:"} {

@@ -59,7 +59,7 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
 		grpc.ChainUnaryInterceptor(
-			logging.UnaryServerInterceptor(logger(log), logging.WithLogOnEvents(logging.FinishCall)),
+			callLog(log),
 			errorForm(log),
 			recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
 			authorize(cfg.Allow),
@@ -118,10 +118,18 @@ func deadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.Unar
 	return h(ctx, req)
 }
 
-func logger(log *slog.Logger) logging.Logger {
-	return logging.LoggerFunc(func(ctx context.Context, _ logging.Level, msg string, fields ...any) {
+// callLog logs one line a call at level debug. For a log of another level the line
+// is not put together at all.
+func callLog(log *slog.Logger) grpc.UnaryServerInterceptor {
+	line := logging.UnaryServerInterceptor(logging.LoggerFunc(func(ctx context.Context, _ logging.Level, msg string, fields ...any) {
 		log.DebugContext(ctx, msg, fields...)
-	})
+	}), logging.WithLogOnEvents(logging.FinishCall))
+	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+		if !log.Enabled(ctx, slog.LevelDebug) {
+			return h(ctx, req)
+		}
+		return line(ctx, req, info, h)
+	}
 }
 
 func orDiscard(log *slog.Logger) *slog.Logger {

@@ -30,13 +30,14 @@ import (
 const atOnce = 3
 
 type options struct {
-	root, only, with, page string
-	keep                   bool
+	root, binary, only, with, page string
+	keep                           bool
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.root, "root", "../..", "the `folder` of the repository")
+	flag.StringVar(&o.binary, "binary", "", "judge this `file` in place of bin/lockstep below the root")
 	flag.StringVar(&o.only, "only", "", "run these `suites` alone, by name, separated by commas, and write no page")
 	flag.StringVar(&o.with, "with", "", "run these optional `suites` too")
 	flag.StringVar(&o.page, "page", "docs/conformance.md", "write the page to this `file` below the root when every suite ran; empty writes none")
@@ -62,9 +63,12 @@ func run(ctx context.Context, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	binary := filepath.Join(root, "bin", "lockstep")
+	binary := o.binary
+	if binary == "" {
+		binary = filepath.Join(root, "bin", "lockstep")
+	}
 	if _, err := os.Stat(binary); err != nil {
-		return false, errors.New("there is no bin/lockstep: run make build")
+		return false, errors.New("there is no " + binary + ": run make build")
 	}
 	p := suites.Place{
 		Root: root, Source: filepath.Join(root, "tools", "conformance"), Cache: filepath.Join(root, "bin", "conformance"),

@@ -67,6 +67,7 @@ clients trust.`,
 	f := cmd.Flags()
 	f.StringVar(&cfg.Listen, "listen", "127.0.0.1:8443", "address of the HTTPS listener, HOST:PORT; port 0 is a free one")
 	f.StringVar(&cfg.Proxy, "proxy", "127.0.0.1:8444", "address of the proxy for clients whose host names are fixed; off is none")
+	f.StringVar(&cfg.BehindProxy, "behind-proxy", "", "loopback address for plain HTTP from a proxy on this machine that ends TLS; whoever connects there is believed the client certificate it shows (default none)")
 	f.StringVar(&cfg.Tenants, "tenants", "", "tenant file (default the built-in one: contoso.test and fabrikam.test)")
 	f.StringVar(&cfg.State, "state", "", "folder for state that stays (default one that is removed at the end)")
 	f.StringSliceVar(&cfg.Names, "name", nil, "another host name or address to serve; repeat")
@@ -91,6 +92,9 @@ func announce(out io.Writer, i serve.Info, asJSON bool) error {
 	rows := []table.Row{{"HTTPS", "https://" + i.HTTPS + " as " + i.IssuerHost + " and other names"}}
 	if i.Proxy != "" {
 		rows = append(rows, table.Row{"proxy", "http://" + i.Proxy + " leads the cloud's names here"})
+	}
+	if i.BehindProxy != "" {
+		rows = append(rows, table.Row{"behind proxy", "http://" + i.BehindProxy + " for a proxy that ends TLS"})
 	}
 	rows = append(rows, table.Row{"CA file", i.CA})
 	for _, t := range i.Tenants {

@@ -46,7 +46,7 @@ def public(c):
     if c.check("ropc", ropc):
         silent(c, app, app.get_accounts(c.user)[0])
     c.refuse("ropc.wrong-password", "AADSTS50126", lambda: granted(c.public().acquire_token_by_username_password(c.user, "not " + c.password, SCOPES)))
-    c.refuse("ropc.unknown-user", "AADSTS50126", lambda: granted(c.public().acquire_token_by_username_password("nobody@contoso.test", c.password, SCOPES)))
+    c.refuse("ropc.unknown-user", "AADSTS50034", lambda: granted(c.public().acquire_token_by_username_password("nobody@contoso.test", c.password, SCOPES)))
     c.refuse("ropc.needs-mfa", "AADSTS50076", lambda: granted(c.public().acquire_token_by_username_password(world("MFA_USER"), world("FACTOR_PASSWORD"), SCOPES)))
     c.check("ropc.organizations", lambda: c.user_token(c.public("https://login.microsoftonline.com/organizations").acquire_token_by_username_password(c.user, c.password, SCOPES)))
 

@@ -33,7 +33,7 @@ def run(t):
 
 def refusals(t, user):
     t.refuse("prt.wrong-password", "AADSTS50126", lambda: t.prt("no.prt", "-u", t.user, "-p", "not " + t.password, *DEVICE))
-    t.refuse("prt.unknown-user", "AADSTS50126", lambda: t.prt("no.prt", "-u", "nobody@contoso.test", "-p", t.password, *DEVICE))
+    t.refuse("prt.unknown-user", "AADSTS50034", lambda: t.prt("no.prt", "-u", "nobody@contoso.test", "-p", t.password, *DEVICE))
     t.refuse("prt.other-key", "AADSTS", lambda: t.prt("no.prt", *user, "-c", "joined.pem", "-k", "registered.key"))
     pem = world("APP_PEM")
     t.refuse("prt.foreign-certificate", "AADSTS", lambda: t.prt("no.prt", *user, "-c", pem, "-k", pem))

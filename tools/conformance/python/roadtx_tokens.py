@@ -40,7 +40,7 @@ def refusals(t):
         return lambda: t.ropc("refused.json", *args, **who)
     t.refuse("ropc.wrong-password", "AADSTS50126", ropc("-c", "azcli", "-r", "msgraph", password="not " + t.password))
     t.refuse("ropc.wrong-password.v2", "AADSTS50126", ropc("-c", "azcli", "-s", GRAPH, password="not " + t.password))
-    t.refuse("ropc.unknown-user", "AADSTS50126", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
+    t.refuse("ropc.unknown-user", "AADSTS50034", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
     t.refuse("ropc.disabled-user", "AADSTS50057", ropc("-c", "azcli", "-r", "msgraph", user=world("DISABLED_USER"), password=world("DISABLED_PASSWORD")))
     t.refuse("ropc.needs-mfa", "AADSTS50076", ropc("-c", "azcli", "-r", "msgraph", user=world("MFA_USER"), password=world("FACTOR_PASSWORD")))
     t.refuse("ropc.unknown-client", "AADSTS700016", ropc("-c", str(uuid.uuid4()), "-r", "msgraph"))

@@ -13,6 +13,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/wstrust"
@@ -112,8 +113,11 @@ func document(contentType string, body []byte) http.HandlerFunc {
 	}
 }
 
+// write sends the whole answer with its length: some clients cannot read a chunked
+// one.
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // who has gone away need not be told
 }

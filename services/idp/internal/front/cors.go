@@ -3,6 +3,7 @@ package front
 import (
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // openness says which pages of other origins may read an answer. Cookies never
@@ -49,6 +50,17 @@ func (x *exchange) preflight() {
 	h.Set("Content-Length", "0")
 	x.status = http.StatusOK
 	x.w.WriteHeader(x.status)
+}
+
+// fromElsewhere reports whether a browser says that a page of another site posts
+// this. Clients that are no browsers say nothing.
+func (x *exchange) fromElsewhere() bool {
+	origin := x.r.Header.Get("Origin")
+	if x.r.Method != http.MethodPost || origin == "" {
+		return false
+	}
+	u, err := url.Parse(origin)
+	return err != nil || !strings.EqualFold(u.Host, x.r.Host)
 }
 
 // isOrigin reports whether a header is the origin of a page: https, or http on

@@ -116,6 +116,9 @@ func (x *exchange) text(status int, message string) {
 
 // describe puts what happened into the span: names and numbers, no content.
 func (x *exchange) describe(span trace.Span) {
+	if !span.IsRecording() {
+		return
+	}
 	span.SetAttributes(
 		attribute.String("http.request.method", knownMethod(x.r.Method)), attribute.Int("http.response.status_code", x.status),
 		attribute.String("client.correlation_id", x.correlationID),

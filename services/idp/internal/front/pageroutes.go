@@ -14,28 +14,32 @@ func (f *Front) pageRoutes() []route {
 	add := func(methods, template string, s serve, p idpv1.Protocol) {
 		all = append(all, route{at: atLogin, methods: methods, template: template, serve: s, fail: failPage, protocol: p})
 	}
+	own := func(methods, template string, s serve) {
+		add(methods, template, s, v1)
+		all[len(all)-1].own = true
+	}
 	add("GET POST", "/{t}/oauth2/authorize", (*exchange).authorize, v1)
 	add("GET POST", "/{t}/oauth2/v2.0/authorize", (*exchange).authorize, v2)
 	add("GET POST", "/{t}/oauth2/logout", (*exchange).logout, v1)
 	add("GET POST", "/{t}/oauth2/v2.0/logout", (*exchange).logout, v2)
-	add("GET POST", "/{t}/oauth2/deviceauth", (*exchange).deviceAuth, v1)
-	add("GET POST", "/devicelogin", (*exchange).deviceAuth, v1)
-	add("POST", confirmPath, (*exchange).confirmDevice, v1)
+	own("GET POST", "/{t}/oauth2/deviceauth", (*exchange).deviceAuth)
+	own("GET POST", "/devicelogin", (*exchange).deviceAuth)
+	own("POST", confirmPath, (*exchange).confirmDevice)
 	add("GET", "/", (*exchange).home, v1)
 	add("GET", "/{t}/oauth2/nativeclient", (*exchange).nativeClient, v1)
 	add("POST", "/login.srf", (*exchange).federated, v1)
 	for _, prefix := range []string{"", "/{t}"} {
-		add("POST", prefix+"/login", (*exchange).login, v1)
-		add("POST", prefix+"/kmsi", (*exchange).stay, v1)
-		add("GET POST", prefix+"/resume", (*exchange).resume, v1)
-		add("GET POST", prefix+"/reprocess", (*exchange).resume, v1)
-		add("POST", prefix+"/SAS/ProcessAuth", (*exchange).processAuth, v1)
-		add("POST", prefix+"/SAS/BeginAuth", (*exchange).beginAuth, v1)
-		add("GET POST", prefix+"/SAS/EndAuth", (*exchange).endAuth, v1)
+		own("POST", prefix+"/login", (*exchange).login)
+		own("POST", prefix+"/kmsi", (*exchange).stay)
+		own("GET POST", prefix+"/resume", (*exchange).resume)
+		own("GET POST", prefix+"/reprocess", (*exchange).resume)
+		own("POST", prefix+"/SAS/ProcessAuth", (*exchange).processAuth)
+		own("POST", prefix+"/SAS/BeginAuth", (*exchange).beginAuth)
+		own("GET POST", prefix+"/SAS/EndAuth", (*exchange).endAuth)
 	}
-	add("POST", changePasswordPath, (*exchange).changePassword, v1)
-	add("POST", ssprBeginPath, (*exchange).ssprBegin, v1)
-	add("POST", ssprPollPath, (*exchange).ssprPoll, v1)
+	own("POST", changePasswordPath, (*exchange).changePassword)
+	own("POST", ssprBeginPath, (*exchange).ssprBegin)
+	own("POST", ssprPollPath, (*exchange).ssprPoll)
 	return all
 }
 

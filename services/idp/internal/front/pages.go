@@ -134,7 +134,11 @@ func (x *exchange) page(p *idpv1.SignInPage) error {
 	if p.GetKind() == idpv1.PageKind_PAGE_KIND_SIGNED_OUT {
 		x.forget()
 	}
-	return x.render(http.StatusOK, view{Page: p, Config: x.config(p)})
+	v := view{Page: p, Config: x.config(p)}
+	if p.GetKind() == idpv1.PageKind_PAGE_KIND_ERROR && p.GetErrorCode() != 0 {
+		v.ErrorURL = x.errorURI(aadsts.Code(p.GetErrorCode()))
+	}
+	return x.render(http.StatusOK, v)
 }
 
 // render writes a page. Forms may lead to an application at any address, so the
@@ -157,7 +161,8 @@ func (x *exchange) render(status int, v view) error {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+x.pages.styleHash+"'; script-src 'nonce-"+v.Nonce+
 		"'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Frame-Options", "DENY")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with that a browser hides the Origin of our own forms from us.
+	h.Set("Referrer-Policy", "same-origin")
 	x.send(status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }

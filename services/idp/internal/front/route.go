@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -29,6 +30,8 @@ type route struct {
 	fail func(*exchange, error)
 	// open says which pages of other origins may read the answer.
 	open openness
+	// own says that nobody but a page of ours, or a client in its place, posts here.
+	own bool
 	// protocol of the endpoint.
 	protocol idpv1.Protocol
 
@@ -137,6 +140,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.preflight()
 	case !found:
 		x.methodNotAllowed()
+	case rt.own && x.fromElsewhere():
+		rt.fail(x, prterr.AADSTS(aadsts.InvalidRequest, "a page of another site sent this form: start again at the application"))
 	default:
 		x.open()
 		if err := rt.serve(x); err != nil {

@@ -9,9 +9,14 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
-// oidcClaims is the claim set of an ID token of the token endpoint.
+// oidcClaims is the claim set of an ID token, of the token endpoint or straight
+// from the authorization endpoint.
 type oidcClaims struct {
 	Aud        string   `json:"aud"`
+	AuthTime   int64    `json:"auth_time,omitempty"`
+	CHash      string   `json:"c_hash,omitempty"`
+	DeviceID   string   `json:"deviceid,omitempty"`
+	SID        string   `json:"sid,omitempty"`
 	Iss        string   `json:"iss"`
 	Iat        int64    `json:"iat"`
 	Nbf        int64    `json:"nbf"`

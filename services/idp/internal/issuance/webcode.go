@@ -2,8 +2,6 @@ package issuance
 
 import (
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"time"
 
@@ -65,40 +63,16 @@ type WebID struct {
 	SessionID string
 }
 
-// webIDToken is its claim set.
-type webIDToken struct {
-	Aud               string   `json:"aud"`
-	Iss               string   `json:"iss"`
-	Iat               int64    `json:"iat"`
-	Nbf               int64    `json:"nbf"`
-	Exp               int64    `json:"exp"`
-	AMR               []string `json:"amr,omitempty"`
-	AuthTime          int64    `json:"auth_time"`
-	CHash             string   `json:"c_hash,omitempty"`
-	DeviceID          string   `json:"deviceid,omitempty"`
-	Name              string   `json:"name"`
-	Nonce             string   `json:"nonce,omitempty"`
-	OID               string   `json:"oid"`
-	PreferredUsername string   `json:"preferred_username"`
-	RH                string   `json:"rh,omitempty"`
-	SID               string   `json:"sid,omitempty"`
-	Sub               string   `json:"sub"`
-	TID               string   `json:"tid"`
-	UniqueName        string   `json:"unique_name,omitempty"`
-	UPN               string   `json:"upn,omitempty"`
-	Ver               string   `json:"ver"`
-}
-
 // WebIDToken makes a signed ID token for an application in a browser. With a code
 // it names it by c_hash (OpenID Connect Core 3.3.2.11), so that neither can be
 // exchanged for another one.
 func (a *Authority) WebIDToken(n WebID) (secret.Text, error) {
 	now := a.clock.Now()
-	c := webIDToken{
+	c := oidcClaims{
 		Aud: string(n.Client), Iss: issuer(n.Tenant.ID), Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(webIDTokenLifetime).Unix(),
 		AMR: slices.Clone(n.AMR), AuthTime: n.AuthTime.Unix(), DeviceID: string(n.Device), Name: n.User.DisplayName, Nonce: n.Nonce,
-		OID: string(n.User.ID), PreferredUsername: string(n.User.UPN), SID: n.SessionID, Sub: pairwise(n.Tenant.ID, string(n.Client), n.User.ID),
-		TID: string(n.Tenant.ID), UniqueName: string(n.User.UPN), UPN: string(n.User.UPN), Ver: "1.0",
+		OID: string(n.User.ID), Preferred: string(n.User.UPN), SID: n.SessionID, Sub: pairwise(n.Tenant.ID, string(n.Client), n.User.ID),
+		TID: string(n.Tenant.ID), UniqueName: string(n.User.UPN), UPN: string(n.User.UPN), UTI: newID(), Ver: "1.0",
 	}
 	if n.V2 {
 		c.Iss, c.Ver = issuer2(n.Tenant.ID), "2.0"
@@ -109,11 +83,7 @@ func (a *Authority) WebIDToken(n WebID) (secret.Text, error) {
 		sum := sha256.Sum256([]byte(n.Code.Reveal()))
 		c.CHash = jose.EncodeSegment(sum[:len(sum)/2])
 	}
-	raw, err := json.Marshal(c)
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("ID token: %w", err)
-	}
-	return a.sign(raw)
+	return a.signClaims(c)
 }
 
 // Audience reads whom an ID token of ours was made for, expired or not. It is a

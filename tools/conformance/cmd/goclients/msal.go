@@ -52,7 +52,7 @@ func (w *world) msalPublic() {
 		_, err := app.AcquireTokenByUsernamePassword(ctx, scopes, w.user, "not "+w.password)
 		return err
 	})
-	w.Refuse("ropc.unknown-user", "AADSTS50126", func(ctx context.Context) error {
+	w.Refuse("ropc.unknown-user", "AADSTS50034", func(ctx context.Context) error {
 		_, err := app.AcquireTokenByUsernamePassword(ctx, scopes, "nobody@contoso.test", w.password)
 		return err
 	})

@@ -32,6 +32,8 @@ type Info struct {
 	// HTTPS and Proxy are HOST:PORT; Proxy is empty when there is none.
 	HTTPS string `json:"https"`
 	Proxy string `json:"proxy"`
+	// BehindProxy is where a proxy that ends TLS sends plain HTTP, HOST:PORT.
+	BehindProxy string `json:"behind_proxy,omitempty"`
 	// CA is the path of the certificate to trust.
 	CA      string   `json:"ca"`
 	Tenants []Tenant `json:"tenants"`

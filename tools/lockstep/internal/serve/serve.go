@@ -29,7 +29,10 @@ type Config struct {
 	// Listen is the HTTPS address, Proxy that of the proxy: HOST:PORT. Empty is a
 	// free port on 127.0.0.1; a Proxy of "off" is none.
 	Listen, Proxy string
-	// Expose lets both be on addresses that other machines reach.
+	// BehindProxy is a loopback address for plain HTTP from a proxy on this machine
+	// that ends TLS; empty is none. host.Config.BehindListen says what it is trusted with.
+	BehindProxy string
+	// Expose lets Listen and Proxy be on addresses that other machines reach.
 	Expose bool
 	// Names are host names beside those that the cloud has.
 	Names []string
@@ -131,7 +134,7 @@ func (s *Server) openHost(cfg Config) error {
 	var err error
 	s.host, err = host.New(host.Config{
 		Handler: front, Hosts: hosts, Names: cfg.Names, Listen: cfg.Listen, ProxyListen: proxy,
-		Expose: cfg.Expose, StateDir: s.state.dir, Log: cfg.Log,
+		BehindListen: cfg.BehindProxy, Expose: cfg.Expose, StateDir: s.state.dir, Log: cfg.Log,
 	})
 	if err != nil {
 		return err
@@ -146,7 +149,7 @@ func (s *Server) openHost(cfg Config) error {
 // describe says where everything is.
 func (s *Server) describe(cfg Config) {
 	s.info = Info{
-		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
+		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), BehindProxy: s.host.BehindAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
 		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(), Lab: cfg.Lab != nil,
 	}
 	for _, t := range s.cloud.idp.Tenants() {
