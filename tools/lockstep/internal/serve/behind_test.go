@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -45,14 +46,41 @@ func terminator(t *testing.T, i serve.Info) *httptest.Server {
 	return proxy
 }
 
-// reaching is a client whose every connection ends at an address, with a
-// certificate to show when it is asked.
-func reaching(t *testing.T, addr string, shown ...tls.Certificate) *http.Client {
+// place is a listener and what a client must know to trust it.
+type place struct {
+	addr  string
+	trust *tls.Config
+}
+
+func placeOf(proxy *httptest.Server) place {
+	roots := x509.NewCertPool()
+	roots.AddCert(proxy.Certificate())
+	return place{proxy.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"}} // what that certificate is for
+}
+
+func listenerOf(t *testing.T, i serve.Info) place {
 	t.Helper()
+	ca, err := os.ReadFile(i.CA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(ca) {
+		t.Fatal("no certificate of an authority")
+	}
+	return place{i.HTTPS, &tls.Config{RootCAs: roots}}
+}
+
+// reaching is a client whose every connection ends at a place, with a certificate
+// to show when it is asked.
+func reaching(t *testing.T, p place, shown ...tls.Certificate) *http.Client {
+	t.Helper()
+	cfg := p.trust.Clone()
+	cfg.Certificates = shown
 	tr := &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: shown}, //nolint:gosec // which server it is stands in the address
+		TLSClientConfig: cfg,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, addr)
+			return new(net.Dialer).DialContext(ctx, network, p.addr)
 		},
 	}
 	t.Cleanup(tr.CloseIdleConnections)
@@ -60,7 +88,7 @@ func reaching(t *testing.T, addr string, shown ...tls.Certificate) *http.Client 
 }
 
 // tell sends a request and reads the whole answer.
-func tell(t *testing.T, c *http.Client, method, address string, head http.Header, body string) (*http.Response, string) {
+func tell(t *testing.T, c *http.Client, method, address string, head http.Header, body string) (http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	if err != nil {
@@ -78,7 +106,7 @@ func tell(t *testing.T, c *http.Client, method, address string, head http.Header
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, address, err)
 	}
-	return resp, string(text)
+	return *resp, string(text)
 }
 
 // joined is a device of alice's, registered by a client.
@@ -131,12 +159,12 @@ func TestADeviceLeavesThroughAProxyThatEndsTLS(t *testing.T) {
 	alone(t)
 	s := start(t, serve.Config{BehindProxy: "127.0.0.1:0"})
 	defer stop(t, s)
-	proxy := terminator(t, s.Info()).Listener.Addr().String()
+	proxy := placeOf(terminator(t, s.Info()))
 	id, cert := joined(t, reaching(t, proxy))
 	address := "https://" + drsHost + "/EnrollmentServer/device/" + id + "?api-version=1.0"
 	forged := http.Header{"X-Client-Cert": {base64.StdEncoding.EncodeToString(cert.Certificate[0])}, "X-Forwarded-Proto": {"https"}}
-	for where, addr := range map[string]string{"the proxy": proxy, "the HTTPS listener": s.Info().HTTPS} {
-		if resp, text := tell(t, reaching(t, addr), http.MethodDelete, address, forged, ""); resp.StatusCode != http.StatusUnauthorized {
+	for where, at := range map[string]place{"the proxy": proxy, "the HTTPS listener": listenerOf(t, s.Info())} {
+		if resp, text := tell(t, reaching(t, at), http.MethodDelete, address, forged, ""); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a certificate that was only named, at %s: %s %s", where, resp.Status, text)
 		}
 	}
