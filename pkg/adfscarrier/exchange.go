@@ -108,6 +108,7 @@ func refusal(f *wstrust.Fault) error {
 		if f.Code == wstrust.Receiver {
 			kind = prterr.Unavailable
 		}
+	default: // about the request, which the device cannot mend
 	}
 	return prterr.New(kind, "%s", msg)
 }

@@ -146,11 +146,11 @@ func answerDefects(k keys) []vector {
 		return func(s *sealed) { s.padded = pad(prtAnswerText); change(s.padded) }
 	}
 	h := url64([]byte(good.head()))
-	real, tag := gcm(derive(k.session, kdfLabel, good.ctx), count(0xa0, 12), []byte(prtAnswerText), []byte(h))
+	body, tag := gcm(derive(k.session, kdfLabel, good.ctx), count(0xa0, 12), []byte(prtAnswerText), []byte(h))
 	parts := strings.Split(good.compact(), ".")
 	return []vector{
 		answerVector("plain", "Plain JSON in place of an encrypted answer.", "answer", "prt_answer", prtAnswerText, nil),
-		answerVector("real-gcm", "What the header says: AES-256-GCM with a 12-byte IV. Some clients cannot read it, so nobody sends it.", "answer", "prt_answer", h+".."+url64(count(0xa0, 12))+"."+url64(real)+"."+url64(tag), nil),
+		answerVector("real-gcm", "What the header says: AES-256-GCM with a 12-byte IV. Some clients cannot read it, so nobody sends it.", "answer", "prt_answer", h+".."+url64(count(0xa0, 12))+"."+url64(body)+"."+url64(tag), nil),
 		bad("other-session", "By another session key.", func(s *sealed) { s.key = count(0x20, 32) }),
 		bad("tag", "A tag where there is none.", func(s *sealed) { s.tag = url64(count(0, 16)) }),
 		bad("encrypted-key", "An encrypted key where there is none.", func(s *sealed) { s.encryptedKey = url64(count(0, 32)) }),

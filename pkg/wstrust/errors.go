@@ -33,6 +33,4 @@ func shape(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrShape, fmt.Sprintf(format, args...))
 }
 
-func notUnderstood(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrNotUnderstood, fmt.Sprintf(format, args...))
-}
+func notUnderstood(why string) error { return fmt.Errorf("%w: %s", ErrNotUnderstood, why) }

@@ -100,7 +100,7 @@ func (r *Request) readBody(rst *etree.Element) error {
 			return shape("an element of RequestSecurityToken stands twice")
 		}
 		seen[e.Tag] = true
-		ok := true
+		var ok bool
 		switch {
 		case is(e, w.namespace, "RequestType"):
 			requestType, ok = value(e)

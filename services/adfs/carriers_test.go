@@ -32,17 +32,6 @@ func client(t testing.TB, srv *httptest.Server) *http.Client {
 	return &http.Client{Transport: tr}
 }
 
-func serve(t testing.TB, cfg adfs.Config) *httptest.Server {
-	t.Helper()
-	s, err := adfs.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewTLSServer(s.Handler())
-	t.Cleanup(srv.Close)
-	return srv
-}
-
 const mexURL = "https://sts.adatum.test/adfs/services/trust/mex"
 
 // carriers are the ways to one and the same contract.

@@ -62,12 +62,6 @@ func newEndpointWith(t testing.TB, cfg idp.Config) *endpoint {
 	return &endpoint{world: w, GrantServiceClient: idpv1.NewGrantServiceClient(conn), clock: lab}
 }
 
-// tenantsWith is the default tenant file with text added to its first tenant,
-// before its groups.
-func tenantsWith(text string) []byte {
-	return []byte(strings.Replace(string(idp.DefaultTenants()), "    groups:\n", text+"    groups:\n", 1))
-}
-
 func (e *endpoint) ask(req *idpv1.RequestTokensRequest) (*idpv1.TokenSet, error) {
 	a, err := e.RequestTokens(context.Background(), req)
 	return a.GetTokens(), err

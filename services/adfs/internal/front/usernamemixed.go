@@ -99,6 +99,7 @@ func faultOf(err error) *answerFault {
 	switch prterr.KindOf(err) {
 	case prterr.Unavailable, prterr.Deadline, prterr.Exhausted:
 		status = http.StatusServiceUnavailable
+	default: // ours to mend
 	}
 	return &answerFault{status, wstrust.Fault{Code: wstrust.Receiver, Subcode: wstrust.RequestFailed, Reason: "the provider could not answer: try again"}}
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // SetDeviceCompliance sets what a management service would: whether the device
-// keeps its rules, and with that that it is managed.
+// keeps its rules, and so that it is managed.
 func (d *Directory) SetDeviceCompliance(ctx context.Context, id ids.DeviceID, compliant bool) error {
 	return named(d.store.UpdateDevice(ctx, id, func(dev *store.Device) error {
 		dev.Compliant, dev.Managed = compliant, true

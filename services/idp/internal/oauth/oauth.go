@@ -30,8 +30,6 @@ const (
 	// maxField bounds a parameter that is parsed here, in bytes; the carrier bounds
 	// the whole request.
 	maxField = 8 << 10
-	// maxToken bounds a code, a token or an assertion.
-	maxToken = 64 << 10
 )
 
 // Config of the service. Every field must be set.

@@ -155,10 +155,12 @@ func (s *Service) deviceStands(ctx context.Context, t ids.TenantID, id string, c
 		return false, nil //nolint:nilerr // a token about no device stands for none
 	}
 	d, err := s.cfg.Directory.Device(ctx, t, device)
-	if prterr.KindOf(err) == prterr.Internal {
+	switch {
+	case prterr.KindOf(err) == prterr.Internal:
 		return false, err
-	}
-	if err != nil || !d.Enabled {
+	case err != nil:
+		return false, nil //nolint:nilerr // a device that is not there does not stand
+	case !d.Enabled:
 		return false, nil
 	}
 	now := issuance.Fingerprint(d)

@@ -37,21 +37,21 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 			return nil, prterr.New(prterr.NotFound, "tenant_id names no tenant here")
 		}
 	}
-	out := &directoryv1.ListSignInsResponse{}
+	var list []*directoryv1.SignIn
 	for _, e := range slices.Backward(s.SignIns.Events()) {
-		if len(out.SignIns) == limit {
+		if len(list) == limit {
 			break
 		}
 		if only != "" && e.Tenant != only {
 			continue
 		}
-		out.SignIns = append(out.SignIns, &directoryv1.SignIn{
+		list = append(list, &directoryv1.SignIn{
 			At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
 			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: e.Reason, CorrelationId: e.Correlation,
 		})
 	}
-	slices.Reverse(out.SignIns)
-	return out, nil
+	slices.Reverse(list)
+	return &directoryv1.ListSignInsResponse{SignIns: list}, nil
 }
 
 // ListChallenges lists the second factors that wait for an answer.

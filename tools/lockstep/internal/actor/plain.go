@@ -72,7 +72,7 @@ func (a PlainApp) authorize(ctx context.Context, query url.Values, user string, 
 		if err != nil {
 			return "", err
 		}
-		page, text, err := a.do(next)
+		page, text, err := a.do(next) //nolint:bodyclose // do has read and closed it
 		if err != nil {
 			return "", err
 		}
@@ -155,7 +155,7 @@ func (a PlainApp) redeem(ctx context.Context, grant url.Values) (PlainTokens, er
 	if err != nil {
 		return PlainTokens{}, err
 	}
-	_, text, err := a.do(req)
+	_, text, err := a.do(req) //nolint:bodyclose // do has read and closed it
 	if err != nil {
 		return PlainTokens{}, err
 	}
