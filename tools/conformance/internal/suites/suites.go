@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/tools/conformance/internal/cases"
@@ -92,6 +93,14 @@ func (s Suite) Run(ctx context.Context, p Place, env []string, dir string, insta
 	}
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stderr = work, append(env, "HOME="+work), log
+	// Clients leave programs behind, such as the driver of a browser: they end with the suite.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	defer func() {
+		if cmd.Process != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		}
+	}()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"testing"
 
@@ -46,41 +45,16 @@ func terminator(t *testing.T, i serve.Info) *httptest.Server {
 	return proxy
 }
 
-// place is a listener and what a client must know to trust it.
-type place struct {
-	addr  string
-	trust *tls.Config
-}
-
-func placeOf(proxy *httptest.Server) place {
+// behind is a client whose every connection ends at the proxy, with a certificate
+// to show when it is asked.
+func behind(t *testing.T, proxy *httptest.Server, shown ...tls.Certificate) *http.Client {
+	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(proxy.Certificate())
-	return place{proxy.Listener.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"}} // what that certificate is for
-}
-
-func listenerOf(t *testing.T, i serve.Info) place {
-	t.Helper()
-	ca, err := os.ReadFile(i.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(ca) {
-		t.Fatal("no certificate of an authority")
-	}
-	return place{i.HTTPS, &tls.Config{RootCAs: roots}}
-}
-
-// reaching is a client whose every connection ends at a place, with a certificate
-// to show when it is asked.
-func reaching(t *testing.T, p place, shown ...tls.Certificate) *http.Client {
-	t.Helper()
-	cfg := p.trust.Clone()
-	cfg.Certificates = shown
 	tr := &http.Transport{
-		TLSClientConfig: cfg,
+		TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com", Certificates: shown},
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, p.addr)
+			return new(net.Dialer).DialContext(ctx, network, proxy.Listener.Addr().String())
 		},
 	}
 	t.Cleanup(tr.CloseIdleConnections)
@@ -159,19 +133,19 @@ func TestADeviceLeavesThroughAProxyThatEndsTLS(t *testing.T) {
 	alone(t)
 	s := start(t, serve.Config{BehindProxy: "127.0.0.1:0"})
 	defer stop(t, s)
-	proxy := placeOf(terminator(t, s.Info()))
-	id, cert := joined(t, reaching(t, proxy))
+	proxy := terminator(t, s.Info())
+	id, cert := joined(t, behind(t, proxy))
 	address := "https://" + drsHost + "/EnrollmentServer/device/" + id + "?api-version=1.0"
 	forged := http.Header{"X-Client-Cert": {base64.StdEncoding.EncodeToString(cert.Certificate[0])}, "X-Forwarded-Proto": {"https"}}
-	for where, at := range map[string]place{"the proxy": proxy, "the HTTPS listener": listenerOf(t, s.Info())} {
-		if resp, text := tell(t, reaching(t, at), http.MethodDelete, address, forged, ""); resp.StatusCode != http.StatusUnauthorized {
+	for where, c := range map[string]*http.Client{"the proxy": behind(t, proxy), "the HTTPS listener": visitor(t, s.Info())} {
+		if resp, text := tell(t, c, http.MethodDelete, address, forged, ""); resp.StatusCode != http.StatusUnauthorized {
 			t.Errorf("a certificate that was only named, at %s: %s %s", where, resp.Status, text)
 		}
 	}
-	if resp, text := tell(t, reaching(t, proxy, cert), http.MethodDelete, address, nil, ""); resp.StatusCode != http.StatusOK {
+	if resp, text := tell(t, behind(t, proxy, cert), http.MethodDelete, address, nil, ""); resp.StatusCode != http.StatusOK {
 		t.Errorf("the device leaves: %s %s", resp.Status, text)
 	}
-	if resp, _ := tell(t, reaching(t, proxy, cert), http.MethodDelete, address, nil, ""); resp.StatusCode != http.StatusUnauthorized {
+	if resp, _ := tell(t, behind(t, proxy, cert), http.MethodDelete, address, nil, ""); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("the device leaves twice: %s", resp.Status)
 	}
 	if other := start(t, serve.Config{}); other.Info().BehindProxy != "" {
