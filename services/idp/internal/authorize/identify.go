@@ -169,6 +169,7 @@ func broken(err error) bool {
 	switch prterr.KindOf(err) {
 	case prterr.Internal, prterr.Deadline, prterr.Unavailable:
 		return true
+	default:
+		return false
 	}
-	return false
 }

@@ -131,7 +131,7 @@ func (s *Service) deviceProof(ctx context.Context, st *flowstate.State, header s
 func (s *Service) cookieProof(ctx context.Context, st *flowstate.State, text secret.Text) (flowstate.Proof, error) {
 	a, err := s.gate.Authority.Open(sealed.Cookie, text)
 	if text.Empty() || err != nil {
-		return flowstate.Proof{}, nil
+		return flowstate.Proof{}, nil //nolint:nilerr // a cookie that is not ours proves nothing, and is no error
 	}
 	if !a.SessionKey.Empty() {
 		a.SessionKey.Wipe()

@@ -3,13 +3,14 @@ package front_test
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 by definition
+	"crypto/sha1" // x5t is a SHA-1 by definition
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"math/big"
 	"net/http"
@@ -63,7 +64,7 @@ func TestSigningKeys(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.text), &set); err != nil || len(set.Keys) != 2 {
 		t.Fatalf("%v %s", err, r.text)
 	}
-	sum := sha1.Sum([]byte("cert")) //nolint:gosec // see the import
+	sum := sha1.Sum([]byte("cert"))
 	k := set.Keys[0]
 	if k["kty"] != "RSA" || k["use"] != "sig" || k["kid"] != "k1" || k["n"] != jose.EncodeSegment(key.N.Bytes()) || k["e"] != "AQAB" ||
 		k["x5t"] != jose.EncodeSegment(sum[:]) || k["x5c"].([]any)[0] != base64.StdEncoding.EncodeToString([]byte("cert")) || k["issuer"] != "https://"+login+"/"+tenantID+"/v2.0" {
@@ -376,7 +377,7 @@ func TestDesktopSSOIsRefusedInItsOwnWords(t *testing.T) {
 	found := false
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -154,6 +154,7 @@ func (x *exchange) config(p *idpv1.SignInPage) pageConfig {
 		}
 	case idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD:
 		c.SSPRBeginURL, c.SSPRPollURL = ssprBeginPath, ssprPollPath
+	default:
 	}
 	if p.GetErrorCode() != 0 {
 		x.configError(&c, p)

@@ -32,6 +32,7 @@ func (x *exchange) open() {
 		if isOrigin(origin) {
 			h.Set("Access-Control-Allow-Origin", origin)
 		}
+	case nobody:
 	}
 	if x.route.open != nobody {
 		h.Set("Access-Control-Expose-Headers", "Content-Length, Content-Encoding, X-Ms-Request-Id, Client-Request-Id, WWW-Authenticate")

@@ -2,7 +2,7 @@ package front
 
 import (
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // x5t is a SHA-1 by definition, RFC 7517 section 4.8
+	"crypto/sha1" // x5t is a SHA-1 by definition, RFC 7517 section 4.8
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
@@ -158,7 +158,7 @@ func signingJWK(k *idpv1.SigningKey) (jwk, error) {
 		N: jose.EncodeSegment(key.N.Bytes()), E: jose.EncodeSegment(big.NewInt(int64(key.E)).Bytes()),
 	}
 	if der := k.GetCertificate(); len(der) > 0 {
-		sum := sha1.Sum(der) //nolint:gosec // see the import
+		sum := sha1.Sum(der)
 		out.X5T, out.X5C = jose.EncodeSegment(sum[:]), []string{base64.StdEncoding.EncodeToString(der)}
 	}
 	return out, nil

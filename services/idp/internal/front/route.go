@@ -165,6 +165,7 @@ func (x *exchange) observe(err error) {
 	switch prterr.KindOf(err) {
 	case prterr.Internal, prterr.Unavailable:
 		x.log.ErrorContext(x.ctx, "a request could not be answered", "route", x.route.template, "error", err, "trace_id", x.requestID)
+	default:
 	}
 }
 

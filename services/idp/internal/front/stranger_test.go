@@ -9,7 +9,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // OAEP with SHA-1 is what the protocol says
+	"crypto/sha1" // OAEP with SHA-1 is what the protocol says
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -255,7 +255,7 @@ func (m *machine) unwrap(t testing.TB, jwe string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := rsa.DecryptOAEP(sha1.New(), nil, m.tk, wrapped, nil) //nolint:gosec // see the import
+	key, err := rsa.DecryptOAEP(sha1.New(), nil, m.tk, wrapped, nil)
 	if err != nil || len(key) != 32 {
 		t.Fatalf("%v, %d bytes", err, len(key))
 	}

@@ -2,7 +2,7 @@ package front_test
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RFC 6238 with SHA-1 is what authenticators do
+	"crypto/sha1" // RFC 6238 with SHA-1 is what authenticators do
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"

@@ -133,6 +133,7 @@ func fatal(err error) bool {
 	switch prterr.KindOf(err) {
 	case prterr.Internal, prterr.Deadline, prterr.Unavailable:
 		return true
+	default:
+		return false
 	}
-	return false
 }
