@@ -57,7 +57,7 @@ func Allow() rpc.AllowList {
 	}
 }
 
-// FrontAllow says what the HTTPS front may call, on a network of its own inside
+// FrontAllow says what the HTTPS front may call, on a connection of its own inside
 // this component. Clients from outside come to these methods through the front
 // and no other way.
 func FrontAllow() rpc.AllowList {

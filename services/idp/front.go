@@ -13,9 +13,8 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/front"
 )
 
-// httpsFront is the HTTPS side of the service and its connection to it. Both are
-// made when they are first asked for: a service that only devices call over gRPC
-// has no use for them.
+// httpsFront is the HTTPS side of the service. It is made when it is first asked
+// for: a service that only devices call over gRPC has no use for it.
 type httpsFront struct {
 	clock  clock.Clock
 	log    *slog.Logger
@@ -23,7 +22,6 @@ type httpsFront struct {
 
 	mu      sync.Mutex
 	handler http.Handler
-	stop    func()
 }
 
 // Handler serves Entra's wire: what clients that nobody here wrote speak over
@@ -37,43 +35,30 @@ func (s *Service) Handler() http.Handler {
 	if f.handler != nil {
 		return f.handler
 	}
-	handler, stop, err := s.newFront()
+	handler, err := s.newFront()
 	if err != nil {
 		f.log.Error("the HTTPS front could not be made", "error", err)
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "the HTTPS front could not be made: see the component's log", http.StatusServiceUnavailable)
 		})
 	}
-	f.handler, f.stop = handler, stop
+	f.handler = handler
 	return handler
 }
 
-// newFront makes the front and its connection, on which it is the caller "idp".
-func (s *Service) newFront() (http.Handler, func(), error) {
+// newFront makes the front and its connection, on which it is the caller "idp". The
+// two share a process, so no network is between them; the allow-list is.
+func (s *Service) newFront() (http.Handler, error) {
 	f := &s.front
 	page, err := errorpage.Handler()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
+	conn, err := rpc.Direct(rpc.LoopbackConfig{
 		Caller: "idp", Server: "idp", Allow: FrontAllow(), Log: f.log, TracerProvider: f.traces,
 	}, s.registerFront)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	handler, err := front.New(front.Config{Conn: conn, Clock: f.clock, Log: f.log, TracerProvider: f.traces, ErrorPage: page})
-	if err != nil {
-		stop()
-		return nil, nil, err
-	}
-	return handler, stop, nil
-}
-
-func (f *httpsFront) close() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.stop != nil {
-		f.stop()
-		f.stop = nil
-	}
+	return front.New(front.Config{Conn: conn, Clock: f.clock, Log: f.log, TracerProvider: f.traces, ErrorPage: page})
 }

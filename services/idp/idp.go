@@ -205,6 +205,5 @@ func (s *Service) SignIns() []Event { return s.gate.Log.Events() }
 
 // Close lets go of the store. Calls under way may fail.
 func (s *Service) Close() error {
-	s.front.close()
 	return s.store.Close()
 }

@@ -72,8 +72,8 @@ func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 // on by the front of the callee, which is not whom it came from.
 func caller(known map[trace.SpanID]Span, s Span) string {
 	parent := known[s.Parent]
-	if front := known[parent.Parent]; front.HTTP {
-		return known[front.Parent].Service
+	if parent.HTTP {
+		return known[parent.Parent].Service
 	}
 	return parent.Service
 }
