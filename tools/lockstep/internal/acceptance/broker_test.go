@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
@@ -28,7 +29,7 @@ func (w *world) oldPRT() (desktop desktopOf, digest string, at time.Time) {
 	if err := w.lab.Advance(w.t.Context(), 4*time.Hour+time.Minute); err != nil {
 		w.t.Fatal(err)
 	}
-	w.settle(w.device)
+	w.until(w.device, "the renewal without a network failed", func(p *lsav1.PartitionState) bool { return p.GetLastError() != "" })
 	if err := w.device.SetOffline(false); err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
@@ -128,10 +129,11 @@ func TestISS01_NoSecretInLogsOrSpans(t *testing.T) {
 	desktop := w.signIn(w.device)
 	token := w.mustToken(desktop)
 	visit := w.browse(w.device, desktop, secret.Text{})
+	first, _ := w.prt(w.device)
 	if err := w.lab.Advance(t.Context(), 4*time.Hour+time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	w.settle(w.device)
+	w.until(w.device, "the PRT is renewed", func(p *lsav1.PartitionState) bool { return p.GetPrtDigest() != first })
 	prt := claims[struct {
 		RefreshToken string `json:"refresh_token"`
 	}](t, visit.Sent.Reveal()).RefreshToken

@@ -5,11 +5,13 @@ package acceptance_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
@@ -95,18 +97,22 @@ func (w *world) prt(d *lab.Device) (string, time.Time) {
 // settle waits until no renewal runs.
 func (w *world) settle(d *lab.Device) {
 	w.t.Helper()
+	w.until(d, "no renewal runs", func(*lsav1.PartitionState) bool { return true })
+}
+
+// until waits until no renewal runs and every partition is as wanted. After the
+// clock was moved, the renewal that it woke may not have begun yet: then wanted
+// has to say what that renewal leaves.
+func (w *world) until(d *lab.Device, what string, wanted func(*lsav1.PartitionState) bool) {
+	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
 	for {
 		parts, err := d.Operator.SSOState(ctx)
 		if err != nil {
-			w.t.Fatal(err)
+			w.t.Fatalf("waiting until %s: %v", what, err)
 		}
-		running := false
-		for _, p := range parts {
-			running = running || p.GetRenewalRunning()
-		}
-		if !running {
+		if !slices.ContainsFunc(parts, func(p *lsav1.PartitionState) bool { return p.GetRenewalRunning() || !wanted(p) }) {
 			return
 		}
 		time.Sleep(time.Millisecond)
