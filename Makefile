@@ -69,6 +69,7 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
 
 .PHONY: conformance
 conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
+	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
 .PHONY: clean
