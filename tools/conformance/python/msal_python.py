@@ -50,6 +50,15 @@ def public(c):
     c.refuse("ropc.needs-mfa", "AADSTS50076", lambda: granted(c.public().acquire_token_by_username_password(world("MFA_USER"), world("FACTOR_PASSWORD"), SCOPES)))
     c.check("ropc.organizations", lambda: c.user_token(c.public("https://login.microsoftonline.com/organizations").acquire_token_by_username_password(c.user, c.password, SCOPES)))
 
+    def federated(password):
+        anybody = c.public("https://login.microsoftonline.com/organizations")
+        try:
+            return granted(anybody.acquire_token_by_username_password(world("FED_USER"), password, SCOPES))
+        except RuntimeError as e:  # so MSAL Python hands on a SOAP fault
+            raise Refused(str(e)) from e
+    c.check("ropc.federated", lambda: want(federated(world("FED_PASSWORD")), aud=None, upn=world("FED_USER"), tid=world("FED_TENANT")))
+    c.refuse("ropc.federated.wrong-password", "FailedAuthentication", lambda: federated("not it"))
+
     def local():
         # Not by password: for the user's realm MSAL Python asks the host without its port.
         app = c.public(f"https://{world('HTTPS')}/{c.tenant}", instance_discovery=False)
@@ -98,6 +107,15 @@ def code(c):
         return flow, sent
     c.check("code.pkce.nonce", lambda: c.user_token((lambda app: app.acquire_token_by_auth_code_flow(*fetch(app)))(c.public())))
     c.check("code.form-post", lambda: c.user_token((lambda app: app.acquire_token_by_auth_code_flow(*fetch(app, response_mode="form_post")))(c.public())))
+
+    def federated(password):
+        app = c.public("https://login.microsoftonline.com/organizations")
+        flow = app.initiate_auth_code_flow(SCOPES, redirect_uri=page, login_hint=world("FED_USER"))
+        sent = browse(flow["auth_uri"], page, world("FED_USER"), password)
+        assert "POST login.microsoftonline.com/login.srf" in sent.pop("trail"), "the browser was not at the federation provider"
+        return want(granted(app.acquire_token_by_auth_code_flow(flow, sent)), aud=None, upn=world("FED_USER"), tid=world("FED_TENANT"))
+    c.check("code.federated", lambda: federated(world("FED_PASSWORD")))
+    c.refuse("code.federated.wrong-password", "the federation provider asks again", lambda: federated("not it"))
 
     def twice():
         app = c.public()

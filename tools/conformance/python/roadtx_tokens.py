@@ -31,6 +31,8 @@ def password(t):
     t.check("ropc.tenant-id", lambda: want(t.ropc("ropc4.json", "-t", t.tenant, "-c", "azcli", "-r", "msgraph"), tid=t.tenant))
     t.check("ropc.tenant-domain", lambda: want(t.ropc("ropc5.json", "-t", world("DOMAIN"), "-c", "azcli", "-r", "msgraph"), tid=t.tenant))
     t.check("ropc.cae", lambda: want(t.ropc("ropc6.json", "--cae", "-c", "azcli", "-s", GRAPH), aud=None))
+    t.check("ropc.federated", lambda: want(t.ropc("ropc7.json", "-c", "azcli", "-r", "msgraph", user=world("FED_USER"), password=world("FED_PASSWORD")),
+                                           upn=world("FED_USER"), tid=world("FED_TENANT")))
     t.check("describe", lambda: t.must(f'"upn": "{t.user}"', None, "describe", "-f", "ropc1.json") and "the claims are shown")
     t.check("graph.me", lambda: t.must(t.user, None, "graphrequest", "-f", "ropc1.json", "/v1.0/me") and "the user, by Graph")
 
@@ -43,6 +45,7 @@ def refusals(t):
     t.refuse("ropc.unknown-user", "AADSTS50034", ropc("-c", "azcli", "-r", "msgraph", user="nobody@contoso.test"))
     t.refuse("ropc.disabled-user", "AADSTS50057", ropc("-c", "azcli", "-r", "msgraph", user=world("DISABLED_USER"), password=world("DISABLED_PASSWORD")))
     t.refuse("ropc.needs-mfa", "AADSTS50076", ropc("-c", "azcli", "-r", "msgraph", user=world("MFA_USER"), password=world("FACTOR_PASSWORD")))
+    t.refuse("ropc.federated.wrong-password", "FailedAuthentication", ropc("-c", "azcli", "-r", "msgraph", user=world("FED_USER"), password="not it"))
     t.refuse("ropc.unknown-client", "AADSTS700016", ropc("-c", str(uuid.uuid4()), "-r", "msgraph"))
     t.refuse("ropc.unknown-resource", "AADSTS500011", ropc("-c", "azcli", "-r", "https://nobody.contoso.test"))
 
@@ -93,6 +96,11 @@ def code(t):
         sent = browse(authorize(1, AZCLI, NATIVE, resource="https://graph.microsoft.com"), NATIVE, world("MFA_USER"), world("FACTOR_PASSWORD"))
         return want(redeem("c7.json", sent["code"], "-r", "msgraph"), upn=world("MFA_USER"), amr={"pwd", "mfa"})
     t.check("code.second-factor", second_factor)
+
+    def federated():
+        sent = browse(authorize(1, AZCLI, NATIVE, resource="https://graph.microsoft.com", login_hint=world("FED_USER")), NATIVE, world("FED_USER"), world("FED_PASSWORD"))
+        return want(redeem("c8.json", sent["code"], "-r", "msgraph"), upn=world("FED_USER"), tid=world("FED_TENANT"))
+    t.check("code.federated", federated)
 
 
 

@@ -63,6 +63,24 @@ func (w *world) msalPublic() {
 		}
 		return w.result(any.AcquireTokenByUsernamePassword(ctx, scopes, w.user, w.password))
 	})
+	federated := func(ctx context.Context, password string) (public.AuthResult, error) {
+		any, err := w.publicClient("https://login.microsoftonline.com/organizations")
+		if err != nil {
+			return public.AuthResult{}, err
+		}
+		return any.AcquireTokenByUsernamePassword(ctx, scopes, os.Getenv("CONF_FED_USER"), password)
+	}
+	w.Check("ropc.federated", func(ctx context.Context) (string, error) {
+		r, err := federated(ctx, os.Getenv("CONF_FED_PASSWORD"))
+		if err != nil {
+			return "", err
+		}
+		return cases.Want(r.AccessToken, "upn", os.Getenv("CONF_FED_USER"), "tid", os.Getenv("CONF_FED_TENANT"))
+	})
+	w.Refuse("ropc.federated.wrong-password", "FailedAuthentication", func(ctx context.Context) error {
+		_, err := federated(ctx, "not it")
+		return err
+	})
 	w.Check("authority.alias", func(ctx context.Context) (string, error) {
 		alias, err := w.publicClient("https://login.windows.net/" + w.tenant)
 		if err != nil {

@@ -46,6 +46,8 @@ type Browser struct {
 	cfg    Config
 	client *http.Client
 	trail  []string
+	// away: name and password went to a federation provider.
+	away bool
 }
 
 // New opens a browser with an empty profile.

@@ -77,3 +77,27 @@ func TestWalkSaysWhy(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestWalkByWayOfAFederationProvider(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/adfs/ls/", func(w http.ResponseWriter, r *http.Request) {
+		if r.FormValue("Password") != "right" || r.FormValue("AuthMethod") != "FormsAuthentication" {
+			fmt.Fprint(w, `<form action="/adfs/ls/?wctx=c"><input name="UserName" type="email"><input name="Password" type="password">`,
+				`<input type="checkbox" name="Kmsi"><input type="hidden" name="AuthMethod" value="FormsAuthentication"></form>`)
+			return
+		}
+		fmt.Fprintf(w, `<form action="back:/"><input type="hidden" name="wctx" value="%s"></form>`, r.FormValue("wctx"))
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	for password, want := range map[string]string{"right": "", "wrong": "asks again"} {
+		b, err := browser.New(browser.Config{Username: "carol@adatum.test", Password: password})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := b.Walk(t.Context(), s.URL+"/adfs/ls/", "back:/")
+		if want == "" && (err != nil || got.Get("wctx") != "c") || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("with the %s password: %v, %v", password, got, err)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,8 +52,10 @@ func (b *Browser) after(ctx context.Context, p page) (step, error) {
 		}
 		return b.resolve(p, to, nil)
 	}
-	if action, form, ok := autoForm(p.body); ok {
-		return b.resolve(p, action, form)
+	if f, ok := readForm(p.body); ok && f.asks("UserName", "Password") {
+		return b.federated(p, f)
+	} else if ok && f.asks() {
+		return b.resolve(p, f.action, f.hidden)
 	}
 	return step{}, fmt.Errorf("nothing to do on a page with status %d: %.200q", p.status, p.body)
 }
@@ -104,10 +107,21 @@ func (b *Browser) fill(ctx context.Context, p page, c config) (step, error) {
 	case "ConvergedTFA":
 		return b.secondFactor(ctx, p, c)
 	}
-	if action, form, ok := autoForm(p.body); ok {
-		return b.resolve(p, action, form)
+	if f, ok := readForm(p.body); ok && f.asks() {
+		return b.resolve(p, f.action, f.hidden)
 	}
 	return step{}, fmt.Errorf("page %s: %s %s %s %s", c.PageID, c.ErrorCode, c.ErrorText, c.Exception, c.Additional)
+}
+
+// federated types name and password on the page of AD FS, once.
+func (b *Browser) federated(p page, f form) (step, error) {
+	if b.away {
+		return step{}, fmt.Errorf("the federation provider asks again: %.2000q", p.body)
+	}
+	b.away = true
+	f.hidden.Set("UserName", b.cfg.Username)
+	f.hidden.Set("Password", b.cfg.Password)
+	return b.resolve(p, f.action, f.hidden)
 }
 
 // answer is what BeginAuth and EndAuth say.
@@ -169,36 +183,48 @@ func (b *Browser) factor(ctx context.Context, p page, c config, to string, body 
 	return a, nil
 }
 
-// autoForm finds the one form of a page that posts itself: only hidden fields.
-func autoForm(body []byte) (action string, form url.Values, ok bool) {
+// form is the first form of a page: what it sends of itself, and what a person has
+// to type.
+type form struct {
+	action string
+	hidden url.Values
+	typed  []string
+}
+
+// asks says whether a person has to type these fields and no others. A form that
+// asks for nothing posts itself.
+func (f form) asks(fields ...string) bool {
+	return slices.Equal(f.typed, fields) && len(f.hidden) > 0
+}
+
+func readForm(body []byte) (form, bool) {
 	doc, err := html.Parse(bytes.NewReader(body))
 	if err != nil {
-		return "", nil, false
+		return form{}, false
 	}
-	var found *html.Node
 	for n := range doc.Descendants() {
 		if n.Type == html.ElementNode && n.Data == "form" {
-			found = n
-			break
+			return fields(n), true
 		}
 	}
-	if found == nil {
-		return "", nil, false
-	}
-	form = url.Values{}
-	for n := range found.Descendants() {
+	return form{}, false
+}
+
+func fields(of *html.Node) form {
+	f := form{action: attribute(of, "action"), hidden: url.Values{}}
+	for n := range of.Descendants() {
 		if n.Type != html.ElementNode || n.Data != "input" {
 			continue
 		}
-		switch kind := attribute(n, "type"); kind {
+		switch attribute(n, "type") {
 		case "hidden":
-			form.Add(attribute(n, "name"), attribute(n, "value"))
-		case "submit":
+			f.hidden.Add(attribute(n, "name"), attribute(n, "value"))
+		case "submit", "checkbox":
 		default:
-			return "", nil, false // a person has to type something
+			f.typed = append(f.typed, attribute(n, "name"))
 		}
 	}
-	return attribute(found, "action"), form, len(form) > 0
+	return f
 }
 
 func attribute(n *html.Node, name string) string {

@@ -31,6 +31,10 @@ func World() [][2]string {
 		{"CONF_NOJOIN_PASSWORD", "no devices for dave"},
 		{"CONF_DISABLED_USER", "olga@contoso.test"},
 		{"CONF_DISABLED_PASSWORD", "olga is blocked at the door"},
+		// Her password is known to her organisation's AD FS alone.
+		{"CONF_FED_TENANT", "f8cdef31-a31e-4b4a-93e4-5f571e91255a"},
+		{"CONF_FED_USER", "carol@adatum.test"},
+		{"CONF_FED_PASSWORD", "federated horse"},
 		// The application is a confidential web application with a secret and a
 		// certificate; it also offers an API, for tokens on behalf of a user.
 		{"CONF_APP", "aaaaaaaa-0000-4000-8000-000000000001"},
