@@ -38,7 +38,7 @@ func (w *world) azidentity() {
 		return token(ctx, c, err, user...)
 	})
 	w.Check("username-password", func(ctx context.Context) (string, error) {
-		c, err := azidentity.NewUsernamePasswordCredential(w.tenant, commandLine, w.user, w.password, nil) //nolint:staticcheck // deprecated, and in use
+		c, err := azidentity.NewUsernamePasswordCredential(w.tenant, commandLine, w.user, w.password, nil)
 		return token(ctx, c, err, user...)
 	})
 	w.Check("client-secret", func(ctx context.Context) (string, error) {
@@ -67,7 +67,7 @@ func (w *world) azidentity() {
 		return token(ctx, c, err, app...)
 	})
 	w.Check("on-behalf-of", func(ctx context.Context) (string, error) {
-		c, err := azidentity.NewUsernamePasswordCredential(w.tenant, commandLine, w.user, w.password, nil) //nolint:staticcheck // deprecated, and in use
+		c, err := azidentity.NewUsernamePasswordCredential(w.tenant, commandLine, w.user, w.password, nil)
 		if err != nil {
 			return "", err
 		}

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
-	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/public"
 
 	"github.com/lockstep-sso/lockstep/tools/conformance/internal/cases"
 )
@@ -148,7 +147,7 @@ func (w *world) msalWebApp(fromSecret func(string) (confidential.Client, error))
 		if err != nil {
 			return "", err
 		}
-		if _, err := w.result(public.AuthResult(r), nil); err != nil {
+		if _, err := w.result(r, nil); err != nil {
 			return "", err
 		}
 		silent, err := app.AcquireTokenSilent(ctx, []string{managementScope}, confidential.WithSilentAccount(r.Account))

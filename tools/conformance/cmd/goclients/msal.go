@@ -57,18 +57,18 @@ func (w *world) msalPublic() {
 		return err
 	})
 	w.Check("ropc.organizations", func(ctx context.Context) (string, error) {
-		any, err := w.publicClient("https://login.microsoftonline.com/organizations")
+		anybody, err := w.publicClient("https://login.microsoftonline.com/organizations")
 		if err != nil {
 			return "", err
 		}
-		return w.result(any.AcquireTokenByUsernamePassword(ctx, scopes, w.user, w.password))
+		return w.result(anybody.AcquireTokenByUsernamePassword(ctx, scopes, w.user, w.password))
 	})
 	federated := func(ctx context.Context, password string) (public.AuthResult, error) {
-		any, err := w.publicClient("https://login.microsoftonline.com/organizations")
+		anybody, err := w.publicClient("https://login.microsoftonline.com/organizations")
 		if err != nil {
 			return public.AuthResult{}, err
 		}
-		return any.AcquireTokenByUsernamePassword(ctx, scopes, os.Getenv("CONF_FED_USER"), password)
+		return anybody.AcquireTokenByUsernamePassword(ctx, scopes, os.Getenv("CONF_FED_USER"), password)
 	}
 	w.Check("ropc.federated", func(ctx context.Context) (string, error) {
 		r, err := federated(ctx, os.Getenv("CONF_FED_PASSWORD"))

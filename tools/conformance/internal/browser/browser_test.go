@@ -15,7 +15,7 @@ import (
 func fakeLogin(t *testing.T) *httptest.Server {
 	t.Helper()
 	config := func(w http.ResponseWriter, text string) {
-		fmt.Fprintf(w, "<html><script>//<![CDATA[\n$Config={%s};\n//]]></script></html>", text)
+		_, _ = fmt.Fprintf(w, "<html><script>//<![CDATA[\n$Config={%s};\n//]]></script></html>", text)
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
@@ -29,10 +29,10 @@ func fakeLogin(t *testing.T) *httptest.Server {
 		config(w, `"pgid":"ConvergedTFA","sFT":"f2","sCtx":"c2","canary":"k","urlPost":"/ProcessAuth","urlBeginAuth":"/begin","urlEndAuth":"/end"`)
 	})
 	mux.HandleFunc("/begin", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprint(w, `{"Success":true,"Ctx":"c3","FlowToken":"f3","SessionId":"s"}`)
+		_, _ = fmt.Fprint(w, `{"Success":true,"Ctx":"c3","FlowToken":"f3","SessionId":"s"}`)
 	})
 	mux.HandleFunc("/end", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, `{"Success":true,"Ctx":"c4","FlowToken":"f4","SessionId":"s"}`)
+		_, _ = fmt.Fprint(w, `{"Success":true,"Ctx":"c4","FlowToken":"f4","SessionId":"s"}`)
 	})
 	mux.HandleFunc("/ProcessAuth", func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("request") != "c4" {
@@ -42,7 +42,7 @@ func fakeLogin(t *testing.T) *httptest.Server {
 		config(w, `"pgid":"KmsiInterrupt","sFT":"f5","sCtx":"c5","canary":"k","urlPost":"/kmsi"`)
 	})
 	mux.HandleFunc("/kmsi", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, "$Config={\"pgid\":\"FormPost\"};\n//]]></script>", `<form name="hiddenform" action="ms-appx-web://back/here"><input type="hidden" name="code" value="a&amp;b"></form>`)
+		_, _ = fmt.Fprint(w, "$Config={\"pgid\":\"FormPost\"};\n//]]></script>", `<form name="hiddenform" action="ms-appx-web://back/here"><input type="hidden" name="code" value="a&amp;b"></form>`)
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -82,11 +82,11 @@ func TestWalkByWayOfAFederationProvider(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/adfs/ls/", func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("Password") != "right" || r.FormValue("AuthMethod") != "FormsAuthentication" {
-			fmt.Fprint(w, `<form action="/adfs/ls/?wctx=c"><input name="UserName" type="email"><input name="Password" type="password">`,
+			_, _ = fmt.Fprint(w, `<form action="/adfs/ls/?wctx=c"><input name="UserName" type="email"><input name="Password" type="password">`,
 				`<input type="checkbox" name="Kmsi"><input type="hidden" name="AuthMethod" value="FormsAuthentication"></form>`)
 			return
 		}
-		fmt.Fprintf(w, `<form action="back:/"><input type="hidden" name="wctx" value="%s"></form>`, r.FormValue("wctx"))
+		_, _ = fmt.Fprintf(w, `<form action="back:/"><input type="hidden" name="wctx" value="%s"></form>`, r.FormValue("wctx"))
 	})
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)

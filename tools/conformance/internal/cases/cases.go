@@ -80,7 +80,7 @@ func (c *Cases) write(name string, v Verdict, reason string) {
 	if err != nil {
 		return // strings always marshal
 	}
-	fmt.Fprintln(c.Out, string(line))
+	_, _ = fmt.Fprintln(c.Out, string(line))
 }
 
 // Check runs a case that must succeed; f says what it saw.

@@ -31,11 +31,11 @@ func (r *Report) Add(c cases.Result) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.results = append(r.results, c)
-	fmt.Fprintf(r.Out, "%s  %s  %s", c.Verdict, c.Client, c.Case)
+	_, _ = fmt.Fprintf(r.Out, "%s  %s  %s", c.Verdict, c.Client, c.Case)
 	if c.Verdict != cases.Pass {
-		fmt.Fprintf(r.Out, ": %s", c.Reason)
+		_, _ = fmt.Fprintf(r.Out, ": %s", c.Reason)
 	}
-	fmt.Fprintln(r.Out)
+	_, _ = fmt.Fprintln(r.Out)
 }
 
 // Counts are the numbers of each verdict.
@@ -101,7 +101,7 @@ func (r *Report) Table(order []string) {
 func (r *Report) Page(order []string, revision string, at time.Time) string {
 	var b strings.Builder
 	p, f, s := r.Counts()
-	fmt.Fprintf(&b, `# Conformance
+	_, _ = fmt.Fprintf(&b, `# Conformance
 
 Third-party clients, unmodified, against `+"`lockstep serve`"+`. This page is written by `+"`make conformance`"+` and by nothing else;
 [tools/conformance](../tools/conformance/README.md) says how it comes about. A case that has to be refused passes on the
@@ -115,12 +115,12 @@ Run at %s on revision %s: %d passed, %d failed, %d skipped.
 	all := r.clients(order)
 	for _, c := range all {
 		p, f, s := count(c.results)
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d |\n", cell(c.name), cell(c.version), p, f, s)
+		_, _ = fmt.Fprintf(&b, "| %s | %s | %d | %d | %d |\n", cell(c.name), cell(c.version), p, f, s)
 	}
 	for _, c := range all {
-		fmt.Fprintf(&b, "\n## %s %s\n\n| case | verdict | what was seen |\n|---|---|---|\n", cell(c.name), cell(c.version))
+		_, _ = fmt.Fprintf(&b, "\n## %s %s\n\n| case | verdict | what was seen |\n|---|---|---|\n", cell(c.name), cell(c.version))
 		for _, res := range c.results {
-			fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(res.Case), res.Verdict, cell(res.Reason))
+			_, _ = fmt.Fprintf(&b, "| %s | %s | %s |\n", cell(res.Case), res.Verdict, cell(res.Reason))
 		}
 	}
 	return b.String()

@@ -103,7 +103,7 @@ func (s *Server) Ended() <-chan struct{} { return s.ended }
 func (s *Server) Stop() error {
 	select {
 	case <-s.ended:
-		return fmt.Errorf("lockstep serve ended during the run (%v)", s.err)
+		return errors.Join(errors.New("lockstep serve ended during the run"), s.err)
 	default:
 	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -115,7 +115,7 @@ func (s Suite) Run(ctx context.Context, p Place, env []string, dir string, insta
 	for lines.Scan() {
 		r, ok := cases.Read(lines.Text())
 		if !ok {
-			fmt.Fprintln(log, lines.Text())
+			_, _ = fmt.Fprintln(log, lines.Text())
 			continue
 		}
 		seen++
