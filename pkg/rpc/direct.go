@@ -7,16 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/step"
 )
 
 const directInstrumentation = "github.com/lockstep-sso/lockstep/pkg/rpc"
@@ -46,19 +43,9 @@ func Direct(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (grpc.Clie
 	if !validName(cfg.Caller) || !validName(cfg.Server) {
 		return nil, errors.New("rpc direct: Caller and Server are component names, and both are needed")
 	}
-	log, tp := orDiscard(cfg.Log), cfg.TracerProvider
-	if tp == nil {
-		tp = noop.NewTracerProvider()
-	}
-	d := &direct{tracer: tp.Tracer(directInstrumentation), methods: map[string]served{}}
-	d.around = chain(
-		callLog(log),
-		errorForm(log),
-		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
-		authorizeAs(cfg.Caller, cfg.Allow),
-		step.UnaryServerInterceptor(),
-		deadline,
-	)
+	d := &direct{tracer: orUntraced(cfg.TracerProvider).Tracer(directInstrumentation), methods: map[string]served{}}
+	caller := func(context.Context) (string, error) { return cfg.Caller, nil } // nobody else can reach it
+	d.around = chain(around(orDiscard(cfg.Log), cfg.Allow, caller))
 	register(registrar{d})
 	return d, nil
 }
@@ -73,18 +60,8 @@ func (r registrar) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	}
 }
 
-// authorizeAs is the allow-list for a caller that is known without a certificate.
-func authorizeAs(name string, allow AllowList) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-		if !slices.Contains(allow[info.FullMethod], name) {
-			return nil, prterr.New(prterr.Denied, "%s may not call %s", name, info.FullMethod)
-		}
-		return h(context.WithValue(ctx, callerKey{}, name), req)
-	}
-}
-
 // chain puts the first interceptor outermost.
-func chain(all ...grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
+func chain(all []grpc.UnaryServerInterceptor) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 		for _, one := range slices.Backward(all) {
 			next := h

@@ -46,9 +46,7 @@ type ServerConfig struct {
 	TracerProvider trace.TracerProvider
 }
 
-// NewServer builds a server with the fixed order of interceptors: trace, log,
-// error form, recovery, allow-list, step name, deadline. The allow-list stands
-// before everything that could spend work on a stranger's behalf.
+// NewServer builds a server: a trace, then what is around every handler.
 func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 	if cfg.Identity == nil {
 		return nil, errors.New("rpc server: Identity is missing")
@@ -58,18 +56,25 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 		grpc.Creds(credentials.NewTLS(cfg.Identity.server())),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.ChainUnaryInterceptor(
-			callLog(log),
-			errorForm(log),
-			recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
-			authorize(cfg.Allow),
-			step.UnaryServerInterceptor(),
-			deadline,
-		),
+		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, peerName)...),
 		grpc.StreamInterceptor(refuseStreams),
 	)
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	return s, nil
+}
+
+// around is what stands around every handler, outermost first: log, error form,
+// recovery, allow-list, step name, deadline. The allow-list stands before
+// everything that could spend work on a stranger's behalf.
+func around(log *slog.Logger, allow AllowList, who func(context.Context) (string, error)) []grpc.UnaryServerInterceptor {
+	return []grpc.UnaryServerInterceptor{
+		callLog(log),
+		errorForm(log),
+		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
+		authorize(allow, who),
+		step.UnaryServerInterceptor(),
+		deadline,
+	}
 }
 
 // Propagators are what crosses a border beside the call: the trace ids and the
@@ -79,11 +84,8 @@ func Propagators() propagation.TextMapPropagator {
 }
 
 func telemetry(tp trace.TracerProvider) []otelgrpc.Option {
-	if tp == nil {
-		tp = noop.NewTracerProvider()
-	}
 	return []otelgrpc.Option{
-		otelgrpc.WithTracerProvider(tp),
+		otelgrpc.WithTracerProvider(orUntraced(tp)),
 		otelgrpc.WithPropagators(Propagators()),
 		otelgrpc.WithFilter(filters.Not(filters.HealthCheck())),
 	}
@@ -130,6 +132,13 @@ func callLog(log *slog.Logger) grpc.UnaryServerInterceptor {
 		}
 		return line(ctx, req, info, h)
 	}
+}
+
+func orUntraced(tp trace.TracerProvider) trace.TracerProvider {
+	if tp == nil {
+		return noop.NewTracerProvider()
+	}
+	return tp
 }
 
 func orDiscard(log *slog.Logger) *slog.Logger {
