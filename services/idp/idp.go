@@ -174,25 +174,25 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
-	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
-	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
-	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
-	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
-	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
-	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+	s.registerProtocol(r)
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
 }
 
-// registerFront adds what the HTTPS front calls.
-func (s *Service) registerFront(r grpc.ServiceRegistrar) {
+// registerProtocol adds what devices call, over gRPC and through the front.
+func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+}
+
+// registerFront adds what the HTTPS front calls.
+func (s *Service) registerFront(r grpc.ServiceRegistrar) {
+	s.registerProtocol(r)
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})

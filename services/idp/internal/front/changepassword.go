@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -58,12 +59,7 @@ type ssprRequest struct {
 	NewPassword string `json:"NewPassword"`
 }
 
-func (q ssprRequest) flow() string {
-	if q.FlowToken != "" {
-		return q.FlowToken
-	}
-	return q.Ctx
-}
+func (q ssprRequest) flow() string { return cmp.Or(q.FlowToken, q.Ctx) }
 
 // ssprAnswer is the state of a password change.
 type ssprAnswer struct {

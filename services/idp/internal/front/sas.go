@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 
@@ -36,12 +37,7 @@ type sasRequest struct {
 	PollCount          int32  `json:"PollCount"`
 }
 
-func (q sasRequest) flow() string {
-	if q.FlowToken != "" {
-		return q.FlowToken
-	}
-	return q.Ctx
-}
+func (q sasRequest) flow() string { return cmp.Or(q.FlowToken, q.Ctx) }
 
 // beginAuth starts a second factor: asked with JSON by clients, by the form of
 // the page otherwise.
