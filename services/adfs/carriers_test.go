@@ -81,6 +81,24 @@ func conforms(t *testing.T, c federationv1.FederationServiceClient) {
 		}
 		checkAssertion(t, resp.GetSamlAssertion())
 	}
+	_, err := c.GetMetadata(t.Context(), &federationv1.GetMetadataRequest{MetadataUrl: "https://sts.adatum.test/other/mex"})
+	if prterr.KindOf(err) != prterr.NotFound {
+		t.Errorf("metadata of another: %v", err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.IssueToken(gone, carol()); prterr.KindOf(err) != prterr.Unavailable {
+		t.Errorf("a call that was given up: %v", err)
+	}
+}
+
+func TestFED04_RefusalsCarryAFaultWithCodeAndText(t *testing.T) {
+	for name, conn := range carriers(t, adfs.Config{}) {
+		t.Run(name, func(t *testing.T) { refuses(t, federationv1.NewFederationServiceClient(conn)) })
+	}
+}
+
+func refuses(t *testing.T, c federationv1.FederationServiceClient) {
 	const fault = "wsse:FailedAuthentication: ID3242: The security token could not be authenticated or authorized"
 	for name, row := range map[string]struct {
 		change func(*federationv1.IssueTokenRequest)
@@ -98,6 +116,7 @@ func conforms(t *testing.T, c federationv1.FederationServiceClient) {
 		"another audience":   {func(r *federationv1.IssueTokenRequest) { r.AppliesTo = "urn:other" }, prterr.Invalid, "applies_to is not a relying party"},
 		"no audience":        {func(r *federationv1.IssueTokenRequest) { r.AppliesTo = "" }, prterr.Invalid, "applies_to"},
 		"windowstransport":   {func(r *federationv1.IssueTokenRequest) { r.EndpointUrl = integrated }, prterr.Invalid, "endpoint_url is not a password endpoint: take one from the metadata"},
+		"no endpoint":        {func(r *federationv1.IssueTokenRequest) { r.EndpointUrl = "" }, prterr.Invalid, "endpoint_url"},
 		"another host": {func(r *federationv1.IssueTokenRequest) {
 			r.EndpointUrl = strings.Replace(r.EndpointUrl, "sts", "evil", 1)
 		}, prterr.Invalid, "endpoint_url is not a password endpoint: take one from the metadata"},
@@ -109,15 +128,9 @@ func conforms(t *testing.T, c federationv1.FederationServiceClient) {
 		if !errors.As(err, &e) || e.Kind != row.kind || !strings.HasPrefix(e.Msg, row.text) || resp.GetSamlAssertion() != "" {
 			t.Errorf("%s: %v", name, err)
 		}
-	}
-	_, err := c.GetMetadata(t.Context(), &federationv1.GetMetadataRequest{MetadataUrl: "https://sts.adatum.test/other/mex"})
-	if prterr.KindOf(err) != prterr.NotFound {
-		t.Errorf("metadata of another: %v", err)
-	}
-	gone, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := c.IssueToken(gone, carol()); prterr.KindOf(err) != prterr.Unavailable {
-		t.Errorf("a call that was given up: %v", err)
+		if row.text == fault && e.Msg != fault {
+			t.Errorf("%s: the fault tells more than the others: %q", name, e.Msg)
+		}
 	}
 }
 
