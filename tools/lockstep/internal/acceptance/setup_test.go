@@ -5,7 +5,6 @@ package acceptance_test
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"time"
 
@@ -97,25 +96,16 @@ func (w *world) prt(d *lab.Device) (string, time.Time) {
 // settle waits until no renewal runs.
 func (w *world) settle(d *lab.Device) {
 	w.t.Helper()
-	w.until(d, "no renewal runs", func(*lsav1.PartitionState) bool { return true })
+	w.until(d, "no renewal runs", nil)
 }
 
-// until waits until no renewal runs and every partition is as wanted. After the
-// clock was moved, the renewal that it woke may not have begun yet: then wanted
-// has to say what that renewal leaves.
+// until waits until no renewal runs and every partition is as wanted.
 func (w *world) until(d *lab.Device, what string, wanted func(*lsav1.PartitionState) bool) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	for {
-		parts, err := d.Operator.SSOState(ctx)
-		if err != nil {
-			w.t.Fatalf("waiting until %s: %v", what, err)
-		}
-		if !slices.ContainsFunc(parts, func(p *lsav1.PartitionState) bool { return p.GetRenewalRunning() || !wanted(p) }) {
-			return
-		}
-		time.Sleep(time.Millisecond)
+	if err := d.Operator.AwaitSSOState(ctx, wanted); err != nil {
+		w.t.Fatalf("waiting until %s: %v", what, err)
 	}
 }
 

@@ -5,6 +5,9 @@ package actor
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -114,4 +117,24 @@ func (o Operator) Leave(ctx context.Context) error {
 func (o Operator) SSOState(ctx context.Context) ([]*lsav1.PartitionState, error) {
 	resp, err := lsav1.NewSSOStateServiceClient(o.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{})
 	return resp.GetPartitions(), err
+}
+
+// AwaitSSOState waits until no renewal runs and every partition is as wanted; nil
+// wants nothing more. A renewal that the moved clock has woken may not have begun
+// yet: then wanted has to say what that renewal leaves.
+func (o Operator) AwaitSSOState(ctx context.Context, wanted func(*lsav1.PartitionState) bool) error {
+	for {
+		parts, err := o.SSOState(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(parts, func(p *lsav1.PartitionState) bool { return p.GetRenewalRunning() || wanted != nil && !wanted(p) }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the renewal does not end: %w", ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
+	}
 }

@@ -142,7 +142,7 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.settle(ctx); err != nil {
+		if err := r.device.Operator.AwaitSSOState(ctx, nil); err != nil {
 			return failure(err)
 		}
 	}
@@ -151,28 +151,6 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 		from = "from the cache"
 	}
 	return r.ladder(ctx, id) + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
-}
-
-// settle waits until no renewal runs.
-func (r *Runner) settle(ctx context.Context) error {
-	for {
-		parts, err := r.device.Operator.SSOState(ctx)
-		if err != nil {
-			return err
-		}
-		running := false
-		for _, p := range parts {
-			running = running || p.GetRenewalRunning()
-		}
-		if !running {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the renewal does not end: %w", ctx.Err())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 func (r *Runner) signOut(ctx context.Context, arg map[string]string) string {
@@ -223,7 +201,7 @@ func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
 		before, err = r.device.Operator.SSOState(ctx)
 	}
 	if err == nil {
-		err = errors.Join(r.lab.Advance(ctx, by), r.woken(ctx, before, by), r.settle(ctx))
+		err = errors.Join(r.lab.Advance(ctx, by), r.woken(ctx, before, by), r.device.Operator.AwaitSSOState(ctx, nil))
 	}
 	return outcome("it is "+arg["by"]+" later", err)
 }
