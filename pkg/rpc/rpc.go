@@ -3,9 +3,10 @@
 //
 // Every connection is mutual TLS 1.3 between named components, on an in-memory
 // network as on a socket, and every server holds an allow-list of callers by
-// method; a method that is not on the list is refused. The order of interceptors
-// is fixed here, so no component can forget one. What never may live here:
-// knowledge of any single component.
+// method; a method that is not on the list is refused. The one exception to TLS is
+// Direct, inside one component. The order of interceptors is fixed here, so no
+// component can forget one. What never may live here: knowledge of any single
+// component.
 package rpc
 
 import (
