@@ -86,7 +86,7 @@ func TestREG05_OnlyPublicHalvesTravel(t *testing.T) {
 		if bytes.Contains(data, []byte(password)) != (where == idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName) {
 			t.Errorf("%s: the password is where it should not be, or not where it should", where)
 		}
-		if bytes.Contains(data, []byte(token)) != (where == idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName) {
+		if bytes.Contains(data, []byte(w.idp.token(alice))) != (where == idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName) {
 			t.Errorf("%s: the registration token is where it should not be, or not where it should", where)
 		}
 	}

@@ -81,23 +81,37 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, dir: t.TempDir(), tpm: newTPM(), idp: idp, clock: clock.NewLab()}
 	w.toTPM = w.serve("tpm-agent", rpc.AllowList{
-		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:         {"dsreg"},
-		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName: {"dsreg"},
-		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName: {"dsreg"},
-		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:        {"dsreg"},
-		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:         {"dsreg"},
-		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                 {"dsreg"},
-		tpmv1.ProviderService_DescribeProvider_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName:  {"dsreg"},
+		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName:  {"dsreg"},
+		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:         {"dsreg"},
+		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                  {"dsreg"},
+		tpmv1.DeviceKeyService_DescribeAttestationKeys_FullMethodName:   {"dsreg"},
+		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {"dsreg"},
+		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {"dsreg"},
+		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {"dsreg"},
+		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {"dsreg"},
+		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {"dsreg"},
+		tpmv1.ProviderService_DescribeProvider_FullMethodName:           {"dsreg"},
 	}, w.tpm.register)
 	w.toIdP = w.serve("idp", rpc.AllowList{
-		idpv1.RealmService_DiscoverRealm_FullMethodName:                         {"dsreg"},
-		idpv1.NonceService_IssueNonce_FullMethodName:                            {"dsreg"},
-		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: {"dsreg"},
-		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           {"dsreg"},
-		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             {"dsreg"},
+		idpv1.RealmService_DiscoverRealm_FullMethodName:                            {"dsreg"},
+		idpv1.NonceService_IssueNonce_FullMethodName:                               {"dsreg"},
+		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName:    {"dsreg"},
+		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:              {"dsreg"},
+		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:                {"dsreg"},
+		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {"dsreg"},
+		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:            {"dsreg"},
+		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {"dsreg"},
 	}, w.idp.register)
 	w.restart(nil)
-	t.Cleanup(func() { w.stop() })
+	t.Cleanup(func() {
+		w.stop()
+		if err := w.service.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return w
 }
 

@@ -42,13 +42,14 @@ func (e *Enroller) selfTest(ctx context.Context) {
 		e.log.WarnContext(ctx, "the keys of the device could not be tested", "error", err)
 		return
 	}
-	end, err := e.await(ctx)
-	if err != nil {
+	select {
+	case e.change <- struct{}{}:
+	case <-ctx.Done():
 		return
 	}
-	defer end()
-	if e.store.Get().Current != id {
-		return // other keys than those that were tested
+	defer func() { <-e.change }()
+	if r := e.store.Get(); r.Current != id || !r.Settled() {
+		return // other keys than those that were tested, or it is not known whose
 	}
 	if err := e.judge(lost); err != nil {
 		e.log.WarnContext(ctx, "the outcome of a self-test is not kept", "error", err)

@@ -85,20 +85,20 @@ func (f *fileIdentity) identity(v int) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	id.Protection, id.Administrators, id.Computer, id.ComputerCertificate = Protection(f.Protection), f.Administrators, computer, f.Account
 	if v == first {
-		return id, id.older()
+		return id, id.older(f)
 	}
+	id.Protection, id.Administrators, id.Computer, id.ComputerCertificate = Protection(f.Protection), f.Administrators, computer, f.Account
 	return id, id.check()
 }
 
 // older fills in what the first version did not know: nothing was proven of the
 // keys, and who registered the device administers it.
-func (i *Identity) older() error {
-	if i.Protection != "" || i.Administrators != nil || i.Computer != nil {
+func (i *Identity) older(f *fileIdentity) error {
+	if f.Protection != "" || f.Administrators != nil || f.Computer != nil || f.Account != nil {
 		return errors.New("it has a member that its version does not know")
 	}
-	i.Protection, i.Administrators = Software, []string{i.Registrant()}
+	i.Administrators = []string{i.Registrant()}
 	return i.check()
 }
 

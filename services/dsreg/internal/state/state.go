@@ -77,7 +77,7 @@ func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN
 	}
 	return &Identity{
 		KeySet: keySet, Certificate: cert, DeviceID: id.DeviceID, TenantID: id.TenantID,
-		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy,
+		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy, Protection: Software,
 	}, nil
 }
 
