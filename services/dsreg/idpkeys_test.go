@@ -27,6 +27,12 @@ type computer struct {
 	certificate []byte
 }
 
+func (f *fakeIdP) set(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
 // token is a registration token of a user; the signature is nobody's business.
 func (f *fakeIdP) token(upn string) string {
 	payload, _ := json.Marshal(map[string]string{"oid": string(f.users[upn]), "tid": string(f.tenant), "upn": upn, "aud": "urn:ms-drs:enterpriseregistration.windows.net"})

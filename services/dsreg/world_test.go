@@ -67,7 +67,7 @@ type world struct {
 	toTPM    *tap
 	toIdP    *tap
 	clock    *clock.Lab
-	log      bytes.Buffer
+	log      lockedBuffer
 	stop     func()
 	conn     *grpc.ClientConn
 	service  *dsreg.Service
@@ -204,6 +204,40 @@ func (w *world) mustState() *dsregv1.GetDeviceStateResponse {
 		w.t.Fatalf("state: %v", err)
 	}
 	return s
+}
+
+// lockedBuffer is a log that the background writes too.
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (w *world) logged() string {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	return w.log.String()
+}
+
+// until waits for the background.
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("waiting until %s: %s", what, w.logged())
+		}
+	}
+}
+
+// later lets the time go on until the background has done something.
+func (w *world) later(what string, done func() bool) {
+	w.t.Helper()
+	w.until(what, func() bool { w.clock.Advance(time.Minute); return done() })
 }
 
 // file is the state file, nil when there is none.

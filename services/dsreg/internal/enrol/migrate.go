@@ -95,7 +95,7 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	answer, err := e.cloud.replace(ctx, proof, offer)
 	switch {
 	case prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed:
-		return prterr.Wrap(prterr.KindOf(err), err, "the tenant does not take the old key of this device; when an earlier exchange was cut off, it has the new ones: leave with local_only and join again")
+		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "the tenant does not take the old key of this device; when an earlier exchange was cut off, it has the new ones: leave with local_only and join again")
 	case err != nil:
 		return err
 	}
