@@ -3,6 +3,7 @@ package keystore
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -15,6 +16,9 @@ import (
 // attestationLabel leads what a statement is bound to; the credential's secret
 // follows, so that the secret itself need not leave the agent.
 const attestationLabel = "Lockstep attestation\x00"
+
+// sessionNonce is the size of our nonces in policy sessions, in bytes.
+const sessionNonce = 16
 
 // maxCredential bounds each half of a credential in bytes.
 const maxCredential = 512
@@ -78,13 +82,13 @@ func findEndorsement(c *tpmio.Conn) (endorsement, error) {
 	for _, e := range []struct {
 		index    tpm2.TPMHandle
 		template tpm2.TPMTPublic
-	}{{tpmca.IndexECC, tpm2.ECCEKTemplate}, {tpmca.IndexRSA, tpm2.RSAEKTemplate}} {
-		der, err := tpmca.ReadCertificate(c, e.index)
-		if err != nil {
-			return endorsement{}, err
-		}
-		if der != nil {
+	}{{tpmca.IndexP256, tpm2.ECCEKTemplate}, {tpmca.IndexRSA2048, tpm2.RSAEKTemplate}} {
+		der, err := tpmca.EKCertificateAt(c, e.index)
+		if err == nil {
 			return endorsement{e.template, der}, nil
+		}
+		if !errors.Is(err, tpmca.ErrNoCertificate) {
+			return endorsement{}, err
 		}
 	}
 	return endorsement{template: tpm2.ECCEKTemplate}, nil

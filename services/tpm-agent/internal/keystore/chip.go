@@ -223,7 +223,7 @@ func (p *chip) evict(c *tpmio.Conn, b blob) {
 
 // create makes a key under the root. data is nil for a key that the TPM makes.
 func (p *chip) create(c *tpmio.Conn, template tpm2.TPMTPublic, auth, data secret.Bytes) (blob, error) {
-	public, private, err := c.Create(tpmio.Key{Handle: p.root.handle, Name: p.root.name.Buffer}, auth.Reveal(), data.Reveal(), template)
+	public, private, err := c.Create(tpmio.Key{Handle: p.root.handle, Name: p.root.name.Buffer}, auth.Reveal(), data.Reveal(), tpm2.Marshal(template))
 	if err != nil {
 		return blob{}, err
 	}

@@ -208,3 +208,19 @@ func (set *keySet) publics() (dk, tk *rsa.PublicKey, err error) {
 	tk, err = set.Transport.rsaKey()
 	return dk, tk, err
 }
+
+// Found says where the keys in an agent's folder were made: those of the installed
+// set, or of any set when none is installed.
+func Found(dir string) (Provider, error) {
+	s := &Store{cfg: Config{Dir: dir}}
+	if err := s.loadSets(); err != nil {
+		return "", err
+	}
+	if set := s.sets[s.installed]; set != nil {
+		return set.Provider, nil
+	}
+	for _, set := range s.sets {
+		return set.Provider, nil
+	}
+	return "", nil
+}

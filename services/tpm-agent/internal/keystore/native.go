@@ -118,7 +118,7 @@ func (k *Session) child(c *tpmio.Conn, template tpm2.TPMTTemplate) (tpm2.TPMHand
 	}
 	auth := k.store.authSession(k.set, k.owner)
 	defer auth.Wipe()
-	child, err := c.CreateDerived(handle, auth.Reveal(), nil, template)
+	child, err := c.CreateDerived(handle, auth.Reveal(), nil, tpm2.Marshal(template))
 	return child, sealedErr(err)
 }
 
@@ -177,7 +177,7 @@ func (k *Session) Blocks(ctx context.Context, a *entrawire.NativeAnswer) (blocks
 			return err
 		}
 		defer func() { _ = c.Flush(child) }()
-		zero, _, err := c.EncryptDecrypt2(child, nil, make([]byte, blockSize), make([]byte, blockSize))
+		zero, _, err := c.EncryptDecrypt(child, nil, make([]byte, blockSize), make([]byte, blockSize), false)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (k *Session) Blocks(ctx context.Context, a *entrawire.NativeAnswer) (blocks
 		for left := n * blockSize; left > 0; {
 			size := min(left, maxBuffer)
 			var part []byte
-			if part, iv, err = c.EncryptDecrypt2(child, nil, iv, make([]byte, size)); err != nil {
+			if part, iv, err = c.EncryptDecrypt(child, nil, iv, make([]byte, size), false); err != nil {
 				return err
 			}
 			stream = append(stream, part...)
@@ -253,12 +253,12 @@ func (p *chip) tryNative(c *tpmio.Conn) error {
 		return err
 	}
 	defer done()
-	child, err := c.CreateDerived(parent, nil, nil, derivedCipher([]byte(kdf.Label), make([]byte, kdf.KeySize)))
+	child, err := c.CreateDerived(parent, nil, nil, tpm2.Marshal(derivedCipher([]byte(kdf.Label), make([]byte, kdf.KeySize))))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Flush(child) }()
-	_, _, err = c.EncryptDecrypt2(child, nil, make([]byte, blockSize), make([]byte, blockSize))
+	_, _, err = c.EncryptDecrypt(child, nil, make([]byte, blockSize), make([]byte, blockSize), false)
 	return err
 }
 

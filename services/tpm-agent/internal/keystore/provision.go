@@ -30,7 +30,7 @@ func (p *chip) provision(c *tpmio.Conn) error {
 	if l.owned || l.Limit == lockoutTries && l.Recovery == lockoutRecovery {
 		return nil
 	}
-	return c.SetLockoutParameters(nil, lockoutTries, lockoutRecovery, lockoutRecovery)
+	return c.SetLockoutParameters(nil, lockoutTries, uint32(lockoutRecovery/time.Second), uint32(lockoutRecovery/time.Second))
 }
 
 // Lockout is the TPM's count of wrong PINs.

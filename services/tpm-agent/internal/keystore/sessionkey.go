@@ -233,5 +233,5 @@ func badBlob(err error) bool {
 		tpm2.TPMRCScheme, tpm2.TPMRCHash, tpm2.TPMRCAttributes, tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail, tpm2.TPMRCKey, tpm2.TPMRCKDF,
 		tpm2.TPMRCSymmetric, tpm2.TPMRCSelector, tpm2.TPMRCReservedBits, tpm2.TPMRCAsymmetric, tpm2.TPMRCKeySize, tpm2.TPMRCMode,
 		tpm2.TPMRCECCPoint, tpm2.TPMRCCurve,
-	}, rc.Is)
+	}, func(bad tpm2.TPMRC) bool { return rc.Is(bad) })
 }
