@@ -38,9 +38,12 @@ type Config struct {
 	// StateDir keeps key sets and the agent's secret; it is made with mode 0700.
 	StateDir string
 	// TPM is the address of the TPM: "soft:" (a software TPM with its state in
-	// StateDir, the default), "soft:PATH", "mem:", "device:/dev/tpmrm0", "unix:PATH"
-	// or "tcp:HOST:PORT".
+	// StateDir, the default), "soft:PATH", "mem:", "device:/dev/tpmrm0", "swtpm:DIR",
+	// "unix:PATH", "tcp:HOST:PORT" or "mssim:HOST:PORT".
 	TPM string
+	// SoftwareKeys is "allow" (the default), "refuse" or "only": whether keys may be
+	// made in software when there is no usable TPM.
+	SoftwareKeys string
 	// Transport is used in place of an address when it is set.
 	Transport transport.TPM
 	// OnProgress is told what takes long; nil is nobody.
@@ -65,8 +68,9 @@ type edges struct {
 	prt      *server.PRTKeys
 }
 
-// New opens the TPM and the keys. A TPM that is absent, of another family than
-// 2.0, or that does not answer is an error here, not at the first sign-in.
+// New opens the TPM and the keys. A TPM that is down is no error: without keys in
+// it, keys go to the software key store if the policy allows; with keys in it,
+// every request is an error until the TPM is back.
 func New(cfg Config) (_ *Service, err error) {
 	if cfg.StateDir == "" {
 		return nil, errors.New("tpm-agent: StateDir is missing")
@@ -74,9 +78,14 @@ func New(cfg Config) (_ *Service, err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("tpm-agent: state folder: %w", err)
 	}
-	opened, err := open(cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	opened, err := open(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("tpm-agent: %w", err)
+	}
+	if opened.Reason != "" && cfg.Log != nil {
+		cfg.Log.Warn("the TPM that was asked for is not in use", "protection", opened.Protection.String(), "why", opened.Reason)
 	}
 	s := &Service{owner: tpmio.New(opened.TPM), closer: opened.Closer}
 	defer func() {
@@ -85,37 +94,24 @@ func New(cfg Config) (_ *Service, err error) {
 			err = errors.Join(err, s.closer.Close())
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
 	s.store, err = keystore.New(ctx, keystore.Config{TPM: s.owner, Dir: cfg.StateDir, Progress: cfg.OnProgress, Log: cfg.Log, Points: cfg.Points})
 	if err != nil {
 		return nil, fmt.Errorf("tpm-agent: %w", err)
 	}
-	p, err := s.store.Describe(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("tpm-agent: %w", err)
-	}
-	if p.Family != "2.0" {
-		return nil, fmt.Errorf("tpm-agent: the TPM is of family %q; only 2.0 is used", p.Family)
-	}
 	keys := prtkey.New(s.store)
 	s.edge = edges{
 		devices:  &server.DeviceKeys{Store: s.store, Keys: keys},
-		provider: &server.Provider{Store: s.store, Name: opened.Name, Hardware: opened.Hardware},
+		provider: &server.Provider{Store: s.store, Name: opened.Name, Hardware: opened.Protection == device.Hardware},
 		prt:      &server.PRTKeys{Keys: keys},
 	}
 	return s, nil
 }
 
-func open(cfg Config) (*device.Opened, error) {
+func open(ctx context.Context, cfg Config) (*device.Opened, error) {
 	if cfg.Transport != nil {
-		return &device.Opened{TPM: cfg.Transport, Closer: io.NopCloser(nil), Name: "TPM 2.0 given by the caller"}, nil
+		return &device.Opened{TPM: cfg.Transport, Closer: io.NopCloser(nil), Name: "TPM 2.0 given by the caller", Protection: device.Emulated}, nil
 	}
-	addr := cfg.TPM
-	if addr == "" {
-		addr = "soft:"
-	}
-	return device.Open(addr, cfg.StateDir)
+	return device.Open(ctx, device.Config{Addr: cfg.TPM, Dir: cfg.StateDir, SoftwareKeys: device.Policy(cfg.SoftwareKeys), Log: cfg.Log})
 }
 
 // Register puts the agent on a server.

@@ -90,8 +90,8 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		}
 		return s.openRoot(c)
 	})
-	if err != nil {
-		return nil, tpmio.Named(err, "open the TPM")
+	if err != nil { // the TPM is down: the first request after it is back opens the root
+		cfg.Log.Error("the TPM does not work", "class", tpmio.Classify(err).String(), "error", tpmio.Named(err, "open the TPM"))
 	}
 	return s, nil
 }
@@ -186,8 +186,7 @@ func (s *Store) reopen(c *tpmio.Conn) error {
 
 // handleLost is how a TPM that was reset answers to a handle from before.
 func handleLost(err error) bool {
-	var rc tpm2.TPMRC
-	return errors.As(err, &rc) && (rc.Is(tpm2.TPMRCReferenceH0) || rc.Is(tpm2.TPMRCHandle) || rc == tpm2.TPMRCInitialize)
+	return tpmio.HandlesGone(err)
 }
 
 // drop forgets what is in the TPM's slots and frees them as far as they are there.
