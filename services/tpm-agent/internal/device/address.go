@@ -12,8 +12,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
+
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/softtpm"
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 )
 
 const (
@@ -30,6 +33,8 @@ type target struct {
 	// embedded opens a TPM in this process; nil for one outside.
 	embedded func() (*Opened, error)
 	dial     dialer
+	// ours is true for a TPM that this agent starts and nobody else can reach.
+	ours bool
 }
 
 func parse(cfg Config) (*target, error) {
@@ -47,7 +52,13 @@ func parse(cfg Config) (*target, error) {
 		if rest == "" {
 			rest = filepath.Join(cfg.Dir, "tpm.state")
 		}
-		t.embedded = func() (*Opened, error) { return softFile(rest, cfg) }
+		t.embedded = func() (*Opened, error) {
+			tpm, err := softFile(rest, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return manufactured(cfg, tpm)
+		}
 	case "mem":
 		t.embedded = func() (*Opened, error) { return memory(cfg) }
 	case "device":
@@ -61,6 +72,7 @@ func parse(cfg Config) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.ours = true
 		t.dial = func(context.Context) (wire, error) { return spawn(program, rest) }
 	case "unix":
 		t.dial = func(ctx context.Context) (wire, error) { return dialStream(ctx, "unix", rest) }
@@ -92,7 +104,28 @@ func memory(cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated}, nil
+	return manufactured(cfg, t)
+}
+
+// manufactured does to a TPM in this process what its maker does to a chip: it is
+// started, and when there is a maker of emulated TPMs, its endorsement key gets a
+// certificate that says what it is.
+func manufactured(cfg Config, t *softtpm.TPM) (*Opened, error) {
+	o := &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated, Ours: true}
+	if cfg.EmulatedCA == "" {
+		return o, nil
+	}
+	maker, err := tpmca.Open(cfg.EmulatedCA)
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(t); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the emulated TPM: %w", err), o.close())
+	}
+	if _, err := tpmca.Manufacture(context.Background(), t, maker); err != nil {
+		return nil, errors.Join(fmt.Errorf("certify the emulated TPM: %w", err), o.close())
+	}
+	return o, nil
 }
 
 // open opens the target and finds its condition. A TPM that is down is opened too:
@@ -113,7 +146,7 @@ func (t *target) open(ctx context.Context, cfg Config) (o *Opened, cond Conditio
 	if err := forbidden(t.addr, why); err != nil {
 		return nil, 0, nil, errors.Join(err, link.Close())
 	}
-	return &Opened{TPM: link, Closer: link, Name: t.name, Protection: t.protection}, cond, why, nil
+	return &Opened{TPM: link, Closer: link, Name: t.name, Protection: t.protection, Ours: t.ours}, cond, why, nil
 }
 
 // absent tells "nobody there" from "there, and not working".

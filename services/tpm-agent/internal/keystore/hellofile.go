@@ -47,8 +47,8 @@ type helloKey struct {
 	Tenant  ids.TenantID `json:"tenant"`
 	User    ids.UserID   `json:"user"`
 	// Set is the registration that the key goes with, and Root as in the key set.
-	Set  string `json:"set"`
-	Key  blob   `json:"key"`
+	Set string `json:"set"`
+	Key blob   `json:"key"`
 	// Reset is the object whose authorisation allows a new PIN, empty without a PIN
 	// reset service.
 	Reset blob `json:"reset"`
