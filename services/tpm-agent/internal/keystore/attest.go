@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
@@ -16,9 +15,6 @@ import (
 // attestationLabel leads what a statement is bound to; the credential's secret
 // follows, so that the secret itself need not leave the agent.
 const attestationLabel = "Lockstep attestation\x00"
-
-// sessionNonce is the size of our nonces in policy sessions, in bytes.
-const sessionNonce = 16
 
 // maxCredential bounds each half of a credential in bytes.
 const maxCredential = 512
@@ -154,7 +150,7 @@ func (s *Store) activate(c *tpmio.Conn, p *chip, set *keySet, credential, encryp
 	defer func() { _ = c.Flush(ek.ObjectHandle) }()
 	r, err := tpm2.ActivateCredential{
 		ActivateHandle: ak,
-		KeyHandle:      tpm2.AuthHandle{Handle: ek.ObjectHandle, Name: ek.Name, Auth: tpm2.Policy(tpm2.TPMAlgSHA256, sessionNonce, endorsementPolicy)},
+		KeyHandle:      tpm2.AuthHandle{Handle: ek.ObjectHandle, Name: ek.Name, Auth: policy(c, endorsementPolicy(c))},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: credential},
 		Secret:         tpm2.TPM2BEncryptedSecret{Buffer: encryptedSecret},
 	}.Execute(c)
@@ -169,12 +165,14 @@ func (s *Store) activate(c *tpmio.Conn, p *chip, set *keySet, credential, encryp
 
 // endorsementPolicy is what the standard endorsement keys want: the endorsement
 // hierarchy's authorisation, which is empty.
-func endorsementPolicy(t transport.TPM, policy tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
-	_, err := tpm2.PolicySecret{
-		AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
-		PolicySession: policy, NonceTPM: nonce,
-	}.Execute(t)
-	return err
+func endorsementPolicy(c *tpmio.Conn) policySteps {
+	return func(session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		_, err := tpm2.PolicySecret{
+			AuthHandle:    tpm2.AuthHandle{Handle: tpm2.TPMRHEndorsement, Auth: tpm2.PasswordAuth(nil)},
+			PolicySession: session, NonceTPM: nonce,
+		}.Execute(c)
+		return err
+	}
 }
 
 // loadAttestation puts ak into the slot of the hot key.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 
 	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -17,6 +18,9 @@ import (
 
 // rootHandle is where the TCG's provisioning guidance puts the storage root key.
 const rootHandle = tpm2.TPMHandle(0x81000001)
+
+// sessionNonce is the size of our nonces in policy sessions, in bytes.
+const sessionNonce = 16
 
 // chip is one TPM as the store uses it: the storage root key, and one more key
 // that stays in a slot, because requests come in runs for the same key and a TPM
@@ -234,4 +238,19 @@ func (p *chip) create(c *tpmio.Conn, template tpm2.TPMTPublic, auth, data secret
 func (b blob) key(h tpm2.TPMHandle, auth secret.Bytes) (tpmio.Key, error) {
 	name, err := b.name()
 	return tpmio.Key{Handle: h, Name: name, Auth: auth.Reveal()}, err
+}
+
+// policySteps satisfy a policy in a session that was just begun.
+type policySteps func(session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error
+
+// policy is a policy session for one command. go-tpm 0.9.8 leaves the session in the
+// TPM when a step fails, and a TPM has room for three, so it is freed here.
+func policy(c *tpmio.Conn, steps policySteps) tpm2.Session {
+	return tpm2.Policy(tpm2.TPMAlgSHA256, sessionNonce, func(_ transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		err := steps(session, nonce)
+		if err != nil {
+			_ = c.Flush(session)
+		}
+		return err
+	})
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 
 	"github.com/google/go-tpm/tpm2"
-	"github.com/google/go-tpm/tpm2/transport"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -257,18 +256,18 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 		if err != nil {
 			return err
 		}
-		policy := tpm2.Policy(tpm2.TPMAlgSHA256, sessionNonce, func(t transport.TPM, session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		allowed := policy(c, func(session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 			_, err := tpm2.PolicySecret{
 				AuthHandle:    tpm2.AuthHandle{Handle: object, Name: tpm2.TPM2BName{Buffer: resetName}, Auth: c.Session(reset.Reveal(), tpmio.Neither)},
 				PolicySession: session, NonceTPM: nonce,
-			}.Execute(t)
+			}.Execute(c)
 			if err != nil {
 				return err
 			}
-			_, err = tpm2.PolicyCommandCode{PolicySession: session, Code: tpm2.TPMCCObjectChangeAuth}.Execute(t)
+			_, err = tpm2.PolicyCommandCode{PolicySession: session, Code: tpm2.TPMCCObjectChangeAuth}.Execute(c)
 			return err
 		})
-		return wrongReset(s.newPIN(c, p, k, tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}, Auth: policy}, next, c.Session(nil, tpmio.ToTPM)))
+		return wrongReset(s.newPIN(c, p, k, tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}, Auth: allowed}, next, c.Session(nil, tpmio.ToTPM)))
 	})
 	if err != nil {
 		return err
