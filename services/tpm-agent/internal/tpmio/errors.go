@@ -2,56 +2,67 @@ package tpmio
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 )
 
-// Windows codes of the same failures, as people look them up.
-const (
-	hresultBadKeyset   = 0x80090016 // NTE_BAD_KEYSET: the key set is not there
-	hresultTPMInternal = 0x80290407 // TPM internal error
-	hresultLockout     = 0x8009002D // NTE_AUTHENTICATION_IGNORED: dictionary-attack lock-out
-)
-
 // LinkError is a TPM that cannot be talked to: a socket that broke, a device that
 // is gone.
-type LinkError struct{ cause error }
+type LinkError struct {
+	cause   error
+	notSent bool
+}
 
 func (e *LinkError) Error() string { return "link to the TPM: " + e.cause.Error() }
 
 // Unwrap gives the cause.
 func (e *LinkError) Unwrap() error { return e.cause }
 
+// NotSent reports that the command surely had no effect. Without it, the command
+// may have been executed and must not be sent again.
+func (e *LinkError) NotSent() bool { return e.notSent }
+
+// linkError wraps what a transport gave; a transport that knows says whether the
+// command left.
+func linkError(err error) *LinkError {
+	var left interface{ NotSent() bool }
+	return &LinkError{err, errors.As(err, &left) && left.NotSent()}
+}
+
+// CommandError is a response code with the command that it was the answer to.
+type CommandError struct {
+	Code  tpm2.TPMCC
+	cause error
+}
+
+func (e *CommandError) Error() string { return fmt.Sprintf("%v: %v", e.Code, e.cause) }
+
+// Unwrap gives the response code.
+func (e *CommandError) Unwrap() error { return e.cause }
+
 // Named gives an error of a TPM command its name. A blob that does not load is
 // reported as lost; whether one key is damaged or the TPM was cleared, the caller
 // tells by the name of the storage root key.
 func Named(err error, what string) error {
-	var named *prterr.Error
-	var link *LinkError
-	var rc tpm2.TPMRC
-	switch {
-	case err == nil:
+	c := Classify(err)
+	switch c {
+	case OK:
 		return nil
-	case errors.As(err, &named):
+	case Other:
 		return err
-	case errors.As(err, &link):
-		return prterr.Wrap(prterr.TPMFailed, err, "%s: the TPM does not answer", what).WithHRESULT(hresultTPMInternal)
-	case !errors.As(err, &rc):
-		return prterr.Wrap(prterr.TPMFailed, err, "%s: the TPM's answer is not understood", what).WithHRESULT(hresultTPMInternal)
-	case rc.Is(tpm2.TPMRCIntegrity), rc.Is(tpm2.TPMRCInsufficient):
+	case Blob:
 		return KeysLost(what)
-	case rc.Is(tpm2.TPMRCBadAuth), rc.Is(tpm2.TPMRCAuthFail):
-		return prterr.Wrap(prterr.Denied, err, "%s: the key is not usable here", what)
-	case rc.Is(tpm2.TPMRCLockout):
-		return prterr.Wrap(prterr.Exhausted, err, "%s: the TPM is locked after wrong attempts: wait", what).WithHRESULT(hresultLockout)
 	default:
-		return prterr.Wrap(prterr.TPMFailed, err, "%s: the TPM failed", what).WithHRESULT(hresultTPMInternal)
+		r := reactions[c]
+		return prterr.Wrap(r.kind, err, "%s: %s", what, r.text).WithHRESULT(r.hresult)
 	}
 }
 
 // KeysLost is the error for keys that this TPM does not know any more.
 func KeysLost(what string) error {
-	return prterr.New(prterr.KeysLost, "%s: the TPM does not know this key any more: register the device again", what).WithHRESULT(hresultBadKeyset)
+	r := reactions[Blob]
+	return prterr.New(r.kind, "%s: %s", what, r.text).WithHRESULT(r.hresult)
 }

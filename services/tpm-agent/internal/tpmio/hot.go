@@ -10,12 +10,14 @@ import (
 // The commands of every request are encoded by hand: go-tpm's codec works by
 // reflection and costs some 50 to 200 microseconds a command, more than an
 // emulated TPM needs for the command itself. They authorise with a password,
-// which for these keys is a random value that only the agent knows.
+// which for these keys is a random value that only the agent knows. On the bus to
+// a chip they show that value, what is signed or derived, and the result.
 
 const (
 	tagNoSessions = 0x8001
 	tagSessions   = 0x8002
 	algSHA256     = 0x000B
+	algNull       = 0x0010
 	algRSASSA     = 0x0014
 	tagHashcheck  = 0x8024
 	rhNull        = 0x40000007
@@ -41,6 +43,14 @@ func (c *command) u32(v uint32) { c.b = binary.BigEndian.AppendUint32(c.b, v) }
 func (c *command) sized(p []byte) {
 	c.u16(uint16(len(p)))
 	c.b = append(c.b, p...)
+}
+
+func (c *command) flag(v bool) {
+	if v {
+		c.b = append(c.b, 1)
+		return
+	}
+	c.b = append(c.b, 0)
 }
 
 // password is the authorisation area with one password session.
@@ -81,6 +91,14 @@ func sizedAt(b []byte, at int) ([]byte, error) {
 	return b[at+2 : at+2+n], nil
 }
 
+// handleAt reads the handle that an answer begins with.
+func handleAt(b []byte) (tpm2.TPMHandle, error) {
+	if len(b) < 4 {
+		return 0, errShort
+	}
+	return tpm2.TPMHandle(binary.BigEndian.Uint32(b)), nil
+}
+
 // Load puts a key into a slot and returns its handle. The parent has an empty
 // authorisation value.
 func (c *Conn) Load(parent tpm2.TPMHandle, public, private []byte) (tpm2.TPMHandle, error) {
@@ -93,10 +111,7 @@ func (c *Conn) Load(parent tpm2.TPMHandle, public, private []byte) (tpm2.TPMHand
 	if err != nil {
 		return 0, err
 	}
-	if len(resp) < 4 {
-		return 0, errShort
-	}
-	return tpm2.TPMHandle(binary.BigEndian.Uint32(resp)), nil
+	return handleAt(resp)
 }
 
 // Flush frees a slot.

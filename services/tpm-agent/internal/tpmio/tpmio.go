@@ -3,17 +3,17 @@
 // few.
 //
 // What lives here: the queue, the resend of commands that a TPM asks to have
-// again, the count of commands by code, the hot commands encoded by hand, and the
-// classes of TPM errors. What never may: knowledge of which key is for what;
-// package keystore has that, and is the only caller.
+// again, the one session that hides secrets on the bus, the log of commands by
+// code, the hot commands encoded by hand, and the classes of TPM errors with what
+// each leads to. What never may: knowledge of which key is for what; package
+// keystore has that, and is the only caller.
 package tpmio
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
@@ -23,159 +23,206 @@ import (
 )
 
 const (
-	// queueLen bounds the callers that may wait for the TPM.
+	// queueLen bounds the callers that may wait in each queue; more wait outside.
 	queueLen = 64
-	// resends bounds how often one command is sent again.
-	resends = 5
-	// resendWait is the pause before the first resend; it doubles.
-	resendWait = 10 * time.Millisecond
+	// quickRow is how many quick jobs may pass a waiting slow one.
+	quickRow = 64
 )
 
 // Owner is the goroutine that has the TPM.
 type Owner struct {
 	tpm transport.TPM
+	// epochs tells when the link broke; nil for a TPM whose link cannot.
+	epochs interface{ Epoch() uint64 }
 	// quick is served before slow: a key generation of seconds must not stand
 	// before the signature somebody waits for at a sign-in.
-	quick, slow chan job
+	quick, slow chan *job
 	quit, done  chan struct{}
 
-	mu     sync.Mutex
-	counts map[tpm2.TPMCC]int
+	dog *time.Timer
+	// hung is closed while a command takes too long, and fresh otherwise.
+	hung atomic.Pointer[chan struct{}]
+	// busy is set while a command is under way, hangs while hung is closed.
+	dogMu       sync.Mutex
+	busy, hangs bool
+
+	full atomic.Pointer[func(*Conn)]
+	bus  bus // belongs to the goroutine
+
+	mu   sync.Mutex
+	log  map[tpm2.TPMCC]*CommandStats
+	wait WaitStats
 }
 
+// job is work that waits for the TPM.
 type job struct {
-	ctx  context.Context
-	do   func(*Conn) error
-	done chan error
+	ctx   context.Context
+	do    func(*Conn) error
+	done  chan error
+	asked time.Time
+	// taken is set by who comes first: the owner to run it, or its caller to give up.
+	taken atomic.Bool
 }
 
 // New starts the owner of a TPM. Close ends it.
 func New(tpm transport.TPM) *Owner {
 	o := &Owner{
-		tpm: tpm, quick: make(chan job, queueLen), slow: make(chan job, queueLen),
-		quit: make(chan struct{}), done: make(chan struct{}), counts: map[tpm2.TPMCC]int{},
+		tpm: tpm, quick: make(chan *job, queueLen), slow: make(chan *job, queueLen),
+		quit: make(chan struct{}), done: make(chan struct{}), log: map[tpm2.TPMCC]*CommandStats{},
 	}
+	o.epochs, _ = tpm.(interface{ Epoch() uint64 })
+	o.fresh()
+	o.dog = time.AfterFunc(hangTime, o.bark)
+	o.dog.Stop()
 	go o.serve()
 	return o
 }
 
 // Do runs f with the TPM. It waits its turn no longer than ctx lasts; once begun,
-// f is not abandoned, because a TPM command cannot be called back.
+// f is not abandoned, because a TPM command cannot be called back. When the link
+// to the TPM turns out to have broken before f's first command could leave, f is
+// begun again, once.
 func (o *Owner) Do(ctx context.Context, f func(*Conn) error) error { return o.run(ctx, o.quick, f) }
 
 // DoSlow is Do for work that may take seconds; quick work goes first.
 func (o *Owner) DoSlow(ctx context.Context, f func(*Conn) error) error { return o.run(ctx, o.slow, f) }
 
-func (o *Owner) run(ctx context.Context, queue chan job, f func(*Conn) error) error {
-	j := job{ctx: ctx, do: f, done: make(chan error, 1)}
+func (o *Owner) run(ctx context.Context, queue chan *job, f func(*Conn) error) error {
+	j := &job{ctx: ctx, do: f, done: make(chan error, 1), asked: time.Now()}
+	hung := *o.hung.Load()
+	select {
+	case <-hung:
+		return errHung()
+	default:
+	}
 	select {
 	case queue <- j:
+	case <-hung:
+		return errHung()
 	case <-o.quit:
-		return prterr.New(prterr.Unavailable, "the tpm-agent is stopping")
+		return errStopping()
 	case <-ctx.Done():
 		return prterr.New(prterr.Deadline, "the TPM is busy: try again")
 	}
+	var gaveUp error
 	select {
 	case err := <-j.done:
 		return err
 	case <-o.done:
-		// The owner may have taken the job just before it ended.
-		select {
-		case err := <-j.done:
-			return err
-		default:
-			return prterr.New(prterr.Unavailable, "the tpm-agent is stopping")
-		}
+		gaveUp = errStopping()
+	case <-hung:
+		gaveUp = errHung()
+	case <-ctx.Done():
+		gaveUp = prterr.New(prterr.Deadline, "the TPM is busy: try again")
 	}
+	if j.taken.CompareAndSwap(false, true) {
+		return gaveUp
+	}
+	return <-j.done // it has begun, so it also ends
+}
+
+func errStopping() error { return prterr.New(prterr.Unavailable, "the tpm-agent is stopping") }
+
+func errHung() error {
+	return prterr.New(prterr.TPMFailed, "the TPM hangs in a command: restart it").WithHRESULT(hresultTPMInternal)
 }
 
 func (o *Owner) serve() {
 	defer close(o.done)
+	row := 0
 	for {
-		select {
-		case j := <-o.quick:
-			o.do(j)
-			continue
-		default:
-		}
-		select {
-		case j := <-o.quick:
-			o.do(j)
-		case j := <-o.slow:
-			o.do(j)
-		case <-o.quit:
+		j, ok := o.next(&row)
+		if !ok {
 			return
+		}
+		if j.taken.CompareAndSwap(false, true) {
+			j.done <- o.do(j)
 		}
 	}
 }
 
-func (o *Owner) do(j job) {
-	if err := prterr.FromContext(j.ctx); err != nil {
-		j.done <- err
-		return
+// next takes a job: a quick one if there is any, unless a slow one has let too many
+// pass.
+func (o *Owner) next(row *int) (*job, bool) {
+	if *row >= quickRow {
+		*row = 0
+		select {
+		case j := <-o.slow:
+			return j, true
+		default:
+		}
 	}
-	j.done <- o.guarded(j)
+	select {
+	case j := <-o.quick:
+		*row++
+		return j, true
+	default:
+	}
+	select {
+	case j := <-o.quick:
+		*row++
+		return j, true
+	case j := <-o.slow:
+		*row = 0
+		return j, true
+	case <-o.quit:
+		return nil, false
+	}
+}
+
+func (o *Owner) do(j *job) error {
+	if err := prterr.FromContext(j.ctx); err != nil {
+		return err
+	}
+	c := &Conn{owner: o, epoch: o.epoch(), asked: j.asked}
+	err := o.guarded(j, c)
+	if c.unsent(err) {
+		c = &Conn{owner: o, epoch: o.epoch(), asked: j.asked}
+		err = o.guarded(j, c)
+	}
+	var rc tpm2.TPMRC
+	if errors.As(err, &rc) && rc == c.failed {
+		err = &CommandError{c.failedCode, err}
+	}
+	return err
 }
 
 // guarded keeps a bug in one job from taking down the component that holds the
 // keys, as the RPC server does for its handlers.
-func (o *Owner) guarded(j job) (err error) {
+func (o *Owner) guarded(j *job, c *Conn) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = prterr.New(prterr.Internal, "the tpm-agent failed: this is a bug: %v", p)
 		}
 	}()
-	return j.do(&Conn{o})
+	return j.do(c)
 }
+
+// epoch is the state of the link.
+func (o *Owner) epoch() uint64 {
+	if o.epochs == nil {
+		return 0
+	}
+	return o.epochs.Epoch()
+}
+
+// OnFull sets what to do when the TPM's slots are full: f flushes what its owner
+// keeps there and can load again, except the storage root key, and forgets it. The
+// command is then sent again, once.
+func (o *Owner) OnFull(f func(*Conn)) { o.full.Store(&f) }
 
 // Close ends the owner after the work under way. It does not close the TPM.
 func (o *Owner) Close() {
 	close(o.quit)
 	<-o.done
+	o.dog.Stop()
 }
 
 // Counts is the command log: how many commands of each code were sent.
 func (o *Owner) Counts() map[tpm2.TPMCC]int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return maps.Clone(o.counts)
-}
-
-// Conn is the TPM in the hands of a running job. It is a go-tpm transport.
-type Conn struct{ owner *Owner }
-
-var _ transport.TPM = (*Conn)(nil)
-
-// Send sends one command, again when the TPM says that it should be.
-func (c *Conn) Send(command []byte) ([]byte, error) {
-	if len(command) < 10 {
-		return nil, errors.New("tpm command is shorter than its header")
+	counts := map[tpm2.TPMCC]int{}
+	for cc, s := range o.Stats().Commands {
+		counts[cc] = s.Count
 	}
-	c.owner.mu.Lock()
-	c.owner.counts[tpm2.TPMCC(binary.BigEndian.Uint32(command[6:]))]++
-	c.owner.mu.Unlock()
-	wait := resendWait
-	for try := 0; ; try++ {
-		resp, err := c.owner.tpm.Send(command)
-		if err != nil {
-			return nil, &LinkError{err}
-		}
-		if len(resp) < 10 {
-			return nil, &LinkError{errors.New("the answer is shorter than its header")}
-		}
-		if try == resends || !again(tpm2.TPMRC(binary.BigEndian.Uint32(resp[6:]))) {
-			return resp, nil
-		}
-		time.Sleep(wait)
-		wait *= 2
-	}
-}
-
-// again are the codes with which a TPM asks for the same command once more.
-func again(rc tpm2.TPMRC) bool {
-	switch rc {
-	case tpm2.TPMRCRetry, tpm2.TPMRCYielded, tpm2.TPMRCTesting, tpm2.TPMRCNVRate:
-		return true
-	}
-	return false
+	return counts
 }
