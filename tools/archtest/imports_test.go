@@ -277,13 +277,9 @@ func TestImportRulesBite(t *testing.T) {
 	},
 		"pkg/a/a.go imports services/idp: pkg is below the services: a library that knows a component drags it into every other",
 		"pkg/b/b.go imports math/rand/v2: predictable; nonces, keys and ids come from crypto/rand",
-<<<<<<< HEAD
-		"services/dsreg/d.go imports github.com/google/go-tpm/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs")
-=======
 		"services/dsreg/e.go imports github.com/google/go-tpm/legacy/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
 		"services/idp/internal/attestation/b.go imports github.com/google/go-tpm/tpm2/transport: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
 		"services/dsreg/d.go imports github.com/google/go-tpm/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs")
->>>>>>> w-idpatt
 	finds(t, servicesApart, files{
 		"services/a/a.go":         src("a", m+"services/a/internal/x", m+"services/b"),
 		"services/a/a_test.go":    src("a", m+"services/b/btest", m+"services/b"),
