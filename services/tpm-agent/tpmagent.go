@@ -138,7 +138,7 @@ func (s *Service) own(o *device.Opened) *keystore.Chip {
 	}
 	owner := tpmio.New(o.TPM)
 	s.owners, s.closer = append(s.owners, owner), append(s.closer, o.Closer)
-	return &keystore.Chip{Owner: owner, Level: o.Protection.String(), Ours: o.Ours}
+	return &keystore.Chip{Owner: owner, Level: o.Protection.String()}
 }
 
 func (s *Service) serve(cfg Config, opened *device.Machine) {

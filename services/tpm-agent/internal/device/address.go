@@ -33,8 +33,6 @@ type target struct {
 	// embedded opens a TPM in this process; nil for one outside.
 	embedded func() (*Opened, error)
 	dial     dialer
-	// ours is true for a TPM that this agent starts and nobody else can reach.
-	ours bool
 }
 
 func parse(cfg Config) (*target, error) {
@@ -72,7 +70,6 @@ func parse(cfg Config) (*target, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.ours = true
 		t.dial = func(context.Context) (wire, error) { return spawn(program, rest) }
 	case "unix":
 		t.dial = func(ctx context.Context) (wire, error) { return dialStream(ctx, "unix", rest) }
@@ -111,7 +108,7 @@ func memory(cfg Config) (*Opened, error) {
 // started, and when there is a maker of emulated TPMs, its endorsement key gets a
 // certificate that says what it is.
 func manufactured(cfg Config, t *softtpm.TPM) (*Opened, error) {
-	o := &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated, Ours: true}
+	o := &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated}
 	if cfg.EmulatedCA == "" {
 		return o, nil
 	}
@@ -146,7 +143,7 @@ func (t *target) open(ctx context.Context, cfg Config) (o *Opened, cond Conditio
 	if err := forbidden(t.addr, why); err != nil {
 		return nil, 0, nil, errors.Join(err, link.Close())
 	}
-	return &Opened{TPM: link, Closer: link, Name: t.name, Protection: t.protection, Ours: t.ours}, cond, why, nil
+	return &Opened{TPM: link, Closer: link, Name: t.name, Protection: t.protection}, cond, why, nil
 }
 
 // absent tells "nobody there" from "there, and not working".

@@ -102,8 +102,6 @@ type Opened struct {
 	// Name of the key provider, for people.
 	Name       string
 	Protection Protection
-	// Ours is true when nobody but this agent can use it.
-	Ours bool
 }
 
 // Machine is what holds the keys of the device: a TPM, the software key store, or
@@ -193,7 +191,7 @@ func software(cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("software key store: %w", err)
 	}
-	return &Opened{TPM: t, Closer: t, Name: softwareName, Protection: Software, Ours: true}, nil
+	return &Opened{TPM: t, Closer: t, Name: softwareName, Protection: Software}, nil
 }
 
 func softFile(path string, cfg Config) (*softtpm.TPM, error) {

@@ -31,8 +31,6 @@ type chip struct {
 	// provider is Hardware or Software, and level how well it protects.
 	provider Provider
 	level    string
-	// ours is true for a TPM that nobody but the agent uses: it may be provisioned.
-	ours bool
 
 	epoch uint64
 	root  *root
@@ -129,12 +127,22 @@ func (p *chip) open(c *tpmio.Conn) error {
 	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(c); err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
 		return err
 	}
+	if p.private() {
+		// What an agent that died has left in the slots would fill them.
+		if err := c.Sweep(); err != nil {
+			return err
+		}
+	}
 	if err := p.openRoot(c); err != nil {
 		return err
 	}
 	c.SetRoot(p.root.handle, p.root.public)
 	return p.provision(c)
 }
+
+// private tells a TPM that the agent has to itself, which every emulated one is,
+// from the machine's, which others use too.
+func (p *chip) private() bool { return p.level != "hardware" }
 
 // openRoot takes the storage root key that the platform provisioned, or makes the
 // same one from the TPM's seed, which takes a millisecond.

@@ -43,9 +43,6 @@ type Chip struct {
 	Owner *tpmio.Owner
 	// Level is how well it protects keys: "hardware", "emulated" or "software".
 	Level string
-	// Ours is true when nobody else uses this TPM: the store then sets its defence
-	// against guessing.
-	Ours bool
 }
 
 // Config is what a store needs: at least one of TPM and Software.
@@ -106,7 +103,7 @@ func New(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, secret: secret, chips: map[Provider]*chip{}}
 	for provider, given := range map[Provider]*Chip{TPM: cfg.TPM, Software: cfg.Software} {
 		if given != nil {
-			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level, ours: given.Ours}
+			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level}
 			given.Owner.OnFull(c.cool)
 			s.chips[provider] = c
 		}

@@ -17,10 +17,10 @@ const (
 	lockoutRecovery = 600 * time.Second
 )
 
-// provision sets the defence against guessing on a TPM that is the agent's own. A
-// TPM that others use too is left as its owner set it.
+// provision sets the defence against guessing on a TPM that the agent has to itself.
+// One that others use too is left as its owner set it.
 func (p *chip) provision(c *tpmio.Conn) error {
-	if !p.ours {
+	if !p.private() {
 		return nil
 	}
 	l, err := readLockout(c)
