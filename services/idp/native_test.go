@@ -23,10 +23,10 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
-// TestNative_ALife is a session from the first sign-in on, its key in a TPM all the
+// TestNative_ISS12_REN07_ALife is a session from the first sign-in on, its key in a TPM all the
 // time: renewal, tokens of an application by the PRT and by its own refresh token,
 // a PRT beside a token, and what of it the log tells.
-func TestNative_ALife(t *testing.T) {
+func TestNative_ISS12_REN07_ALife(t *testing.T) {
 	nativetest.OnEvery(t, func(t *testing.T, tpm transport.TPM) {
 		for _, profile := range []string{"2020", "today", "strict"} {
 			t.Run(profile, func(t *testing.T) {
@@ -108,8 +108,8 @@ func wantNative(t *testing.T, w *world, s *signIn, flow signinlog.Flow) {
 	}
 }
 
-// TestNative_TheKeyIsRolledAfter30Days as every session key is.
-func TestNative_TheKeyIsRolledAfter30Days(t *testing.T) {
+// TestNative_PRO11_TheKeyIsRolledAfter30Days as every session key is.
+func TestNative_PRO11_TheKeyIsRolledAfter30Days(t *testing.T) {
 	lab := clock.NewLab()
 	w := newWorld(t, idp.Config{Clock: lab})
 	s := w.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t))).firstNative(t, alice, alicePassword)
@@ -132,10 +132,10 @@ func TestNative_TheKeyIsRolledAfter30Days(t *testing.T) {
 	}
 }
 
-// TestNative_Browser signs in with a PRT cookie that a TPM signed: at the device's
+// TestNative_BRO08_Browser signs in with a PRT cookie that a TPM signed: at the device's
 // own browser, at the authorization endpoint and through the HTTPS front; and the
 // tokens for the code come under the session key in its own form.
-func TestNative_Browser(t *testing.T) {
+func TestNative_BRO08_Browser(t *testing.T) {
 	p := newPages(t, idp.Config{})
 	d := p.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t)))
 	s := d.firstNative(t, alice, alicePassword)

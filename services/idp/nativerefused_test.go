@@ -36,10 +36,10 @@ func derivedBy(t testing.TB, payload []byte, says int, derive func(ctx, payload 
 	return out
 }
 
-// TestNative_NoDowngrade: whoever got hold of a native session key, which is in one
+// TestNative_A06_NoDowngrade: whoever got hold of a native session key, which is in one
 // TPM, or can have another derivation made with it, still cannot use it as the
 // session keys of before. Not in any profile, not in a renewal, not in a cookie.
-func TestNative_NoDowngrade(t *testing.T) {
+func TestNative_A06_NoDowngrade(t *testing.T) {
 	for _, profile := range []string{"2020", "today", "strict"} {
 		t.Run(profile, func(t *testing.T) {
 			p := newPages(t, idp.Config{Tenants: withProfile(profile)})
@@ -169,9 +169,9 @@ func TestNative_OnlyForTheKeyOfTheDirectory(t *testing.T) {
 	}
 }
 
-// TestNative_OneTPMOnly: the PRT answer of a device is of no use to another TPM, nor
+// TestNative_A11_OneTPMOnly: the PRT answer of a device is of no use to another TPM, nor
 // to who has the transport key.
-func TestNative_OneTPMOnly(t *testing.T) {
+func TestNative_A11_OneTPMOnly(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t)))
 	a, err := w.requestPRT(d.signNative(t, d.claims(t, alice, alicePassword)))
@@ -192,10 +192,10 @@ func TestNative_OneTPMOnly(t *testing.T) {
 	}
 }
 
-// TestNative_AnswersBelongToTheirSession: one session's answer opens in no other,
+// TestNative_PRO03_AnswersBelongToTheirSession: one session's answer opens in no other,
 // and a changed one in none; a PRT of one session is not used with the key of
 // another.
-func TestNative_AnswersBelongToTheirSession(t *testing.T) {
+func TestNative_PRO03_AnswersBelongToTheirSession(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t)))
 	one, other := d.firstNative(t, alice, alicePassword), d.firstNative(t, alice, alicePassword)
