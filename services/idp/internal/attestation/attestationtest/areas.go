@@ -22,19 +22,23 @@ func Restricted(sign, decrypt bool) tpm2.TPMAObject {
 	return a
 }
 
-// RSA is the public area of a key.
+// RSA is the public area of a key; nil makes a template for one of 2048 bits.
 func RSA(k *rsa.PublicKey, a tpm2.TPMAObject) tpm2.TPMTPublic {
+	bits, modulus := 2048, []byte(nil)
+	if k != nil {
+		bits, modulus = k.N.BitLen(), k.N.Bytes()
+	}
 	return tpm2.TPMTPublic{
 		Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256, ObjectAttributes: a,
 		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
-			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}, KeyBits: tpm2.TPMKeyBits(k.N.BitLen()),
+			Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTRSAScheme{Scheme: tpm2.TPMAlgNull}, KeyBits: tpm2.TPMKeyBits(bits), //nolint:gosec // G115: 2048 to 4096
 		}),
-		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: k.N.Bytes()}),
+		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgRSA, &tpm2.TPM2BPublicKeyRSA{Buffer: modulus}),
 	}
 }
 
 // ECC is the public area of a P-256 key: ECDSA with SHA-256 when it signs, the
-// parent of other keys when it decrypts.
+// parent of other keys when it decrypts. nil makes a template.
 func ECC(k *ecdsa.PublicKey, a tpm2.TPMAObject) tpm2.TPMTPublic {
 	p := tpm2.TPMSECCParms{
 		Symmetric: tpm2.TPMTSymDefObject{Algorithm: tpm2.TPMAlgNull}, Scheme: tpm2.TPMTECCScheme{Scheme: tpm2.TPMAlgNull},
@@ -59,7 +63,11 @@ func AES(bits tpm2.TPMKeyBits) tpm2.TPMTSymDefObject {
 	}
 }
 
+// point of a key; nil is that of a template.
 func point(k *ecdsa.PublicKey) tpm2.TPMUPublicID {
+	if k == nil {
+		return tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &tpm2.TPMSECCPoint{})
+	}
 	b, err := k.Bytes() // 04, X, Y
 	if err != nil {
 		panic(err)
