@@ -1,10 +1,6 @@
 package softtpm
 
-import (
-	"time"
-
-	"github.com/google/go-tpm/tpm2"
-)
+import "github.com/google/go-tpm/tpm2"
 
 // startup is TPM2_Startup (Part 3, 9.3). Only CLEAR is offered: nothing is
 // kept from before, so STATE has nothing to resume.
@@ -19,7 +15,10 @@ func startup(c *call) rcode {
 	if kind != tpm2.TPMSUClear {
 		return rcValue.param(1)
 	}
-	if rc := c.t.update(func(nv *nvState) { nv.resets++ }); rc != rcSuccess {
+	if rc := c.t.update(func(nv *nvState) {
+		nv.resets++
+		restartIndexes(nv)
+	}); rc != rcSuccess {
 		return rc
 	}
 	c.t.started = true
@@ -67,10 +66,4 @@ func getRandom(c *call) rcode {
 	}
 	c.put2B(random(min(int(n), randomPerCall)))
 	return rcSuccess
-}
-
-// clock is the time in milliseconds that this TPM has run in its life.
-func (t *TPM) clock() uint64 {
-	run := t.cfg.Now().Sub(t.born) / time.Millisecond
-	return t.nv.clock + uint64(max(run, 0))
 }

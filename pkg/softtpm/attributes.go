@@ -1,5 +1,7 @@
 package softtpm
 
+import "github.com/google/go-tpm/tpm2"
+
 // Object attributes (Part 2, 8.3).
 const (
 	attrFixedTPM            = 1 << 1
@@ -94,7 +96,15 @@ func (p *publicArea) checkScheme() rcode {
 		}
 		return rcSuccess
 	}
-	// Key pairs: a parent has a cipher and no scheme, every other key no cipher.
+	return p.checkPair(signs, decrypts, restricted)
+}
+
+// checkPair compares the scheme of a key pair with what it may do: a parent has
+// a cipher and no scheme, every other key no cipher.
+func (p *publicArea) checkPair(signs, decrypts, restricted bool) rcode {
+	if p.typ == algECC && tpm2.TPMECCCurve(p.curveID) == tpm2.TPMECCBNP256 && (decrypts || p.scheme != algNull && p.scheme != algECDAA) {
+		return rcScheme // the curve is here for ECDAA
+	}
 	if restricted && decrypts {
 		switch {
 		case p.scheme != algNull:
@@ -107,7 +117,7 @@ func (p *publicArea) checkScheme() rcode {
 	if p.sym != algNull {
 		return rcSymmetric
 	}
-	signing := p.scheme == algRSASSA || p.scheme == algRSAPSS || p.scheme == algECDSA
+	signing := p.scheme == algRSASSA || p.scheme == algRSAPSS || p.scheme == algECDSA || p.scheme == algECDAA
 	switch {
 	case p.scheme == algNull && !restricted:
 		return rcSuccess

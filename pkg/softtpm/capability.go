@@ -11,8 +11,9 @@ type item struct {
 	wire []byte
 }
 
-// maxItems bounds one answer; the rest is asked for by the next property.
-const maxItems = 64
+// maxCapabilities bounds the list of one answer in bytes; the rest is asked for
+// by the next property.
+const maxCapabilities = maxBuffer - 8
 
 // getCapability is TPM2_GetCapability (Part 3, 30.2).
 func getCapability(c *call) rcode {
@@ -29,12 +30,14 @@ func getCapability(c *call) rcode {
 	case tpm2.TPMCapCommands:
 		list = c.t.commandItems()
 	case tpm2.TPMCapPCRs:
-		list = []item{{wire: append(be.AppendUint16(nil, algSHA256), pcrSelectSize, 0xff, 0xff, 0xff)}}
-		first, count = 0, 1 // one bank, always given whole
+		for _, alg := range pcrBanks() {
+			list = append(list, item{wire: append(be.AppendUint16(nil, alg), pcrSelectSize, 0xff, 0xff, 0xff)})
+		}
+		first, count = 0, uint32(len(list)) // always given whole
 	case tpm2.TPMCapTPMProperties:
 		list = c.t.properties()
 	case tpm2.TPMCapECCCurves:
-		for _, id := range []tpm2.TPMECCCurve{tpm2.TPMECCNistP256, tpm2.TPMECCNistP384} {
+		for _, id := range curveIDs() {
 			list = append(list, item{uint32(id), be.AppendUint16(nil, uint16(id))})
 		}
 	default:
@@ -46,7 +49,7 @@ func getCapability(c *call) rcode {
 		if i.key < first {
 			continue
 		}
-		if n == min(count, maxItems) {
+		if n == count || len(wire)+len(i.wire) > maxCapabilities {
 			more = 1
 			break
 		}
@@ -84,13 +87,14 @@ func algorithmItems() []item {
 // commandItems lists the commands as TPMA_CC (Part 2, 8.9).
 func (t *TPM) commandItems() []item {
 	var list []item
-	for _, c := range t.commands {
-		if c == nil {
+	for i := range t.commands {
+		c := &t.commands[i]
+		if c.run == nil {
 			continue
 		}
-		v := uint32(c.code) | uint32(len(c.handles))<<25
+		v := uint32(c.code) | uint32(c.handleCount())<<25
 		for _, f := range []struct{ flag, bit int }{{writesNV, 22}, {extensive, 23}, {flushes, 24}, {rspHandle, 28}} {
-			if c.flags&f.flag != 0 {
+			if int(c.flags)&f.flag != 0 {
 				v |= 1 << f.bit
 			}
 		}

@@ -38,7 +38,7 @@ func (t *TPM) properties() []item {
 	add(tpm2.TPMPTMaxDigest, maxDigest)
 	add(tpm2.TPMPTTotalCommands, uint32(len(t.commandItems())))
 	add(tpm2.TPMPTPermanent, t.permanentFlags())
-	add(tpm2.TPMPTStartupClear, 1<<0|1<<1|1<<2|1<<3) // every hierarchy is enabled
+	add(tpm2.TPMPTStartupClear, t.startupFlags())
 	t.addUsage(add)
 	t.heal()
 	add(tpm2.TPMPTLockoutCounter, t.nv.failures)
@@ -56,10 +56,22 @@ func (t *TPM) permanentFlags() uint32 {
 		0:  len(t.nv.owner.auth) > 0,
 		1:  len(t.nv.endorsement.auth) > 0,
 		2:  len(t.nv.lockoutAuth) > 0,
+		8:  t.nv.clearDisabled,
 		9:  t.nv.failures >= t.nv.maxTries,
 		10: true, // the endorsement seed was made here
 	} {
 		if set {
+			v |= 1 << bit
+		}
+	}
+	return v
+}
+
+// startupFlags is TPMA_STARTUP_CLEAR (Part 2, 8.7).
+func (t *TPM) startupFlags() uint32 {
+	v := uint32(0)
+	for bit, off := range []bool{t.off.platform, t.off.owner, t.off.endorsement, t.off.platformNV} {
+		if !off {
 			v |= 1 << bit
 		}
 	}
