@@ -94,7 +94,7 @@ func prtFormCases(k keys) []vector {
 		bad("two-certificates", "x5c has two certificates.", "malformed", signed(prtHeader(`"kdf_ver":2,`, `["`+std64(der)+`","`+std64(caCertificate(k))+`"]`))),
 		bad("kdf-ver-string", "kdf_ver is the string \"2\"; it must be the integer.", "malformed", signed(with(`"kdf_ver":2`, `"kdf_ver":"2"`))),
 		bad("kdf-ver-fraction", "kdf_ver is 2.0; it must be the integer.", "malformed", signed(with(`"kdf_ver":2`, `"kdf_ver":2.0`))),
-		bad("kdf-ver-unknown", "kdf_ver is 3, which nobody knows.", "malformed", signed(with(`"kdf_ver":2`, `"kdf_ver":3`))),
+		bad("kdf-ver-unknown", "kdf_ver is 4, which nobody knows.", "malformed", signed(with(`"kdf_ver":2`, `"kdf_ver":4`))),
 		bad("alg-none", "alg is none and there is no signature.", "algorithm", compact(with("RS256", "none"), passwordClaims, unsigned)),
 		bad("alg-none-capital", "alg is None and there is no signature.", "algorithm", compact(with("RS256", "None"), passwordClaims, unsigned)),
 		bad("alg-hmac-certificate", "HS256 with the certificate as the key.", "algorithm", compact(with("RS256", "HS256"), passwordClaims, byHMAC(der))),

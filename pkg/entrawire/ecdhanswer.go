@@ -87,11 +87,8 @@ func OpenDeviceAnswer(tk *ecdh.PrivateKey, apv, s string) ([]byte, error) {
 	iv, errIV := jose.DecodeSegment(parts[2])
 	text, errText := jose.DecodeSegment(parts[3])
 	tag, errTag := jose.DecodeSegment(parts[4])
-	if errIV != nil || errText != nil || errTag != nil || len(iv) != gcmIVSize {
-		return nil, ErrAnswer
-	}
-	plain, err := gcm.Open(nil, iv, append(text, tag...), []byte(parts[0]))
-	if err != nil {
+	plain, ok := openGCM(gcm, iv, text, tag, []byte(parts[0]))
+	if errIV != nil || errText != nil || errTag != nil || !ok {
 		return nil, ErrAnswer
 	}
 	return plain, nil

@@ -99,7 +99,7 @@ func FuzzClaims(f *testing.F) {
 			UnmarshalJSON([]byte) error
 			Encode() ([]byte, error)
 			Validate() error
-		}{new(PRTRequest), new(SessionRequest), new(Cookie), new(DeviceProof), new(HelloAssertion), new(PRTAnswer), new(TokenAnswer), new(IDToken)} {
+		}{new(PRTRequest), new(SessionRequest), new(Cookie), new(DeviceProof), new(KeyReplacement), new(HelloAssertion), new(PRTAnswer), new(TokenAnswer), new(IDToken)} {
 			if s.UnmarshalJSON(data) != nil {
 				continue
 			}

@@ -40,7 +40,7 @@ func mustParse(t testing.TB, s string) *jose.Token {
 
 func TestSignSessionVerifies(t *testing.T) {
 	key := newSessionKey()
-	for ver := range 3 {
+	for ver := range 4 {
 		s, err := SignSession(claimsWithNonce(t, "n0nce"), key, ver)
 		if err != nil {
 			t.Fatal(err)
@@ -53,8 +53,8 @@ func TestSignSessionVerifies(t *testing.T) {
 			t.Errorf("kdf_ver %d under another session key: %v", ver, err)
 		}
 	}
-	if _, err := SignSession([]byte(`{}`), key, 3); err == nil {
-		t.Error("kdf_ver 3 signs")
+	if _, err := SignSession([]byte(`{}`), key, 4); err == nil {
+		t.Error("kdf_ver 4 signs")
 	}
 	if _, err := SignSession([]byte(`{}`), secret.NewBytes(make([]byte, 31)), 2); !errors.Is(err, ErrSessionKey) {
 		t.Errorf("session key of 31 bytes: %v", err)
@@ -99,10 +99,10 @@ func TestPRO06_KDFv2BindsPayload(t *testing.T) {
 	for _, c := range []struct {
 		kdfVer int
 		want   error
-	}{{1, nil}, {2, jose.ErrSignature}} {
+	}{{1, nil}, {2, jose.ErrSignature}, {3, jose.ErrSignature}} {
 		h := jose.Header{Alg: jose.HS256, Ctx: ctx, KDFVer: c.kdfVer}
-		stolen := kdf.Derive(key, sessionContext(h, a)) // derived for payload A
-		forged, err := jose.SignHS256(h, b, stolen)     // used on payload B
+		stolen := sessionDerived(key, h, a)         // derived for payload A
+		forged, err := jose.SignHS256(h, b, stolen) // used on payload B
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestA06_PreMintedKeysAreUseless(t *testing.T) {
 	for i := range 1000 {
 		ctx := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, 12)
 		minted := kdf.Derive(key, kdf.ContextV2(ctx, claimsWithNonce(t, fmt.Sprintf("nonce-%d", i))))
-		for ver := range 3 {
+		for ver := range 4 {
 			forged, err := jose.SignHS256(jose.Header{Ctx: ctx, KDFVer: ver}, target, minted)
 			if err != nil {
 				t.Fatal(err)
@@ -135,21 +135,52 @@ func TestA06_PreMintedKeysAreUseless(t *testing.T) {
 // Taking kdf_ver off, or changing it, changes both the key and the signed header.
 func TestA06_DowngradeBreaksSignature(t *testing.T) {
 	key := newSessionKey()
-	s, err := SignSession(claimsWithNonce(t, "n0nce"), key, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, _ := strings.Cut(s, ".")
-	raw, err := jose.DecodeSegment(head)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, to := range []string{``, `,"kdf_ver":1`} {
-		lower := strings.Replace(string(raw), `,"kdf_ver":2`, to, 1)
-		tok := mustParse(t, jose.EncodeSegment([]byte(lower))+"."+rest)
-		if err := VerifySession(tok, key); !errors.Is(err, jose.ErrSignature) {
-			t.Errorf("kdf_ver turned into %q: %v", to, err)
+	all := []string{``, `,"kdf_ver":1`, `,"kdf_ver":2`, `,"kdf_ver":3`}
+	for ver := range all {
+		s, err := SignSession(claimsWithNonce(t, "n0nce"), key, ver)
+		if err != nil {
+			t.Fatal(err)
 		}
+		head, rest, _ := strings.Cut(s, ".")
+		raw, err := jose.DecodeSegment(head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for to := range all {
+			if to == ver {
+				continue
+			}
+			changed := strings.Replace(string(raw), all[ver]+`}`, all[to]+`}`, 1)
+			tok := mustParse(t, jose.EncodeSegment([]byte(changed))+"."+rest)
+			if err := VerifySession(tok, key); tok.Header.KDFVer != to || !errors.Is(err, jose.ErrSignature) {
+				t.Errorf("%q turned into %q: %v", all[ver], all[to], err)
+			}
+		}
+	}
+}
+
+func TestNative_SigningInPieces(t *testing.T) {
+	key, claims := newSessionKey(), claimsWithNonce(t, "n0nce")
+	input, context, err := NativeSigningInput(claims)
+	if err != nil || len(context) != 32 {
+		t.Fatalf("context of %d bytes, %v", len(context), err)
+	}
+	m := hmac.New(sha256.New, kdf.DeriveV3(key, context).Reveal())
+	m.Write([]byte(input))
+	s, err := FinishNative(input, m.Sum(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := VerifySession(mustParse(t, s), key); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int{0, 31, 33} {
+		if _, err := FinishNative(input, make([]byte, n)); !errors.Is(err, ErrMAC) {
+			t.Errorf("an HMAC of %d bytes: %v", n, err)
+		}
+	}
+	if _, _, err := NativeSigningInput([]byte("[]")); err == nil {
+		t.Error("claims that are no object")
 	}
 }
 

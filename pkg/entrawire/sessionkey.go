@@ -1,6 +1,7 @@
 package entrawire
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -96,15 +97,21 @@ func (j *SessionKeyJWE) Check(key secret.Bytes) error {
 	if err != nil {
 		return err
 	}
-	if len(j.IV) != gcmIVSize {
-		return ErrSessionKeyJWE
-	}
-	sealed := append(append([]byte(nil), j.Ciphertext...), j.Tag...)
-	plain, err := gcm.Open(nil, j.IV, sealed, nil)
-	if err != nil || len(plain) != 1 || plain[0] != sessionKeyFiller {
+	plain, ok := openGCM(gcm, j.IV, j.Ciphertext, j.Tag, nil)
+	if !ok || len(plain) != 1 || plain[0] != sessionKeyFiller {
 		return ErrSessionKeyJWE
 	}
 	return nil
+}
+
+// openGCM takes an IV of 12 bytes and a tag of 16 and no other sizes: a short tag
+// is one that can be guessed.
+func openGCM(gcm cipher.AEAD, iv, text, tag, aad []byte) (plain []byte, ok bool) {
+	if len(iv) != gcmIVSize || len(tag) != gcmTagSize {
+		return nil, false
+	}
+	plain, err := gcm.Open(nil, iv, append(bytes.Clone(text), tag...), aad)
+	return plain, err == nil
 }
 
 // UnwrapSessionKey unwraps with a transport key in software: for tests, tools and

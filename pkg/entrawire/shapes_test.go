@@ -44,6 +44,7 @@ func TestWireForm(t *testing.T) {
 		{SessionRequest{Iat: 1, Exp: 3601}, `{"iat":"1","exp":"3601"}`},
 		{Cookie{RefreshToken: secret.NewText("0.A.prt"), Iat: 7, IsPrimary: true}, `{"refresh_token":"0.A.prt","is_primary":"true","iat":"7"}`},
 		{DeviceProof{GrantType: GrantDeviceAuth, Iss: BrokerIssuer, RequestNonce: "n"}, `{"grant_type":"device_auth","iss":"aad:brokerplugin","request_nonce":"n"}`},
+		{KeyReplacement{GrantType: GrantKeyReplacement, Iss: BrokerIssuer, RequestNonce: "n", WinVer: WinVer, DK: "d", TK: "t"}, `{"grant_type":"urn:lockstep:device-key-replacement","iss":"aad:brokerplugin","request_nonce":"n","win_ver":"Lockstep","dk":"d","tk":"t"}`},
 		{HelloAssertion{Iss: "a@b", Aud: "common", Iat: 1, Exp: 2, RequestNonce: "n"}, `{"iss":"a@b","aud":"common","iat":1,"exp":2,"request_nonce":"n"}`},
 		{PRTAnswer{TokenType: "Bearer", ExpiresIn: 5, RefreshTokenExpiresIn: 5}, `{"token_type":"Bearer","expires_in":"5","ext_expires_in":"0","expires_on":"0","refresh_token_expires_in":5}`},
 		{tokenAnswer(), `{"token_type":"Bearer","scope":"openid","expires_in":"3599","ext_expires_in":"0","expires_on":"1708017084","resource":"https://graph.test","access_token":"a.b.c","refresh_token":"0.A.rt","primary_refresh_token":"0.A.prt","primary_refresh_token_expires_in":1209599}`},

@@ -21,6 +21,8 @@ func TestValidate(t *testing.T) {
 	long := strings.Repeat("x", 2049)
 	id := IDToken{OID: someUser, TID: someTenant, Name: "Alice", Iat: 1, Exp: 2}
 	proof := DeviceProof{GrantType: GrantDeviceRemoval, Iss: BrokerIssuer}
+	replacement := KeyReplacement{GrantType: GrantKeyReplacement, Iss: BrokerIssuer, DK: KeyThumbprint([]byte("d")), TK: KeyThumbprint([]byte("t"))}
+	type kr = KeyReplacement
 	type pr = PRTRequest
 	type sr = SessionRequest
 	type pa = PRTAnswer
@@ -62,6 +64,13 @@ func TestValidate(t *testing.T) {
 		{proof, ""},
 		{change(proof, func(p *DeviceProof) { p.GrantType = GrantPassword }), "grant_type"},
 		{change(proof, func(p *DeviceProof) { p.Iss = "" }), "iss"},
+		{replacement, ""},
+		{change(replacement, func(r *kr) { r.GrantType = GrantDeviceRemoval }), "grant_type"},
+		{change(replacement, func(r *kr) { r.Iss = "" }), "iss"},
+		{change(replacement, func(r *kr) { r.RequestNonce = long }), "request_nonce"},
+		{change(replacement, func(r *kr) { r.DK = "" }), "dk"},
+		{change(replacement, func(r *kr) { r.DK = r.DK[:42] }), "dk"},
+		{change(replacement, func(r *kr) { r.TK += "=" }), "tk"},
 		{somePRTAnswer(), ""},
 		{change(somePRTAnswer(), func(a *pa) { a.TokenType = "pop" }), ""},
 		{change(somePRTAnswer(), func(a *pa) { a.TokenType = "" }), "token_type"},
@@ -124,5 +133,15 @@ func TestHelpers(t *testing.T) {
 		if IsOpaque(s) != want {
 			t.Errorf("IsOpaque(%q) is %v", s, !want)
 		}
+	}
+}
+
+func TestKeyReplacementNamesItsKeysAndNoOthers(t *testing.T) {
+	r := KeyReplacement{DK: KeyThumbprint([]byte("d")), TK: KeyThumbprint([]byte("t"))}
+	if !r.Names([]byte("d"), []byte("t")) || r.Names([]byte("t"), []byte("d")) || r.Names([]byte("d"), []byte("x")) || r.Names([]byte("x"), []byte("t")) || r.Names(nil, nil) {
+		t.Error("thumbprints are taken for keys that they are not of")
+	}
+	if got := KeyThumbprint(nil); got != "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU" {
+		t.Errorf("thumbprint of nothing is %s", got)
 	}
 }

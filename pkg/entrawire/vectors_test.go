@@ -30,7 +30,7 @@ func TestPRO06_Vectors(t *testing.T) {
 		context []byte
 	}{{"v1", 0, ctx}, {"v2", 2, kdf.ContextV2(ctx, payload)}} {
 		h := jose.Header{Alg: jose.HS256, Ctx: ctx, KDFVer: ver.kdfVer}
-		if c := sessionContext(h, payload); !bytes.Equal(c, ver.context) {
+		if c := SessionContext(h, payload); !bytes.Equal(c, ver.context) {
 			t.Errorf("context %s: got %x", ver.name, c)
 		}
 		derived := kdf.Derive(key, ver.context)

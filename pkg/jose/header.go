@@ -81,7 +81,7 @@ func checkCtx(b []byte) error {
 	return nil
 }
 
-// readKDFVer takes the JSON integers 1 and 2 and no other way to write them: a
+// readKDFVer takes the JSON integers 1, 2 and 3 and no other way to write them: a
 // string or a fraction is how a downgrade would be smuggled past another reader.
 func (h *Header) readKDFVer(v json.RawMessage) error {
 	switch string(v) {
@@ -89,8 +89,10 @@ func (h *Header) readKDFVer(v json.RawMessage) error {
 		h.KDFVer = 1
 	case "2":
 		h.KDFVer = 2
+	case "3":
+		h.KDFVer = 3
 	default:
-		return fmt.Errorf("%w: not the integer 1 or 2", ErrMalformed)
+		return fmt.Errorf("%w: not the integer 1, 2 or 3", ErrMalformed)
 	}
 	return nil
 }
@@ -138,8 +140,8 @@ func (h Header) marshal() ([]byte, error) {
 		}
 		w.Ctx = base64.StdEncoding.EncodeToString(h.Ctx)
 	}
-	if h.KDFVer < 0 || h.KDFVer > 2 {
-		return nil, fmt.Errorf("%w: kdf_ver is not 0, 1 or 2", ErrMalformed)
+	if h.KDFVer < 0 || h.KDFVer > 3 {
+		return nil, fmt.Errorf("%w: kdf_ver is not 0, 1, 2 or 3", ErrMalformed)
 	}
 	if len(h.X5C) > 1 {
 		return nil, fmt.Errorf("%w: x5c has more than one certificate", ErrMalformed)

@@ -62,7 +62,8 @@ type Header struct {
 	// Ctx is the context of the key derivation, 16 to 64 bytes, or nil. It
 	// travels in standard base64 with padding.
 	Ctx []byte
-	// KDFVer is the version of the key derivation: 1 or 2, and 0 when absent.
+	// KDFVer is the version of the key derivation: 1, 2 or 3, and 0 when absent. Which
+	// of them is good enough is the caller's to judge.
 	KDFVer int
 	// X5C is the signer's certificate in DER: one element or none.
 	X5C [][]byte

@@ -130,7 +130,7 @@ func TestBounds(t *testing.T) {
 	for name, h := range map[string]jose.Header{
 		"ctx too short": {Alg: jose.HS256, Ctx: make([]byte, 15)},
 		"ctx too long":  {Alg: jose.HS256, Ctx: make([]byte, 65)},
-		"kdf_ver 3":     {Alg: jose.HS256, KDFVer: 3},
+		"kdf_ver 4":     {Alg: jose.HS256, KDFVer: 4},
 		"chain":         {Alg: jose.RS256, X5C: [][]byte{{1}, {2}}},
 		"no alg":        {},
 		"alg none":      {Alg: "none"},

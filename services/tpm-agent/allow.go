@@ -10,12 +10,18 @@ import (
 func Allow() rpc.AllowList {
 	const dsreg, lsa, operator = "dsreg", "lsa-cloudap", "operator"
 	return rpc.AllowList{
-		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:         {dsreg},
-		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName: {dsreg},
-		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName: {dsreg},
-		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:        {dsreg},
-		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:         {dsreg},
-		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                 {dsreg},
+		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:          {dsreg},
+		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName:  {dsreg},
+		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName:  {dsreg},
+		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:         {dsreg},
+		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:          {dsreg},
+		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                  {dsreg},
+		tpmv1.DeviceKeyService_DescribeAttestationKeys_FullMethodName:   {dsreg},
+		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {dsreg},
+		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {dsreg},
+		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {dsreg},
+		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {dsreg},
+		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {dsreg},
 
 		tpmv1.ProviderService_DescribeProvider_FullMethodName: {dsreg, operator},
 
@@ -26,5 +32,12 @@ func Allow() rpc.AllowList {
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName: {lsa},
 		tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName:  {lsa},
 		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName:    {lsa},
+
+		tpmv1.HelloKeyService_CreateHelloKey_FullMethodName:      {lsa},
+		tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName: {lsa},
+		tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName:      {lsa},
+		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName:       {lsa},
+		tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName:      {lsa},
+		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName:    {lsa},
 	}
 }

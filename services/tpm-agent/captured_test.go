@@ -129,20 +129,7 @@ func TestPRO15_TheCapturedExchange(t *testing.T) {
 	der := must[[]byte](t)(base64.StdEncoding.DecodeString(captured["transport_key_pkcs1_der_b64"]))
 	transportKey := must[*rsa.PrivateKey](t)(x509.ParsePKCS1PrivateKey(der))
 
-	tpm := must[*softtpm.TPM](t)(softtpm.New(softtpm.Config{Slots: 8}))
-	dir := t.TempDir()
-	first := tpmagenttest.Start(t, tpmagent.Config{StateDir: dir, Transport: tpm})
-	id := first.Register()
-	if err := first.Service.Close(); err != nil {
-		t.Fatal(err)
-	}
-	set, path := readResting(t, dir, id.KeySetID)
-	set.Transport = wrapTransportKey(t, tpm, transportKey, authOf(t, dir, "transport key", id.KeySetID))
-	if err := os.WriteFile(path, must[[]byte](t)(json.Marshal(set)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-
-	a := tpmagenttest.Start(t, tpmagent.Config{StateDir: dir, Transport: tpm})
+	a := withTransportKey(t, transportKey)
 	partition := tpmagenttest.Partition(tpmagenttest.UserA)
 	imported, err := a.PRT().ImportSessionKey(t.Context(), &tpmv1.ImportSessionKeyRequest{Partition: partition, SessionKeyJwe: captured["session_key_jwe"]})
 	if err != nil {

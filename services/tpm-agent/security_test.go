@@ -38,7 +38,7 @@ func cookie(t testing.TB, a *tpmagenttest.Agent, user string, key *tpmv1.SealedS
 
 func methods() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
-	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto} {
+	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto, tpmv1.File_prt_tpm_v1_hello_proto} {
 		for i := range f.Services().Len() {
 			for j := range f.Services().Get(i).Methods().Len() {
 				all = append(all, f.Services().Get(i).Methods().Get(j))
@@ -84,6 +84,15 @@ func TestPRO01_Attack22_NoAnswerHoldsAKey(t *testing.T) {
 		"public_key":           "public half",
 		"certificate_request":  "public, signed",
 		"sealed":               "only this TPM or agent opens it",
+
+		"endorsement_key":         "public half",
+		"endorsement_certificate": "public, signed by the maker of the TPM",
+		"attestation_key":         "public half",
+		"public_area":             "public half",
+		"attestation":             "public, signed by the attestation key",
+		"certificate":             "public, signed",
+		"signature":               "over a text that the agent wrote, or a statement of the TPM",
+		"wrapped_reset_secret":    "only the PIN reset service opens it; it allows a new PIN and nothing else",
 	}
 	for _, m := range methods() {
 		walk(m.Output(), func(f protoreflect.FieldDescriptor) {
@@ -103,6 +112,11 @@ func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 	good := map[string]string{
 		"certificate": "parsed; only its public key is compared and it is put in x5c",
 		"sealed":      "opened by this agent only",
+
+		"credential_blob":  "opened by the TPM, and what is in it does not leave the agent",
+		"encrypted_secret": "goes with credential_blob",
+		"pin_reset_key":    "a public key: one secret of the agent's own making is encrypted to it",
+		"reset_secret":     "an authorisation value, for a new PIN and nothing else",
 	}
 	for _, m := range methods() {
 		walk(m.Input(), func(f protoreflect.FieldDescriptor) {

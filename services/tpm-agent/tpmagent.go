@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/device"
@@ -44,8 +45,15 @@ type Config struct {
 	// SoftwareKeys is "allow" (the default), "refuse" or "only": whether keys may be
 	// made in software when there is no usable TPM.
 	SoftwareKeys string
+	// EmulatedCA is the folder of the maker that certifies the endorsement key of an
+	// emulated TPM of the agent's own ("soft:", "mem:"); empty leaves it uncertified.
+	EmulatedCA string
 	// Transport is used in place of an address when it is set.
 	Transport transport.TPM
+	// Spares is how many key sets are made in advance.
+	Spares int
+	// Clock is for wrong PINs and Hello assertions; nil is the machine's.
+	Clock clock.Clock
 	// OnProgress is told what takes long; nil is nobody.
 	OnProgress func(what string)
 	Log        *slog.Logger
@@ -55,9 +63,9 @@ type Config struct {
 
 // Service is the agent.
 type Service struct {
-	owner  *tpmio.Owner
+	owners []*tpmio.Owner
 	store  *keystore.Store
-	closer io.Closer
+	closer []io.Closer
 	edge   edges
 	once   sync.Once
 }
@@ -66,6 +74,7 @@ type edges struct {
 	devices  *server.DeviceKeys
 	provider *server.Provider
 	prt      *server.PRTKeys
+	hello    *server.HelloKeys
 }
 
 // New opens the TPM and the keys. A TPM that is down is no error: without keys in
@@ -78,40 +87,75 @@ func New(cfg Config) (_ *Service, err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("tpm-agent: state folder: %w", err)
 	}
+	s := &Service{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("tpm-agent: %w", err), s.release())
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
 	opened, err := open(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("tpm-agent: %w", err)
+		return nil, err
 	}
-	if opened.Reason != "" && cfg.Log != nil {
-		cfg.Log.Warn("the TPM that was asked for is not in use", "protection", opened.Protection.String(), "why", opened.Reason)
+	keys := keystore.Config{
+		Dir: cfg.StateDir, Spares: cfg.Spares, Clock: cfg.Clock, Progress: cfg.OnProgress, Log: cfg.Log, Points: cfg.Points,
+		TPM: s.own(opened.TPM), Software: s.own(opened.Software),
 	}
-	s := &Service{owner: tpmio.New(opened.TPM), closer: opened.Closer}
-	defer func() {
-		if err != nil {
-			s.owner.Close()
-			err = errors.Join(err, s.closer.Close())
-		}
-	}()
-	s.store, err = keystore.New(ctx, keystore.Config{TPM: s.owner, Dir: cfg.StateDir, Progress: cfg.OnProgress, Log: cfg.Log, Points: cfg.Points})
-	if err != nil {
-		return nil, fmt.Errorf("tpm-agent: %w", err)
+	if s.store, err = keystore.New(keys); err != nil {
+		return nil, err
 	}
-	keys := prtkey.New(s.store)
-	s.edge = edges{
-		devices:  &server.DeviceKeys{Store: s.store, Keys: keys},
-		provider: &server.Provider{Store: s.store, Name: opened.Name, Hardware: opened.Protection == device.Hardware},
-		prt:      &server.PRTKeys{Keys: keys},
-	}
+	s.serve(cfg, opened)
 	return s, nil
 }
 
-func open(ctx context.Context, cfg Config) (*device.Opened, error) {
+// open opens the TPM of an address, or takes the one that is given.
+func open(ctx context.Context, cfg Config) (*device.Machine, error) {
 	if cfg.Transport != nil {
-		return &device.Opened{TPM: cfg.Transport, Closer: io.NopCloser(nil), Name: "TPM 2.0 given by the caller", Protection: device.Emulated}, nil
+		return &device.Machine{TPM: &device.Opened{
+			TPM: cfg.Transport, Closer: io.NopCloser(nil), Name: "TPM 2.0 given by the caller", Protection: device.Emulated,
+		}}, nil
 	}
-	return device.Open(ctx, device.Config{Addr: cfg.TPM, Dir: cfg.StateDir, SoftwareKeys: device.Policy(cfg.SoftwareKeys), Log: cfg.Log})
+	found, err := keystore.Found(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	m, err := device.Open(ctx, device.Config{
+		Addr: cfg.TPM, Dir: cfg.StateDir, Found: device.Keys(found), SoftwareKeys: device.Policy(cfg.SoftwareKeys),
+		EmulatedCA: cfg.EmulatedCA, Clock: cfg.Clock, Log: cfg.Log,
+	})
+	if err == nil && m.Reason != "" && cfg.Log != nil {
+		cfg.Log.Warn("the TPM that was asked for is not in use", "why", m.Reason)
+	}
+	return m, err
+}
+
+// own starts the owner of an opened TPM, which the service closes.
+func (s *Service) own(o *device.Opened) *keystore.Chip {
+	if o == nil {
+		return nil
+	}
+	owner := tpmio.New(o.TPM)
+	s.owners, s.closer = append(s.owners, owner), append(s.closer, o.Closer)
+	return &keystore.Chip{Owner: owner, Level: o.Protection.String()}
+}
+
+func (s *Service) serve(cfg Config, opened *device.Machine) {
+	names := map[keystore.Provider]string{}
+	if opened.TPM != nil {
+		names[keystore.TPM] = opened.TPM.Name
+	}
+	if opened.Software != nil {
+		names[keystore.Software] = opened.Software.Name
+	}
+	keys := prtkey.New(s.store, cfg.Clock)
+	s.edge = edges{
+		devices:  &server.DeviceKeys{Store: s.store, Keys: keys},
+		provider: &server.Provider{Store: s.store, Names: names, SoftwareReason: opened.Reason},
+		prt:      &server.PRTKeys{Keys: keys},
+		hello:    &server.HelloKeys{Store: s.store, Keys: keys},
+	}
 }
 
 // Register puts the agent on a server.
@@ -119,26 +163,38 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	tpmv1.RegisterDeviceKeyServiceServer(r, s.edge.devices)
 	tpmv1.RegisterProviderServiceServer(r, s.edge.provider)
 	tpmv1.RegisterPRTKeyServiceServer(r, s.edge.prt)
+	tpmv1.RegisterHelloKeyServiceServer(r, s.edge.hello)
 }
 
 // CommandLog is how many commands of each code the TPM got.
-func (s *Service) CommandLog() map[tpm2.TPMCC]int { return s.owner.Counts() }
+func (s *Service) CommandLog() map[tpm2.TPMCC]int {
+	log := map[tpm2.TPMCC]int{}
+	for _, o := range s.owners {
+		for cc, n := range o.Counts() {
+			log[cc] += n
+		}
+	}
+	return log
+}
 
 // Close shuts the TPM down in order. A TPM that is gone already is no error, nor is
 // a second Close.
 func (s *Service) Close() (err error) {
-	s.once.Do(func() { err = s.close() })
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), openTime)
+		defer cancel()
+		err = errors.Join(s.store.Close(ctx), s.release())
+	})
 	return err
 }
 
-func (s *Service) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), openTime)
-	defer cancel()
-	err := s.store.Close(ctx)
-	var link *tpmio.LinkError
-	if errors.As(err, &link) {
-		err = nil
+// release ends the owners and closes the TPMs.
+func (s *Service) release() (err error) {
+	for _, o := range s.owners {
+		o.Close()
 	}
-	s.owner.Close()
-	return errors.Join(err, s.closer.Close())
+	for _, c := range s.closer {
+		err = errors.Join(err, c.Close())
+	}
+	return err
 }

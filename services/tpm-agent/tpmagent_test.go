@@ -1,13 +1,28 @@
 package tpmagent_test
 
 import (
+	"errors"
+	"os/exec"
 	"testing"
 
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
 )
 
+// TestConformance holds the agent to its contract, on the TPM in software.
 func TestConformance(t *testing.T) {
-	a := tpmagenttest.Start(t, tpmagent.Config{})
-	tpmagenttest.Run(t, a.Dial)
+	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{}).Dial)
+}
+
+// TestDEP08_OnSWTPM is the same suite on a TPM that is not ours.
+func TestDEP08_OnSWTPM(t *testing.T) {
+	needSWTPM(t)
+	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{TPM: "swtpm:"}).Dial)
+}
+
+func needSWTPM(t testing.TB) {
+	t.Helper()
+	if _, err := exec.LookPath("swtpm"); errors.Is(err, exec.ErrNotFound) {
+		t.Skip("swtpm is not installed: install the package swtpm")
+	}
 }

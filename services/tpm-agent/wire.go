@@ -2,11 +2,16 @@ package tpmagent
 
 import "github.com/lockstep-sso/lockstep/pkg/run"
 
-// Wire builds the component from its environment. Setting "tpm" is the address of
-// the TPM, "software_keys" what to do without one.
+// spares is how many key sets a component makes in advance.
+const spares = 1
+
+// Wire builds the component from its environment. Settings: "tpm" is the address of
+// the TPM, "software_keys" the policy for keys in software, "tpm_ca" the folder of
+// the maker of emulated TPMs.
 func Wire(env *run.Env) (*run.Component, error) {
 	s, err := New(Config{
-		StateDir: env.StateDir, TPM: env.Settings["tpm"], SoftwareKeys: env.Settings["software_keys"], Log: env.Log, Points: env.Points,
+		StateDir: env.StateDir, TPM: env.Settings["tpm"], SoftwareKeys: env.Settings["software_keys"], EmulatedCA: env.Settings["tpm_ca"],
+		Spares: spares, Clock: env.Clock, Log: env.Log, Points: env.Points,
 		OnProgress: func(what string) { env.Log.Info("the TPM works", "on", what) },
 	})
 	if err != nil {

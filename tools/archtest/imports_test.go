@@ -46,12 +46,20 @@ func deepBans() map[ban]string {
 func reserved() map[string]reservation {
 	return map[string]reservation{
 		"github.com/google/go-tpm/...": {
-			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/tpmconformance/..."},
-			"whoever can send TPM commands can use keys: that is the tpm-agent alone, and the TPM in software that stands in for the chip",
+			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "tools/softtpm", "tools/tpmconformance/..."},
+			"whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
 		},
 		"pkg/softtpm/...": {
 			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/..."},
 			"a TPM belongs to the tpm-agent; a second door to it would be a second owner of the keys",
+		},
+		"pkg/tpmca": {
+			[]string{"services/tpm-agent/...", "tools/..."},
+			"it makes TPMs: the cloud trusts its root and has no business with its key",
+		},
+		"pkg/tpmsocket": {
+			[]string{"tools/..."},
+			"a socket without authentication is a door to a TPM that the tpm-agent never opens to its own",
 		},
 		"pkg/adfscarrier": {
 			[]string{"services/lsa-cloudap/...", "tools/..."},
@@ -261,7 +269,7 @@ func TestImportRulesBite(t *testing.T) {
 	},
 		"pkg/a/a.go imports services/idp: pkg is below the services: a library that knows a component drags it into every other",
 		"pkg/b/b.go imports math/rand/v2: predictable; nonces, keys and ids come from crypto/rand",
-		"services/dsreg/d.go imports github.com/google/go-tpm/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, and the TPM in software that stands in for the chip")
+		"services/dsreg/d.go imports github.com/google/go-tpm/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs")
 	finds(t, servicesApart, files{
 		"services/a/a.go":         src("a", m+"services/a/internal/x", m+"services/b"),
 		"services/a/a_test.go":    src("a", m+"services/b/btest", m+"services/b"),

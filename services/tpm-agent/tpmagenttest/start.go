@@ -29,6 +29,8 @@ type Agent struct {
 	Dial func(caller string) grpc.ClientConnInterface
 	// Service is nil for an agent that is not in this process.
 	Service *tpmagent.Service
+	// Native registers so that session keys come wrapped for the storage key.
+	Native bool
 }
 
 // Start runs an agent in this process. The zero Config is one on a volatile soft
@@ -72,6 +74,8 @@ type Identity struct {
 	DeviceKey   *rsa.PublicKey
 	Transport   *rsa.PublicKey
 	Certificate []byte
+	// Keys are set when the registration was attested.
+	Keys *Attested
 }
 
 // Create makes a pending key set.
@@ -97,7 +101,15 @@ func (a *Agent) Register() Identity {
 	a.t.Helper()
 	id := a.Create()
 	id.Certificate = Certificate(a.t, id.DeviceKey)
-	_, err := a.Devices().InstallDeviceCertificate(a.t.Context(), &tpmv1.InstallDeviceCertificateRequest{KeySetId: id.KeySetID, Certificate: id.Certificate})
+	var err error
+	if a.Native {
+		if id.Keys, err = Attest(a.t.Context(), a.Devices(), id.KeySetID); err != nil {
+			a.t.Fatal(err)
+		}
+	}
+	_, err = a.Devices().InstallDeviceCertificate(a.t.Context(), &tpmv1.InstallDeviceCertificateRequest{
+		KeySetId: id.KeySetID, Certificate: id.Certificate, NativeSessionKeys: a.Native,
+	})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -140,7 +152,7 @@ func (a *Agent) Import(id Identity, user string) (secret.Bytes, *tpmv1.SealedSes
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw)
 	key := secret.NewBytes(raw)
-	jwe, err := entrawire.SealSessionKey(id.Transport, key)
+	jwe, err := a.wrap(id, key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -149,4 +161,28 @@ func (a *Agent) Import(id Identity, user string) (secret.Bytes, *tpmv1.SealedSes
 		a.t.Fatal(err)
 	}
 	return key, resp.GetSessionKey()
+}
+
+// wrap wraps a session key in the form that the registration agreed on.
+func (a *Agent) wrap(id Identity, key secret.Bytes) (string, error) {
+	if a.Native {
+		return WrapNative(id.Keys.Storage, key)
+	}
+	return entrawire.SealSessionKey(id.Transport, key)
+}
+
+// seal encrypts an answer with a session key in that form.
+func (a *Agent) seal(key secret.Bytes, plain []byte) (string, error) {
+	if a.Native {
+		return entrawire.SealNativeAnswer(key, plain)
+	}
+	return entrawire.SealAnswer(key, plain)
+}
+
+// kdfVer is the version of the derivation that goes with the form.
+func (a *Agent) kdfVer() int {
+	if a.Native {
+		return entrawire.KDF3
+	}
+	return entrawire.KDF2
 }

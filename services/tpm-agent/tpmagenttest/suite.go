@@ -22,9 +22,15 @@ const (
 	resource = "https://graph.microsoft.com"
 )
 
-// Run holds any implementation of the agent's contract to what callers rely on.
+// Run holds any implementation of the agent's contract to what callers rely on, with
+// session keys in both forms.
 func Run(t *testing.T, dial func(caller string) grpc.ClientConnInterface) {
-	a := &Agent{t: t, Dial: dial}
+	for name, native := range map[string]bool{"wrapped to tkpub": false, "native": true} {
+		t.Run(name, func(t *testing.T) { run(t, &Agent{t: t, Dial: dial, Native: native}) })
+	}
+}
+
+func run(t *testing.T, a *Agent) {
 	t.Run("nothing works before registration", a.unregistered)
 	id := a.Register()
 	t.Run("REG01 two key pairs", func(t *testing.T) { a.twoKeyPairs(t, id) })
@@ -34,6 +40,10 @@ func Run(t *testing.T, dial func(caller string) grpc.ClientConnInterface) {
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
+	t.Run("REG26 attestation", a.attestation)
+	t.Run("the other form of session key", func(t *testing.T) { a.otherForm(t, id) })
+	t.Run("hello", func(t *testing.T) { a.hello(t, id) })
+	t.Run("REG23 self-test", a.selfTest)
 	t.Run("T3 another partition", func(t *testing.T) { a.otherPartition(t, sealed) })
 	t.Run("sealed keys are bound", func(t *testing.T) { a.flippedSeal(t, sealed) })
 	t.Run("REG20 a new registration retires the old keys", func(t *testing.T) { a.reRegister(t, sealed) })
@@ -54,7 +64,7 @@ func password(p string) *tpmv1.Credential {
 
 func (a *Agent) twoKeyPairs(t *testing.T, id Identity) {
 	list, err := a.Devices().ListKeys(t.Context(), &tpmv1.ListKeysRequest{})
-	if err != nil || len(list.GetKeys()) != 2 {
+	if err != nil || len(list.GetKeys()) != 4 {
 		t.Fatalf("%v, %v", list, err)
 	}
 	seen := map[tpmv1.KeyPurpose][]byte{}
@@ -117,7 +127,7 @@ func (a *Agent) prtRequest(t *testing.T, id Identity) {
 	if c.RequestNonce != nonce || c.Username != "alice@contoso.test" || c.Password.Reveal() != `p"w\` || !entrawire.HasScope(c.Scope, "aza") {
 		t.Errorf("claims %+v", c)
 	}
-	if len(tok.Header.X5C) != 1 || !bytes.Equal(tok.Header.X5C[0], id.Certificate) || tok.Header.KDFVer != 2 {
+	if len(tok.Header.X5C) != 1 || !bytes.Equal(tok.Header.X5C[0], id.Certificate) || tok.Header.KDFVer != a.kdfVer() {
 		t.Errorf("header %+v", tok.Header)
 	}
 }
@@ -132,7 +142,7 @@ func (a *Agent) sessionSignatures(t *testing.T, key secret.Bytes, sealed *tpmv1.
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := entrawire.VerifySession(tok, key); err != nil || tok.Header.KDFVer != 2 {
+		if err := entrawire.VerifySession(tok, key); err != nil || tok.Header.KDFVer != a.kdfVer() {
 			t.Errorf("kdf_ver %d: %v", tok.Header.KDFVer, err)
 		}
 		return tok
@@ -161,7 +171,7 @@ func (a *Agent) sessionSignatures(t *testing.T, key secret.Bytes, sealed *tpmv1.
 
 func (a *Agent) answers(t *testing.T, key secret.Bytes, sealed *tpmv1.SealedSessionKey) {
 	plain := []byte(`{"token_type":"Bearer","scope":"user_impersonation","expires_in":"3600","ext_expires_in":"3600","expires_on":"1700000000","resource":"` + resource + `","access_token":"at.at.at","refresh_token":"1.app.canary-rt"}`)
-	jwe, err := entrawire.SealAnswer(key, plain)
+	jwe, err := a.seal(key, plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +269,7 @@ func (a *Agent) reRegister(t *testing.T, sealed *tpmv1.SealedSessionKey) {
 	}
 	a.Register()
 	after, err := a.Devices().ListKeys(t.Context(), &tpmv1.ListKeysRequest{})
-	if err != nil || len(after.GetKeys()) != 2 {
+	if err != nil || len(after.GetKeys()) != 4 {
 		t.Fatalf("%v, %v", after, err)
 	}
 	for i := range after.GetKeys() {

@@ -207,6 +207,7 @@ func (d Device) clone() Device {
 	d.DeviceKey = bytes.Clone(d.DeviceKey)
 	d.TransportKey = bytes.Clone(d.TransportKey)
 	d.TransportJWK = bytes.Clone(d.TransportJWK)
+	d.StorageKey = bytes.Clone(d.StorageKey)
 	d.AuthMethods = slices.Clone(d.AuthMethods)
 	d.OnPremises.Certificate = bytes.Clone(d.OnPremises.Certificate)
 	return d

@@ -97,6 +97,11 @@ type Device struct {
 	ObjectID string
 	// Trust says how it was registered.
 	Trust Trust
+	// KeyProtection is how far the keys are known to be protected.
+	KeyProtection Protection
+	// StorageKey is the attested parent of native session keys, a TPMT_PUBLIC; empty
+	// for a device that has none.
+	StorageKey []byte
 	// Compliant and Managed are what a management service would set.
 	Compliant, Managed bool
 	// Pending is true for a synchronised object whose device has not joined yet:
@@ -114,6 +119,22 @@ const (
 	TrustRegistered Trust = "Workplace"
 	TrustHybrid     Trust = "ServerAd"
 )
+
+// Protection is how far the keys of a device are known to be protected.
+type Protection string
+
+// The kinds of protection. A device without keys has none of them.
+const (
+	// ProtectionSoftware says that nothing was proven: keys may lie in a file.
+	ProtectionSoftware Protection = "software"
+	// ProtectionEmulated is a TPM by a maker who is trusted as a maker of emulators.
+	ProtectionEmulated Protection = "emulated"
+	// ProtectionHardware is a TPM by a maker who is trusted as a maker of chips.
+	ProtectionHardware Protection = "hardware"
+)
+
+// Attested says that the keys are proven to live in one TPM by a trusted maker.
+func (p Protection) Attested() bool { return p == ProtectionEmulated || p == ProtectionHardware }
 
 // OnPremises is what was synchronised of a hybrid device.
 type OnPremises struct {

@@ -12,8 +12,11 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
+
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/softtpm"
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 )
 
 const (
@@ -47,7 +50,13 @@ func parse(cfg Config) (*target, error) {
 		if rest == "" {
 			rest = filepath.Join(cfg.Dir, "tpm.state")
 		}
-		t.embedded = func() (*Opened, error) { return softFile(rest, cfg) }
+		t.embedded = func() (*Opened, error) {
+			tpm, err := softFile(rest, cfg)
+			if err != nil {
+				return nil, err
+			}
+			return manufactured(cfg, tpm)
+		}
 	case "mem":
 		t.embedded = func() (*Opened, error) { return memory(cfg) }
 	case "device":
@@ -92,7 +101,28 @@ func memory(cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated}, nil
+	return manufactured(cfg, t)
+}
+
+// manufactured does to a TPM in this process what its maker does to a chip: it is
+// started, and when there is a maker of emulated TPMs, its endorsement key gets a
+// certificate that says what it is.
+func manufactured(cfg Config, t *softtpm.TPM) (*Opened, error) {
+	o := &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated}
+	if cfg.EmulatedCA == "" {
+		return o, nil
+	}
+	maker, err := tpmca.Open(cfg.EmulatedCA)
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(t); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the emulated TPM: %w", err), o.close())
+	}
+	if _, err := tpmca.Manufacture(context.Background(), t, maker); err != nil {
+		return nil, errors.Join(fmt.Errorf("certify the emulated TPM: %w", err), o.close())
+	}
+	return o, nil
 }
 
 // open opens the target and finds its condition. A TPM that is down is opened too:

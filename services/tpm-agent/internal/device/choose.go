@@ -1,13 +1,6 @@
 package device
 
-import (
-	"errors"
-	"fmt"
-	"io/fs"
-	"path/filepath"
-
-	"github.com/lockstep-sso/lockstep/pkg/durable"
-)
+import "fmt"
 
 // Policy is what the operator says about keys in software.
 type Policy string
@@ -68,7 +61,7 @@ type Keys string
 
 // Where keys may have been made.
 const (
-	NoKeys         Keys = "none"
+	NoKeys         Keys = ""
 	KeysInTPM      Keys = "tpm"
 	KeysInSoftware Keys = "software"
 )
@@ -78,6 +71,9 @@ type Choice int
 
 const (
 	useTPM Choice = iota + 1
+	// useBoth is the TPM for new keys, and the software key store for those that
+	// were made in it and have not moved yet.
+	useBoth
 	// failedTPM is the configured TPM that does not work now: every command is an
 	// error until it does.
 	failedTPM
@@ -89,6 +85,8 @@ func (c Choice) String() string {
 	switch c {
 	case useTPM:
 		return "the TPM"
+	case useBoth:
+		return "the TPM, and the software key store for the keys in it"
 	case failedTPM:
 		return "the TPM, which has failed"
 	case useSoftware:
@@ -113,60 +111,13 @@ func Choose(p Policy, cond Condition, found Keys) Choice {
 	switch {
 	case p == Only:
 		return useSoftware
-	case p != Refuse && found == KeysInSoftware:
-		return useSoftware
+	case p != Refuse && found == KeysInSoftware && cond == Usable:
+		return useBoth
 	case cond == Usable:
 		return useTPM
-	case p != Refuse && found == NoKeys:
+	case p != Refuse && found != KeysInTPM:
 		return useSoftware
 	default:
 		return failedTPM
 	}
-}
-
-// markerFile says where the keys in the folder were made. It is there only when
-// they are, or once were, in software: a folder without it has keys in the TPM.
-// It changes before the first key of the other kind can be made, so that a crash
-// between the two leaves no key under a wrong name.
-const markerFile = "keys-in"
-
-// keySets are the files in which the key store keeps what it made.
-const keySets = "*.keyset"
-
-// keysIn reads where the keys of a folder were made.
-func keysIn(dir string) (Keys, error) {
-	sets, err := filepath.Glob(filepath.Join(dir, keySets))
-	if err != nil {
-		return "", fmt.Errorf("key sets: %w", err)
-	}
-	if len(sets) == 0 {
-		return NoKeys, nil
-	}
-	mark, err := durable.ReadFile(filepath.Join(dir, markerFile))
-	switch k := Keys(mark); {
-	case errors.Is(err, fs.ErrNotExist):
-		return KeysInTPM, nil
-	case err != nil:
-		return "", fmt.Errorf("where the keys were made: %w", err)
-	case k == KeysInTPM, k == KeysInSoftware:
-		return k, nil
-	}
-	return "", fmt.Errorf("the file %s in %s is damaged: write %q or %q into it, whichever held the keys", markerFile, dir, KeysInTPM, KeysInSoftware)
-}
-
-// remember records where keys will be made from now on.
-func remember(dir string, found, now Keys) error {
-	path := filepath.Join(dir, markerFile)
-	if found == now {
-		return nil
-	}
-	if now == KeysInTPM {
-		if _, err := durable.ReadFile(path); errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-	}
-	if err := durable.WriteFile(path, []byte(now), nil); err != nil {
-		return fmt.Errorf("where the keys are made: %w", err)
-	}
-	return nil
 }

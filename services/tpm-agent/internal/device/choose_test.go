@@ -27,7 +27,8 @@ func TestREG03_TheChoice(t *testing.T) {
 		{[]Policy{"", Allow}, []Keys{NoKeys, KeysInTPM}, []Condition{Usable}, useTPM},
 		{[]Policy{"", Allow}, []Keys{NoKeys}, bad, useSoftware},
 		{[]Policy{"", Allow}, []Keys{KeysInTPM}, bad, failedTPM},
-		{[]Policy{"", Allow}, []Keys{KeysInSoftware}, append(bad, Usable), useSoftware},
+		{[]Policy{"", Allow}, []Keys{KeysInSoftware}, bad, useSoftware},
+		{[]Policy{"", Allow}, []Keys{KeysInSoftware}, []Condition{Usable}, useBoth},
 		{[]Policy{Refuse}, []Keys{NoKeys, KeysInTPM, KeysInSoftware}, []Condition{Usable}, useTPM},
 		{[]Policy{Refuse}, []Keys{NoKeys, KeysInTPM, KeysInSoftware}, bad, failedTPM},
 		{[]Policy{Only}, []Keys{NoKeys, KeysInTPM, KeysInSoftware}, append(bad, Usable), useSoftware},
@@ -89,17 +90,9 @@ func (c *chip) off() {
 	}
 }
 
-// keysMade stands for the key store's file.
-func keysMade(t *testing.T, dir string) {
+func expect(t *testing.T, cfg Config, p Protection, works bool) *used {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, "0123.keyset"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func expect(t *testing.T, cfg Config, p Protection, works bool) *Opened {
-	t.Helper()
-	o, err := Open(t.Context(), cfg)
+	o, err := one(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,12 +118,12 @@ func TestREG03_WithoutATPMKeysAreInSoftwareAndItSaysSo(t *testing.T) {
 	expect(t, cfg, Emulated, true)
 	chip.off()
 	expect(t, cfg, Software, true)
-	// From the first key on, the device stays where its keys are.
-	keysMade(t, cfg.Dir)
+	// With keys in software both are in use, so that the device can move.
+	cfg.Found = KeysInSoftware
 	chip.on()
 	o = expect(t, cfg, Software, true)
-	if !strings.Contains(o.Reason, "register the device again") {
-		t.Errorf("reason %q", o.Reason)
+	if !strings.Contains(o.Reason, "migrate the device") || o.both.TPM == nil {
+		t.Errorf("reason %q, TPM %v", o.Reason, o.both.TPM)
 	}
 	// Under the policy that refuses software keys, these are given up.
 	cfg.SoftwareKeys = Refuse
@@ -149,9 +142,9 @@ func TestPRO07_ATPMWithKeysIsNeverReplacedBySoftware(t *testing.T) {
 	cfg := Config{Addr: "unix:" + chip.path, Dir: t.TempDir()}
 	chip.on()
 	expect(t, cfg, Emulated, true)
-	keysMade(t, cfg.Dir)
+	cfg.Found = KeysInTPM
 	chip.off()
-	o, err := Open(t.Context(), cfg)
+	o, err := one(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +197,7 @@ func TestREG04_ATPM12IsLikeNone(t *testing.T) {
 				t.Errorf("reason %q", o.Reason)
 			}
 			cfg.SoftwareKeys = Refuse
-			if o, err := Open(t.Context(), cfg); err != nil || o.Protection != Emulated || o.Reason == "" {
+			if o, err := one(t.Context(), cfg); err != nil || o.Protection != Emulated || o.Reason == "" {
 				t.Errorf("refused: %+v, %v", o, err)
 			}
 		})
@@ -218,17 +211,6 @@ func old(code uint32) func([]byte) [][]byte {
 	}
 }
 
-func TestADamagedMarkerIsNamed(t *testing.T) {
-	dir := t.TempDir()
-	keysMade(t, dir)
-	if err := os.WriteFile(filepath.Join(dir, markerFile), []byte("?"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), Config{Addr: "mem:", Dir: dir}); err == nil || !strings.Contains(err.Error(), markerFile) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestAForbiddenDeviceIsNoAbsentOne(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may open everything: run as another user")
@@ -237,7 +219,7 @@ func TestAForbiddenDeviceIsNoAbsentOne(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o000); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Config{Addr: "device:" + path, Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "tss") {
+	if _, err := one(t.Context(), Config{Addr: "device:" + path, Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "tss") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -15,8 +15,8 @@
 //
 // The software key store is the same TPM in pure Go as "soft:", with a state file
 // of its own, so that everything above is the same code. Keys that were made in it
-// stay in it, also when a TPM appears later: a key cannot move into a TPM. Register
-// the device anew to get keys in the TPM.
+// stay in it, also when a TPM appears later: a key cannot move into a TPM. New keys
+// are made in the TPM then, and both are in use until the device has moved to them.
 //
 // What never may live here: a key, or knowledge of what a command is for. The
 // tpm-agent's front is the only caller.
@@ -54,6 +54,11 @@ type Config struct {
 	Addr string
 	// Dir is the agent's own folder.
 	Dir string
+	// Found is where the keys of this agent were made.
+	Found Keys
+	// EmulatedCA is the folder of the maker that certifies the endorsement key of a
+	// TPM in this process; "" leaves it without a certificate.
+	EmulatedCA string
 	// SoftwareKeys is the policy for keys in software; "" is Allow.
 	SoftwareKeys Policy
 	// Clock runs the pauses between repairs and the lock-out of a software TPM; nil
@@ -97,8 +102,14 @@ type Opened struct {
 	// Name of the key provider, for people.
 	Name       string
 	Protection Protection
+}
+
+// Machine is what holds the keys of the device: a TPM, the software key store, or
+// both while keys of the store have not moved to the TPM.
+type Machine struct {
+	TPM, Software *Opened
 	// Reason says why keys are in software, or why the TPM does not work now; ""
-	// when the TPM that was asked for is in use.
+	// when the TPM that was asked for is in use alone.
 	Reason string
 }
 
@@ -116,7 +127,7 @@ type Opened struct {
 //
 // It is an error when the address or the policy is wrong, when the agent may not
 // use what is there, or when a state file is damaged; a TPM that is down is not.
-func Open(ctx context.Context, cfg Config) (*Opened, error) {
+func Open(ctx context.Context, cfg Config) (*Machine, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("TPM: the agent's folder is missing")
 	}
@@ -130,36 +141,29 @@ func Open(ctx context.Context, cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := keysIn(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
 	opened, cond, why, err := t.open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	choice := Choose(cfg.SoftwareKeys, cond, found)
-	cfg.Log.Info("TPM chosen", "address", t.addr, "condition", cond.String(), "keys", string(found), "choice", choice.String())
+	choice := Choose(cfg.SoftwareKeys, cond, cfg.Found)
+	cfg.Log.InfoContext(ctx, "TPM chosen", "address", t.addr, "condition", cond.String(), "keys", string(cfg.Found), "choice", choice.String())
+	m := &Machine{TPM: opened}
 	switch choice {
-	case useTPM:
-		err = remember(cfg.Dir, found, KeysInTPM)
 	case failedTPM:
-		err = remember(cfg.Dir, found, KeysInTPM)
-		opened.Reason = fmt.Sprintf("the TPM %s is %s: nothing is signed until it works again: %v", t.addr, cond, why)
-	case useSoftware:
-		err = errors.Join(opened.close(), remember(cfg.Dir, found, KeysInSoftware))
-		if err == nil {
-			opened, err = software(cfg)
+		m.Reason = fmt.Sprintf("the TPM %s is %s: nothing is signed until it works again: %v", t.addr, cond, why)
+	case useBoth, useSoftware:
+		m.Reason = softwareReason(cfg.SoftwareKeys, cond, t.addr, why)
+		if choice == useSoftware {
+			m.TPM, err = nil, opened.close()
 		}
 		if err == nil {
-			opened.Reason = softwareReason(cfg.SoftwareKeys, cond, t.addr, why)
+			m.Software, err = software(cfg)
 		}
-		return opened, err
+		if err != nil {
+			return nil, errors.Join(err, m.TPM.close())
+		}
 	}
-	if err != nil {
-		return nil, errors.Join(err, opened.close())
-	}
-	return opened, nil
+	return m, nil
 }
 
 // close is Close for a TPM that may not have been opened.
@@ -175,7 +179,7 @@ func softwareReason(p Policy, cond Condition, addr string, why error) string {
 	case p == Only:
 		return "the setting software_keys says only"
 	case cond == Usable:
-		return "the keys were made when no TPM could be used: register the device again to have keys in the TPM"
+		return "the keys were made when no TPM could be used: migrate the device to have keys in the TPM"
 	default:
 		return fmt.Sprintf("the TPM %s is %s: %v", addr, cond, why)
 	}
@@ -183,23 +187,18 @@ func softwareReason(p Policy, cond Condition, addr string, why error) string {
 
 // software opens the software key store.
 func software(cfg Config) (*Opened, error) {
-	o, err := softFile(filepath.Join(cfg.Dir, softwareFile), cfg)
+	t, err := softFile(filepath.Join(cfg.Dir, softwareFile), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("software key store: %w", err)
 	}
-	o.Name, o.Protection = softwareName, Software
-	return o, nil
+	return &Opened{TPM: t, Closer: t, Name: softwareName, Protection: Software}, nil
 }
 
-func softFile(path string, cfg Config) (*Opened, error) {
+func softFile(path string, cfg Config) (*softtpm.TPM, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("folder of the soft TPM: %w", err)
 	}
-	t, err := softtpm.OpenFile(path, softtpm.Config{Now: clock.Or(cfg.Clock).Now})
-	if err != nil {
-		return nil, err
-	}
-	return &Opened{TPM: t, Closer: t, Name: softName, Protection: Emulated}, nil
+	return softtpm.OpenFile(path, softtpm.Config{Now: clock.Or(cfg.Clock).Now})
 }
 
 // forbidden explains a TPM that is there and that the agent may not use.

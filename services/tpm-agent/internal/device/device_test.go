@@ -78,12 +78,12 @@ func startAndAsk(t *testing.T, tpm transport.TPM) {
 	}
 }
 
-func open(t *testing.T, cfg Config) *Opened {
+func open(t *testing.T, cfg Config) *used {
 	t.Helper()
 	if cfg.Dir == "" {
 		cfg.Dir = t.TempDir()
 	}
-	o, err := Open(t.Context(), cfg)
+	o, err := one(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,15 +134,15 @@ func TestAddresses(t *testing.T) {
 func TestAddressesThatAreRefused(t *testing.T) {
 	dir := t.TempDir()
 	for _, addr := range []string{"soft", "file:/x", "tcp:192.0.2.1:2321", "tcp:example.test:2321", "tcp:localhost", "mssim:192.0.2.1:2321"} {
-		if o, err := Open(t.Context(), Config{Addr: addr, Dir: dir}); err == nil {
+		if o, err := one(t.Context(), Config{Addr: addr, Dir: dir}); err == nil {
 			_ = o.Close()
 			t.Errorf("%q was opened", addr)
 		}
 	}
-	if _, err := Open(t.Context(), Config{Addr: "mem:", Dir: dir, SoftwareKeys: "maybe"}); err == nil {
+	if _, err := one(t.Context(), Config{Addr: "mem:", Dir: dir, SoftwareKeys: "maybe"}); err == nil {
 		t.Error("a policy that is none was taken")
 	}
-	if _, err := Open(t.Context(), Config{Addr: "mem:"}); err == nil {
+	if _, err := one(t.Context(), Config{Addr: "mem:"}); err == nil {
 		t.Error("no folder was taken")
 	}
 }
@@ -151,7 +151,7 @@ func TestAddressesThatAreRefused(t *testing.T) {
 // mistake, not an absent TPM.
 func TestAMissingProgramIsNamed(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
-	_, err := Open(t.Context(), Config{Addr: "swtpm:", Dir: t.TempDir()})
+	_, err := one(t.Context(), Config{Addr: "swtpm:", Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "install the package swtpm") {
 		t.Errorf("got %v", err)
 	}
@@ -194,7 +194,7 @@ func TestABrokenStreamIsNotUsedAgain(t *testing.T) {
 func TestTwoAgentsDoNotShareOneStateFile(t *testing.T) {
 	dir := t.TempDir()
 	o := open(t, Config{Addr: "soft:", Dir: dir})
-	if second, err := Open(t.Context(), Config{Addr: "soft:", Dir: dir}); err == nil {
+	if second, err := one(t.Context(), Config{Addr: "soft:", Dir: dir}); err == nil {
 		_ = second.Close()
 		t.Error("two TPMs on one state file would undo each other's changes")
 	}
@@ -326,3 +326,26 @@ func accept(l net.Listener, f func(net.Conn) error) {
 		}()
 	}
 }
+
+// used is what holds the keys that are there: the software key store when there are
+// keys in it.
+type used struct {
+	*Opened
+	Reason string
+	both   *Machine
+}
+
+func one(ctx context.Context, cfg Config) (*used, error) {
+	m, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	u := &used{m.TPM, m.Reason, m}
+	if m.Software != nil {
+		u.Opened = m.Software
+	}
+	return u, nil
+}
+
+// Close closes both.
+func (u *used) Close() error { return errors.Join(u.both.TPM.close(), u.both.Software.close()) }

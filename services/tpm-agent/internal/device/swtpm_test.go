@@ -61,7 +61,7 @@ func TestSWTPMOfTheAgentsOwn(t *testing.T) {
 	}
 	// Killed while idle: the command surely did not leave; the next one starts it.
 	epoch := o.TPM.(*Link).Epoch()
-	kill(t, o)
+	kill(t, o.Opened)
 	if _, err := o.Send(make([]byte, 12)); err == nil || sent(err) {
 		t.Errorf("after a kill: %v", err)
 	}
@@ -83,7 +83,7 @@ func TestSWTPMWithAnOpenFolderIsRefused(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), Config{Addr: "swtpm:" + dir, Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+	if _, err := one(t.Context(), Config{Addr: "swtpm:" + dir, Dir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "chmod 700") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -98,7 +98,7 @@ func TestSWTPMSaysWhyItEnds(t *testing.T) {
 	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}
-	keysMade(t, dir)
+	cfg.Found = KeysInTPM
 	state, err := filepath.Glob(filepath.Join(dir, "swtpm", "*.permall"))
 	if err != nil || len(state) != 1 {
 		t.Fatal(state, err)
@@ -115,7 +115,7 @@ func TestSWTPMSaysWhyItEnds(t *testing.T) {
 // TestSWTPMEndsWithTheAgent kills a process that has one.
 func TestSWTPMEndsWithTheAgent(t *testing.T) {
 	if dir := os.Getenv("LOCKSTEP_TEST_SWTPM_DIR"); dir != "" {
-		o, err := Open(t.Context(), Config{Addr: "swtpm:", Dir: dir})
+		o, err := one(t.Context(), Config{Addr: "swtpm:", Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,39 +18,74 @@ import (
 )
 
 const (
-	setVersion   = 1
-	setSuffix    = ".keyset"
-	pointerFile  = "installed"
-	purposeDK    = "device key"
-	purposeTK    = "transport key"
-	purposeData  = "data key"
-	purposeSess  = "session key"
-	purposeToken = "token"
+	// setVersion 2 has a provider, a storage key and an attestation key; sets of
+	// version 1 are read and have none of the three.
+	setVersion    = 2
+	setSuffix     = ".keyset"
+	pointerFile   = "installed"
+	purposeDK     = "device key"
+	purposeTK     = "transport key"
+	purposeData   = "data key"
+	purposeSess   = "session key"
+	purposeToken  = "token"
+	purposeStore  = "storage key"
+	purposeAttest = "attestation key"
+	purposeHello  = "hello key"
 )
 
 // keySet is the keys of one registration of the device.
 type keySet struct {
 	Version int    `json:"version"`
 	ID      string `json:"id"`
+	// Provider is what it was made in, and Level how well that protects.
+	Provider Provider `json:"provider,omitempty"`
+	Level    string   `json:"level,omitempty"`
 	// Root is the name of the storage root key it was made under. When the TPM has
 	// another one now, the TPM was cleared or replaced and the set is lost.
-	Root      []byte `json:"root"`
-	Device    blob   `json:"device"`
-	Transport blob   `json:"transport"`
-	Data      blob   `json:"data"`
+	Root        []byte `json:"root"`
+	Device      blob   `json:"device"`
+	Transport   blob   `json:"transport"`
+	Storage     blob   `json:"storage"`
+	Attestation blob   `json:"attestation"`
+	Data        blob   `json:"data"`
 	// Certificate is the DER device certificate, once there is one.
 	Certificate []byte `json:"certificate,omitempty"`
+	// Native says that session keys come wrapped for the storage key.
+	Native bool `json:"native,omitempty"`
 }
 
-// Key is the public view of a long-lived key.
-type Key struct {
-	SetID     string
-	Transport bool
-	Installed bool
-	Public    *rsa.PublicKey
-	// The attributes as the TPM keeps them.
-	FixedTPM, FixedParent, SensitiveDataOrigin bool
+// Purpose of a long-lived key.
+type Purpose int
+
+// Purposes.
+const (
+	PurposeDevice Purpose = iota + 1
+	PurposeTransport
+	PurposeStorage
+	PurposeAttestation
+)
+
+// purposed is a key of a set with what it is for and its authorisation value.
+type purposed struct {
+	purpose Purpose
+	name    string
+	blob    blob
 }
+
+// keys are the asymmetric keys of a set.
+func (set *keySet) keys() []purposed {
+	all := []purposed{{PurposeDevice, purposeDK, set.Device}, {PurposeTransport, purposeTK, set.Transport}}
+	if !set.Storage.empty() {
+		all = append(all, purposed{PurposeStorage, purposeStore, set.Storage})
+	}
+	if !set.Attestation.empty() {
+		all = append(all, purposed{PurposeAttestation, purposeAttest, set.Attestation})
+	}
+	return all
+}
+
+// auth is the authorisation value of a key of the set.
+func (s *Store) auth(set *keySet, purpose string) secret.Bytes { return s.secret.auth(purpose, set.ID) }
 
 func (s *Store) setPath(id string) string { return filepath.Join(s.cfg.Dir, id+setSuffix) }
 
@@ -98,13 +133,20 @@ func readSet(path, id string) (*keySet, error) {
 	if err := dec.Decode(&set); err != nil {
 		return nil, fmt.Errorf("key set %s is damaged: restore it, or remove it and register the device again: %w", path, err)
 	}
-	if set.Version != setVersion || set.ID != id {
+	if set.Version < 1 || set.Version > setVersion || set.ID != id {
 		return nil, fmt.Errorf("key set %s has version %d or another id: it was written by another version of the agent", path, set.Version)
+	}
+	if set.Provider == "" {
+		set.Provider = TPM
+	}
+	if set.Provider != TPM && set.Provider != Software {
+		return nil, fmt.Errorf("key set %s is of provider %q: it was written by another version of the agent", path, set.Provider)
 	}
 	return &set, nil
 }
 
 func (s *Store) writeSet(set *keySet) error {
+	set.Version = setVersion
 	b, err := json.Marshal(set)
 	if err != nil {
 		return fmt.Errorf("key set: %w", err)
@@ -112,20 +154,34 @@ func (s *Store) writeSet(set *keySet) error {
 	return durable.WriteFile(s.setPath(set.ID), b, s.cfg.Points)
 }
 
-// current is the installed set, checked against the TPM that is there.
-func (s *Store) current() (*keySet, error) {
+// current is the installed set and what it is in. Whether it is of the TPM that is
+// there shows when a key of it is used.
+func (s *Store) current() (*keySet, *chip, error) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.installed == "" {
-		return nil, prterr.New(prterr.Conflict, "the device has no identity: register it first")
+	set := s.sets[s.installed]
+	s.mu.RUnlock()
+	if set == nil {
+		return nil, nil, prterr.New(prterr.Conflict, "the device has no identity: register it first")
 	}
-	return s.sets[s.installed], nil
+	p, err := s.chip(set)
+	return set, p, err
 }
 
-// authDK, authTK and authData are the authorisation values of the set's keys.
-func (s *Store) authDK(set *keySet) secret.Bytes   { return s.secret.auth(purposeDK, set.ID) }
-func (s *Store) authTK(set *keySet) secret.Bytes   { return s.secret.auth(purposeTK, set.ID) }
-func (s *Store) authData(set *keySet) secret.Bytes { return s.secret.auth(purposeData, set.ID) }
+// pending is a set by its id, installed or not.
+func (s *Store) pending(id string) (*keySet, *chip, error) {
+	s.mu.RLock()
+	set := s.sets[id]
+	s.mu.RUnlock()
+	if set == nil {
+		return nil, nil, errNoSet()
+	}
+	p, err := s.chip(set)
+	return set, p, err
+}
+
+func errNoSet() error {
+	return prterr.New(prterr.NotFound, "key_set_id: there is no such key set: create one")
+}
 
 // checkCertificate holds that the certificate is for the set's device key. Who
 // signed it is for dsreg and the identity provider to judge.
@@ -142,4 +198,29 @@ func (set *keySet) checkCertificate(der []byte) error {
 		return prterr.New(prterr.Invalid, "certificate: it is not for the device key of this key set")
 	}
 	return nil
+}
+
+// publics are dkpub and tkpub of a set.
+func (set *keySet) publics() (dk, tk *rsa.PublicKey, err error) {
+	if dk, err = set.Device.rsaKey(); err != nil {
+		return nil, nil, err
+	}
+	tk, err = set.Transport.rsaKey()
+	return dk, tk, err
+}
+
+// Found says where the keys in an agent's folder were made: those of the installed
+// set, or of any set when none is installed.
+func Found(dir string) (Provider, error) {
+	s := &Store{cfg: Config{Dir: dir}}
+	if err := s.loadSets(); err != nil {
+		return "", err
+	}
+	if set := s.sets[s.installed]; set != nil {
+		return set.Provider, nil
+	}
+	for _, set := range s.sets {
+		return set.Provider, nil
+	}
+	return "", nil
 }

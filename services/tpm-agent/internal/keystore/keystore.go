@@ -2,12 +2,16 @@
 // as blobs that only this TPM opens.
 //
 // The hierarchy: a storage root key of the TPM; under it, for each registration of
-// the device, a key set of device key, transport key and data key; and the session
-// keys of the PRTs, whose blobs their users keep. Every key has an authorisation
-// value that is derived from a secret of this agent and from what the key is for
-// and whose it is. So another program that talks to the same TPM and steals a blob
-// cannot use it, and a blob whose label was changed does not work either: the TPM
-// itself refuses.
+// the device, a key set of device key, transport key, storage key, attestation key
+// and data key; the Hello keys of the users; and the session keys of the PRTs,
+// whose blobs their users keep. Every key has an authorisation value that is
+// derived from a secret of this agent and from what the key is for and whose it is.
+// So another program that talks to the same TPM and steals a blob cannot use it,
+// and a blob whose label was changed does not work either: the TPM itself refuses.
+//
+// A key set belongs to the provider it was made in: the TPM, or the store in
+// software that takes its place on a machine without one. Both speak TPM 2.0, so
+// there is one code for both, and a set moves to the other only as new keys.
 //
 // What never may leave: a private key, a session key, a derived key. Callers are
 // the payload builders of package prtkey and the RPC edge.
@@ -16,24 +20,45 @@ package keystore
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 
-	"github.com/google/go-tpm/tpm2"
-
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
-// rootHandle is where the TCG's provisioning guidance puts the storage root key.
-const rootHandle = tpm2.TPMHandle(0x81000001)
+// Provider is what holds the keys of a set.
+type Provider string
 
-// Config is what a store needs.
+// Providers, as they stand in key sets on disk.
+const (
+	TPM      Provider = "tpm"
+	Software Provider = "software"
+)
+
+// Chip is a TPM that the store may use.
+type Chip struct {
+	Owner *tpmio.Owner
+	// Level is how well it protects keys: "hardware", "emulated" or "software".
+	Level string
+}
+
+// Config is what a store needs: at least one of TPM and Software.
 type Config struct {
-	TPM *tpmio.Owner
+	// TPM is the TPM of the device, nil when it has none.
+	TPM *Chip
+	// Software is the store in software, nil when it is not wanted. New keys go to
+	// the TPM when there is one.
+	Software *Chip
 	// Dir is the agent's own folder.
 	Dir string
+	// Spares is how many key sets are made in advance, when the TPM has nothing to
+	// do, so that a registration does not wait for RSA keys; at most 4.
+	Spares int
+	// Clock is for the healing of wrong PINs; nil is the machine's.
+	Clock clock.Clock
 	// Progress is told what takes long; nil is nobody.
 	Progress func(what string)
 	Log      *slog.Logger
@@ -45,30 +70,24 @@ type Config struct {
 type Store struct {
 	cfg    Config
 	secret agentSecret
+	chips  map[Provider]*chip
 
-	// mu guards the key sets; the fields below it belong to the TPM's goroutine.
+	// mu guards the key sets.
 	mu   sync.RWMutex
 	sets map[string]*keySet
 	// installed is the id of the set that is the device's identity, or "".
 	installed string
 
-	root *root
-	hot  hotKey
-	data map[string]dataKey
+	data   dataKeys
+	spares spares
+	hello  helloLock
 }
 
-// root is the storage root key of the TPM.
-type root struct {
-	handle tpm2.TPMHandle
-	name   tpm2.TPM2BName
-	public tpm2.TPMTPublic
-}
-
-// New opens the store: it starts the TPM up if nobody has, finds or makes the
-// storage root key, and reads the key sets.
-func New(ctx context.Context, cfg Config) (*Store, error) {
-	if cfg.TPM == nil || cfg.Dir == "" {
-		return nil, errors.New("keystore: TPM and Dir are both needed")
+// New opens the store and reads the key sets. It does not need the TPM to work: a
+// TPM that is down answers with errors until it is back.
+func New(cfg Config) (*Store, error) {
+	if cfg.Dir == "" || cfg.TPM == nil && cfg.Software == nil {
+		return nil, errors.New("keystore: Dir and a TPM or the store in software are needed")
 	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
@@ -76,126 +95,55 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.Clock = clock.Or(cfg.Clock)
 	secret, err := loadSecret(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, secret: secret, data: map[string]dataKey{}}
+	s := &Store{cfg: cfg, secret: secret, chips: map[Provider]*chip{}}
+	for provider, given := range map[Provider]*Chip{TPM: cfg.TPM, Software: cfg.Software} {
+		if given != nil {
+			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level}
+			given.Owner.OnFull(c.cool)
+			s.chips[provider] = c
+		}
+	}
 	if err := s.loadSets(); err != nil {
 		return nil, err
 	}
-	err = cfg.TPM.Do(ctx, func(c *tpmio.Conn) error {
-		if err := startUp(c); err != nil {
-			return err
-		}
-		return s.openRoot(c)
-	})
-	if err != nil { // the TPM is down: the first request after it is back opens the root
-		cfg.Log.Error("the TPM does not work", "class", tpmio.Classify(err).String(), "error", tpmio.Named(err, "open the TPM"))
+	if err := s.startSpares(); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
-// Close empties the agent's slots and tells the TPM to keep its counters: an
+// Close empties the agent's slots and tells each TPM to keep its counters: an
 // unclean stop counts as a wrong PIN for keys that have one.
 func (s *Store) Close(ctx context.Context) error {
-	return s.cfg.TPM.Do(ctx, func(c *tpmio.Conn) error {
-		for _, d := range s.data {
-			d.key.Wipe()
-		}
-		s.drop(c)
-		_, err := tpm2.Shutdown{ShutdownType: tpm2.TPMSUClear}.Execute(c)
-		return tpmio.Named(err, "shut the TPM down")
-	})
-}
-
-// startUp sends TPM2_Startup; a TPM that the platform has started says so.
-func startUp(c *tpmio.Conn) error {
-	_, err := tpm2.Startup{StartupType: tpm2.TPMSUClear}.Execute(c)
-	if errors.Is(err, tpm2.TPMRCInitialize) {
-		return nil
+	s.spares.stop()
+	s.data.wipe()
+	var errs error
+	for _, p := range s.chips {
+		errs = errors.Join(errs, p.close(ctx))
 	}
-	return err
+	return errs
 }
 
-// openRoot takes the storage root key that the platform provisioned, or makes the
-// same one from the TPM's seed, which takes a millisecond.
-func (s *Store) openRoot(c *tpmio.Conn) error {
-	if r, err := (tpm2.ReadPublic{ObjectHandle: rootHandle}).Execute(c); err == nil {
-		public, err := r.OutPublic.Contents()
-		if err == nil && isStorageRoot(public) {
-			s.root = &root{rootHandle, r.Name, *public}
-			return nil
-		}
+// best is where new keys are made.
+func (s *Store) best() *chip {
+	if p := s.chips[TPM]; p != nil {
+		return p
 	}
-	r, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.ECCSRKTemplate)}.Execute(c)
-	if err != nil {
-		return err
+	return s.chips[Software]
+}
+
+// chip is the provider of a set.
+func (s *Store) chip(set *keySet) (*chip, error) {
+	if p := s.chips[set.Provider]; p != nil {
+		return p, nil
 	}
-	public, err := r.OutPublic.Contents()
-	if err != nil {
-		return fmt.Errorf("storage root key: %w", err)
+	if set.Provider == Software {
+		return nil, prterr.New(prterr.Denied, "the keys of this device are in software, and the agent is told not to use such keys: allow software_keys and migrate them, or register the device again")
 	}
-	s.root = &root{r.ObjectHandle, r.Name, *public}
-	return nil
-}
-
-// isStorageRoot keeps the agent from hanging its keys under some other key that
-// happens to be at the root's handle.
-func isStorageRoot(p *tpm2.TPMTPublic) bool {
-	a := p.ObjectAttributes
-	return p.Type == tpm2.TPMAlgECC && a.Restricted && a.Decrypt && a.FixedTPM && a.FixedParent && a.SensitiveDataOrigin
-}
-
-// run does f with the TPM. When the TPM was reset behind the agent's back its
-// handles are gone, but blobs are good: then everything is opened again, once.
-func (s *Store) run(ctx context.Context, what string, f func(*tpmio.Conn) error) error {
-	return tpmio.Named(s.cfg.TPM.Do(ctx, s.twice(f)), what)
-}
-
-// runSlow is run for what may take seconds.
-func (s *Store) runSlow(ctx context.Context, what string, f func(*tpmio.Conn) error) error {
-	return tpmio.Named(s.cfg.TPM.DoSlow(ctx, s.twice(f)), what)
-}
-
-func (s *Store) twice(f func(*tpmio.Conn) error) func(*tpmio.Conn) error {
-	return func(c *tpmio.Conn) error {
-		if s.root == nil { // an earlier attempt to open everything again failed
-			if err := s.reopen(c); err != nil {
-				return err
-			}
-		}
-		err := f(c)
-		if !handleLost(err) {
-			return err
-		}
-		s.drop(c)
-		if err := s.reopen(c); err != nil {
-			return err
-		}
-		return f(c)
-	}
-}
-
-func (s *Store) reopen(c *tpmio.Conn) error {
-	if err := startUp(c); err != nil {
-		return err
-	}
-	return s.openRoot(c)
-}
-
-// handleLost is how a TPM that was reset answers to a handle from before.
-func handleLost(err error) bool {
-	return tpmio.HandlesGone(err)
-}
-
-// drop forgets what is in the TPM's slots and frees them as far as they are there.
-func (s *Store) drop(c *tpmio.Conn) {
-	if s.hot.handle != 0 {
-		_ = c.Flush(s.hot.handle)
-	}
-	if s.root != nil && s.root.handle != rootHandle {
-		_ = c.Flush(s.root.handle)
-	}
-	s.hot, s.root = hotKey{}, nil
+	return nil, prterr.New(prterr.TPMFailed, "the keys of this device are in a TPM, and the agent is told to use none: allow it, or register the device again").WithHRESULT(tpmio.HRESULTBadKeyset)
 }

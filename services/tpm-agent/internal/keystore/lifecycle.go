@@ -7,55 +7,69 @@ import (
 	"crypto/rsa"
 	"encoding/hex"
 	"path/filepath"
-	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
-// CreateSet makes a pending key set; a pending set from before is dropped. It
-// returns the set's id and the public halves of dk and tk.
+// CreateSet makes a pending key set, or takes a spare one; a pending set from
+// before is dropped. It returns the set's id and the public halves of dk and tk.
 func (s *Store) CreateSet(ctx context.Context) (id string, dk, tk *rsa.PublicKey, err error) {
-	raw := make([]byte, 16)
-	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
-	set := &keySet{Version: setVersion, ID: hex.EncodeToString(raw)}
-	dataKey := make([]byte, dataKeySize)
-	_, _ = rand.Read(dataKey)
-	defer clear(dataKey)
-	// One command a turn, so that signatures can pass between the two RSA keys.
-	for _, step := range []struct {
-		what string
-		do   func(*tpmio.Conn) error
-	}{
-		{"making the device key", func(c *tpmio.Conn) (err error) {
-			set.Root = bytes.Clone(s.root.name.Buffer)
-			set.Device, err = s.create(c, deviceTemplate(), s.authDK(set), secret.Bytes{})
-			return err
-		}},
-		{"making the transport key", func(c *tpmio.Conn) (err error) {
-			set.Transport, err = s.create(c, transportTemplate(), s.authTK(set), secret.Bytes{})
-			return err
-		}},
-		{"making the data key", func(c *tpmio.Conn) (err error) {
-			set.Data, err = s.create(c, dataTemplate(), s.authData(set), secret.NewBytes(dataKey))
-			return err
-		}},
-	} {
-		s.cfg.Progress(step.what)
-		if err := s.runSlow(ctx, step.what, step.do); err != nil {
+	set := s.takeSpare(ctx)
+	if set == nil {
+		if set, err = s.makeSet(ctx, s.cfg.Progress); err != nil {
 			return "", nil, nil, err
 		}
 	}
-	if dk, err = set.Device.rsaKey(); err != nil {
-		return "", nil, nil, err
-	}
-	if tk, err = set.Transport.rsaKey(); err != nil {
+	if dk, tk, err = set.publics(); err != nil {
 		return "", nil, nil, err
 	}
 	return set.ID, dk, tk, s.addPending(set)
+}
+
+// makeSet makes the keys of a set in the best provider there is.
+func (s *Store) makeSet(ctx context.Context, progress func(string)) (*keySet, error) {
+	raw := make([]byte, 16)
+	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
+	p := s.best()
+	set := &keySet{ID: hex.EncodeToString(raw), Provider: p.provider, Level: p.level}
+	dataKey := secret.NewBytes(make([]byte, dataKeySize))
+	_, _ = rand.Read(dataKey.Reveal())
+	defer dataKey.Wipe()
+	// One command a turn, so that signatures can pass between the two RSA keys.
+	for _, k := range []struct {
+		purpose  string
+		into     *blob
+		data     secret.Bytes
+		template templateFunc
+	}{
+		{purposeDK, &set.Device, secret.Bytes{}, deviceTemplate},
+		{purposeTK, &set.Transport, secret.Bytes{}, transportTemplate},
+		{purposeStore, &set.Storage, secret.Bytes{}, storageTemplate},
+		{purposeAttest, &set.Attestation, secret.Bytes{}, attestationTemplate},
+		{purposeData, &set.Data, dataKey, dataTemplate},
+	} {
+		what := "making the " + k.purpose
+		progress(what)
+		auth := s.auth(set, k.purpose)
+		err := p.runSlow(ctx, use{what: what, purpose: k.purpose, set: set.ID}, func(c *tpmio.Conn) (err error) {
+			if set.Root == nil {
+				set.Root = bytes.Clone(p.root.name.Buffer)
+			}
+			if err := p.same(set); err != nil { // replaced since the first key of the set
+				return err
+			}
+			*k.into, err = p.create(c, k.template(), auth, k.data)
+			return err
+		})
+		auth.Wipe()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
 }
 
 func (s *Store) addPending(set *keySet) error {
@@ -87,13 +101,7 @@ func (s *Store) forget(id string) error {
 
 // CreateCSR signs a certificate request for the device key of a set.
 func (s *Store) CreateCSR(ctx context.Context, id string) ([]byte, error) {
-	s.mu.RLock()
-	set := s.sets[id]
-	s.mu.RUnlock()
-	if set == nil {
-		return nil, errNoSet()
-	}
-	signer, err := s.signer(ctx, set)
+	signer, err := s.SetSigner(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -104,15 +112,19 @@ func (s *Store) CreateCSR(ctx context.Context, id string) ([]byte, error) {
 	return csr, nil
 }
 
-func errNoSet() error {
-	return prterr.New(prterr.NotFound, "key_set_id: there is no such key set: create one")
-}
-
 // Install makes a set the device's identity and destroys the one before. The
 // order is what makes it safe: the certificate is written into the new set, then
 // the pointer moves in one rename, then the old set goes. A crash before the
 // rename leaves the old identity, after it the new one.
-func (s *Store) Install(ctx context.Context, id string, certificate []byte) error {
+//
+// native says that session keys will come wrapped for the storage key of the set;
+// a set that cannot take them so is refused, for it could never sign in.
+func (s *Store) Install(ctx context.Context, id string, certificate []byte, native bool) error {
+	if native {
+		if err := s.takesNative(ctx, id); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	set := s.sets[id]
@@ -123,7 +135,7 @@ func (s *Store) Install(ctx context.Context, id string, certificate []byte) erro
 		return err
 	}
 	with := *set
-	with.Certificate = bytes.Clone(certificate)
+	with.Certificate, with.Native = bytes.Clone(certificate), native
 	if err := s.writeSet(&with); err != nil {
 		return err
 	}
@@ -141,24 +153,31 @@ func (s *Store) Install(ctx context.Context, id string, certificate []byte) erro
 	return s.destroy(ctx, old)
 }
 
-// destroy forgets a set and what of it is in the TPM's slot; s.mu is held.
+// destroy forgets a set, the Hello keys that go with it, and what of it is in the
+// TPM's slot; s.mu is held. A TPM that does not answer holds nothing of it that
+// could be used: the blobs are gone.
 func (s *Store) destroy(ctx context.Context, id string) error {
 	set := s.sets[id]
 	if err := s.forget(id); err != nil {
 		return err
 	}
-	return s.run(ctx, "evict the old keys", func(c *tpmio.Conn) error {
-		if d, ok := s.data[id]; ok {
-			d.key.Wipe()
-			delete(s.data, id)
-		}
-		for _, b := range []blob{set.Device, set.Transport} {
-			if err := s.evict(c, b); err != nil {
-				return err
-			}
+	if err := s.dropHello(id); err != nil {
+		return err
+	}
+	s.data.drop(id)
+	p, err := s.chip(set)
+	if err != nil {
+		return nil //nolint:nilerr // the provider is not in use: there is no slot to free
+	}
+	if err := p.run(ctx, use{what: "evict the old keys"}, func(c *tpmio.Conn) error {
+		for _, k := range set.keys() {
+			p.evict(c, k.blob)
 		}
 		return nil
-	})
+	}); err != nil {
+		s.cfg.Log.WarnContext(ctx, "old keys were not evicted from the TPM, and their blobs are destroyed", "key_set", id, "error", err)
+	}
+	return nil
 }
 
 // Delete destroys a set; an empty id is the installed one. Session keys and
@@ -179,41 +198,4 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 		s.installed = ""
 	}
 	return s.destroy(ctx, id)
-}
-
-// Keys lists the device and transport keys of all sets.
-func (s *Store) Keys() ([]Key, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	var keys []Key
-	for _, set := range s.sets {
-		for i, b := range []blob{set.Device, set.Transport} {
-			area, err := b.area()
-			if err != nil {
-				return nil, err
-			}
-			public, err := b.rsaKey()
-			if err != nil {
-				return nil, err
-			}
-			a := area.ObjectAttributes
-			keys = append(keys, Key{
-				SetID: set.ID, Transport: i == 1, Installed: set.ID == s.installed, Public: public,
-				FixedTPM: a.FixedTPM, FixedParent: a.FixedParent, SensitiveDataOrigin: a.SensitiveDataOrigin,
-			})
-		}
-	}
-	slices.SortFunc(keys, func(a, b Key) int {
-		if a.SetID != b.SetID {
-			return bytes.Compare([]byte(a.SetID), []byte(b.SetID))
-		}
-		if a.Transport == b.Transport {
-			return 0
-		}
-		if b.Transport {
-			return -1
-		}
-		return 1
-	})
-	return keys, nil
 }

@@ -11,31 +11,54 @@ import (
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
-// Provider is what the TPM says of itself.
-type Provider struct {
+// Description is what holds the keys of the device, as it says of itself.
+type Description struct {
+	// Provider and Level are those of the installed keys, or of the keys that would
+	// be made now.
+	Provider Provider
+	Level    string
 	// Family such as "2.0", Manufacturer such as "IBM".
 	Family, Manufacturer string
 	// Firmware is the firmware version.
 	Firmware uint64
+	// Native is true when session keys can come wrapped for the TPM.
+	Native  bool
+	Lockout Lockout
+	// Better is true when keys are in software though there is a TPM now.
+	Better bool
 }
 
-// Describe asks the TPM what it is.
-func (s *Store) Describe(ctx context.Context) (Provider, error) {
-	var p Provider
-	err := s.run(ctx, "describe the TPM", func(c *tpmio.Conn) error {
-		family, err1 := property(c, tpm2.TPMPTFamilyIndicator)
-		maker, err2 := property(c, tpm2.TPMPTManufacturer)
-		high, err3 := property(c, tpm2.TPMPTFirmwareVersion1)
-		low, err4 := property(c, tpm2.TPMPTFirmwareVersion2)
-		for _, err := range []error{err1, err2, err3, err4} {
-			if err != nil {
+// Describe asks what holds the keys.
+func (s *Store) Describe(ctx context.Context) (Description, error) {
+	p := s.best()
+	if set, its, err := s.current(); err == nil {
+		p = its
+	} else if set != nil {
+		return Description{}, err
+	}
+	d := Description{Provider: p.provider, Level: p.level, Better: p.provider == Software && s.chips[TPM] != nil}
+	err := p.run(ctx, use{what: "describe the TPM"}, func(c *tpmio.Conn) (err error) {
+		var family, maker, high, low uint32
+		for _, f := range []struct {
+			which tpm2.TPMPT
+			into  *uint32
+		}{
+			{tpm2.TPMPTFamilyIndicator, &family}, {tpm2.TPMPTManufacturer, &maker},
+			{tpm2.TPMPTFirmwareVersion1, &high}, {tpm2.TPMPTFirmwareVersion2, &low},
+		} {
+			if *f.into, err = property(c, f.which); err != nil {
 				return err
 			}
 		}
-		p = Provider{Family: printable(family), Manufacturer: printable(maker), Firmware: uint64(high)<<32 | uint64(low)}
-		return nil
+		d.Family, d.Manufacturer, d.Firmware = printable(family), printable(maker), uint64(high)<<32|uint64(low)
+		d.Lockout, err = readLockout(c)
+		return err
 	})
-	return p, err
+	if err != nil {
+		return Description{}, err
+	}
+	d.Native, err = p.takesNative(ctx)
+	return d, err
 }
 
 func property(c *tpmio.Conn, which tpm2.TPMPT) (uint32, error) {

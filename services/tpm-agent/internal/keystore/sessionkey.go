@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -17,7 +18,10 @@ import (
 )
 
 const (
-	sealVersion = 1
+	// sealVersion 1 is a session key under the root; nativeVersion one under the
+	// storage key, from which the TPM derives.
+	sealVersion   = 1
+	nativeVersion = 2
 	// maxSealedKey bounds a sealed session key in bytes.
 	maxSealedKey = 8 << 10
 )
@@ -39,67 +43,86 @@ type sealedKey struct {
 	Key     blob   `json:"key"`
 }
 
-// auth is bound to the owner: a blob in the hands of another caller, or named for
-// another partition, meets a TPM that refuses the authorisation value.
+// authSession is bound to the owner: a blob in the hands of another caller, or
+// named for another partition, meets a TPM that refuses the authorisation value.
 func (s *Store) authSession(set *keySet, o Owner) secret.Bytes {
 	return s.secret.auth(purposeSess, set.ID, o.Caller, string(o.Tenant), string(o.User), o.Kind)
 }
 
-// ImportSessionKey unwraps a session key with tk and puts it under the TPM's own
-// key. Between the two commands the key is in this process, because no TPM command
-// takes OAEP without a label and makes a key of it; it is wiped at once, and on
-// the way to and from the TPM it is encrypted.
-func (s *Store) ImportSessionKey(ctx context.Context, o Owner, jwe *entrawire.SessionKeyJWE) ([]byte, error) {
-	set, err := s.current()
+// ImportSessionKey takes the session key of a PRT answer in the form that the
+// registration agreed on; the other form is refused, whatever the answer says.
+func (s *Store) ImportSessionKey(ctx context.Context, o Owner, wrapped string) ([]byte, error) {
+	set, p, err := s.current()
 	if err != nil {
 		return nil, err
 	}
-	authTK, authKey := s.authTK(set), s.authSession(set, o)
-	defer authTK.Wipe()
-	defer authKey.Wipe()
+	auth := s.authSession(set, o)
+	defer auth.Wipe()
+	u := use{what: "import the session key", purpose: purposeTK, set: set.ID, owner: o}
+	version := sealVersion
 	var key blob
-	err = s.run(ctx, "import the session key", func(c *tpmio.Conn) error {
-		if err := s.sameRoot(set); err != nil {
-			return err
-		}
-		clearKey, err := s.unwrap(c, set, authTK, jwe.EncryptedKey)
-		if err != nil {
-			return err
-		}
-		defer clearKey.Wipe()
-		if clearKey.Len() != kdf.KeySize || jwe.Check(clearKey) != nil {
-			return errSessionKey()
-		}
-		key, err = s.create(c, sessionTemplate(), authKey, clearKey)
-		return err
-	})
+	if set.Native {
+		version, u.purpose = nativeVersion, purposeStore
+		key, err = s.importNative(ctx, p, set, u, auth, wrapped)
+	} else {
+		key, err = s.importWrapped(ctx, p, set, u, auth, wrapped)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(sealedKey{sealVersion, set.ID, key})
+	return json.Marshal(sealedKey{version, set.ID, key})
 }
 
-// errSessionKey is the one answer to a session_key_jwe that is not good: which
-// check it failed would tell an attacker about the padding.
+// importWrapped unwraps a session key with tk and puts it under the TPM's own key.
+// Between the two commands the key is in this process, because no TPM command
+// takes OAEP without a label and makes a key of it; it is wiped at once, and on
+// the way to and from the TPM it is encrypted.
+func (s *Store) importWrapped(ctx context.Context, p *chip, set *keySet, u use, authKey secret.Bytes, wrapped string) (key blob, err error) {
+	jwe, err := entrawire.ParseSessionKeyJWE(wrapped)
+	if err != nil {
+		return blob{}, errSessionKey()
+	}
+	authTK := s.auth(set, purposeTK)
+	defer authTK.Wipe()
+	err = p.run(ctx, u, func(c *tpmio.Conn) (err error) {
+		if err := p.same(set); err != nil {
+			return err
+		}
+		// What the two commands leave in memory is erased where the toolchain can.
+		secret.Do(func() {
+			var clearKey secret.Bytes
+			if clearKey, err = p.unwrap(c, set, authTK, jwe.EncryptedKey); err != nil {
+				return
+			}
+			defer clearKey.Wipe()
+			if clearKey.Len() != kdf.KeySize || jwe.Check(clearKey) != nil {
+				err = errSessionKey()
+				return
+			}
+			key, err = p.create(c, sessionTemplate(), authKey, clearKey)
+		})
+		return err
+	})
+	return key, err
+}
+
+// errSessionKey is the one answer to a session key that is not good: which check
+// it failed would tell an attacker about the padding.
 func errSessionKey() error {
 	return prterr.New(prterr.Invalid, "session_key_jwe: it is not a session key for this device")
 }
 
 // unwrap decrypts with the transport key.
-func (s *Store) unwrap(c *tpmio.Conn, set *keySet, auth secret.Bytes, wrapped []byte) (secret.Bytes, error) {
-	handle, err := s.load(c, set.Transport)
+func (p *chip) unwrap(c *tpmio.Conn, set *keySet, auth secret.Bytes, wrapped []byte) (secret.Bytes, error) {
+	handle, err := p.load(c, set.Transport)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	key, err := s.authorised(handle, set.Transport, auth)
+	key, err := set.Transport.key(handle, auth)
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	r, err := tpm2.RSADecrypt{
-		KeyHandle:  key,
-		CipherText: tpm2.TPM2BPublicKeyRSA{Buffer: wrapped},
-		InScheme:   tpm2.TPMTRSADecrypt{Scheme: tpm2.TPMAlgNull},
-	}.Execute(c)
+	message, err := c.RSADecrypt(key, wrapped)
 	var rc tpm2.TPMRC
 	if errors.As(err, &rc) && (rc.Is(tpm2.TPMRCValue) || rc.Is(tpm2.TPMRCSize)) {
 		return secret.Bytes{}, errSessionKey()
@@ -107,21 +130,22 @@ func (s *Store) unwrap(c *tpmio.Conn, set *keySet, auth secret.Bytes, wrapped []
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	return secret.NewBytes(r.Message.Buffer), nil
+	return secret.NewBytes(message), nil
 }
 
 // Session is a session key that was found usable for its owner.
 type Session struct {
 	store *Store
+	chip  *chip
 	set   *keySet
 	owner Owner
 	key   blob
 }
 
 // Session reads a sealed session key. Whether it is this owner's shows when the
-// TPM uses it.
+// TPM uses it. A key in the other form than the registration's is not taken.
 func (s *Store) Session(o Owner, sealed []byte) (*Session, error) {
-	set, err := s.current()
+	set, p, err := s.current()
 	if err != nil {
 		return nil, err
 	}
@@ -131,31 +155,50 @@ func (s *Store) Session(o Owner, sealed []byte) (*Session, error) {
 	var k sealedKey
 	dec := json.NewDecoder(bytes.NewReader(sealed))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&k); err != nil || k.Version != sealVersion || dec.More() {
+	want := sealVersion
+	if set.Native {
+		want = nativeVersion
+	}
+	if err := dec.Decode(&k); err != nil || dec.More() || k.Version != sealVersion && k.Version != nativeVersion {
 		return nil, errSealed()
 	}
 	if k.Set != set.ID {
 		return nil, tpmio.KeysLost("the session key is of a former registration of this device")
 	}
-	return &Session{s, set, o, k.Key}, nil
+	if k.Version != want {
+		return nil, errSealed()
+	}
+	return &Session{s, p, set, o, k.Key}, nil
 }
+
+// Native says that the key is one that only the TPM derives from: MAC and Open
+// are for it, Derive is for the other kind.
+func (k *Session) Native() bool { return k.set.Native }
 
 // errSealed is the one answer to a sealed session key that is not this owner's.
 func errSealed() error {
 	return prterr.New(prterr.Denied, "session_key: it is not usable here")
 }
 
+// use describes a use of the session key for the audit log.
+func (k *Session) use(what string) use {
+	return use{what: what, purpose: purposeSess, set: k.set.ID, owner: k.owner}
+}
+
 // Derive is HMAC-SHA256 of a KDF input under the session key, in the TPM: one
 // derived key for one signature or one answer. The caller wipes it.
 func (k *Session) Derive(ctx context.Context, kdfInput []byte) (secret.Bytes, error) {
+	if k.Native() {
+		return secret.Bytes{}, errors.New("keys derived from a native session key do not leave the TPM")
+	}
 	auth := k.store.authSession(k.set, k.owner)
 	defer auth.Wipe()
 	var derived []byte
-	err := k.store.run(ctx, "use the session key", func(c *tpmio.Conn) error {
-		if err := k.store.sameRoot(k.set); err != nil {
+	err := k.chip.run(ctx, k.use("use the session key"), func(c *tpmio.Conn) error {
+		if err := k.chip.same(k.set); err != nil {
 			return err
 		}
-		handle, err := k.store.load(c, k.key)
+		handle, err := k.chip.load(c, k.key)
 		if err != nil {
 			return sealedErr(err)
 		}
@@ -172,18 +215,23 @@ func (k *Session) Derive(ctx context.Context, kdfInput []byte) (secret.Bytes, er
 // good: foreign, damaged, or of another owner. The root key is the same, so the
 // TPM has not lost its keys.
 func sealedErr(err error) error {
-	var rc tpm2.TPMRC
-	if !errors.As(err, &rc) || handleLost(err) {
-		return err
+	if badBlob(err) {
+		return errSealed()
 	}
-	for _, bad := range []tpm2.TPMRC{
+	return err
+}
+
+// badBlob tells what a TPM says of a blob, or of what was wrapped for it, from what
+// it says of itself.
+func badBlob(err error) bool {
+	var rc tpm2.TPMRC
+	if !errors.As(err, &rc) || tpmio.HandlesGone(err) {
+		return false
+	}
+	return slices.ContainsFunc([]tpm2.TPMRC{
 		tpm2.TPMRCIntegrity, tpm2.TPMRCInsufficient, tpm2.TPMRCSize, tpm2.TPMRCValue, tpm2.TPMRCBinding, tpm2.TPMRCType,
 		tpm2.TPMRCScheme, tpm2.TPMRCHash, tpm2.TPMRCAttributes, tpm2.TPMRCBadAuth, tpm2.TPMRCAuthFail, tpm2.TPMRCKey, tpm2.TPMRCKDF,
 		tpm2.TPMRCSymmetric, tpm2.TPMRCSelector, tpm2.TPMRCReservedBits, tpm2.TPMRCAsymmetric, tpm2.TPMRCKeySize, tpm2.TPMRCMode,
-	} {
-		if rc.Is(bad) {
-			return errSealed()
-		}
-	}
-	return err
+		tpm2.TPMRCECCPoint, tpm2.TPMRCCurve,
+	}, func(bad tpm2.TPMRC) bool { return rc.Is(bad) })
 }

@@ -11,31 +11,51 @@ import (
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
-// DeviceSigner signs with the device key, in the TPM. It is a crypto.Signer for
+// DeviceSigner signs with a device key, in the TPM. It is a crypto.Signer for
 // payloads that the agent builds itself; it never reaches a caller of the agent.
 type DeviceSigner struct {
 	store  *Store
+	chip   *chip
 	ctx    context.Context //nolint:containedctx // crypto.Signer has no room for it, and a signer lives for one call
 	set    *keySet
 	public *rsa.PublicKey
 }
 
-// Device returns a signer for the installed identity and its certificate.
-func (s *Store) Device(ctx context.Context) (*DeviceSigner, []byte, error) {
-	set, err := s.current()
+// Device is the installed identity: a signer with its key, its certificate, and
+// whether session keys come to it in the native form.
+func (s *Store) Device(ctx context.Context) (signer *DeviceSigner, certificate []byte, native bool, err error) {
+	set, p, err := s.current()
+	if err != nil {
+		return nil, nil, false, err
+	}
+	signer, err = s.signer(ctx, p, set)
+	return signer, set.Certificate, set.Native, err
+}
+
+// SetSigner is a signer with the device key of any set by its id.
+func (s *Store) SetSigner(ctx context.Context, id string) (*DeviceSigner, error) {
+	set, p, err := s.pending(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.signer(ctx, p, set)
+}
+
+// SetPublics are dkpub and tkpub of a set.
+func (s *Store) SetPublics(id string) (dk, tk *rsa.PublicKey, err error) {
+	set, _, err := s.pending(id)
 	if err != nil {
 		return nil, nil, err
 	}
-	signer, err := s.signer(ctx, set)
-	return signer, set.Certificate, err
+	return set.publics()
 }
 
-func (s *Store) signer(ctx context.Context, set *keySet) (*DeviceSigner, error) {
+func (s *Store) signer(ctx context.Context, p *chip, set *keySet) (*DeviceSigner, error) {
 	public, err := set.Device.rsaKey()
 	if err != nil {
 		return nil, err
 	}
-	return &DeviceSigner{s, ctx, set, public}, nil
+	return &DeviceSigner{s, p, ctx, set, public}, nil
 }
 
 // Public is dkpub.
@@ -43,17 +63,18 @@ func (d *DeviceSigner) Public() crypto.PublicKey { return d.public }
 
 // Sign signs a SHA-256 digest, PKCS#1 v1.5; the key can do nothing else.
 func (d *DeviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-	if _, pss := opts.(*rsa.PSSOptions); pss || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
-		return nil, errors.New("the device key signs SHA-256 with PKCS#1 v1.5 only")
+	if err := onlyRS256(digest, opts); err != nil {
+		return nil, err
 	}
-	auth := d.store.authDK(d.set)
+	auth := d.store.auth(d.set, purposeDK)
 	defer auth.Wipe()
 	var signature []byte
-	err := d.store.run(d.ctx, "sign with the device key", func(c *tpmio.Conn) error {
-		if err := d.store.sameRoot(d.set); err != nil {
+	u := use{what: "sign with the device key", purpose: purposeDK, set: d.set.ID}
+	err := d.chip.run(d.ctx, u, func(c *tpmio.Conn) error {
+		if err := d.chip.same(d.set); err != nil {
 			return err
 		}
-		key, err := d.store.load(c, d.set.Device)
+		key, err := d.chip.load(c, d.set.Device)
 		if err != nil {
 			return err
 		}
@@ -63,11 +84,9 @@ func (d *DeviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) 
 	return bytes.Clone(signature), err
 }
 
-// sameRoot tells a TPM that was cleared or replaced, which loses every key, from
-// one damaged blob; it runs with the TPM.
-func (s *Store) sameRoot(set *keySet) error {
-	if !bytes.Equal(set.Root, s.root.name.Buffer) {
-		return tpmio.KeysLost("the TPM was cleared or replaced")
+func onlyRS256(digest []byte, opts crypto.SignerOpts) error {
+	if _, pss := opts.(*rsa.PSSOptions); pss || opts.HashFunc() != crypto.SHA256 || len(digest) != crypto.SHA256.Size() {
+		return errors.New("this key signs SHA-256 with PKCS#1 v1.5 only")
 	}
 	return nil
 }

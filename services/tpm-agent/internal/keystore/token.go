@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"sync"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -31,9 +32,51 @@ type dataKey struct {
 	aead cipher.AEAD
 }
 
+// dataKeys are the unsealed data keys by set.
+type dataKeys struct {
+	mu   sync.Mutex
+	keys map[string]dataKey
+}
+
+func (d *dataKeys) get(id string) (dataKey, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k, ok := d.keys[id]
+	return k, ok
+}
+
+func (d *dataKeys) put(id string, k dataKey) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.keys == nil {
+		d.keys = map[string]dataKey{}
+	}
+	d.keys[id] = k
+}
+
+// drop forgets the data key of a set.
+func (d *dataKeys) drop(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k, ok := d.keys[id]; ok {
+		k.key.Wipe()
+		delete(d.keys, id)
+	}
+}
+
+// wipe forgets all.
+func (d *dataKeys) wipe() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for id, k := range d.keys {
+		k.key.Wipe()
+		delete(d.keys, id)
+	}
+}
+
 // SealToken seals an app's refresh token for one owner and one client.
 func (s *Store) SealToken(ctx context.Context, o Owner, client ids.ClientID, token secret.Text) ([]byte, error) {
-	set, aead, err := s.dataAEAD(ctx)
+	set, aead, err := s.dataAEAD(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +91,7 @@ func (s *Store) SealToken(ctx context.Context, o Owner, client ids.ClientID, tok
 
 // OpenToken opens what SealToken sealed for the same owner and client.
 func (s *Store) OpenToken(ctx context.Context, o Owner, client ids.ClientID, sealed []byte) (secret.Text, error) {
-	set, aead, err := s.dataAEAD(ctx)
+	set, aead, err := s.dataAEAD(ctx, o)
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -76,43 +119,48 @@ func label(set *keySet, o Owner, client ids.ClientID) []byte {
 	return b
 }
 
-// dataAEAD has the TPM unseal the data key of the installed set, once.
-func (s *Store) dataAEAD(ctx context.Context) (*keySet, cipher.AEAD, error) {
-	set, err := s.current()
+// dataAEAD has the TPM unseal the data key of the installed set, once. The TPM is
+// asked even when the key is in memory: a TPM that is gone or another one means
+// that nothing of this device is used.
+func (s *Store) dataAEAD(ctx context.Context, o Owner) (*keySet, cipher.AEAD, error) {
+	set, p, err := s.current()
 	if err != nil {
 		return nil, nil, err
 	}
 	var aead cipher.AEAD
-	err = s.run(ctx, "unseal the data key", func(c *tpmio.Conn) error {
-		if d, ok := s.data[set.ID]; ok {
-			aead = d.aead
-			return nil
-		}
-		if err := s.sameRoot(set); err != nil {
+	u := use{what: "use the data key", purpose: purposeData, set: set.ID, owner: o}
+	err = p.run(ctx, u, func(c *tpmio.Conn) error {
+		if err := p.same(set); err != nil {
 			return err
 		}
-		d, err := s.unsealData(c, set)
-		if err != nil {
-			return err
+		d, ok := s.data.get(set.ID)
+		if !ok {
+			var err error
+			if d, err = s.unsealData(c, p, set); err != nil {
+				return err
+			}
+			s.data.put(set.ID, d)
 		}
-		s.data[set.ID], aead = d, d.aead
+		aead = d.aead
 		return nil
 	})
 	return set, aead, err
 }
 
-func (s *Store) unsealData(c *tpmio.Conn, set *keySet) (dataKey, error) {
-	handle, err := s.load(c, set.Data)
+func (s *Store) unsealData(c *tpmio.Conn, p *chip, set *keySet) (dataKey, error) {
+	handle, err := p.load(c, set.Data)
 	if err != nil {
 		return dataKey{}, err
 	}
-	auth := s.authData(set)
+	auth := s.auth(set, purposeData)
 	defer auth.Wipe()
-	item, err := s.authorised(handle, set.Data, auth)
+	name, err := set.Data.name()
 	if err != nil {
 		return dataKey{}, err
 	}
-	r, err := tpm2.Unseal{ItemHandle: item}.Execute(c)
+	r, err := tpm2.Unseal{ItemHandle: tpm2.AuthHandle{
+		Handle: handle, Name: tpm2.TPM2BName{Buffer: name}, Auth: c.Session(auth.Reveal(), tpmio.FromTPM),
+	}}.Execute(c)
 	if err != nil {
 		return dataKey{}, err
 	}

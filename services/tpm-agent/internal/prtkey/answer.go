@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/keystore"
 )
 
 // errAnswer is the one answer to everything that does not open as it should.
@@ -48,6 +49,9 @@ func (k *Keys) open(ctx context.Context, key SessionKey, answer string, into ent
 	if err != nil {
 		return err
 	}
+	if session.Native() {
+		return openNative(ctx, session, answer, into)
+	}
 	parsed, err := entrawire.ParseAnswer(answer)
 	if err != nil {
 		return errAnswer()
@@ -58,6 +62,24 @@ func (k *Keys) open(ctx context.Context, key SessionKey, answer string, into ent
 	}
 	defer derived.Wipe()
 	if err := parsed.OpenInto(derived, into); err != nil {
+		return errAnswer()
+	}
+	return nil
+}
+
+// openNative opens an answer with blocks that the TPM has encrypted: the key itself
+// stays there.
+func openNative(ctx context.Context, session *keystore.Session, answer string, into entrawire.Shape) error {
+	parsed, err := entrawire.ParseNativeAnswer(answer)
+	if err != nil {
+		return errAnswer()
+	}
+	blocks, err := session.Blocks(ctx, parsed)
+	if err != nil {
+		return err
+	}
+	defer blocks.Wipe()
+	if err := parsed.OpenInto(blocks, into); err != nil {
 		return errAnswer()
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"unicode/utf8"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
@@ -29,10 +30,14 @@ const (
 )
 
 // Keys signs and opens for the authority of the PRT.
-type Keys struct{ store *keystore.Store }
+type Keys struct {
+	store *keystore.Store
+	clock clock.Clock
+}
 
-// New uses the keys of a store.
-func New(store *keystore.Store) *Keys { return &Keys{store} }
+// New uses the keys of a store. The clock dates Hello assertions, which the
+// protocol wants dated; everything else is fresh by its nonce.
+func New(store *keystore.Store, c clock.Clock) *Keys { return &Keys{store, clock.Or(c)} }
 
 // Credential is what a user proves their identity with: one of the two, or
 // neither.
@@ -117,11 +122,14 @@ func (k *Keys) SignDeviceRemoval(ctx context.Context, nonce string) (string, err
 
 func (k *Keys) signDevice(ctx context.Context, payload []byte) (string, error) {
 	defer clear(payload)
-	signer, certificate, err := k.store.Device(ctx)
+	signer, certificate, native, err := k.store.Device(ctx)
 	if err != nil {
 		return "", err
 	}
-	h := jose.Header{Alg: jose.RS256, Typ: "JWT", X5C: [][]byte{certificate}, KDFVer: 2}
+	h := jose.Header{Alg: jose.RS256, Typ: "JWT", X5C: [][]byte{certificate}, KDFVer: entrawire.KDF2}
+	if native {
+		h.KDFVer = entrawire.KDF3
+	}
 	token, err := jose.SignRS256(h, payload, signer)
 	return token, signing(err)
 }

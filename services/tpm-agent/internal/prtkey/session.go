@@ -20,12 +20,8 @@ type SessionKey struct {
 
 // ImportSessionKey takes the session_key_jwe of a PRT answer (first sign-in,
 // step F).
-func (k *Keys) ImportSessionKey(ctx context.Context, o keystore.Owner, jwe string) ([]byte, error) {
-	parsed, err := entrawire.ParseSessionKeyJWE(jwe)
-	if err != nil {
-		return nil, invalid("session_key_jwe", "it is not a session key for this device")
-	}
-	return k.store.ImportSessionKey(ctx, o, parsed)
+func (k *Keys) ImportSessionKey(ctx context.Context, o keystore.Owner, wrapped string) ([]byte, error) {
+	return k.store.ImportSessionKey(ctx, o, wrapped)
 }
 
 // Renewal is what a renewal depends on.
@@ -149,8 +145,9 @@ type shape interface {
 	Validate() error
 }
 
-// signSession derives the key for exactly this payload (KDF version 2) in the TPM,
-// with one command, and signs.
+// signSession derives the key for exactly this payload and signs: version 2 of the
+// derivation with one command of the TPM, or the native version, in which the
+// derived key stays in the TPM. The key decides which.
 func (k *Keys) signSession(ctx context.Context, key SessionKey, claims shape) (string, error) {
 	if err := claims.Validate(); err != nil {
 		return "", prterr.New(prterr.Invalid, "%v", err)
@@ -164,9 +161,16 @@ func (k *Keys) signSession(ctx context.Context, key SessionKey, claims shape) (s
 	if err != nil {
 		return "", err
 	}
+	if session.Native() {
+		return signNative(ctx, session, payload)
+	}
+	return signDerived(ctx, session, payload)
+}
+
+func signDerived(ctx context.Context, session *keystore.Session, payload []byte) (string, error) {
 	input, kdfInput, err := entrawire.SessionSigningInput(payload)
 	if err != nil {
-		return "", prterr.New(prterr.Invalid, "request: it is larger than the protocol allows")
+		return "", errTooLarge()
 	}
 	derived, err := session.Derive(ctx, kdfInput)
 	if err != nil {
@@ -175,4 +179,21 @@ func (k *Keys) signSession(ctx context.Context, key SessionKey, claims shape) (s
 	defer derived.Wipe()
 	token, err := entrawire.FinishSession(input, derived)
 	return token, signing(err)
+}
+
+func signNative(ctx context.Context, session *keystore.Session, payload []byte) (string, error) {
+	input, kdfContext, err := entrawire.NativeSigningInput(payload)
+	if err != nil {
+		return "", errTooLarge()
+	}
+	mac, err := session.MAC(ctx, kdfContext, input)
+	if err != nil {
+		return "", err
+	}
+	token, err := entrawire.FinishNative(input, mac)
+	return token, signing(err)
+}
+
+func errTooLarge() error {
+	return prterr.New(prterr.Invalid, "request: it is larger than the protocol allows")
 }

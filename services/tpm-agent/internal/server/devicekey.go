@@ -49,7 +49,7 @@ func (s *DeviceKeys) CreateCertificateRequest(ctx context.Context, r *tpmv1.Crea
 
 // InstallDeviceCertificate makes a set the device's identity.
 func (s *DeviceKeys) InstallDeviceCertificate(ctx context.Context, r *tpmv1.InstallDeviceCertificateRequest) (*tpmv1.InstallDeviceCertificateResponse, error) {
-	if err := s.Store.Install(ctx, r.GetKeySetId(), r.GetCertificate()); err != nil {
+	if err := s.Store.Install(ctx, r.GetKeySetId(), r.GetCertificate(), r.GetNativeSessionKeys()); err != nil {
 		return nil, err
 	}
 	return &tpmv1.InstallDeviceCertificateResponse{}, nil
@@ -84,39 +84,25 @@ func (s *DeviceKeys) ListKeys(context.Context, *tpmv1.ListKeysRequest) (*tpmv1.L
 		if err != nil {
 			return nil, fmt.Errorf("public key: %w", err)
 		}
-		purpose := tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE
-		if k.Transport {
-			purpose = tpmv1.KeyPurpose_KEY_PURPOSE_TRANSPORT
-		}
 		resp.Keys = append(resp.Keys, &tpmv1.KeyDescription{
-			KeySetId: k.SetID, Purpose: purpose, PublicKey: public, Installed: k.Installed,
+			KeySetId: k.SetID, Purpose: purpose(k.Purpose), PublicKey: public, Installed: k.Installed,
 			FixedTpm: k.FixedTPM, FixedParent: k.FixedParent, SensitiveDataOrigin: k.SensitiveDataOrigin,
 		})
 	}
 	return resp, nil
 }
 
-// Provider serves ProviderService.
-type Provider struct {
-	tpmv1.UnimplementedProviderServiceServer
-	Store *keystore.Store
-	// Name and Hardware are known from the TPM's address.
-	Name     string
-	Hardware bool
-}
-
-// DescribeProvider says what backs the keys.
-func (s *Provider) DescribeProvider(ctx context.Context, _ *tpmv1.DescribeProviderRequest) (*tpmv1.DescribeProviderResponse, error) {
-	p, err := s.Store.Describe(ctx)
-	if err != nil {
-		return nil, err
+// purpose is a purpose as the contract numbers it.
+func purpose(p keystore.Purpose) tpmv1.KeyPurpose {
+	switch p {
+	case keystore.PurposeDevice:
+		return tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE
+	case keystore.PurposeTransport:
+		return tpmv1.KeyPurpose_KEY_PURPOSE_TRANSPORT
+	case keystore.PurposeStorage:
+		return tpmv1.KeyPurpose_KEY_PURPOSE_STORAGE
+	case keystore.PurposeAttestation:
+		return tpmv1.KeyPurpose_KEY_PURPOSE_ATTESTATION
 	}
-	level := tpmv1.ProtectionLevel_PROTECTION_LEVEL_EMULATED
-	if s.Hardware {
-		level = tpmv1.ProtectionLevel_PROTECTION_LEVEL_HARDWARE
-	}
-	return &tpmv1.DescribeProviderResponse{
-		KeyProvider: s.Name, Protection: level, Family: p.Family, Manufacturer: p.Manufacturer,
-		FirmwareVersion: fmt.Sprintf("%016x", p.Firmware),
-	}, nil
+	return tpmv1.KeyPurpose_KEY_PURPOSE_UNSPECIFIED
 }

@@ -25,6 +25,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RecoveryOutcome is what came of a recovery.
+type RecoveryOutcome int32
+
+const (
+	// Not known; never answered.
+	RecoveryOutcome_RECOVERY_OUTCOME_UNSPECIFIED RecoveryOutcome = 0
+	// The keys are well: nothing was done.
+	RecoveryOutcome_RECOVERY_OUTCOME_NOT_NEEDED RecoveryOutcome = 1
+	// New keys are registered: sign in again.
+	RecoveryOutcome_RECOVERY_OUTCOME_RECOVERED RecoveryOutcome = 2
+	// New keys wait for the sync of the domain: sign in again later.
+	RecoveryOutcome_RECOVERY_OUTCOME_PENDING RecoveryOutcome = 3
+	// An administrator of the device has to recover it (RecoverDevice).
+	RecoveryOutcome_RECOVERY_OUTCOME_ADMINISTRATOR_NEEDED RecoveryOutcome = 4
+)
+
+// Enum value maps for RecoveryOutcome.
+var (
+	RecoveryOutcome_name = map[int32]string{
+		0: "RECOVERY_OUTCOME_UNSPECIFIED",
+		1: "RECOVERY_OUTCOME_NOT_NEEDED",
+		2: "RECOVERY_OUTCOME_RECOVERED",
+		3: "RECOVERY_OUTCOME_PENDING",
+		4: "RECOVERY_OUTCOME_ADMINISTRATOR_NEEDED",
+	}
+	RecoveryOutcome_value = map[string]int32{
+		"RECOVERY_OUTCOME_UNSPECIFIED":          0,
+		"RECOVERY_OUTCOME_NOT_NEEDED":           1,
+		"RECOVERY_OUTCOME_RECOVERED":            2,
+		"RECOVERY_OUTCOME_PENDING":              3,
+		"RECOVERY_OUTCOME_ADMINISTRATOR_NEEDED": 4,
+	}
+)
+
+func (x RecoveryOutcome) Enum() *RecoveryOutcome {
+	p := new(RecoveryOutcome)
+	*p = x
+	return p
+}
+
+func (x RecoveryOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RecoveryOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_dsreg_v1_dsreg_proto_enumTypes[0].Descriptor()
+}
+
+func (RecoveryOutcome) Type() protoreflect.EnumType {
+	return &file_prt_dsreg_v1_dsreg_proto_enumTypes[0]
+}
+
+func (x RecoveryOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RecoveryOutcome.Descriptor instead.
+func (RecoveryOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{0}
+}
+
 // JoinState is the registration state of the device.
 type JoinState int32
 
@@ -37,8 +98,7 @@ const (
 	JoinState_JOIN_STATE_JOINED JoinState = 2
 	// Entra registered: it has a work account, and its owner signs in without.
 	JoinState_JOIN_STATE_REGISTERED JoinState = 3
-	// Hybrid joined: Entra joined and a member of an on-premises domain. dsreg
-	// knows no way to become one yet; readers treat it as joined.
+	// Hybrid joined: Entra joined and a member of an on-premises domain.
 	JoinState_JOIN_STATE_HYBRID JoinState = 4
 )
 
@@ -71,11 +131,11 @@ func (x JoinState) String() string {
 }
 
 func (JoinState) Descriptor() protoreflect.EnumDescriptor {
-	return file_prt_dsreg_v1_dsreg_proto_enumTypes[0].Descriptor()
+	return file_prt_dsreg_v1_dsreg_proto_enumTypes[1].Descriptor()
 }
 
 func (JoinState) Type() protoreflect.EnumType {
-	return &file_prt_dsreg_v1_dsreg_proto_enumTypes[0]
+	return &file_prt_dsreg_v1_dsreg_proto_enumTypes[1]
 }
 
 func (x JoinState) Number() protoreflect.EnumNumber {
@@ -84,7 +144,64 @@ func (x JoinState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use JoinState.Descriptor instead.
 func (JoinState) EnumDescriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{0}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{1}
+}
+
+// KeySignTest is the outcome of a self-test as dsregcmd /status shows it.
+type KeySignTest int32
+
+const (
+	// Not known; never answered.
+	KeySignTest_KEY_SIGN_TEST_UNSPECIFIED KeySignTest = 0
+	// No test was made since the start.
+	KeySignTest_KEY_SIGN_TEST_NOT_RUN KeySignTest = 1
+	// All keys did their work.
+	KeySignTest_KEY_SIGN_TEST_PASSED KeySignTest = 2
+	// A key did not.
+	KeySignTest_KEY_SIGN_TEST_FAILED KeySignTest = 3
+)
+
+// Enum value maps for KeySignTest.
+var (
+	KeySignTest_name = map[int32]string{
+		0: "KEY_SIGN_TEST_UNSPECIFIED",
+		1: "KEY_SIGN_TEST_NOT_RUN",
+		2: "KEY_SIGN_TEST_PASSED",
+		3: "KEY_SIGN_TEST_FAILED",
+	}
+	KeySignTest_value = map[string]int32{
+		"KEY_SIGN_TEST_UNSPECIFIED": 0,
+		"KEY_SIGN_TEST_NOT_RUN":     1,
+		"KEY_SIGN_TEST_PASSED":      2,
+		"KEY_SIGN_TEST_FAILED":      3,
+	}
+)
+
+func (x KeySignTest) Enum() *KeySignTest {
+	p := new(KeySignTest)
+	*p = x
+	return p
+}
+
+func (x KeySignTest) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeySignTest) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_dsreg_v1_dsreg_proto_enumTypes[2].Descriptor()
+}
+
+func (KeySignTest) Type() protoreflect.EnumType {
+	return &file_prt_dsreg_v1_dsreg_proto_enumTypes[2]
+}
+
+func (x KeySignTest) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeySignTest.Descriptor instead.
+func (KeySignTest) EnumDescriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{2}
 }
 
 // JoinDeviceRequest carries who joins the device.
@@ -325,6 +442,549 @@ func (x *RegisterDeviceResponse) GetTenantId() string {
 	return ""
 }
 
+// JoinHybridDeviceRequest names the computer in its domain.
+type JoinHybridDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID the domain is synchronised to, a GUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// TargetDomain is a domain of that tenant.
+	TargetDomain string `protobuf:"bytes,2,opt,name=target_domain,json=targetDomain,proto3" json:"target_domain,omitempty"`
+	// ComputerID is the object GUID of the computer in its domain; it becomes the
+	// device id.
+	ComputerId string `protobuf:"bytes,3,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	// ComputerSID is the security identifier of the computer in its domain.
+	ComputerSid string `protobuf:"bytes,4,opt,name=computer_sid,json=computerSid,proto3" json:"computer_sid,omitempty"`
+	// DisplayName of the computer, 1 to 64 characters.
+	DisplayName   string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinHybridDeviceRequest) Reset() {
+	*x = JoinHybridDeviceRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinHybridDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinHybridDeviceRequest) ProtoMessage() {}
+
+func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinHybridDeviceRequest.ProtoReflect.Descriptor instead.
+func (*JoinHybridDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *JoinHybridDeviceRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetTargetDomain() string {
+	if x != nil {
+		return x.TargetDomain
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetComputerSid() string {
+	if x != nil {
+		return x.ComputerSid
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceRequest) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+// JoinHybridDeviceResponse names the identity.
+type JoinHybridDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pending is true while the tenant does not have the object yet.
+	Pending bool `protobuf:"varint,1,opt,name=pending,proto3" json:"pending,omitempty"`
+	// DeviceID is a lower-case GUID.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID is a lower-case GUID.
+	TenantId      string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JoinHybridDeviceResponse) Reset() {
+	*x = JoinHybridDeviceResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JoinHybridDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JoinHybridDeviceResponse) ProtoMessage() {}
+
+func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JoinHybridDeviceResponse.ProtoReflect.Descriptor instead.
+func (*JoinHybridDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *JoinHybridDeviceResponse) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+func (x *JoinHybridDeviceResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *JoinHybridDeviceResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// DescribeComputerAccountRequest is empty.
+type DescribeComputerAccountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeComputerAccountRequest) Reset() {
+	*x = DescribeComputerAccountRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeComputerAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeComputerAccountRequest) ProtoMessage() {}
+
+func (x *DescribeComputerAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeComputerAccountRequest.ProtoReflect.Descriptor instead.
+func (*DescribeComputerAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{6}
+}
+
+// DescribeComputerAccountResponse is what the sync reads.
+type DescribeComputerAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ComputerID is the object GUID.
+	ComputerId string `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	// ComputerSID is the security identifier.
+	ComputerSid string `protobuf:"bytes,2,opt,name=computer_sid,json=computerSid,proto3" json:"computer_sid,omitempty"`
+	// DisplayName of the computer.
+	DisplayName string `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Certificate is the DER computer certificate (userCertificate), self-signed by
+	// the key that will prove the join.
+	Certificate []byte `protobuf:"bytes,4,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// TenantID the domain is synchronised to.
+	TenantId      string `protobuf:"bytes,5,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeComputerAccountResponse) Reset() {
+	*x = DescribeComputerAccountResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeComputerAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeComputerAccountResponse) ProtoMessage() {}
+
+func (x *DescribeComputerAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeComputerAccountResponse.ProtoReflect.Descriptor instead.
+func (*DescribeComputerAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DescribeComputerAccountResponse) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *DescribeComputerAccountResponse) GetComputerSid() string {
+	if x != nil {
+		return x.ComputerSid
+	}
+	return ""
+}
+
+func (x *DescribeComputerAccountResponse) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *DescribeComputerAccountResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *DescribeComputerAccountResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// RecoverDeviceRequest carries the credential of an administrator of the device.
+type RecoverDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the administrator.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Password of that user.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverDeviceRequest) Reset() {
+	*x = RecoverDeviceRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverDeviceRequest) ProtoMessage() {}
+
+func (x *RecoverDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverDeviceRequest.ProtoReflect.Descriptor instead.
+func (*RecoverDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RecoverDeviceRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *RecoverDeviceRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// RecoverDeviceResponse names the new identity.
+type RecoverDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID is the new device id, a lower-case GUID.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID is a lower-case GUID.
+	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverDeviceResponse) Reset() {
+	*x = RecoverDeviceResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverDeviceResponse) ProtoMessage() {}
+
+func (x *RecoverDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverDeviceResponse.ProtoReflect.Descriptor instead.
+func (*RecoverDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RecoverDeviceResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *RecoverDeviceResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// MigrateDeviceKeysRequest is empty.
+type MigrateDeviceKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateDeviceKeysRequest) Reset() {
+	*x = MigrateDeviceKeysRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateDeviceKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateDeviceKeysRequest) ProtoMessage() {}
+
+func (x *MigrateDeviceKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateDeviceKeysRequest.ProtoReflect.Descriptor instead.
+func (*MigrateDeviceKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{10}
+}
+
+// MigrateDeviceKeysResponse tells where the keys are now.
+type MigrateDeviceKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeyProvider is the name of what holds the keys.
+	KeyProvider   string `protobuf:"bytes,1,opt,name=key_provider,json=keyProvider,proto3" json:"key_provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateDeviceKeysResponse) Reset() {
+	*x = MigrateDeviceKeysResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateDeviceKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateDeviceKeysResponse) ProtoMessage() {}
+
+func (x *MigrateDeviceKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateDeviceKeysResponse.ProtoReflect.Descriptor instead.
+func (*MigrateDeviceKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MigrateDeviceKeysResponse) GetKeyProvider() string {
+	if x != nil {
+		return x.KeyProvider
+	}
+	return ""
+}
+
+// StartRecoveryRequest is empty.
+type StartRecoveryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRecoveryRequest) Reset() {
+	*x = StartRecoveryRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRecoveryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRecoveryRequest) ProtoMessage() {}
+
+func (x *StartRecoveryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRecoveryRequest.ProtoReflect.Descriptor instead.
+func (*StartRecoveryRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{12}
+}
+
+// StartRecoveryResponse tells what was done or has to be.
+type StartRecoveryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Outcome of it.
+	Outcome       RecoveryOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=prt.dsreg.v1.RecoveryOutcome" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRecoveryResponse) Reset() {
+	*x = StartRecoveryResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRecoveryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRecoveryResponse) ProtoMessage() {}
+
+func (x *StartRecoveryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRecoveryResponse.ProtoReflect.Descriptor instead.
+func (*StartRecoveryResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StartRecoveryResponse) GetOutcome() RecoveryOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return RecoveryOutcome_RECOVERY_OUTCOME_UNSPECIFIED
+}
+
 // LeaveDeviceRequest says how to leave.
 type LeaveDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -337,7 +997,7 @@ type LeaveDeviceRequest struct {
 
 func (x *LeaveDeviceRequest) Reset() {
 	*x = LeaveDeviceRequest{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -349,7 +1009,7 @@ func (x *LeaveDeviceRequest) String() string {
 func (*LeaveDeviceRequest) ProtoMessage() {}
 
 func (x *LeaveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[4]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -362,7 +1022,7 @@ func (x *LeaveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*LeaveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{4}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LeaveDeviceRequest) GetLocalOnly() bool {
@@ -381,7 +1041,7 @@ type LeaveDeviceResponse struct {
 
 func (x *LeaveDeviceResponse) Reset() {
 	*x = LeaveDeviceResponse{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +1053,7 @@ func (x *LeaveDeviceResponse) String() string {
 func (*LeaveDeviceResponse) ProtoMessage() {}
 
 func (x *LeaveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[5]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +1066,7 @@ func (x *LeaveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*LeaveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{5}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{15}
 }
 
 // GetDeviceStateRequest is empty.
@@ -418,7 +1078,7 @@ type GetDeviceStateRequest struct {
 
 func (x *GetDeviceStateRequest) Reset() {
 	*x = GetDeviceStateRequest{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +1090,7 @@ func (x *GetDeviceStateRequest) String() string {
 func (*GetDeviceStateRequest) ProtoMessage() {}
 
 func (x *GetDeviceStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[6]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +1103,7 @@ func (x *GetDeviceStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceStateRequest.ProtoReflect.Descriptor instead.
 func (*GetDeviceStateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{6}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{16}
 }
 
 // GetDeviceStateResponse describes the device.
@@ -476,14 +1136,24 @@ type GetDeviceStateResponse struct {
 	// WorkplaceJoined as dsregcmd /status shows it: registered.
 	WorkplaceJoined bool `protobuf:"varint,12,opt,name=workplace_joined,json=workplaceJoined,proto3" json:"workplace_joined,omitempty"`
 	// DomainJoined as dsregcmd /status shows it: hybrid joined.
-	DomainJoined  bool `protobuf:"varint,13,opt,name=domain_joined,json=domainJoined,proto3" json:"domain_joined,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DomainJoined bool `protobuf:"varint,13,opt,name=domain_joined,json=domainJoined,proto3" json:"domain_joined,omitempty"`
+	// KeySignTest is the last self-test of the device keys.
+	KeySignTest KeySignTest `protobuf:"varint,14,opt,name=key_sign_test,json=keySignTest,proto3,enum=prt.dsreg.v1.KeySignTest" json:"key_sign_test,omitempty"`
+	// AadRecoveryEnabled as dsregcmd /status shows it: keys are lost, and the next
+	// sign-in starts recovery.
+	AadRecoveryEnabled bool `protobuf:"varint,15,opt,name=aad_recovery_enabled,json=aadRecoveryEnabled,proto3" json:"aad_recovery_enabled,omitempty"`
+	// KeyProtection is what the tenant knows of the keys: "hardware", "emulated" or
+	// "software" (nothing was proven).
+	AttestedProtection string `protobuf:"bytes,16,opt,name=attested_protection,json=attestedProtection,proto3" json:"attested_protection,omitempty"`
+	// SoftwareReason says why keys are in software; empty when they are not.
+	SoftwareReason string `protobuf:"bytes,17,opt,name=software_reason,json=softwareReason,proto3" json:"software_reason,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetDeviceStateResponse) Reset() {
 	*x = GetDeviceStateResponse{}
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -495,7 +1165,7 @@ func (x *GetDeviceStateResponse) String() string {
 func (*GetDeviceStateResponse) ProtoMessage() {}
 
 func (x *GetDeviceStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[7]
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -508,7 +1178,7 @@ func (x *GetDeviceStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeviceStateResponse.ProtoReflect.Descriptor instead.
 func (*GetDeviceStateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{7}
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetDeviceStateResponse) GetJoinState() JoinState {
@@ -602,6 +1272,34 @@ func (x *GetDeviceStateResponse) GetDomainJoined() bool {
 	return false
 }
 
+func (x *GetDeviceStateResponse) GetKeySignTest() KeySignTest {
+	if x != nil {
+		return x.KeySignTest
+	}
+	return KeySignTest_KEY_SIGN_TEST_UNSPECIFIED
+}
+
+func (x *GetDeviceStateResponse) GetAadRecoveryEnabled() bool {
+	if x != nil {
+		return x.AadRecoveryEnabled
+	}
+	return false
+}
+
+func (x *GetDeviceStateResponse) GetAttestedProtection() string {
+	if x != nil {
+		return x.AttestedProtection
+	}
+	return ""
+}
+
+func (x *GetDeviceStateResponse) GetSoftwareReason() string {
+	if x != nil {
+		return x.SoftwareReason
+	}
+	return ""
+}
+
 var File_prt_dsreg_v1_dsreg_proto protoreflect.FileDescriptor
 
 const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
@@ -620,12 +1318,43 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"R\n" +
 	"\x16RegisterDeviceResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"3\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\xc2\x01\n" +
+	"\x17JoinHybridDeviceRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12#\n" +
+	"\rtarget_domain\x18\x02 \x01(\tR\ftargetDomain\x12\x1f\n" +
+	"\vcomputer_id\x18\x03 \x01(\tR\n" +
+	"computerId\x12!\n" +
+	"\fcomputer_sid\x18\x04 \x01(\tR\vcomputerSid\x12!\n" +
+	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\"n\n" +
+	"\x18JoinHybridDeviceResponse\x12\x18\n" +
+	"\apending\x18\x01 \x01(\bR\apending\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\" \n" +
+	"\x1eDescribeComputerAccountRequest\"\xc7\x01\n" +
+	"\x1fDescribeComputerAccountResponse\x12\x1f\n" +
+	"\vcomputer_id\x18\x01 \x01(\tR\n" +
+	"computerId\x12!\n" +
+	"\fcomputer_sid\x18\x02 \x01(\tR\vcomputerSid\x12!\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12 \n" +
+	"\vcertificate\x18\x04 \x01(\fR\vcertificate\x12\x1b\n" +
+	"\ttenant_id\x18\x05 \x01(\tR\btenantId\"g\n" +
+	"\x14RecoverDeviceRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"Q\n" +
+	"\x15RecoverDeviceResponse\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\x1a\n" +
+	"\x18MigrateDeviceKeysRequest\">\n" +
+	"\x19MigrateDeviceKeysResponse\x12!\n" +
+	"\fkey_provider\x18\x01 \x01(\tR\vkeyProvider\"\x16\n" +
+	"\x14StartRecoveryRequest\"P\n" +
+	"\x15StartRecoveryResponse\x127\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x1d.prt.dsreg.v1.RecoveryOutcomeR\aoutcome\"3\n" +
 	"\x12LeaveDeviceRequest\x12\x1d\n" +
 	"\n" +
 	"local_only\x18\x01 \x01(\bR\tlocalOnly\"\x15\n" +
 	"\x13LeaveDeviceResponse\"\x17\n" +
-	"\x15GetDeviceStateRequest\"\xe3\x04\n" +
+	"\x15GetDeviceStateRequest\"\xae\x06\n" +
 	"\x16GetDeviceStateResponse\x126\n" +
 	"\n" +
 	"join_state\x18\x01 \x01(\x0e2\x17.prt.dsreg.v1.JoinStateR\tjoinState\x12\x1b\n" +
@@ -641,18 +1370,39 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	" \x01(\bR\ftpmProtected\x12&\n" +
 	"\x0fazure_ad_joined\x18\v \x01(\bR\razureAdJoined\x12)\n" +
 	"\x10workplace_joined\x18\f \x01(\bR\x0fworkplaceJoined\x12#\n" +
-	"\rdomain_joined\x18\r \x01(\bR\fdomainJoined*\x85\x01\n" +
+	"\rdomain_joined\x18\r \x01(\bR\fdomainJoined\x12=\n" +
+	"\rkey_sign_test\x18\x0e \x01(\x0e2\x19.prt.dsreg.v1.KeySignTestR\vkeySignTest\x120\n" +
+	"\x14aad_recovery_enabled\x18\x0f \x01(\bR\x12aadRecoveryEnabled\x12/\n" +
+	"\x13attested_protection\x18\x10 \x01(\tR\x12attestedProtection\x12'\n" +
+	"\x0fsoftware_reason\x18\x11 \x01(\tR\x0esoftwareReason*\xbd\x01\n" +
+	"\x0fRecoveryOutcome\x12 \n" +
+	"\x1cRECOVERY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bRECOVERY_OUTCOME_NOT_NEEDED\x10\x01\x12\x1e\n" +
+	"\x1aRECOVERY_OUTCOME_RECOVERED\x10\x02\x12\x1c\n" +
+	"\x18RECOVERY_OUTCOME_PENDING\x10\x03\x12)\n" +
+	"%RECOVERY_OUTCOME_ADMINISTRATOR_NEEDED\x10\x04*\x85\x01\n" +
 	"\tJoinState\x12\x1a\n" +
 	"\x16JOIN_STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fJOIN_STATE_NONE\x10\x01\x12\x15\n" +
 	"\x11JOIN_STATE_JOINED\x10\x02\x12\x19\n" +
 	"\x15JOIN_STATE_REGISTERED\x10\x03\x12\x15\n" +
-	"\x11JOIN_STATE_HYBRID\x10\x042\x97\x02\n" +
+	"\x11JOIN_STATE_HYBRID\x10\x04*{\n" +
+	"\vKeySignTest\x12\x1d\n" +
+	"\x19KEY_SIGN_TEST_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15KEY_SIGN_TEST_NOT_RUN\x10\x01\x12\x18\n" +
+	"\x14KEY_SIGN_TEST_PASSED\x10\x02\x12\x18\n" +
+	"\x14KEY_SIGN_TEST_FAILED\x10\x032\xb2\x05\n" +
 	"\x13RegistrationService\x12O\n" +
 	"\n" +
 	"JoinDevice\x12\x1f.prt.dsreg.v1.JoinDeviceRequest\x1a .prt.dsreg.v1.JoinDeviceResponse\x12[\n" +
-	"\x0eRegisterDevice\x12#.prt.dsreg.v1.RegisterDeviceRequest\x1a$.prt.dsreg.v1.RegisterDeviceResponse\x12R\n" +
-	"\vLeaveDevice\x12 .prt.dsreg.v1.LeaveDeviceRequest\x1a!.prt.dsreg.v1.LeaveDeviceResponse2q\n" +
+	"\x0eRegisterDevice\x12#.prt.dsreg.v1.RegisterDeviceRequest\x1a$.prt.dsreg.v1.RegisterDeviceResponse\x12a\n" +
+	"\x10JoinHybridDevice\x12%.prt.dsreg.v1.JoinHybridDeviceRequest\x1a&.prt.dsreg.v1.JoinHybridDeviceResponse\x12v\n" +
+	"\x17DescribeComputerAccount\x12,.prt.dsreg.v1.DescribeComputerAccountRequest\x1a-.prt.dsreg.v1.DescribeComputerAccountResponse\x12X\n" +
+	"\rRecoverDevice\x12\".prt.dsreg.v1.RecoverDeviceRequest\x1a#.prt.dsreg.v1.RecoverDeviceResponse\x12d\n" +
+	"\x11MigrateDeviceKeys\x12&.prt.dsreg.v1.MigrateDeviceKeysRequest\x1a'.prt.dsreg.v1.MigrateDeviceKeysResponse\x12R\n" +
+	"\vLeaveDevice\x12 .prt.dsreg.v1.LeaveDeviceRequest\x1a!.prt.dsreg.v1.LeaveDeviceResponse2k\n" +
+	"\x0fRecoveryService\x12X\n" +
+	"\rStartRecovery\x12\".prt.dsreg.v1.StartRecoveryRequest\x1a#.prt.dsreg.v1.StartRecoveryResponse2q\n" +
 	"\x12DeviceStateService\x12[\n" +
 	"\x0eGetDeviceState\x12#.prt.dsreg.v1.GetDeviceStateRequest\x1a$.prt.dsreg.v1.GetDeviceStateResponseB\xb1\x01\n" +
 	"\x10com.prt.dsreg.v1B\n" +
@@ -670,37 +1420,61 @@ func file_prt_dsreg_v1_dsreg_proto_rawDescGZIP() []byte {
 	return file_prt_dsreg_v1_dsreg_proto_rawDescData
 }
 
-var file_prt_dsreg_v1_dsreg_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_prt_dsreg_v1_dsreg_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_prt_dsreg_v1_dsreg_proto_goTypes = []any{
-	(JoinState)(0),                 // 0: prt.dsreg.v1.JoinState
-	(*JoinDeviceRequest)(nil),      // 1: prt.dsreg.v1.JoinDeviceRequest
-	(*JoinDeviceResponse)(nil),     // 2: prt.dsreg.v1.JoinDeviceResponse
-	(*RegisterDeviceRequest)(nil),  // 3: prt.dsreg.v1.RegisterDeviceRequest
-	(*RegisterDeviceResponse)(nil), // 4: prt.dsreg.v1.RegisterDeviceResponse
-	(*LeaveDeviceRequest)(nil),     // 5: prt.dsreg.v1.LeaveDeviceRequest
-	(*LeaveDeviceResponse)(nil),    // 6: prt.dsreg.v1.LeaveDeviceResponse
-	(*GetDeviceStateRequest)(nil),  // 7: prt.dsreg.v1.GetDeviceStateRequest
-	(*GetDeviceStateResponse)(nil), // 8: prt.dsreg.v1.GetDeviceStateResponse
-	(*timestamppb.Timestamp)(nil),  // 9: google.protobuf.Timestamp
+	(RecoveryOutcome)(0),                    // 0: prt.dsreg.v1.RecoveryOutcome
+	(JoinState)(0),                          // 1: prt.dsreg.v1.JoinState
+	(KeySignTest)(0),                        // 2: prt.dsreg.v1.KeySignTest
+	(*JoinDeviceRequest)(nil),               // 3: prt.dsreg.v1.JoinDeviceRequest
+	(*JoinDeviceResponse)(nil),              // 4: prt.dsreg.v1.JoinDeviceResponse
+	(*RegisterDeviceRequest)(nil),           // 5: prt.dsreg.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil),          // 6: prt.dsreg.v1.RegisterDeviceResponse
+	(*JoinHybridDeviceRequest)(nil),         // 7: prt.dsreg.v1.JoinHybridDeviceRequest
+	(*JoinHybridDeviceResponse)(nil),        // 8: prt.dsreg.v1.JoinHybridDeviceResponse
+	(*DescribeComputerAccountRequest)(nil),  // 9: prt.dsreg.v1.DescribeComputerAccountRequest
+	(*DescribeComputerAccountResponse)(nil), // 10: prt.dsreg.v1.DescribeComputerAccountResponse
+	(*RecoverDeviceRequest)(nil),            // 11: prt.dsreg.v1.RecoverDeviceRequest
+	(*RecoverDeviceResponse)(nil),           // 12: prt.dsreg.v1.RecoverDeviceResponse
+	(*MigrateDeviceKeysRequest)(nil),        // 13: prt.dsreg.v1.MigrateDeviceKeysRequest
+	(*MigrateDeviceKeysResponse)(nil),       // 14: prt.dsreg.v1.MigrateDeviceKeysResponse
+	(*StartRecoveryRequest)(nil),            // 15: prt.dsreg.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),           // 16: prt.dsreg.v1.StartRecoveryResponse
+	(*LeaveDeviceRequest)(nil),              // 17: prt.dsreg.v1.LeaveDeviceRequest
+	(*LeaveDeviceResponse)(nil),             // 18: prt.dsreg.v1.LeaveDeviceResponse
+	(*GetDeviceStateRequest)(nil),           // 19: prt.dsreg.v1.GetDeviceStateRequest
+	(*GetDeviceStateResponse)(nil),          // 20: prt.dsreg.v1.GetDeviceStateResponse
+	(*timestamppb.Timestamp)(nil),           // 21: google.protobuf.Timestamp
 }
 var file_prt_dsreg_v1_dsreg_proto_depIdxs = []int32{
-	0, // 0: prt.dsreg.v1.GetDeviceStateResponse.join_state:type_name -> prt.dsreg.v1.JoinState
-	9, // 1: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
-	9, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
-	1, // 3: prt.dsreg.v1.RegistrationService.JoinDevice:input_type -> prt.dsreg.v1.JoinDeviceRequest
-	3, // 4: prt.dsreg.v1.RegistrationService.RegisterDevice:input_type -> prt.dsreg.v1.RegisterDeviceRequest
-	5, // 5: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
-	7, // 6: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
-	2, // 7: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
-	4, // 8: prt.dsreg.v1.RegistrationService.RegisterDevice:output_type -> prt.dsreg.v1.RegisterDeviceResponse
-	6, // 9: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
-	8, // 10: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
-	7, // [7:11] is the sub-list for method output_type
-	3, // [3:7] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	0,  // 0: prt.dsreg.v1.StartRecoveryResponse.outcome:type_name -> prt.dsreg.v1.RecoveryOutcome
+	1,  // 1: prt.dsreg.v1.GetDeviceStateResponse.join_state:type_name -> prt.dsreg.v1.JoinState
+	21, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
+	21, // 3: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
+	2,  // 4: prt.dsreg.v1.GetDeviceStateResponse.key_sign_test:type_name -> prt.dsreg.v1.KeySignTest
+	3,  // 5: prt.dsreg.v1.RegistrationService.JoinDevice:input_type -> prt.dsreg.v1.JoinDeviceRequest
+	5,  // 6: prt.dsreg.v1.RegistrationService.RegisterDevice:input_type -> prt.dsreg.v1.RegisterDeviceRequest
+	7,  // 7: prt.dsreg.v1.RegistrationService.JoinHybridDevice:input_type -> prt.dsreg.v1.JoinHybridDeviceRequest
+	9,  // 8: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:input_type -> prt.dsreg.v1.DescribeComputerAccountRequest
+	11, // 9: prt.dsreg.v1.RegistrationService.RecoverDevice:input_type -> prt.dsreg.v1.RecoverDeviceRequest
+	13, // 10: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:input_type -> prt.dsreg.v1.MigrateDeviceKeysRequest
+	17, // 11: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
+	15, // 12: prt.dsreg.v1.RecoveryService.StartRecovery:input_type -> prt.dsreg.v1.StartRecoveryRequest
+	19, // 13: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
+	4,  // 14: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
+	6,  // 15: prt.dsreg.v1.RegistrationService.RegisterDevice:output_type -> prt.dsreg.v1.RegisterDeviceResponse
+	8,  // 16: prt.dsreg.v1.RegistrationService.JoinHybridDevice:output_type -> prt.dsreg.v1.JoinHybridDeviceResponse
+	10, // 17: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:output_type -> prt.dsreg.v1.DescribeComputerAccountResponse
+	12, // 18: prt.dsreg.v1.RegistrationService.RecoverDevice:output_type -> prt.dsreg.v1.RecoverDeviceResponse
+	14, // 19: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:output_type -> prt.dsreg.v1.MigrateDeviceKeysResponse
+	18, // 20: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
+	16, // 21: prt.dsreg.v1.RecoveryService.StartRecovery:output_type -> prt.dsreg.v1.StartRecoveryResponse
+	20, // 22: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
+	14, // [14:23] is the sub-list for method output_type
+	5,  // [5:14] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_prt_dsreg_v1_dsreg_proto_init() }
@@ -713,10 +1487,10 @@ func file_prt_dsreg_v1_dsreg_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_dsreg_v1_dsreg_proto_rawDesc), len(file_prt_dsreg_v1_dsreg_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   8,
+			NumEnums:      3,
+			NumMessages:   18,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_prt_dsreg_v1_dsreg_proto_goTypes,
 		DependencyIndexes: file_prt_dsreg_v1_dsreg_proto_depIdxs,

@@ -22,9 +22,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RegistrationService_JoinDevice_FullMethodName     = "/prt.dsreg.v1.RegistrationService/JoinDevice"
-	RegistrationService_RegisterDevice_FullMethodName = "/prt.dsreg.v1.RegistrationService/RegisterDevice"
-	RegistrationService_LeaveDevice_FullMethodName    = "/prt.dsreg.v1.RegistrationService/LeaveDevice"
+	RegistrationService_JoinDevice_FullMethodName              = "/prt.dsreg.v1.RegistrationService/JoinDevice"
+	RegistrationService_RegisterDevice_FullMethodName          = "/prt.dsreg.v1.RegistrationService/RegisterDevice"
+	RegistrationService_JoinHybridDevice_FullMethodName        = "/prt.dsreg.v1.RegistrationService/JoinHybridDevice"
+	RegistrationService_DescribeComputerAccount_FullMethodName = "/prt.dsreg.v1.RegistrationService/DescribeComputerAccount"
+	RegistrationService_RecoverDevice_FullMethodName           = "/prt.dsreg.v1.RegistrationService/RecoverDevice"
+	RegistrationService_MigrateDeviceKeys_FullMethodName       = "/prt.dsreg.v1.RegistrationService/MigrateDeviceKeys"
+	RegistrationService_LeaveDevice_FullMethodName             = "/prt.dsreg.v1.RegistrationService/LeaveDevice"
 )
 
 // RegistrationServiceClient is the client API for RegistrationService service.
@@ -43,6 +47,21 @@ type RegistrationServiceClient interface {
 	// join makes them. The device is still nobody's to sign in to with that account.
 	// A device that is joined or registered already is refused and stays as it is.
 	RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error)
+	// JoinHybridDevice gives a device of an on-premises domain its identity in the
+	// tenant (hybrid join, sync form): it makes keys and a computer certificate, and
+	// is done when the domain's sync has brought the object to the tenant. Until then
+	// it answers pending; call again, or let dsreg try by itself.
+	JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error)
+	// DescribeComputerAccount is what the computer has written to its object in the
+	// on-premises domain, for the sync to read: public data.
+	DescribeComputerAccount(ctx context.Context, in *DescribeComputerAccountRequest, opts ...grpc.CallOption) (*DescribeComputerAccountResponse, error)
+	// RecoverDevice gives a device whose keys are lost new keys and a new
+	// registration of the same kind, with the password of a user who is an
+	// administrator of this device. Refused while the keys are well.
+	RecoverDevice(ctx context.Context, in *RecoverDeviceRequest, opts ...grpc.CallOption) (*RecoverDeviceResponse, error)
+	// MigrateDeviceKeys moves a device with keys in software to the TPM that is there
+	// now: new keys, attested, proven with the old ones. The device id stays.
+	MigrateDeviceKeys(ctx context.Context, in *MigrateDeviceKeysRequest, opts ...grpc.CallOption) (*MigrateDeviceKeysResponse, error)
 	// LeaveDevice removes the device from its tenant and destroys its keys, whether
 	// it was joined or registered.
 	LeaveDevice(ctx context.Context, in *LeaveDeviceRequest, opts ...grpc.CallOption) (*LeaveDeviceResponse, error)
@@ -76,6 +95,46 @@ func (c *registrationServiceClient) RegisterDevice(ctx context.Context, in *Regi
 	return out, nil
 }
 
+func (c *registrationServiceClient) JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(JoinHybridDeviceResponse)
+	err := c.cc.Invoke(ctx, RegistrationService_JoinHybridDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registrationServiceClient) DescribeComputerAccount(ctx context.Context, in *DescribeComputerAccountRequest, opts ...grpc.CallOption) (*DescribeComputerAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeComputerAccountResponse)
+	err := c.cc.Invoke(ctx, RegistrationService_DescribeComputerAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registrationServiceClient) RecoverDevice(ctx context.Context, in *RecoverDeviceRequest, opts ...grpc.CallOption) (*RecoverDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecoverDeviceResponse)
+	err := c.cc.Invoke(ctx, RegistrationService_RecoverDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *registrationServiceClient) MigrateDeviceKeys(ctx context.Context, in *MigrateDeviceKeysRequest, opts ...grpc.CallOption) (*MigrateDeviceKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MigrateDeviceKeysResponse)
+	err := c.cc.Invoke(ctx, RegistrationService_MigrateDeviceKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *registrationServiceClient) LeaveDevice(ctx context.Context, in *LeaveDeviceRequest, opts ...grpc.CallOption) (*LeaveDeviceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LeaveDeviceResponse)
@@ -102,6 +161,21 @@ type RegistrationServiceServer interface {
 	// join makes them. The device is still nobody's to sign in to with that account.
 	// A device that is joined or registered already is refused and stays as it is.
 	RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error)
+	// JoinHybridDevice gives a device of an on-premises domain its identity in the
+	// tenant (hybrid join, sync form): it makes keys and a computer certificate, and
+	// is done when the domain's sync has brought the object to the tenant. Until then
+	// it answers pending; call again, or let dsreg try by itself.
+	JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error)
+	// DescribeComputerAccount is what the computer has written to its object in the
+	// on-premises domain, for the sync to read: public data.
+	DescribeComputerAccount(context.Context, *DescribeComputerAccountRequest) (*DescribeComputerAccountResponse, error)
+	// RecoverDevice gives a device whose keys are lost new keys and a new
+	// registration of the same kind, with the password of a user who is an
+	// administrator of this device. Refused while the keys are well.
+	RecoverDevice(context.Context, *RecoverDeviceRequest) (*RecoverDeviceResponse, error)
+	// MigrateDeviceKeys moves a device with keys in software to the TPM that is there
+	// now: new keys, attested, proven with the old ones. The device id stays.
+	MigrateDeviceKeys(context.Context, *MigrateDeviceKeysRequest) (*MigrateDeviceKeysResponse, error)
 	// LeaveDevice removes the device from its tenant and destroys its keys, whether
 	// it was joined or registered.
 	LeaveDevice(context.Context, *LeaveDeviceRequest) (*LeaveDeviceResponse, error)
@@ -120,6 +194,18 @@ func (UnimplementedRegistrationServiceServer) JoinDevice(context.Context, *JoinD
 }
 func (UnimplementedRegistrationServiceServer) RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterDevice not implemented")
+}
+func (UnimplementedRegistrationServiceServer) JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method JoinHybridDevice not implemented")
+}
+func (UnimplementedRegistrationServiceServer) DescribeComputerAccount(context.Context, *DescribeComputerAccountRequest) (*DescribeComputerAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeComputerAccount not implemented")
+}
+func (UnimplementedRegistrationServiceServer) RecoverDevice(context.Context, *RecoverDeviceRequest) (*RecoverDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecoverDevice not implemented")
+}
+func (UnimplementedRegistrationServiceServer) MigrateDeviceKeys(context.Context, *MigrateDeviceKeysRequest) (*MigrateDeviceKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MigrateDeviceKeys not implemented")
 }
 func (UnimplementedRegistrationServiceServer) LeaveDevice(context.Context, *LeaveDeviceRequest) (*LeaveDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LeaveDevice not implemented")
@@ -181,6 +267,78 @@ func _RegistrationService_RegisterDevice_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RegistrationService_JoinHybridDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(JoinHybridDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistrationServiceServer).JoinHybridDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistrationService_JoinHybridDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistrationServiceServer).JoinHybridDevice(ctx, req.(*JoinHybridDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistrationService_DescribeComputerAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeComputerAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistrationServiceServer).DescribeComputerAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistrationService_DescribeComputerAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistrationServiceServer).DescribeComputerAccount(ctx, req.(*DescribeComputerAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistrationService_RecoverDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecoverDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistrationServiceServer).RecoverDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistrationService_RecoverDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistrationServiceServer).RecoverDevice(ctx, req.(*RecoverDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RegistrationService_MigrateDeviceKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MigrateDeviceKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RegistrationServiceServer).MigrateDeviceKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RegistrationService_MigrateDeviceKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RegistrationServiceServer).MigrateDeviceKeys(ctx, req.(*MigrateDeviceKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _RegistrationService_LeaveDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LeaveDeviceRequest)
 	if err := dec(in); err != nil {
@@ -215,8 +373,138 @@ var RegistrationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _RegistrationService_RegisterDevice_Handler,
 		},
 		{
+			MethodName: "JoinHybridDevice",
+			Handler:    _RegistrationService_JoinHybridDevice_Handler,
+		},
+		{
+			MethodName: "DescribeComputerAccount",
+			Handler:    _RegistrationService_DescribeComputerAccount_Handler,
+		},
+		{
+			MethodName: "RecoverDevice",
+			Handler:    _RegistrationService_RecoverDevice_Handler,
+		},
+		{
+			MethodName: "MigrateDeviceKeys",
+			Handler:    _RegistrationService_MigrateDeviceKeys_Handler,
+		},
+		{
 			MethodName: "LeaveDevice",
 			Handler:    _RegistrationService_LeaveDevice_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/dsreg/v1/dsreg.proto",
+}
+
+const (
+	RecoveryService_StartRecovery_FullMethodName = "/prt.dsreg.v1.RecoveryService/StartRecovery"
+)
+
+// RecoveryServiceClient is the client API for RecoveryService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// RecoveryService starts what a device can do by itself about lost keys. Caller:
+// lsa-cloudap, when the tpm-agent says at a sign-in that keys are lost.
+type RecoveryServiceClient interface {
+	// StartRecovery tests the keys. On a hybrid joined device with lost keys it makes
+	// new ones and registers them, with no user and no prompt; on another it records
+	// that recovery is needed and answers who has to do what.
+	StartRecovery(ctx context.Context, in *StartRecoveryRequest, opts ...grpc.CallOption) (*StartRecoveryResponse, error)
+}
+
+type recoveryServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewRecoveryServiceClient(cc grpc.ClientConnInterface) RecoveryServiceClient {
+	return &recoveryServiceClient{cc}
+}
+
+func (c *recoveryServiceClient) StartRecovery(ctx context.Context, in *StartRecoveryRequest, opts ...grpc.CallOption) (*StartRecoveryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartRecoveryResponse)
+	err := c.cc.Invoke(ctx, RecoveryService_StartRecovery_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// RecoveryServiceServer is the server API for RecoveryService service.
+// All implementations must embed UnimplementedRecoveryServiceServer
+// for forward compatibility.
+//
+// RecoveryService starts what a device can do by itself about lost keys. Caller:
+// lsa-cloudap, when the tpm-agent says at a sign-in that keys are lost.
+type RecoveryServiceServer interface {
+	// StartRecovery tests the keys. On a hybrid joined device with lost keys it makes
+	// new ones and registers them, with no user and no prompt; on another it records
+	// that recovery is needed and answers who has to do what.
+	StartRecovery(context.Context, *StartRecoveryRequest) (*StartRecoveryResponse, error)
+	mustEmbedUnimplementedRecoveryServiceServer()
+}
+
+// UnimplementedRecoveryServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedRecoveryServiceServer struct{}
+
+func (UnimplementedRecoveryServiceServer) StartRecovery(context.Context, *StartRecoveryRequest) (*StartRecoveryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartRecovery not implemented")
+}
+func (UnimplementedRecoveryServiceServer) mustEmbedUnimplementedRecoveryServiceServer() {}
+func (UnimplementedRecoveryServiceServer) testEmbeddedByValue()                         {}
+
+// UnsafeRecoveryServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to RecoveryServiceServer will
+// result in compilation errors.
+type UnsafeRecoveryServiceServer interface {
+	mustEmbedUnimplementedRecoveryServiceServer()
+}
+
+func RegisterRecoveryServiceServer(s grpc.ServiceRegistrar, srv RecoveryServiceServer) {
+	// If the following call panics, it indicates UnimplementedRecoveryServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&RecoveryService_ServiceDesc, srv)
+}
+
+func _RecoveryService_StartRecovery_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartRecoveryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RecoveryServiceServer).StartRecovery(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RecoveryService_StartRecovery_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RecoveryServiceServer).StartRecovery(ctx, req.(*StartRecoveryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// RecoveryService_ServiceDesc is the grpc.ServiceDesc for RecoveryService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var RecoveryService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.dsreg.v1.RecoveryService",
+	HandlerType: (*RecoveryServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "StartRecovery",
+			Handler:    _RecoveryService_StartRecovery_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

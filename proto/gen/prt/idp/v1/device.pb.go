@@ -86,6 +86,63 @@ func (JoinType) EnumDescriptor() ([]byte, []int) {
 	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{0}
 }
 
+// KeyProtection is how far the identity provider knows keys to be protected.
+type KeyProtection int32
+
+const (
+	// Not known; never answered.
+	KeyProtection_KEY_PROTECTION_UNSPECIFIED KeyProtection = 0
+	// Nothing was proven: the keys may lie in a file.
+	KeyProtection_KEY_PROTECTION_SOFTWARE KeyProtection = 1
+	// Attested by a TPM whose maker is trusted as a maker of emulators.
+	KeyProtection_KEY_PROTECTION_EMULATED KeyProtection = 2
+	// Attested by a TPM whose maker is trusted as a maker of chips.
+	KeyProtection_KEY_PROTECTION_HARDWARE KeyProtection = 3
+)
+
+// Enum value maps for KeyProtection.
+var (
+	KeyProtection_name = map[int32]string{
+		0: "KEY_PROTECTION_UNSPECIFIED",
+		1: "KEY_PROTECTION_SOFTWARE",
+		2: "KEY_PROTECTION_EMULATED",
+		3: "KEY_PROTECTION_HARDWARE",
+	}
+	KeyProtection_value = map[string]int32{
+		"KEY_PROTECTION_UNSPECIFIED": 0,
+		"KEY_PROTECTION_SOFTWARE":    1,
+		"KEY_PROTECTION_EMULATED":    2,
+		"KEY_PROTECTION_HARDWARE":    3,
+	}
+)
+
+func (x KeyProtection) Enum() *KeyProtection {
+	p := new(KeyProtection)
+	*p = x
+	return p
+}
+
+func (x KeyProtection) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyProtection) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_idp_v1_device_proto_enumTypes[1].Descriptor()
+}
+
+func (KeyProtection) Type() protoreflect.EnumType {
+	return &file_prt_idp_v1_device_proto_enumTypes[1]
+}
+
+func (x KeyProtection) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyProtection.Descriptor instead.
+func (KeyProtection) EnumDescriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{1}
+}
+
 // RequestRegistrationTokenRequest carries a user's credential.
 type RequestRegistrationTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -213,7 +270,10 @@ type RegisterDeviceRequest struct {
 	// ReturnClientSid asks for the security identifiers of local administrators.
 	ReturnClientSid bool `protobuf:"varint,10,opt,name=return_client_sid,json=returnClientSid,proto3" json:"return_client_sid,omitempty"`
 	// Caller is what the front saw; a device sends none.
-	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
+	Caller *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Attestation proves that the keys live in one TPM; none is a device that does
+	// not prove it.
+	Attestation   *Attestation `protobuf:"bytes,12,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -325,6 +385,13 @@ func (x *RegisterDeviceRequest) GetCaller() *Caller {
 	return nil
 }
 
+func (x *RegisterDeviceRequest) GetAttestation() *Attestation {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
 // RegisterDeviceResponse carries the device's identity.
 type RegisterDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -339,6 +406,11 @@ type RegisterDeviceResponse struct {
 	// AdministratorSids are the security identifiers of those who become local
 	// administrators, when asked for.
 	AdministratorSids []string `protobuf:"bytes,5,rep,name=administrator_sids,json=administratorSids,proto3" json:"administrator_sids,omitempty"`
+	// KeyProtection is what the device record says of the keys.
+	KeyProtection KeyProtection `protobuf:"varint,6,opt,name=key_protection,json=keyProtection,proto3,enum=prt.idp.v1.KeyProtection" json:"key_protection,omitempty"`
+	// NativeSessionKeys says that session keys will come wrapped for the certified
+	// storage key.
+	NativeSessionKeys bool `protobuf:"varint,7,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -408,6 +480,471 @@ func (x *RegisterDeviceResponse) GetAdministratorSids() []string {
 	return nil
 }
 
+func (x *RegisterDeviceResponse) GetKeyProtection() KeyProtection {
+	if x != nil {
+		return x.KeyProtection
+	}
+	return KeyProtection_KEY_PROTECTION_UNSPECIFIED
+}
+
+func (x *RegisterDeviceResponse) GetNativeSessionKeys() bool {
+	if x != nil {
+		return x.NativeSessionKeys
+	}
+	return false
+}
+
+// RequestAttestationChallengeRequest carries the public keys of a TPM.
+type RequestAttestationChallengeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// EndorsementKey is a TPMT_PUBLIC, at most 1 KiB.
+	EndorsementKey []byte `protobuf:"bytes,1,opt,name=endorsement_key,json=endorsementKey,proto3" json:"endorsement_key,omitempty"`
+	// EndorsementCertificate is DER, by the maker of the TPM, at most 4 KiB.
+	EndorsementCertificate []byte `protobuf:"bytes,2,opt,name=endorsement_certificate,json=endorsementCertificate,proto3" json:"endorsement_certificate,omitempty"`
+	// AttestationKey is a TPMT_PUBLIC, at most 1 KiB.
+	AttestationKey []byte `protobuf:"bytes,3,opt,name=attestation_key,json=attestationKey,proto3" json:"attestation_key,omitempty"`
+	// TenantID or a domain of the tenant that will be asked to register the device:
+	// whose makers it trusts decides.
+	Tenant string `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller        *Caller `protobuf:"bytes,5,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestAttestationChallengeRequest) Reset() {
+	*x = RequestAttestationChallengeRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestAttestationChallengeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestAttestationChallengeRequest) ProtoMessage() {}
+
+func (x *RequestAttestationChallengeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestAttestationChallengeRequest.ProtoReflect.Descriptor instead.
+func (*RequestAttestationChallengeRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RequestAttestationChallengeRequest) GetEndorsementKey() []byte {
+	if x != nil {
+		return x.EndorsementKey
+	}
+	return nil
+}
+
+func (x *RequestAttestationChallengeRequest) GetEndorsementCertificate() []byte {
+	if x != nil {
+		return x.EndorsementCertificate
+	}
+	return nil
+}
+
+func (x *RequestAttestationChallengeRequest) GetAttestationKey() []byte {
+	if x != nil {
+		return x.AttestationKey
+	}
+	return nil
+}
+
+func (x *RequestAttestationChallengeRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *RequestAttestationChallengeRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// RequestAttestationChallengeResponse carries the credential.
+type RequestAttestationChallengeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Challenge is opaque and goes back in Attestation, within ten minutes.
+	Challenge string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// CredentialBlob is the contents of a TPM2B_ID_OBJECT.
+	CredentialBlob []byte `protobuf:"bytes,2,opt,name=credential_blob,json=credentialBlob,proto3" json:"credential_blob,omitempty"`
+	// EncryptedSecret is the contents of a TPM2B_ENCRYPTED_SECRET.
+	EncryptedSecret []byte `protobuf:"bytes,3,opt,name=encrypted_secret,json=encryptedSecret,proto3" json:"encrypted_secret,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RequestAttestationChallengeResponse) Reset() {
+	*x = RequestAttestationChallengeResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestAttestationChallengeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestAttestationChallengeResponse) ProtoMessage() {}
+
+func (x *RequestAttestationChallengeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestAttestationChallengeResponse.ProtoReflect.Descriptor instead.
+func (*RequestAttestationChallengeResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RequestAttestationChallengeResponse) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+func (x *RequestAttestationChallengeResponse) GetCredentialBlob() []byte {
+	if x != nil {
+		return x.CredentialBlob
+	}
+	return nil
+}
+
+func (x *RequestAttestationChallengeResponse) GetEncryptedSecret() []byte {
+	if x != nil {
+		return x.EncryptedSecret
+	}
+	return nil
+}
+
+// Attestation is what a TPM says of the keys of a registration. The extraData of
+// each statement is SHA-256 of "Lockstep attestation", a zero byte and the secret of
+// the credential.
+type Attestation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Challenge of RequestAttestationChallenge.
+	Challenge string `protobuf:"bytes,1,opt,name=challenge,proto3" json:"challenge,omitempty"`
+	// DeviceKey is the key of the certificate request.
+	DeviceKey *KeyStatement `protobuf:"bytes,2,opt,name=device_key,json=deviceKey,proto3" json:"device_key,omitempty"`
+	// TransportKey is the transport key of the request.
+	TransportKey *KeyStatement `protobuf:"bytes,3,opt,name=transport_key,json=transportKey,proto3" json:"transport_key,omitempty"`
+	// StorageKey is the parent for session keys; none is a device that has none.
+	StorageKey    *KeyStatement `protobuf:"bytes,4,opt,name=storage_key,json=storageKey,proto3" json:"storage_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attestation) Reset() {
+	*x = Attestation{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attestation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attestation) ProtoMessage() {}
+
+func (x *Attestation) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attestation.ProtoReflect.Descriptor instead.
+func (*Attestation) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Attestation) GetChallenge() string {
+	if x != nil {
+		return x.Challenge
+	}
+	return ""
+}
+
+func (x *Attestation) GetDeviceKey() *KeyStatement {
+	if x != nil {
+		return x.DeviceKey
+	}
+	return nil
+}
+
+func (x *Attestation) GetTransportKey() *KeyStatement {
+	if x != nil {
+		return x.TransportKey
+	}
+	return nil
+}
+
+func (x *Attestation) GetStorageKey() *KeyStatement {
+	if x != nil {
+		return x.StorageKey
+	}
+	return nil
+}
+
+// KeyStatement is what an attestation key says of one key (TPM2_Certify).
+type KeyStatement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PublicArea of the key, a TPMT_PUBLIC, at most 1 KiB.
+	PublicArea []byte `protobuf:"bytes,1,opt,name=public_area,json=publicArea,proto3" json:"public_area,omitempty"`
+	// Attestation is a TPMS_ATTEST of type TPM_ST_ATTEST_CERTIFY, at most 1 KiB.
+	Attestation []byte `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	// Signature over it, a TPMT_SIGNATURE, at most 1 KiB.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyStatement) Reset() {
+	*x = KeyStatement{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyStatement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyStatement) ProtoMessage() {}
+
+func (x *KeyStatement) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyStatement.ProtoReflect.Descriptor instead.
+func (*KeyStatement) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *KeyStatement) GetPublicArea() []byte {
+	if x != nil {
+		return x.PublicArea
+	}
+	return nil
+}
+
+func (x *KeyStatement) GetAttestation() []byte {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
+func (x *KeyStatement) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// ReplaceDeviceKeysRequest carries the proof and the new keys.
+type ReplaceDeviceKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request is a compact RS256 JWT by the old device key with its certificate in
+	// x5c, a nonce, and the thumbprints of the new keys.
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// CertificateRequest for the new device key, as in RegisterDeviceRequest.
+	CertificateRequest []byte `protobuf:"bytes,2,opt,name=certificate_request,json=certificateRequest,proto3" json:"certificate_request,omitempty"`
+	// TransportKey is the new one, as in RegisterDeviceRequest.
+	TransportKey []byte `protobuf:"bytes,3,opt,name=transport_key,json=transportKey,proto3" json:"transport_key,omitempty"`
+	// Attestation of the new keys.
+	Attestation *Attestation `protobuf:"bytes,4,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller        *Caller `protobuf:"bytes,5,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplaceDeviceKeysRequest) Reset() {
+	*x = ReplaceDeviceKeysRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceDeviceKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceDeviceKeysRequest) ProtoMessage() {}
+
+func (x *ReplaceDeviceKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceDeviceKeysRequest.ProtoReflect.Descriptor instead.
+func (*ReplaceDeviceKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplaceDeviceKeysRequest) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *ReplaceDeviceKeysRequest) GetCertificateRequest() []byte {
+	if x != nil {
+		return x.CertificateRequest
+	}
+	return nil
+}
+
+func (x *ReplaceDeviceKeysRequest) GetTransportKey() []byte {
+	if x != nil {
+		return x.TransportKey
+	}
+	return nil
+}
+
+func (x *ReplaceDeviceKeysRequest) GetAttestation() *Attestation {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
+func (x *ReplaceDeviceKeysRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// ReplaceDeviceKeysResponse carries the new certificate of the same device.
+type ReplaceDeviceKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificate is the DER device certificate; subject CN is the old device id.
+	Certificate []byte `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// Thumbprint is the SHA-1 of the certificate, upper-case hex.
+	Thumbprint string `protobuf:"bytes,2,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
+	// TenantID of the tenant, a GUID.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// KeyProtection is what the device record says of the keys.
+	KeyProtection KeyProtection `protobuf:"varint,4,opt,name=key_protection,json=keyProtection,proto3,enum=prt.idp.v1.KeyProtection" json:"key_protection,omitempty"`
+	// NativeSessionKeys as in RegisterDeviceResponse.
+	NativeSessionKeys bool `protobuf:"varint,5,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ReplaceDeviceKeysResponse) Reset() {
+	*x = ReplaceDeviceKeysResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplaceDeviceKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplaceDeviceKeysResponse) ProtoMessage() {}
+
+func (x *ReplaceDeviceKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplaceDeviceKeysResponse.ProtoReflect.Descriptor instead.
+func (*ReplaceDeviceKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ReplaceDeviceKeysResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+func (x *ReplaceDeviceKeysResponse) GetThumbprint() string {
+	if x != nil {
+		return x.Thumbprint
+	}
+	return ""
+}
+
+func (x *ReplaceDeviceKeysResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ReplaceDeviceKeysResponse) GetKeyProtection() KeyProtection {
+	if x != nil {
+		return x.KeyProtection
+	}
+	return KeyProtection_KEY_PROTECTION_UNSPECIFIED
+}
+
+func (x *ReplaceDeviceKeysResponse) GetNativeSessionKeys() bool {
+	if x != nil {
+		return x.NativeSessionKeys
+	}
+	return false
+}
+
 // DeleteDeviceRequest is signed by the device that goes.
 type DeleteDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -419,7 +956,7 @@ type DeleteDeviceRequest struct {
 
 func (x *DeleteDeviceRequest) Reset() {
 	*x = DeleteDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +968,7 @@ func (x *DeleteDeviceRequest) String() string {
 func (*DeleteDeviceRequest) ProtoMessage() {}
 
 func (x *DeleteDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +981,7 @@ func (x *DeleteDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{4}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteDeviceRequest) GetRequest() string {
@@ -463,7 +1000,7 @@ type DeleteDeviceResponse struct {
 
 func (x *DeleteDeviceResponse) Reset() {
 	*x = DeleteDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[5]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +1012,7 @@ func (x *DeleteDeviceResponse) String() string {
 func (*DeleteDeviceResponse) ProtoMessage() {}
 
 func (x *DeleteDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[5]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +1025,7 @@ func (x *DeleteDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{5}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{11}
 }
 
 // JoinHybridDeviceRequest is the request of a synchronised device.
@@ -515,14 +1052,16 @@ type JoinHybridDeviceRequest struct {
 	// Signature over ClientIdentity, RSA PKCS#1 with SHA-256.
 	Signature []byte `protobuf:"bytes,10,opt,name=signature,proto3" json:"signature,omitempty"`
 	// Caller is what the front saw.
-	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
+	Caller *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Attestation as in RegisterDeviceRequest.
+	Attestation   *Attestation `protobuf:"bytes,12,opt,name=attestation,proto3" json:"attestation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinHybridDeviceRequest) Reset() {
 	*x = JoinHybridDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +1073,7 @@ func (x *JoinHybridDeviceRequest) String() string {
 func (*JoinHybridDeviceRequest) ProtoMessage() {}
 
 func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[6]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +1086,7 @@ func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinHybridDeviceRequest.ProtoReflect.Descriptor instead.
 func (*JoinHybridDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{6}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *JoinHybridDeviceRequest) GetDeviceId() string {
@@ -627,6 +1166,13 @@ func (x *JoinHybridDeviceRequest) GetCaller() *Caller {
 	return nil
 }
 
+func (x *JoinHybridDeviceRequest) GetAttestation() *Attestation {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
 // JoinHybridDeviceResponse carries the device's identity.
 type JoinHybridDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -635,14 +1181,18 @@ type JoinHybridDeviceResponse struct {
 	// Thumbprint is the SHA-1 of the certificate, upper-case hex.
 	Thumbprint string `protobuf:"bytes,2,opt,name=thumbprint,proto3" json:"thumbprint,omitempty"`
 	// TenantID of the tenant, a GUID.
-	TenantId      string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// KeyProtection as in RegisterDeviceResponse.
+	KeyProtection KeyProtection `protobuf:"varint,4,opt,name=key_protection,json=keyProtection,proto3,enum=prt.idp.v1.KeyProtection" json:"key_protection,omitempty"`
+	// NativeSessionKeys as in RegisterDeviceResponse.
+	NativeSessionKeys bool `protobuf:"varint,5,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *JoinHybridDeviceResponse) Reset() {
 	*x = JoinHybridDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +1204,7 @@ func (x *JoinHybridDeviceResponse) String() string {
 func (*JoinHybridDeviceResponse) ProtoMessage() {}
 
 func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +1217,7 @@ func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinHybridDeviceResponse.ProtoReflect.Descriptor instead.
 func (*JoinHybridDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{7}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *JoinHybridDeviceResponse) GetCertificate() []byte {
@@ -691,6 +1241,20 @@ func (x *JoinHybridDeviceResponse) GetTenantId() string {
 	return ""
 }
 
+func (x *JoinHybridDeviceResponse) GetKeyProtection() KeyProtection {
+	if x != nil {
+		return x.KeyProtection
+	}
+	return KeyProtection_KEY_PROTECTION_UNSPECIFIED
+}
+
+func (x *JoinHybridDeviceResponse) GetNativeSessionKeys() bool {
+	if x != nil {
+		return x.NativeSessionKeys
+	}
+	return false
+}
+
 // RemoveDeviceRequest names the device that the connection proved.
 type RemoveDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -706,7 +1270,7 @@ type RemoveDeviceRequest struct {
 
 func (x *RemoveDeviceRequest) Reset() {
 	*x = RemoveDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -718,7 +1282,7 @@ func (x *RemoveDeviceRequest) String() string {
 func (*RemoveDeviceRequest) ProtoMessage() {}
 
 func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[8]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -731,7 +1295,7 @@ func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{8}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RemoveDeviceRequest) GetDeviceId() string {
@@ -764,7 +1328,7 @@ type RemoveDeviceResponse struct {
 
 func (x *RemoveDeviceResponse) Reset() {
 	*x = RemoveDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +1340,7 @@ func (x *RemoveDeviceResponse) String() string {
 func (*RemoveDeviceResponse) ProtoMessage() {}
 
 func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[9]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +1353,7 @@ func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{9}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{15}
 }
 
 // RegisterHelloKeyRequest brings a key.
@@ -807,7 +1371,7 @@ type RegisterHelloKeyRequest struct {
 
 func (x *RegisterHelloKeyRequest) Reset() {
 	*x = RegisterHelloKeyRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +1383,7 @@ func (x *RegisterHelloKeyRequest) String() string {
 func (*RegisterHelloKeyRequest) ProtoMessage() {}
 
 func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +1396,7 @@ func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyRequest.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{10}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RegisterHelloKeyRequest) GetAccessToken() string {
@@ -869,7 +1433,7 @@ type RegisterHelloKeyResponse struct {
 
 func (x *RegisterHelloKeyResponse) Reset() {
 	*x = RegisterHelloKeyResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1445,7 @@ func (x *RegisterHelloKeyResponse) String() string {
 func (*RegisterHelloKeyResponse) ProtoMessage() {}
 
 func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1458,7 @@ func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyResponse.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{11}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RegisterHelloKeyResponse) GetKid() string {
@@ -921,7 +1485,7 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"J\n" +
 	" RequestRegistrationTokenResponse\x12&\n" +
-	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\xd4\x03\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\x8f\x04\n" +
 	"\x15RegisterDeviceRequest\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x121\n" +
 	"\tjoin_type\x18\x02 \x01(\x0e2\x14.prt.idp.v1.JoinTypeR\bjoinType\x12/\n" +
@@ -936,7 +1500,8 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x11transport_key_jwk\x18\t \x01(\tR\x0ftransportKeyJwk\x12*\n" +
 	"\x11return_client_sid\x18\n" +
 	" \x01(\bR\x0freturnClientSid\x12*\n" +
-	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\xd6\x01\n" +
+	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x129\n" +
+	"\vattestation\x18\f \x01(\v2\x17.prt.idp.v1.AttestationR\vattestation\"\xc8\x02\n" +
 	"\x16RegisterDeviceResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
 	"\n" +
@@ -944,10 +1509,48 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"thumbprint\x12.\n" +
 	"\x13user_principal_name\x18\x03 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
 	"\ttenant_id\x18\x04 \x01(\tR\btenantId\x12-\n" +
-	"\x12administrator_sids\x18\x05 \x03(\tR\x11administratorSids\"/\n" +
+	"\x12administrator_sids\x18\x05 \x03(\tR\x11administratorSids\x12@\n" +
+	"\x0ekey_protection\x18\x06 \x01(\x0e2\x19.prt.idp.v1.KeyProtectionR\rkeyProtection\x12.\n" +
+	"\x13native_session_keys\x18\a \x01(\bR\x11nativeSessionKeys\"\xf3\x01\n" +
+	"\"RequestAttestationChallengeRequest\x12'\n" +
+	"\x0fendorsement_key\x18\x01 \x01(\fR\x0eendorsementKey\x127\n" +
+	"\x17endorsement_certificate\x18\x02 \x01(\fR\x16endorsementCertificate\x12'\n" +
+	"\x0fattestation_key\x18\x03 \x01(\fR\x0eattestationKey\x12\x16\n" +
+	"\x06tenant\x18\x04 \x01(\tR\x06tenant\x12*\n" +
+	"\x06caller\x18\x05 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\x97\x01\n" +
+	"#RequestAttestationChallengeResponse\x12\x1c\n" +
+	"\tchallenge\x18\x01 \x01(\tR\tchallenge\x12'\n" +
+	"\x0fcredential_blob\x18\x02 \x01(\fR\x0ecredentialBlob\x12)\n" +
+	"\x10encrypted_secret\x18\x03 \x01(\fR\x0fencryptedSecret\"\xde\x01\n" +
+	"\vAttestation\x12\x1c\n" +
+	"\tchallenge\x18\x01 \x01(\tR\tchallenge\x127\n" +
+	"\n" +
+	"device_key\x18\x02 \x01(\v2\x18.prt.idp.v1.KeyStatementR\tdeviceKey\x12=\n" +
+	"\rtransport_key\x18\x03 \x01(\v2\x18.prt.idp.v1.KeyStatementR\ftransportKey\x129\n" +
+	"\vstorage_key\x18\x04 \x01(\v2\x18.prt.idp.v1.KeyStatementR\n" +
+	"storageKey\"o\n" +
+	"\fKeyStatement\x12\x1f\n" +
+	"\vpublic_area\x18\x01 \x01(\fR\n" +
+	"publicArea\x12 \n" +
+	"\vattestation\x18\x02 \x01(\fR\vattestation\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"\xf1\x01\n" +
+	"\x18ReplaceDeviceKeysRequest\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\tR\arequest\x12/\n" +
+	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\x12#\n" +
+	"\rtransport_key\x18\x03 \x01(\fR\ftransportKey\x129\n" +
+	"\vattestation\x18\x04 \x01(\v2\x17.prt.idp.v1.AttestationR\vattestation\x12*\n" +
+	"\x06caller\x18\x05 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\xec\x01\n" +
+	"\x19ReplaceDeviceKeysResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
+	"\n" +
+	"thumbprint\x18\x02 \x01(\tR\n" +
+	"thumbprint\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12@\n" +
+	"\x0ekey_protection\x18\x04 \x01(\x0e2\x19.prt.idp.v1.KeyProtectionR\rkeyProtection\x12.\n" +
+	"\x13native_session_keys\x18\x05 \x01(\bR\x11nativeSessionKeys\"/\n" +
 	"\x13DeleteDeviceRequest\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\tR\arequest\"\x16\n" +
-	"\x14DeleteDeviceResponse\"\xb1\x03\n" +
+	"\x14DeleteDeviceResponse\"\xec\x03\n" +
 	"\x17JoinHybridDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12/\n" +
 	"\x13certificate_request\x18\x02 \x01(\fR\x12certificateRequest\x12#\n" +
@@ -962,13 +1565,16 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x0fclient_identity\x18\t \x01(\tR\x0eclientIdentity\x12\x1c\n" +
 	"\tsignature\x18\n" +
 	" \x01(\fR\tsignature\x12*\n" +
-	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"y\n" +
+	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x129\n" +
+	"\vattestation\x18\f \x01(\v2\x17.prt.idp.v1.AttestationR\vattestation\"\xeb\x01\n" +
 	"\x18JoinHybridDeviceResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
 	"\n" +
 	"thumbprint\x18\x02 \x01(\tR\n" +
 	"thumbprint\x12\x1b\n" +
-	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"\x80\x01\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12@\n" +
+	"\x0ekey_protection\x18\x04 \x01(\x0e2\x19.prt.idp.v1.KeyProtectionR\rkeyProtection\x12.\n" +
+	"\x13native_session_keys\x18\x05 \x01(\bR\x11nativeSessionKeys\"\x80\x01\n" +
 	"\x13RemoveDeviceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12 \n" +
 	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x12*\n" +
@@ -986,11 +1592,18 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x0eJOIN_TYPE_JOIN\x10\x01\x12\x16\n" +
 	"\x12JOIN_TYPE_REGISTER\x10\x05\x12\x14\n" +
 	"\x10JOIN_TYPE_HYBRID\x10\a\x12\x1a\n" +
-	"\x16JOIN_TYPE_JOIN_VARIANT\x10\t2\xfc\x03\n" +
+	"\x16JOIN_TYPE_JOIN_VARIANT\x10\t*\x86\x01\n" +
+	"\rKeyProtection\x12\x1e\n" +
+	"\x1aKEY_PROTECTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17KEY_PROTECTION_SOFTWARE\x10\x01\x12\x1b\n" +
+	"\x17KEY_PROTECTION_EMULATED\x10\x02\x12\x1b\n" +
+	"\x17KEY_PROTECTION_HARDWARE\x10\x032\xde\x05\n" +
 	"\x19DeviceRegistrationService\x12u\n" +
-	"\x18RequestRegistrationToken\x12+.prt.idp.v1.RequestRegistrationTokenRequest\x1a,.prt.idp.v1.RequestRegistrationTokenResponse\x12W\n" +
+	"\x18RequestRegistrationToken\x12+.prt.idp.v1.RequestRegistrationTokenRequest\x1a,.prt.idp.v1.RequestRegistrationTokenResponse\x12~\n" +
+	"\x1bRequestAttestationChallenge\x12..prt.idp.v1.RequestAttestationChallengeRequest\x1a/.prt.idp.v1.RequestAttestationChallengeResponse\x12W\n" +
 	"\x0eRegisterDevice\x12!.prt.idp.v1.RegisterDeviceRequest\x1a\".prt.idp.v1.RegisterDeviceResponse\x12Q\n" +
-	"\fDeleteDevice\x12\x1f.prt.idp.v1.DeleteDeviceRequest\x1a .prt.idp.v1.DeleteDeviceResponse\x12]\n" +
+	"\fDeleteDevice\x12\x1f.prt.idp.v1.DeleteDeviceRequest\x1a .prt.idp.v1.DeleteDeviceResponse\x12`\n" +
+	"\x11ReplaceDeviceKeys\x12$.prt.idp.v1.ReplaceDeviceKeysRequest\x1a%.prt.idp.v1.ReplaceDeviceKeysResponse\x12]\n" +
 	"\x10JoinHybridDevice\x12#.prt.idp.v1.JoinHybridDeviceRequest\x1a$.prt.idp.v1.JoinHybridDeviceResponse\x12]\n" +
 	"\x10RegisterHelloKey\x12#.prt.idp.v1.RegisterHelloKeyRequest\x1a$.prt.idp.v1.RegisterHelloKeyResponse2k\n" +
 	"\x16ConnectedDeviceService\x12Q\n" +
@@ -1011,47 +1624,69 @@ func file_prt_idp_v1_device_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_device_proto_rawDescData
 }
 
-var file_prt_idp_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_prt_idp_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_prt_idp_v1_device_proto_goTypes = []any{
-	(JoinType)(0),                            // 0: prt.idp.v1.JoinType
-	(*RequestRegistrationTokenRequest)(nil),  // 1: prt.idp.v1.RequestRegistrationTokenRequest
-	(*RequestRegistrationTokenResponse)(nil), // 2: prt.idp.v1.RequestRegistrationTokenResponse
-	(*RegisterDeviceRequest)(nil),            // 3: prt.idp.v1.RegisterDeviceRequest
-	(*RegisterDeviceResponse)(nil),           // 4: prt.idp.v1.RegisterDeviceResponse
-	(*DeleteDeviceRequest)(nil),              // 5: prt.idp.v1.DeleteDeviceRequest
-	(*DeleteDeviceResponse)(nil),             // 6: prt.idp.v1.DeleteDeviceResponse
-	(*JoinHybridDeviceRequest)(nil),          // 7: prt.idp.v1.JoinHybridDeviceRequest
-	(*JoinHybridDeviceResponse)(nil),         // 8: prt.idp.v1.JoinHybridDeviceResponse
-	(*RemoveDeviceRequest)(nil),              // 9: prt.idp.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),             // 10: prt.idp.v1.RemoveDeviceResponse
-	(*RegisterHelloKeyRequest)(nil),          // 11: prt.idp.v1.RegisterHelloKeyRequest
-	(*RegisterHelloKeyResponse)(nil),         // 12: prt.idp.v1.RegisterHelloKeyResponse
-	(*Caller)(nil),                           // 13: prt.idp.v1.Caller
+	(JoinType)(0),                               // 0: prt.idp.v1.JoinType
+	(KeyProtection)(0),                          // 1: prt.idp.v1.KeyProtection
+	(*RequestRegistrationTokenRequest)(nil),     // 2: prt.idp.v1.RequestRegistrationTokenRequest
+	(*RequestRegistrationTokenResponse)(nil),    // 3: prt.idp.v1.RequestRegistrationTokenResponse
+	(*RegisterDeviceRequest)(nil),               // 4: prt.idp.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil),              // 5: prt.idp.v1.RegisterDeviceResponse
+	(*RequestAttestationChallengeRequest)(nil),  // 6: prt.idp.v1.RequestAttestationChallengeRequest
+	(*RequestAttestationChallengeResponse)(nil), // 7: prt.idp.v1.RequestAttestationChallengeResponse
+	(*Attestation)(nil),                         // 8: prt.idp.v1.Attestation
+	(*KeyStatement)(nil),                        // 9: prt.idp.v1.KeyStatement
+	(*ReplaceDeviceKeysRequest)(nil),            // 10: prt.idp.v1.ReplaceDeviceKeysRequest
+	(*ReplaceDeviceKeysResponse)(nil),           // 11: prt.idp.v1.ReplaceDeviceKeysResponse
+	(*DeleteDeviceRequest)(nil),                 // 12: prt.idp.v1.DeleteDeviceRequest
+	(*DeleteDeviceResponse)(nil),                // 13: prt.idp.v1.DeleteDeviceResponse
+	(*JoinHybridDeviceRequest)(nil),             // 14: prt.idp.v1.JoinHybridDeviceRequest
+	(*JoinHybridDeviceResponse)(nil),            // 15: prt.idp.v1.JoinHybridDeviceResponse
+	(*RemoveDeviceRequest)(nil),                 // 16: prt.idp.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),                // 17: prt.idp.v1.RemoveDeviceResponse
+	(*RegisterHelloKeyRequest)(nil),             // 18: prt.idp.v1.RegisterHelloKeyRequest
+	(*RegisterHelloKeyResponse)(nil),            // 19: prt.idp.v1.RegisterHelloKeyResponse
+	(*Caller)(nil),                              // 20: prt.idp.v1.Caller
 }
 var file_prt_idp_v1_device_proto_depIdxs = []int32{
 	0,  // 0: prt.idp.v1.RegisterDeviceRequest.join_type:type_name -> prt.idp.v1.JoinType
-	13, // 1: prt.idp.v1.RegisterDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	13, // 2: prt.idp.v1.JoinHybridDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	13, // 3: prt.idp.v1.RemoveDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	13, // 4: prt.idp.v1.RegisterHelloKeyRequest.caller:type_name -> prt.idp.v1.Caller
-	1,  // 5: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
-	3,  // 6: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
-	5,  // 7: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
-	7,  // 8: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:input_type -> prt.idp.v1.JoinHybridDeviceRequest
-	11, // 9: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:input_type -> prt.idp.v1.RegisterHelloKeyRequest
-	9,  // 10: prt.idp.v1.ConnectedDeviceService.RemoveDevice:input_type -> prt.idp.v1.RemoveDeviceRequest
-	2,  // 11: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
-	4,  // 12: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
-	6,  // 13: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
-	8,  // 14: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:output_type -> prt.idp.v1.JoinHybridDeviceResponse
-	12, // 15: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:output_type -> prt.idp.v1.RegisterHelloKeyResponse
-	10, // 16: prt.idp.v1.ConnectedDeviceService.RemoveDevice:output_type -> prt.idp.v1.RemoveDeviceResponse
-	11, // [11:17] is the sub-list for method output_type
-	5,  // [5:11] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	20, // 1: prt.idp.v1.RegisterDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	8,  // 2: prt.idp.v1.RegisterDeviceRequest.attestation:type_name -> prt.idp.v1.Attestation
+	1,  // 3: prt.idp.v1.RegisterDeviceResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
+	20, // 4: prt.idp.v1.RequestAttestationChallengeRequest.caller:type_name -> prt.idp.v1.Caller
+	9,  // 5: prt.idp.v1.Attestation.device_key:type_name -> prt.idp.v1.KeyStatement
+	9,  // 6: prt.idp.v1.Attestation.transport_key:type_name -> prt.idp.v1.KeyStatement
+	9,  // 7: prt.idp.v1.Attestation.storage_key:type_name -> prt.idp.v1.KeyStatement
+	8,  // 8: prt.idp.v1.ReplaceDeviceKeysRequest.attestation:type_name -> prt.idp.v1.Attestation
+	20, // 9: prt.idp.v1.ReplaceDeviceKeysRequest.caller:type_name -> prt.idp.v1.Caller
+	1,  // 10: prt.idp.v1.ReplaceDeviceKeysResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
+	20, // 11: prt.idp.v1.JoinHybridDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	8,  // 12: prt.idp.v1.JoinHybridDeviceRequest.attestation:type_name -> prt.idp.v1.Attestation
+	1,  // 13: prt.idp.v1.JoinHybridDeviceResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
+	20, // 14: prt.idp.v1.RemoveDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	20, // 15: prt.idp.v1.RegisterHelloKeyRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 16: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
+	6,  // 17: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:input_type -> prt.idp.v1.RequestAttestationChallengeRequest
+	4,  // 18: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
+	12, // 19: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
+	10, // 20: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:input_type -> prt.idp.v1.ReplaceDeviceKeysRequest
+	14, // 21: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:input_type -> prt.idp.v1.JoinHybridDeviceRequest
+	18, // 22: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:input_type -> prt.idp.v1.RegisterHelloKeyRequest
+	16, // 23: prt.idp.v1.ConnectedDeviceService.RemoveDevice:input_type -> prt.idp.v1.RemoveDeviceRequest
+	3,  // 24: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
+	7,  // 25: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:output_type -> prt.idp.v1.RequestAttestationChallengeResponse
+	5,  // 26: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
+	13, // 27: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
+	11, // 28: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:output_type -> prt.idp.v1.ReplaceDeviceKeysResponse
+	15, // 29: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:output_type -> prt.idp.v1.JoinHybridDeviceResponse
+	19, // 30: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:output_type -> prt.idp.v1.RegisterHelloKeyResponse
+	17, // 31: prt.idp.v1.ConnectedDeviceService.RemoveDevice:output_type -> prt.idp.v1.RemoveDeviceResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_device_proto_init() }
@@ -1065,8 +1700,8 @@ func file_prt_idp_v1_device_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_device_proto_rawDesc), len(file_prt_idp_v1_device_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   12,
+			NumEnums:      2,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

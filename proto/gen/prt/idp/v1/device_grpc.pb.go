@@ -23,11 +23,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DeviceRegistrationService_RequestRegistrationToken_FullMethodName = "/prt.idp.v1.DeviceRegistrationService/RequestRegistrationToken"
-	DeviceRegistrationService_RegisterDevice_FullMethodName           = "/prt.idp.v1.DeviceRegistrationService/RegisterDevice"
-	DeviceRegistrationService_DeleteDevice_FullMethodName             = "/prt.idp.v1.DeviceRegistrationService/DeleteDevice"
-	DeviceRegistrationService_JoinHybridDevice_FullMethodName         = "/prt.idp.v1.DeviceRegistrationService/JoinHybridDevice"
-	DeviceRegistrationService_RegisterHelloKey_FullMethodName         = "/prt.idp.v1.DeviceRegistrationService/RegisterHelloKey"
+	DeviceRegistrationService_RequestRegistrationToken_FullMethodName    = "/prt.idp.v1.DeviceRegistrationService/RequestRegistrationToken"
+	DeviceRegistrationService_RequestAttestationChallenge_FullMethodName = "/prt.idp.v1.DeviceRegistrationService/RequestAttestationChallenge"
+	DeviceRegistrationService_RegisterDevice_FullMethodName              = "/prt.idp.v1.DeviceRegistrationService/RegisterDevice"
+	DeviceRegistrationService_DeleteDevice_FullMethodName                = "/prt.idp.v1.DeviceRegistrationService/DeleteDevice"
+	DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName           = "/prt.idp.v1.DeviceRegistrationService/ReplaceDeviceKeys"
+	DeviceRegistrationService_JoinHybridDevice_FullMethodName            = "/prt.idp.v1.DeviceRegistrationService/JoinHybridDevice"
+	DeviceRegistrationService_RegisterHelloKey_FullMethodName            = "/prt.idp.v1.DeviceRegistrationService/RegisterHelloKey"
 )
 
 // DeviceRegistrationServiceClient is the client API for DeviceRegistrationService service.
@@ -39,11 +41,19 @@ type DeviceRegistrationServiceClient interface {
 	// RequestRegistrationToken authenticates a user with a password and answers
 	// with an access token that is good for registering devices and nothing else.
 	RequestRegistrationToken(ctx context.Context, in *RequestRegistrationTokenRequest, opts ...grpc.CallOption) (*RequestRegistrationTokenResponse, error)
+	// RequestAttestationChallenge answers with a credential that only the named TPM
+	// can open (TPM 2.0 Part 1, 24). Anybody may ask: the answer is of use to that
+	// TPM only, and nothing is kept.
+	RequestAttestationChallenge(ctx context.Context, in *RequestAttestationChallengeRequest, opts ...grpc.CallOption) (*RequestAttestationChallengeResponse, error)
 	// RegisterDevice creates a device and issues its certificate. Only public
 	// halves of keys travel.
 	RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error)
 	// DeleteDevice removes the device that signed the request, and no other.
 	DeleteDevice(ctx context.Context, in *DeleteDeviceRequest, opts ...grpc.CallOption) (*DeleteDeviceResponse, error)
+	// ReplaceDeviceKeys puts new keys in the place of a device's own, proven with the
+	// old device key: the device keeps its id, gets a new certificate, and every PRT
+	// that was bound to the old one ends.
+	ReplaceDeviceKeys(ctx context.Context, in *ReplaceDeviceKeysRequest, opts ...grpc.CallOption) (*ReplaceDeviceKeysResponse, error)
 	// JoinHybridDevice registers the keys of a device whose object was synchronised
 	// from on-premises; proven with the key that was synchronised with it.
 	JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error)
@@ -69,6 +79,16 @@ func (c *deviceRegistrationServiceClient) RequestRegistrationToken(ctx context.C
 	return out, nil
 }
 
+func (c *deviceRegistrationServiceClient) RequestAttestationChallenge(ctx context.Context, in *RequestAttestationChallengeRequest, opts ...grpc.CallOption) (*RequestAttestationChallengeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestAttestationChallengeResponse)
+	err := c.cc.Invoke(ctx, DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deviceRegistrationServiceClient) RegisterDevice(ctx context.Context, in *RegisterDeviceRequest, opts ...grpc.CallOption) (*RegisterDeviceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RegisterDeviceResponse)
@@ -83,6 +103,16 @@ func (c *deviceRegistrationServiceClient) DeleteDevice(ctx context.Context, in *
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteDeviceResponse)
 	err := c.cc.Invoke(ctx, DeviceRegistrationService_DeleteDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceRegistrationServiceClient) ReplaceDeviceKeys(ctx context.Context, in *ReplaceDeviceKeysRequest, opts ...grpc.CallOption) (*ReplaceDeviceKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplaceDeviceKeysResponse)
+	err := c.cc.Invoke(ctx, DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +148,19 @@ type DeviceRegistrationServiceServer interface {
 	// RequestRegistrationToken authenticates a user with a password and answers
 	// with an access token that is good for registering devices and nothing else.
 	RequestRegistrationToken(context.Context, *RequestRegistrationTokenRequest) (*RequestRegistrationTokenResponse, error)
+	// RequestAttestationChallenge answers with a credential that only the named TPM
+	// can open (TPM 2.0 Part 1, 24). Anybody may ask: the answer is of use to that
+	// TPM only, and nothing is kept.
+	RequestAttestationChallenge(context.Context, *RequestAttestationChallengeRequest) (*RequestAttestationChallengeResponse, error)
 	// RegisterDevice creates a device and issues its certificate. Only public
 	// halves of keys travel.
 	RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error)
 	// DeleteDevice removes the device that signed the request, and no other.
 	DeleteDevice(context.Context, *DeleteDeviceRequest) (*DeleteDeviceResponse, error)
+	// ReplaceDeviceKeys puts new keys in the place of a device's own, proven with the
+	// old device key: the device keeps its id, gets a new certificate, and every PRT
+	// that was bound to the old one ends.
+	ReplaceDeviceKeys(context.Context, *ReplaceDeviceKeysRequest) (*ReplaceDeviceKeysResponse, error)
 	// JoinHybridDevice registers the keys of a device whose object was synchronised
 	// from on-premises; proven with the key that was synchronised with it.
 	JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error)
@@ -141,11 +179,17 @@ type UnimplementedDeviceRegistrationServiceServer struct{}
 func (UnimplementedDeviceRegistrationServiceServer) RequestRegistrationToken(context.Context, *RequestRegistrationTokenRequest) (*RequestRegistrationTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RequestRegistrationToken not implemented")
 }
+func (UnimplementedDeviceRegistrationServiceServer) RequestAttestationChallenge(context.Context, *RequestAttestationChallengeRequest) (*RequestAttestationChallengeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RequestAttestationChallenge not implemented")
+}
 func (UnimplementedDeviceRegistrationServiceServer) RegisterDevice(context.Context, *RegisterDeviceRequest) (*RegisterDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RegisterDevice not implemented")
 }
 func (UnimplementedDeviceRegistrationServiceServer) DeleteDevice(context.Context, *DeleteDeviceRequest) (*DeleteDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDevice not implemented")
+}
+func (UnimplementedDeviceRegistrationServiceServer) ReplaceDeviceKeys(context.Context, *ReplaceDeviceKeysRequest) (*ReplaceDeviceKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplaceDeviceKeys not implemented")
 }
 func (UnimplementedDeviceRegistrationServiceServer) JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method JoinHybridDevice not implemented")
@@ -193,6 +237,24 @@ func _DeviceRegistrationService_RequestRegistrationToken_Handler(srv interface{}
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceRegistrationService_RequestAttestationChallenge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestAttestationChallengeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceRegistrationServiceServer).RequestAttestationChallenge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceRegistrationService_RequestAttestationChallenge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceRegistrationServiceServer).RequestAttestationChallenge(ctx, req.(*RequestAttestationChallengeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeviceRegistrationService_RegisterDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RegisterDeviceRequest)
 	if err := dec(in); err != nil {
@@ -225,6 +287,24 @@ func _DeviceRegistrationService_DeleteDevice_Handler(srv interface{}, ctx contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DeviceRegistrationServiceServer).DeleteDevice(ctx, req.(*DeleteDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceRegistrationService_ReplaceDeviceKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplaceDeviceKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceRegistrationServiceServer).ReplaceDeviceKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceRegistrationServiceServer).ReplaceDeviceKeys(ctx, req.(*ReplaceDeviceKeysRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -277,12 +357,20 @@ var DeviceRegistrationService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DeviceRegistrationService_RequestRegistrationToken_Handler,
 		},
 		{
+			MethodName: "RequestAttestationChallenge",
+			Handler:    _DeviceRegistrationService_RequestAttestationChallenge_Handler,
+		},
+		{
 			MethodName: "RegisterDevice",
 			Handler:    _DeviceRegistrationService_RegisterDevice_Handler,
 		},
 		{
 			MethodName: "DeleteDevice",
 			Handler:    _DeviceRegistrationService_DeleteDevice_Handler,
+		},
+		{
+			MethodName: "ReplaceDeviceKeys",
+			Handler:    _DeviceRegistrationService_ReplaceDeviceKeys_Handler,
 		},
 		{
 			MethodName: "JoinHybridDevice",

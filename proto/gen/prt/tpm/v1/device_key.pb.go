@@ -25,6 +25,70 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// KeyTestOutcome tells a key that is lost from a TPM that is.
+type KeyTestOutcome int32
+
+const (
+	// Not known; never answered.
+	KeyTestOutcome_KEY_TEST_OUTCOME_UNSPECIFIED KeyTestOutcome = 0
+	// The key did its work.
+	KeyTestOutcome_KEY_TEST_OUTCOME_PASSED KeyTestOutcome = 1
+	// The TPM is the same one and does not take this key: its blob is damaged.
+	// Recovery means new keys.
+	KeyTestOutcome_KEY_TEST_OUTCOME_KEY_DAMAGED KeyTestOutcome = 2
+	// The TPM was cleared or replaced: all keys of the set are lost. Recovery means
+	// new keys.
+	KeyTestOutcome_KEY_TEST_OUTCOME_KEYS_LOST KeyTestOutcome = 3
+	// The TPM does not work or does not answer now. The key may be well: repair the
+	// TPM and test again, and throw nothing away.
+	KeyTestOutcome_KEY_TEST_OUTCOME_TPM_FAILED KeyTestOutcome = 4
+)
+
+// Enum value maps for KeyTestOutcome.
+var (
+	KeyTestOutcome_name = map[int32]string{
+		0: "KEY_TEST_OUTCOME_UNSPECIFIED",
+		1: "KEY_TEST_OUTCOME_PASSED",
+		2: "KEY_TEST_OUTCOME_KEY_DAMAGED",
+		3: "KEY_TEST_OUTCOME_KEYS_LOST",
+		4: "KEY_TEST_OUTCOME_TPM_FAILED",
+	}
+	KeyTestOutcome_value = map[string]int32{
+		"KEY_TEST_OUTCOME_UNSPECIFIED": 0,
+		"KEY_TEST_OUTCOME_PASSED":      1,
+		"KEY_TEST_OUTCOME_KEY_DAMAGED": 2,
+		"KEY_TEST_OUTCOME_KEYS_LOST":   3,
+		"KEY_TEST_OUTCOME_TPM_FAILED":  4,
+	}
+)
+
+func (x KeyTestOutcome) Enum() *KeyTestOutcome {
+	p := new(KeyTestOutcome)
+	*p = x
+	return p
+}
+
+func (x KeyTestOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (KeyTestOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_tpm_v1_device_key_proto_enumTypes[0].Descriptor()
+}
+
+func (KeyTestOutcome) Type() protoreflect.EnumType {
+	return &file_prt_tpm_v1_device_key_proto_enumTypes[0]
+}
+
+func (x KeyTestOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use KeyTestOutcome.Descriptor instead.
+func (KeyTestOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{0}
+}
+
 // KeyPurpose says what a key may be used for; each key has exactly one.
 type KeyPurpose int32
 
@@ -35,6 +99,10 @@ const (
 	KeyPurpose_KEY_PURPOSE_DEVICE KeyPurpose = 1
 	// Unwraps session keys (tkpriv).
 	KeyPurpose_KEY_PURPOSE_TRANSPORT KeyPurpose = 2
+	// Parent of session keys that are imported by the TPM itself.
+	KeyPurpose_KEY_PURPOSE_STORAGE KeyPurpose = 3
+	// Says of other keys that they live in this TPM.
+	KeyPurpose_KEY_PURPOSE_ATTESTATION KeyPurpose = 4
 )
 
 // Enum value maps for KeyPurpose.
@@ -43,11 +111,15 @@ var (
 		0: "KEY_PURPOSE_UNSPECIFIED",
 		1: "KEY_PURPOSE_DEVICE",
 		2: "KEY_PURPOSE_TRANSPORT",
+		3: "KEY_PURPOSE_STORAGE",
+		4: "KEY_PURPOSE_ATTESTATION",
 	}
 	KeyPurpose_value = map[string]int32{
 		"KEY_PURPOSE_UNSPECIFIED": 0,
 		"KEY_PURPOSE_DEVICE":      1,
 		"KEY_PURPOSE_TRANSPORT":   2,
+		"KEY_PURPOSE_STORAGE":     3,
+		"KEY_PURPOSE_ATTESTATION": 4,
 	}
 )
 
@@ -62,11 +134,11 @@ func (x KeyPurpose) String() string {
 }
 
 func (KeyPurpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_prt_tpm_v1_device_key_proto_enumTypes[0].Descriptor()
+	return file_prt_tpm_v1_device_key_proto_enumTypes[1].Descriptor()
 }
 
 func (KeyPurpose) Type() protoreflect.EnumType {
-	return &file_prt_tpm_v1_device_key_proto_enumTypes[0]
+	return &file_prt_tpm_v1_device_key_proto_enumTypes[1]
 }
 
 func (x KeyPurpose) Number() protoreflect.EnumNumber {
@@ -75,7 +147,7 @@ func (x KeyPurpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use KeyPurpose.Descriptor instead.
 func (KeyPurpose) EnumDescriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{0}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{1}
 }
 
 // ProtectionLevel says how far keys are out of reach of software.
@@ -88,6 +160,8 @@ const (
 	ProtectionLevel_PROTECTION_LEVEL_HARDWARE ProtectionLevel = 1
 	// A TPM 2.0 in software: same commands, but keys lie in process memory.
 	ProtectionLevel_PROTECTION_LEVEL_EMULATED ProtectionLevel = 2
+	// No TPM: keys lie in a file of the agent.
+	ProtectionLevel_PROTECTION_LEVEL_SOFTWARE ProtectionLevel = 3
 )
 
 // Enum value maps for ProtectionLevel.
@@ -96,11 +170,13 @@ var (
 		0: "PROTECTION_LEVEL_UNSPECIFIED",
 		1: "PROTECTION_LEVEL_HARDWARE",
 		2: "PROTECTION_LEVEL_EMULATED",
+		3: "PROTECTION_LEVEL_SOFTWARE",
 	}
 	ProtectionLevel_value = map[string]int32{
 		"PROTECTION_LEVEL_UNSPECIFIED": 0,
 		"PROTECTION_LEVEL_HARDWARE":    1,
 		"PROTECTION_LEVEL_EMULATED":    2,
+		"PROTECTION_LEVEL_SOFTWARE":    3,
 	}
 )
 
@@ -115,11 +191,11 @@ func (x ProtectionLevel) String() string {
 }
 
 func (ProtectionLevel) Descriptor() protoreflect.EnumDescriptor {
-	return file_prt_tpm_v1_device_key_proto_enumTypes[1].Descriptor()
+	return file_prt_tpm_v1_device_key_proto_enumTypes[2].Descriptor()
 }
 
 func (ProtectionLevel) Type() protoreflect.EnumType {
-	return &file_prt_tpm_v1_device_key_proto_enumTypes[1]
+	return &file_prt_tpm_v1_device_key_proto_enumTypes[2]
 }
 
 func (x ProtectionLevel) Number() protoreflect.EnumNumber {
@@ -128,7 +204,7 @@ func (x ProtectionLevel) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProtectionLevel.Descriptor instead.
 func (ProtectionLevel) EnumDescriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{1}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{2}
 }
 
 // CreateDeviceKeysRequest asks for a new key set.
@@ -331,9 +407,13 @@ type InstallDeviceCertificateRequest struct {
 	// KeySetID is from CreateDeviceKeys.
 	KeySetId string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
 	// Certificate is the DER device certificate from device registration.
-	Certificate   []byte `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Certificate []byte `protobuf:"bytes,2,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	// NativeSessionKeys says that the identity provider wraps session keys for the
+	// certified storage key of the set, so that they never leave the TPM. False is
+	// the form of Entra, wrapped to tkpub.
+	NativeSessionKeys bool `protobuf:"varint,3,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *InstallDeviceCertificateRequest) Reset() {
@@ -378,6 +458,13 @@ func (x *InstallDeviceCertificateRequest) GetCertificate() []byte {
 		return x.Certificate
 	}
 	return nil
+}
+
+func (x *InstallDeviceCertificateRequest) GetNativeSessionKeys() bool {
+	if x != nil {
+		return x.NativeSessionKeys
+	}
+	return false
 }
 
 // InstallDeviceCertificateResponse is empty.
@@ -675,6 +762,770 @@ func (x *ListKeysResponse) GetKeys() []*KeyDescription {
 	return nil
 }
 
+// DescribeAttestationKeysRequest names the pending set.
+type DescribeAttestationKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeySetID is from CreateDeviceKeys.
+	KeySetId      string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAttestationKeysRequest) Reset() {
+	*x = DescribeAttestationKeysRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAttestationKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAttestationKeysRequest) ProtoMessage() {}
+
+func (x *DescribeAttestationKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAttestationKeysRequest.ProtoReflect.Descriptor instead.
+func (*DescribeAttestationKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DescribeAttestationKeysRequest) GetKeySetId() string {
+	if x != nil {
+		return x.KeySetId
+	}
+	return ""
+}
+
+// DescribeAttestationKeysResponse carries public areas as the TPM writes them.
+type DescribeAttestationKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// EndorsementKey is a TPMT_PUBLIC; empty when the keys are in software, which
+	// has nobody to vouch for it.
+	EndorsementKey []byte `protobuf:"bytes,1,opt,name=endorsement_key,json=endorsementKey,proto3" json:"endorsement_key,omitempty"`
+	// EndorsementCertificate is DER, by the maker of the TPM; empty when there is none.
+	EndorsementCertificate []byte `protobuf:"bytes,2,opt,name=endorsement_certificate,json=endorsementCertificate,proto3" json:"endorsement_certificate,omitempty"`
+	// AttestationKey is a TPMT_PUBLIC: restricted, signing, ECDSA P-256.
+	AttestationKey []byte `protobuf:"bytes,3,opt,name=attestation_key,json=attestationKey,proto3" json:"attestation_key,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DescribeAttestationKeysResponse) Reset() {
+	*x = DescribeAttestationKeysResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAttestationKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAttestationKeysResponse) ProtoMessage() {}
+
+func (x *DescribeAttestationKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAttestationKeysResponse.ProtoReflect.Descriptor instead.
+func (*DescribeAttestationKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DescribeAttestationKeysResponse) GetEndorsementKey() []byte {
+	if x != nil {
+		return x.EndorsementKey
+	}
+	return nil
+}
+
+func (x *DescribeAttestationKeysResponse) GetEndorsementCertificate() []byte {
+	if x != nil {
+		return x.EndorsementCertificate
+	}
+	return nil
+}
+
+func (x *DescribeAttestationKeysResponse) GetAttestationKey() []byte {
+	if x != nil {
+		return x.AttestationKey
+	}
+	return nil
+}
+
+// CertifyDeviceKeysRequest carries a credential (TPM 2.0 Part 3, MakeCredential).
+type CertifyDeviceKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeySetID is from CreateDeviceKeys.
+	KeySetId string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
+	// CredentialBlob is the contents of a TPM2B_ID_OBJECT, at most 512 bytes.
+	CredentialBlob []byte `protobuf:"bytes,2,opt,name=credential_blob,json=credentialBlob,proto3" json:"credential_blob,omitempty"`
+	// EncryptedSecret is the contents of a TPM2B_ENCRYPTED_SECRET, at most 512 bytes.
+	EncryptedSecret []byte `protobuf:"bytes,3,opt,name=encrypted_secret,json=encryptedSecret,proto3" json:"encrypted_secret,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CertifyDeviceKeysRequest) Reset() {
+	*x = CertifyDeviceKeysRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertifyDeviceKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertifyDeviceKeysRequest) ProtoMessage() {}
+
+func (x *CertifyDeviceKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertifyDeviceKeysRequest.ProtoReflect.Descriptor instead.
+func (*CertifyDeviceKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CertifyDeviceKeysRequest) GetKeySetId() string {
+	if x != nil {
+		return x.KeySetId
+	}
+	return ""
+}
+
+func (x *CertifyDeviceKeysRequest) GetCredentialBlob() []byte {
+	if x != nil {
+		return x.CredentialBlob
+	}
+	return nil
+}
+
+func (x *CertifyDeviceKeysRequest) GetEncryptedSecret() []byte {
+	if x != nil {
+		return x.EncryptedSecret
+	}
+	return nil
+}
+
+// CertifyDeviceKeysResponse carries a statement for each key. The extraData of each
+// is SHA-256 of "Lockstep attestation", a zero byte and the secret of the credential.
+type CertifyDeviceKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceKey is dk: signs, unrestricted.
+	DeviceKey *KeyStatement `protobuf:"bytes,1,opt,name=device_key,json=deviceKey,proto3" json:"device_key,omitempty"`
+	// TransportKey is tk: decrypts, unrestricted.
+	TransportKey *KeyStatement `protobuf:"bytes,2,opt,name=transport_key,json=transportKey,proto3" json:"transport_key,omitempty"`
+	// StorageKey is the parent of native session keys: decrypts, restricted.
+	StorageKey    *KeyStatement `protobuf:"bytes,3,opt,name=storage_key,json=storageKey,proto3" json:"storage_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertifyDeviceKeysResponse) Reset() {
+	*x = CertifyDeviceKeysResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertifyDeviceKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertifyDeviceKeysResponse) ProtoMessage() {}
+
+func (x *CertifyDeviceKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertifyDeviceKeysResponse.ProtoReflect.Descriptor instead.
+func (*CertifyDeviceKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CertifyDeviceKeysResponse) GetDeviceKey() *KeyStatement {
+	if x != nil {
+		return x.DeviceKey
+	}
+	return nil
+}
+
+func (x *CertifyDeviceKeysResponse) GetTransportKey() *KeyStatement {
+	if x != nil {
+		return x.TransportKey
+	}
+	return nil
+}
+
+func (x *CertifyDeviceKeysResponse) GetStorageKey() *KeyStatement {
+	if x != nil {
+		return x.StorageKey
+	}
+	return nil
+}
+
+// KeyStatement is what the attestation key says of one key (TPM2_Certify).
+type KeyStatement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PublicArea of the key, a TPMT_PUBLIC.
+	PublicArea []byte `protobuf:"bytes,1,opt,name=public_area,json=publicArea,proto3" json:"public_area,omitempty"`
+	// Attestation is a TPMS_ATTEST of type TPM_ST_ATTEST_CERTIFY.
+	Attestation []byte `protobuf:"bytes,2,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	// Signature over it, a TPMT_SIGNATURE.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyStatement) Reset() {
+	*x = KeyStatement{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyStatement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyStatement) ProtoMessage() {}
+
+func (x *KeyStatement) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyStatement.ProtoReflect.Descriptor instead.
+func (*KeyStatement) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *KeyStatement) GetPublicArea() []byte {
+	if x != nil {
+		return x.PublicArea
+	}
+	return nil
+}
+
+func (x *KeyStatement) GetAttestation() []byte {
+	if x != nil {
+		return x.Attestation
+	}
+	return nil
+}
+
+func (x *KeyStatement) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// SignKeyReplacementRequest carries what the proof depends on.
+type SignKeyReplacementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeySetID of the pending set, from CreateDeviceKeys.
+	KeySetId string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
+	// RequestNonce is a fresh nonce of the identity provider.
+	RequestNonce  string `protobuf:"bytes,2,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignKeyReplacementRequest) Reset() {
+	*x = SignKeyReplacementRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignKeyReplacementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignKeyReplacementRequest) ProtoMessage() {}
+
+func (x *SignKeyReplacementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignKeyReplacementRequest.ProtoReflect.Descriptor instead.
+func (*SignKeyReplacementRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SignKeyReplacementRequest) GetKeySetId() string {
+	if x != nil {
+		return x.KeySetId
+	}
+	return ""
+}
+
+func (x *SignKeyReplacementRequest) GetRequestNonce() string {
+	if x != nil {
+		return x.RequestNonce
+	}
+	return ""
+}
+
+// SignKeyReplacementResponse carries the proof.
+type SignKeyReplacementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request is a compact RS256 JWT by the installed device key, with its
+	// certificate in x5c and the thumbprints of the pending public keys in it.
+	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignKeyReplacementResponse) Reset() {
+	*x = SignKeyReplacementResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignKeyReplacementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignKeyReplacementResponse) ProtoMessage() {}
+
+func (x *SignKeyReplacementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignKeyReplacementResponse.ProtoReflect.Descriptor instead.
+func (*SignKeyReplacementResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SignKeyReplacementResponse) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+// CreateComputerCertificateRequest names the pending set and the computer.
+type CreateComputerCertificateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeySetID is from CreateDeviceKeys.
+	KeySetId string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
+	// ComputerID is the object GUID of the computer; it becomes the CN.
+	ComputerId    string `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateComputerCertificateRequest) Reset() {
+	*x = CreateComputerCertificateRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateComputerCertificateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateComputerCertificateRequest) ProtoMessage() {}
+
+func (x *CreateComputerCertificateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateComputerCertificateRequest.ProtoReflect.Descriptor instead.
+func (*CreateComputerCertificateRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CreateComputerCertificateRequest) GetKeySetId() string {
+	if x != nil {
+		return x.KeySetId
+	}
+	return ""
+}
+
+func (x *CreateComputerCertificateRequest) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+// CreateComputerCertificateResponse carries the certificate.
+type CreateComputerCertificateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificate is DER, RSA-2048, self-signed.
+	Certificate   []byte `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateComputerCertificateResponse) Reset() {
+	*x = CreateComputerCertificateResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateComputerCertificateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateComputerCertificateResponse) ProtoMessage() {}
+
+func (x *CreateComputerCertificateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateComputerCertificateResponse.ProtoReflect.Descriptor instead.
+func (*CreateComputerCertificateResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CreateComputerCertificateResponse) GetCertificate() []byte {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// SignComputerIdentityRequest carries what the text is made of.
+type SignComputerIdentityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeySetID is from CreateDeviceKeys.
+	KeySetId string `protobuf:"bytes,1,opt,name=key_set_id,json=keySetId,proto3" json:"key_set_id,omitempty"`
+	// ComputerSID is the security identifier of the computer.
+	ComputerSid string `protobuf:"bytes,2,opt,name=computer_sid,json=computerSid,proto3" json:"computer_sid,omitempty"`
+	// UnixTime is now, in seconds since 1970.
+	UnixTime      int64 `protobuf:"varint,3,opt,name=unix_time,json=unixTime,proto3" json:"unix_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignComputerIdentityRequest) Reset() {
+	*x = SignComputerIdentityRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignComputerIdentityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignComputerIdentityRequest) ProtoMessage() {}
+
+func (x *SignComputerIdentityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignComputerIdentityRequest.ProtoReflect.Descriptor instead.
+func (*SignComputerIdentityRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SignComputerIdentityRequest) GetKeySetId() string {
+	if x != nil {
+		return x.KeySetId
+	}
+	return ""
+}
+
+func (x *SignComputerIdentityRequest) GetComputerSid() string {
+	if x != nil {
+		return x.ComputerSid
+	}
+	return ""
+}
+
+func (x *SignComputerIdentityRequest) GetUnixTime() int64 {
+	if x != nil {
+		return x.UnixTime
+	}
+	return 0
+}
+
+// SignComputerIdentityResponse carries text and signature.
+type SignComputerIdentityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ClientIdentity is "<SID>.<time>".
+	ClientIdentity string `protobuf:"bytes,1,opt,name=client_identity,json=clientIdentity,proto3" json:"client_identity,omitempty"`
+	// Signature is RSA PKCS#1 with SHA-256 over it.
+	Signature     []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignComputerIdentityResponse) Reset() {
+	*x = SignComputerIdentityResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignComputerIdentityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignComputerIdentityResponse) ProtoMessage() {}
+
+func (x *SignComputerIdentityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignComputerIdentityResponse.ProtoReflect.Descriptor instead.
+func (*SignComputerIdentityResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *SignComputerIdentityResponse) GetClientIdentity() string {
+	if x != nil {
+		return x.ClientIdentity
+	}
+	return ""
+}
+
+func (x *SignComputerIdentityResponse) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// TestDeviceKeysRequest is empty.
+type TestDeviceKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestDeviceKeysRequest) Reset() {
+	*x = TestDeviceKeysRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestDeviceKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestDeviceKeysRequest) ProtoMessage() {}
+
+func (x *TestDeviceKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestDeviceKeysRequest.ProtoReflect.Descriptor instead.
+func (*TestDeviceKeysRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{23}
+}
+
+// TestDeviceKeysResponse tells how each key did.
+type TestDeviceKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Results has one entry a key of the installed set.
+	Results       []*KeyTestResult `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TestDeviceKeysResponse) Reset() {
+	*x = TestDeviceKeysResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TestDeviceKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TestDeviceKeysResponse) ProtoMessage() {}
+
+func (x *TestDeviceKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TestDeviceKeysResponse.ProtoReflect.Descriptor instead.
+func (*TestDeviceKeysResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *TestDeviceKeysResponse) GetResults() []*KeyTestResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+// KeyTestResult is how one key did.
+type KeyTestResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Purpose of the key.
+	Purpose KeyPurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=prt.tpm.v1.KeyPurpose" json:"purpose,omitempty"`
+	// Outcome of the test.
+	Outcome       KeyTestOutcome `protobuf:"varint,2,opt,name=outcome,proto3,enum=prt.tpm.v1.KeyTestOutcome" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyTestResult) Reset() {
+	*x = KeyTestResult{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyTestResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyTestResult) ProtoMessage() {}
+
+func (x *KeyTestResult) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyTestResult.ProtoReflect.Descriptor instead.
+func (*KeyTestResult) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *KeyTestResult) GetPurpose() KeyPurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return KeyPurpose_KEY_PURPOSE_UNSPECIFIED
+}
+
+func (x *KeyTestResult) GetOutcome() KeyTestOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return KeyTestOutcome_KEY_TEST_OUTCOME_UNSPECIFIED
+}
+
 // KeyDescription is the public view of one key.
 type KeyDescription struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +1549,7 @@ type KeyDescription struct {
 
 func (x *KeyDescription) Reset() {
 	*x = KeyDescription{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +1561,7 @@ func (x *KeyDescription) String() string {
 func (*KeyDescription) ProtoMessage() {}
 
 func (x *KeyDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +1574,7 @@ func (x *KeyDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyDescription.ProtoReflect.Descriptor instead.
 func (*KeyDescription) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{12}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *KeyDescription) GetKeySetId() string {
@@ -784,7 +1635,7 @@ type DescribeProviderRequest struct {
 
 func (x *DescribeProviderRequest) Reset() {
 	*x = DescribeProviderRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +1647,7 @@ func (x *DescribeProviderRequest) String() string {
 func (*DescribeProviderRequest) ProtoMessage() {}
 
 func (x *DescribeProviderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +1660,7 @@ func (x *DescribeProviderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProviderRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProviderRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{13}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{27}
 }
 
 // DescribeProviderResponse describes the TPM.
@@ -825,13 +1676,23 @@ type DescribeProviderResponse struct {
 	Manufacturer string `protobuf:"bytes,4,opt,name=manufacturer,proto3" json:"manufacturer,omitempty"`
 	// FirmwareVersion is the TPM's firmware version as hexadecimal text.
 	FirmwareVersion string `protobuf:"bytes,5,opt,name=firmware_version,json=firmwareVersion,proto3" json:"firmware_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// SoftwareReason says why keys are in software, for people; empty when they are not.
+	SoftwareReason string `protobuf:"bytes,6,opt,name=software_reason,json=softwareReason,proto3" json:"software_reason,omitempty"`
+	// NativeSessionKeys is true when the TPM can hold session keys that are wrapped
+	// for it and derive from them inside.
+	NativeSessionKeys bool `protobuf:"varint,7,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
+	// Lockout is the state of the TPM's count of wrong PINs.
+	Lockout *Lockout `protobuf:"bytes,8,opt,name=lockout,proto3" json:"lockout,omitempty"`
+	// HigherProtection is true when keys are in software though a TPM is there now:
+	// migrate them.
+	HigherProtection bool `protobuf:"varint,9,opt,name=higher_protection,json=higherProtection,proto3" json:"higher_protection,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DescribeProviderResponse) Reset() {
 	*x = DescribeProviderResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1704,7 @@ func (x *DescribeProviderResponse) String() string {
 func (*DescribeProviderResponse) ProtoMessage() {}
 
 func (x *DescribeProviderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1717,7 @@ func (x *DescribeProviderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProviderResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProviderResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{14}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DescribeProviderResponse) GetKeyProvider() string {
@@ -894,6 +1755,107 @@ func (x *DescribeProviderResponse) GetFirmwareVersion() string {
 	return ""
 }
 
+func (x *DescribeProviderResponse) GetSoftwareReason() string {
+	if x != nil {
+		return x.SoftwareReason
+	}
+	return ""
+}
+
+func (x *DescribeProviderResponse) GetNativeSessionKeys() bool {
+	if x != nil {
+		return x.NativeSessionKeys
+	}
+	return false
+}
+
+func (x *DescribeProviderResponse) GetLockout() *Lockout {
+	if x != nil {
+		return x.Lockout
+	}
+	return nil
+}
+
+func (x *DescribeProviderResponse) GetHigherProtection() bool {
+	if x != nil {
+		return x.HigherProtection
+	}
+	return false
+}
+
+// Lockout is the TPM's defence against guessing (TPM 2.0 Part 1, 19.8).
+type Lockout struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Failed is the count of wrong PINs that are not healed yet.
+	Failed uint32 `protobuf:"varint,1,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Limit is the count at which keys with a PIN are refused.
+	Limit uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// RecoverySeconds is the time that heals one wrong PIN.
+	RecoverySeconds uint32 `protobuf:"varint,3,opt,name=recovery_seconds,json=recoverySeconds,proto3" json:"recovery_seconds,omitempty"`
+	// Locked is true while keys with a PIN are refused (NTE_AUTHENTICATION_IGNORED).
+	Locked        bool `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lockout) Reset() {
+	*x = Lockout{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lockout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lockout) ProtoMessage() {}
+
+func (x *Lockout) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lockout.ProtoReflect.Descriptor instead.
+func (*Lockout) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Lockout) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *Lockout) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *Lockout) GetRecoverySeconds() uint32 {
+	if x != nil {
+		return x.RecoverySeconds
+	}
+	return 0
+}
+
+func (x *Lockout) GetLocked() bool {
+	if x != nil {
+		return x.Locked
+	}
+	return false
+}
+
 var File_prt_tpm_v1_device_key_proto protoreflect.FileDescriptor
 
 const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
@@ -910,11 +1872,12 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"\n" +
 	"key_set_id\x18\x01 \x01(\tR\bkeySetId\"S\n" +
 	" CreateCertificateRequestResponse\x12/\n" +
-	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"a\n" +
+	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"\x91\x01\n" +
 	"\x1fInstallDeviceCertificateRequest\x12\x1c\n" +
 	"\n" +
 	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x12 \n" +
-	"\vcertificate\x18\x02 \x01(\fR\vcertificate\"\"\n" +
+	"\vcertificate\x18\x02 \x01(\fR\vcertificate\x12.\n" +
+	"\x13native_session_keys\x18\x03 \x01(\bR\x11nativeSessionKeys\"\"\n" +
 	" InstallDeviceCertificateResponse\"?\n" +
 	"\x18SignDeviceRemovalRequest\x12#\n" +
 	"\rrequest_nonce\x18\x01 \x01(\tR\frequestNonce\"5\n" +
@@ -926,7 +1889,57 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"\x18DeleteDeviceKeysResponse\"\x11\n" +
 	"\x0fListKeysRequest\"B\n" +
 	"\x10ListKeysResponse\x12.\n" +
-	"\x04keys\x18\x01 \x03(\v2\x1a.prt.tpm.v1.KeyDescriptionR\x04keys\"\x91\x02\n" +
+	"\x04keys\x18\x01 \x03(\v2\x1a.prt.tpm.v1.KeyDescriptionR\x04keys\">\n" +
+	"\x1eDescribeAttestationKeysRequest\x12\x1c\n" +
+	"\n" +
+	"key_set_id\x18\x01 \x01(\tR\bkeySetId\"\xac\x01\n" +
+	"\x1fDescribeAttestationKeysResponse\x12'\n" +
+	"\x0fendorsement_key\x18\x01 \x01(\fR\x0eendorsementKey\x127\n" +
+	"\x17endorsement_certificate\x18\x02 \x01(\fR\x16endorsementCertificate\x12'\n" +
+	"\x0fattestation_key\x18\x03 \x01(\fR\x0eattestationKey\"\x8c\x01\n" +
+	"\x18CertifyDeviceKeysRequest\x12\x1c\n" +
+	"\n" +
+	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x12'\n" +
+	"\x0fcredential_blob\x18\x02 \x01(\fR\x0ecredentialBlob\x12)\n" +
+	"\x10encrypted_secret\x18\x03 \x01(\fR\x0fencryptedSecret\"\xce\x01\n" +
+	"\x19CertifyDeviceKeysResponse\x127\n" +
+	"\n" +
+	"device_key\x18\x01 \x01(\v2\x18.prt.tpm.v1.KeyStatementR\tdeviceKey\x12=\n" +
+	"\rtransport_key\x18\x02 \x01(\v2\x18.prt.tpm.v1.KeyStatementR\ftransportKey\x129\n" +
+	"\vstorage_key\x18\x03 \x01(\v2\x18.prt.tpm.v1.KeyStatementR\n" +
+	"storageKey\"o\n" +
+	"\fKeyStatement\x12\x1f\n" +
+	"\vpublic_area\x18\x01 \x01(\fR\n" +
+	"publicArea\x12 \n" +
+	"\vattestation\x18\x02 \x01(\fR\vattestation\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\"^\n" +
+	"\x19SignKeyReplacementRequest\x12\x1c\n" +
+	"\n" +
+	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x12#\n" +
+	"\rrequest_nonce\x18\x02 \x01(\tR\frequestNonce\"6\n" +
+	"\x1aSignKeyReplacementResponse\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\tR\arequest\"a\n" +
+	" CreateComputerCertificateRequest\x12\x1c\n" +
+	"\n" +
+	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x12\x1f\n" +
+	"\vcomputer_id\x18\x02 \x01(\tR\n" +
+	"computerId\"E\n" +
+	"!CreateComputerCertificateResponse\x12 \n" +
+	"\vcertificate\x18\x01 \x01(\fR\vcertificate\"{\n" +
+	"\x1bSignComputerIdentityRequest\x12\x1c\n" +
+	"\n" +
+	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x12!\n" +
+	"\fcomputer_sid\x18\x02 \x01(\tR\vcomputerSid\x12\x1b\n" +
+	"\tunix_time\x18\x03 \x01(\x03R\bunixTime\"e\n" +
+	"\x1cSignComputerIdentityResponse\x12'\n" +
+	"\x0fclient_identity\x18\x01 \x01(\tR\x0eclientIdentity\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x17\n" +
+	"\x15TestDeviceKeysRequest\"M\n" +
+	"\x16TestDeviceKeysResponse\x123\n" +
+	"\aresults\x18\x01 \x03(\v2\x19.prt.tpm.v1.KeyTestResultR\aresults\"w\n" +
+	"\rKeyTestResult\x120\n" +
+	"\apurpose\x18\x01 \x01(\x0e2\x16.prt.tpm.v1.KeyPurposeR\apurpose\x124\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2\x1a.prt.tpm.v1.KeyTestOutcomeR\aoutcome\"\x91\x02\n" +
 	"\x0eKeyDescription\x12\x1c\n" +
 	"\n" +
 	"key_set_id\x18\x01 \x01(\tR\bkeySetId\x120\n" +
@@ -937,7 +1950,7 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"\tfixed_tpm\x18\x05 \x01(\bR\bfixedTpm\x12!\n" +
 	"\ffixed_parent\x18\x06 \x01(\bR\vfixedParent\x122\n" +
 	"\x15sensitive_data_origin\x18\a \x01(\bR\x13sensitiveDataOrigin\"\x19\n" +
-	"\x17DescribeProviderRequest\"\xe1\x01\n" +
+	"\x17DescribeProviderRequest\"\x96\x03\n" +
 	"\x18DescribeProviderResponse\x12!\n" +
 	"\fkey_provider\x18\x01 \x01(\tR\vkeyProvider\x12;\n" +
 	"\n" +
@@ -945,22 +1958,46 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"protection\x12\x16\n" +
 	"\x06family\x18\x03 \x01(\tR\x06family\x12\"\n" +
 	"\fmanufacturer\x18\x04 \x01(\tR\fmanufacturer\x12)\n" +
-	"\x10firmware_version\x18\x05 \x01(\tR\x0ffirmwareVersion*\\\n" +
+	"\x10firmware_version\x18\x05 \x01(\tR\x0ffirmwareVersion\x12'\n" +
+	"\x0fsoftware_reason\x18\x06 \x01(\tR\x0esoftwareReason\x12.\n" +
+	"\x13native_session_keys\x18\a \x01(\bR\x11nativeSessionKeys\x12-\n" +
+	"\alockout\x18\b \x01(\v2\x13.prt.tpm.v1.LockoutR\alockout\x12+\n" +
+	"\x11higher_protection\x18\t \x01(\bR\x10higherProtection\"z\n" +
+	"\aLockout\x12\x16\n" +
+	"\x06failed\x18\x01 \x01(\rR\x06failed\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\x12)\n" +
+	"\x10recovery_seconds\x18\x03 \x01(\rR\x0frecoverySeconds\x12\x16\n" +
+	"\x06locked\x18\x04 \x01(\bR\x06locked*\xb2\x01\n" +
+	"\x0eKeyTestOutcome\x12 \n" +
+	"\x1cKEY_TEST_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17KEY_TEST_OUTCOME_PASSED\x10\x01\x12 \n" +
+	"\x1cKEY_TEST_OUTCOME_KEY_DAMAGED\x10\x02\x12\x1e\n" +
+	"\x1aKEY_TEST_OUTCOME_KEYS_LOST\x10\x03\x12\x1f\n" +
+	"\x1bKEY_TEST_OUTCOME_TPM_FAILED\x10\x04*\x92\x01\n" +
 	"\n" +
 	"KeyPurpose\x12\x1b\n" +
 	"\x17KEY_PURPOSE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12KEY_PURPOSE_DEVICE\x10\x01\x12\x19\n" +
-	"\x15KEY_PURPOSE_TRANSPORT\x10\x02*q\n" +
+	"\x15KEY_PURPOSE_TRANSPORT\x10\x02\x12\x17\n" +
+	"\x13KEY_PURPOSE_STORAGE\x10\x03\x12\x1b\n" +
+	"\x17KEY_PURPOSE_ATTESTATION\x10\x04*\x90\x01\n" +
 	"\x0fProtectionLevel\x12 \n" +
 	"\x1cPROTECTION_LEVEL_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PROTECTION_LEVEL_HARDWARE\x10\x01\x12\x1d\n" +
-	"\x19PROTECTION_LEVEL_EMULATED\x10\x022\xe7\x04\n" +
+	"\x19PROTECTION_LEVEL_EMULATED\x10\x02\x12\x1d\n" +
+	"\x19PROTECTION_LEVEL_SOFTWARE\x10\x032\xe0\t\n" +
 	"\x10DeviceKeyService\x12]\n" +
 	"\x10CreateDeviceKeys\x12#.prt.tpm.v1.CreateDeviceKeysRequest\x1a$.prt.tpm.v1.CreateDeviceKeysResponse\x12u\n" +
-	"\x18CreateCertificateRequest\x12+.prt.tpm.v1.CreateCertificateRequestRequest\x1a,.prt.tpm.v1.CreateCertificateRequestResponse\x12u\n" +
+	"\x18CreateCertificateRequest\x12+.prt.tpm.v1.CreateCertificateRequestRequest\x1a,.prt.tpm.v1.CreateCertificateRequestResponse\x12r\n" +
+	"\x17DescribeAttestationKeys\x12*.prt.tpm.v1.DescribeAttestationKeysRequest\x1a+.prt.tpm.v1.DescribeAttestationKeysResponse\x12`\n" +
+	"\x11CertifyDeviceKeys\x12$.prt.tpm.v1.CertifyDeviceKeysRequest\x1a%.prt.tpm.v1.CertifyDeviceKeysResponse\x12u\n" +
 	"\x18InstallDeviceCertificate\x12+.prt.tpm.v1.InstallDeviceCertificateRequest\x1a,.prt.tpm.v1.InstallDeviceCertificateResponse\x12`\n" +
 	"\x11SignDeviceRemoval\x12$.prt.tpm.v1.SignDeviceRemovalRequest\x1a%.prt.tpm.v1.SignDeviceRemovalResponse\x12]\n" +
-	"\x10DeleteDeviceKeys\x12#.prt.tpm.v1.DeleteDeviceKeysRequest\x1a$.prt.tpm.v1.DeleteDeviceKeysResponse\x12E\n" +
+	"\x10DeleteDeviceKeys\x12#.prt.tpm.v1.DeleteDeviceKeysRequest\x1a$.prt.tpm.v1.DeleteDeviceKeysResponse\x12c\n" +
+	"\x12SignKeyReplacement\x12%.prt.tpm.v1.SignKeyReplacementRequest\x1a&.prt.tpm.v1.SignKeyReplacementResponse\x12x\n" +
+	"\x19CreateComputerCertificate\x12,.prt.tpm.v1.CreateComputerCertificateRequest\x1a-.prt.tpm.v1.CreateComputerCertificateResponse\x12i\n" +
+	"\x14SignComputerIdentity\x12'.prt.tpm.v1.SignComputerIdentityRequest\x1a(.prt.tpm.v1.SignComputerIdentityResponse\x12W\n" +
+	"\x0eTestDeviceKeys\x12!.prt.tpm.v1.TestDeviceKeysRequest\x1a\".prt.tpm.v1.TestDeviceKeysResponse\x12E\n" +
 	"\bListKeys\x12\x1b.prt.tpm.v1.ListKeysRequest\x1a\x1c.prt.tpm.v1.ListKeysResponse2p\n" +
 	"\x0fProviderService\x12]\n" +
 	"\x10DescribeProvider\x12#.prt.tpm.v1.DescribeProviderRequest\x1a$.prt.tpm.v1.DescribeProviderResponseB\xa7\x01\n" +
@@ -980,50 +2017,85 @@ func file_prt_tpm_v1_device_key_proto_rawDescGZIP() []byte {
 	return file_prt_tpm_v1_device_key_proto_rawDescData
 }
 
-var file_prt_tpm_v1_device_key_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_prt_tpm_v1_device_key_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_prt_tpm_v1_device_key_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_prt_tpm_v1_device_key_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_prt_tpm_v1_device_key_proto_goTypes = []any{
-	(KeyPurpose)(0),                          // 0: prt.tpm.v1.KeyPurpose
-	(ProtectionLevel)(0),                     // 1: prt.tpm.v1.ProtectionLevel
-	(*CreateDeviceKeysRequest)(nil),          // 2: prt.tpm.v1.CreateDeviceKeysRequest
-	(*CreateDeviceKeysResponse)(nil),         // 3: prt.tpm.v1.CreateDeviceKeysResponse
-	(*CreateCertificateRequestRequest)(nil),  // 4: prt.tpm.v1.CreateCertificateRequestRequest
-	(*CreateCertificateRequestResponse)(nil), // 5: prt.tpm.v1.CreateCertificateRequestResponse
-	(*InstallDeviceCertificateRequest)(nil),  // 6: prt.tpm.v1.InstallDeviceCertificateRequest
-	(*InstallDeviceCertificateResponse)(nil), // 7: prt.tpm.v1.InstallDeviceCertificateResponse
-	(*SignDeviceRemovalRequest)(nil),         // 8: prt.tpm.v1.SignDeviceRemovalRequest
-	(*SignDeviceRemovalResponse)(nil),        // 9: prt.tpm.v1.SignDeviceRemovalResponse
-	(*DeleteDeviceKeysRequest)(nil),          // 10: prt.tpm.v1.DeleteDeviceKeysRequest
-	(*DeleteDeviceKeysResponse)(nil),         // 11: prt.tpm.v1.DeleteDeviceKeysResponse
-	(*ListKeysRequest)(nil),                  // 12: prt.tpm.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),                 // 13: prt.tpm.v1.ListKeysResponse
-	(*KeyDescription)(nil),                   // 14: prt.tpm.v1.KeyDescription
-	(*DescribeProviderRequest)(nil),          // 15: prt.tpm.v1.DescribeProviderRequest
-	(*DescribeProviderResponse)(nil),         // 16: prt.tpm.v1.DescribeProviderResponse
+	(KeyTestOutcome)(0),                       // 0: prt.tpm.v1.KeyTestOutcome
+	(KeyPurpose)(0),                           // 1: prt.tpm.v1.KeyPurpose
+	(ProtectionLevel)(0),                      // 2: prt.tpm.v1.ProtectionLevel
+	(*CreateDeviceKeysRequest)(nil),           // 3: prt.tpm.v1.CreateDeviceKeysRequest
+	(*CreateDeviceKeysResponse)(nil),          // 4: prt.tpm.v1.CreateDeviceKeysResponse
+	(*CreateCertificateRequestRequest)(nil),   // 5: prt.tpm.v1.CreateCertificateRequestRequest
+	(*CreateCertificateRequestResponse)(nil),  // 6: prt.tpm.v1.CreateCertificateRequestResponse
+	(*InstallDeviceCertificateRequest)(nil),   // 7: prt.tpm.v1.InstallDeviceCertificateRequest
+	(*InstallDeviceCertificateResponse)(nil),  // 8: prt.tpm.v1.InstallDeviceCertificateResponse
+	(*SignDeviceRemovalRequest)(nil),          // 9: prt.tpm.v1.SignDeviceRemovalRequest
+	(*SignDeviceRemovalResponse)(nil),         // 10: prt.tpm.v1.SignDeviceRemovalResponse
+	(*DeleteDeviceKeysRequest)(nil),           // 11: prt.tpm.v1.DeleteDeviceKeysRequest
+	(*DeleteDeviceKeysResponse)(nil),          // 12: prt.tpm.v1.DeleteDeviceKeysResponse
+	(*ListKeysRequest)(nil),                   // 13: prt.tpm.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),                  // 14: prt.tpm.v1.ListKeysResponse
+	(*DescribeAttestationKeysRequest)(nil),    // 15: prt.tpm.v1.DescribeAttestationKeysRequest
+	(*DescribeAttestationKeysResponse)(nil),   // 16: prt.tpm.v1.DescribeAttestationKeysResponse
+	(*CertifyDeviceKeysRequest)(nil),          // 17: prt.tpm.v1.CertifyDeviceKeysRequest
+	(*CertifyDeviceKeysResponse)(nil),         // 18: prt.tpm.v1.CertifyDeviceKeysResponse
+	(*KeyStatement)(nil),                      // 19: prt.tpm.v1.KeyStatement
+	(*SignKeyReplacementRequest)(nil),         // 20: prt.tpm.v1.SignKeyReplacementRequest
+	(*SignKeyReplacementResponse)(nil),        // 21: prt.tpm.v1.SignKeyReplacementResponse
+	(*CreateComputerCertificateRequest)(nil),  // 22: prt.tpm.v1.CreateComputerCertificateRequest
+	(*CreateComputerCertificateResponse)(nil), // 23: prt.tpm.v1.CreateComputerCertificateResponse
+	(*SignComputerIdentityRequest)(nil),       // 24: prt.tpm.v1.SignComputerIdentityRequest
+	(*SignComputerIdentityResponse)(nil),      // 25: prt.tpm.v1.SignComputerIdentityResponse
+	(*TestDeviceKeysRequest)(nil),             // 26: prt.tpm.v1.TestDeviceKeysRequest
+	(*TestDeviceKeysResponse)(nil),            // 27: prt.tpm.v1.TestDeviceKeysResponse
+	(*KeyTestResult)(nil),                     // 28: prt.tpm.v1.KeyTestResult
+	(*KeyDescription)(nil),                    // 29: prt.tpm.v1.KeyDescription
+	(*DescribeProviderRequest)(nil),           // 30: prt.tpm.v1.DescribeProviderRequest
+	(*DescribeProviderResponse)(nil),          // 31: prt.tpm.v1.DescribeProviderResponse
+	(*Lockout)(nil),                           // 32: prt.tpm.v1.Lockout
 }
 var file_prt_tpm_v1_device_key_proto_depIdxs = []int32{
-	14, // 0: prt.tpm.v1.ListKeysResponse.keys:type_name -> prt.tpm.v1.KeyDescription
-	0,  // 1: prt.tpm.v1.KeyDescription.purpose:type_name -> prt.tpm.v1.KeyPurpose
-	1,  // 2: prt.tpm.v1.DescribeProviderResponse.protection:type_name -> prt.tpm.v1.ProtectionLevel
-	2,  // 3: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:input_type -> prt.tpm.v1.CreateDeviceKeysRequest
-	4,  // 4: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:input_type -> prt.tpm.v1.CreateCertificateRequestRequest
-	6,  // 5: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:input_type -> prt.tpm.v1.InstallDeviceCertificateRequest
-	8,  // 6: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:input_type -> prt.tpm.v1.SignDeviceRemovalRequest
-	10, // 7: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:input_type -> prt.tpm.v1.DeleteDeviceKeysRequest
-	12, // 8: prt.tpm.v1.DeviceKeyService.ListKeys:input_type -> prt.tpm.v1.ListKeysRequest
-	15, // 9: prt.tpm.v1.ProviderService.DescribeProvider:input_type -> prt.tpm.v1.DescribeProviderRequest
-	3,  // 10: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:output_type -> prt.tpm.v1.CreateDeviceKeysResponse
-	5,  // 11: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:output_type -> prt.tpm.v1.CreateCertificateRequestResponse
-	7,  // 12: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:output_type -> prt.tpm.v1.InstallDeviceCertificateResponse
-	9,  // 13: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:output_type -> prt.tpm.v1.SignDeviceRemovalResponse
-	11, // 14: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:output_type -> prt.tpm.v1.DeleteDeviceKeysResponse
-	13, // 15: prt.tpm.v1.DeviceKeyService.ListKeys:output_type -> prt.tpm.v1.ListKeysResponse
-	16, // 16: prt.tpm.v1.ProviderService.DescribeProvider:output_type -> prt.tpm.v1.DescribeProviderResponse
-	10, // [10:17] is the sub-list for method output_type
-	3,  // [3:10] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	29, // 0: prt.tpm.v1.ListKeysResponse.keys:type_name -> prt.tpm.v1.KeyDescription
+	19, // 1: prt.tpm.v1.CertifyDeviceKeysResponse.device_key:type_name -> prt.tpm.v1.KeyStatement
+	19, // 2: prt.tpm.v1.CertifyDeviceKeysResponse.transport_key:type_name -> prt.tpm.v1.KeyStatement
+	19, // 3: prt.tpm.v1.CertifyDeviceKeysResponse.storage_key:type_name -> prt.tpm.v1.KeyStatement
+	28, // 4: prt.tpm.v1.TestDeviceKeysResponse.results:type_name -> prt.tpm.v1.KeyTestResult
+	1,  // 5: prt.tpm.v1.KeyTestResult.purpose:type_name -> prt.tpm.v1.KeyPurpose
+	0,  // 6: prt.tpm.v1.KeyTestResult.outcome:type_name -> prt.tpm.v1.KeyTestOutcome
+	1,  // 7: prt.tpm.v1.KeyDescription.purpose:type_name -> prt.tpm.v1.KeyPurpose
+	2,  // 8: prt.tpm.v1.DescribeProviderResponse.protection:type_name -> prt.tpm.v1.ProtectionLevel
+	32, // 9: prt.tpm.v1.DescribeProviderResponse.lockout:type_name -> prt.tpm.v1.Lockout
+	3,  // 10: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:input_type -> prt.tpm.v1.CreateDeviceKeysRequest
+	5,  // 11: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:input_type -> prt.tpm.v1.CreateCertificateRequestRequest
+	15, // 12: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:input_type -> prt.tpm.v1.DescribeAttestationKeysRequest
+	17, // 13: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:input_type -> prt.tpm.v1.CertifyDeviceKeysRequest
+	7,  // 14: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:input_type -> prt.tpm.v1.InstallDeviceCertificateRequest
+	9,  // 15: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:input_type -> prt.tpm.v1.SignDeviceRemovalRequest
+	11, // 16: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:input_type -> prt.tpm.v1.DeleteDeviceKeysRequest
+	20, // 17: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:input_type -> prt.tpm.v1.SignKeyReplacementRequest
+	22, // 18: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:input_type -> prt.tpm.v1.CreateComputerCertificateRequest
+	24, // 19: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:input_type -> prt.tpm.v1.SignComputerIdentityRequest
+	26, // 20: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:input_type -> prt.tpm.v1.TestDeviceKeysRequest
+	13, // 21: prt.tpm.v1.DeviceKeyService.ListKeys:input_type -> prt.tpm.v1.ListKeysRequest
+	30, // 22: prt.tpm.v1.ProviderService.DescribeProvider:input_type -> prt.tpm.v1.DescribeProviderRequest
+	4,  // 23: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:output_type -> prt.tpm.v1.CreateDeviceKeysResponse
+	6,  // 24: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:output_type -> prt.tpm.v1.CreateCertificateRequestResponse
+	16, // 25: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:output_type -> prt.tpm.v1.DescribeAttestationKeysResponse
+	18, // 26: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:output_type -> prt.tpm.v1.CertifyDeviceKeysResponse
+	8,  // 27: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:output_type -> prt.tpm.v1.InstallDeviceCertificateResponse
+	10, // 28: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:output_type -> prt.tpm.v1.SignDeviceRemovalResponse
+	12, // 29: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:output_type -> prt.tpm.v1.DeleteDeviceKeysResponse
+	21, // 30: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:output_type -> prt.tpm.v1.SignKeyReplacementResponse
+	23, // 31: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:output_type -> prt.tpm.v1.CreateComputerCertificateResponse
+	25, // 32: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:output_type -> prt.tpm.v1.SignComputerIdentityResponse
+	27, // 33: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:output_type -> prt.tpm.v1.TestDeviceKeysResponse
+	14, // 34: prt.tpm.v1.DeviceKeyService.ListKeys:output_type -> prt.tpm.v1.ListKeysResponse
+	31, // 35: prt.tpm.v1.ProviderService.DescribeProvider:output_type -> prt.tpm.v1.DescribeProviderResponse
+	23, // [23:36] is the sub-list for method output_type
+	10, // [10:23] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_prt_tpm_v1_device_key_proto_init() }
@@ -1036,8 +2108,8 @@ func file_prt_tpm_v1_device_key_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_tpm_v1_device_key_proto_rawDesc), len(file_prt_tpm_v1_device_key_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   15,
+			NumEnums:      3,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

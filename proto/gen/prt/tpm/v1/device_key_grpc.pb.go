@@ -23,12 +23,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DeviceKeyService_CreateDeviceKeys_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/CreateDeviceKeys"
-	DeviceKeyService_CreateCertificateRequest_FullMethodName = "/prt.tpm.v1.DeviceKeyService/CreateCertificateRequest"
-	DeviceKeyService_InstallDeviceCertificate_FullMethodName = "/prt.tpm.v1.DeviceKeyService/InstallDeviceCertificate"
-	DeviceKeyService_SignDeviceRemoval_FullMethodName        = "/prt.tpm.v1.DeviceKeyService/SignDeviceRemoval"
-	DeviceKeyService_DeleteDeviceKeys_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/DeleteDeviceKeys"
-	DeviceKeyService_ListKeys_FullMethodName                 = "/prt.tpm.v1.DeviceKeyService/ListKeys"
+	DeviceKeyService_CreateDeviceKeys_FullMethodName          = "/prt.tpm.v1.DeviceKeyService/CreateDeviceKeys"
+	DeviceKeyService_CreateCertificateRequest_FullMethodName  = "/prt.tpm.v1.DeviceKeyService/CreateCertificateRequest"
+	DeviceKeyService_DescribeAttestationKeys_FullMethodName   = "/prt.tpm.v1.DeviceKeyService/DescribeAttestationKeys"
+	DeviceKeyService_CertifyDeviceKeys_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/CertifyDeviceKeys"
+	DeviceKeyService_InstallDeviceCertificate_FullMethodName  = "/prt.tpm.v1.DeviceKeyService/InstallDeviceCertificate"
+	DeviceKeyService_SignDeviceRemoval_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/SignDeviceRemoval"
+	DeviceKeyService_DeleteDeviceKeys_FullMethodName          = "/prt.tpm.v1.DeviceKeyService/DeleteDeviceKeys"
+	DeviceKeyService_SignKeyReplacement_FullMethodName        = "/prt.tpm.v1.DeviceKeyService/SignKeyReplacement"
+	DeviceKeyService_CreateComputerCertificate_FullMethodName = "/prt.tpm.v1.DeviceKeyService/CreateComputerCertificate"
+	DeviceKeyService_SignComputerIdentity_FullMethodName      = "/prt.tpm.v1.DeviceKeyService/SignComputerIdentity"
+	DeviceKeyService_TestDeviceKeys_FullMethodName            = "/prt.tpm.v1.DeviceKeyService/TestDeviceKeys"
+	DeviceKeyService_ListKeys_FullMethodName                  = "/prt.tpm.v1.DeviceKeyService/ListKeys"
 )
 
 // DeviceKeyServiceClient is the client API for DeviceKeyService service.
@@ -46,6 +52,15 @@ type DeviceKeyServiceClient interface {
 	// CreateCertificateRequest signs a PKCS#10 request for the pending device key.
 	// Subject and attributes are fixed by the agent, so no caller's bytes are signed.
 	CreateCertificateRequest(ctx context.Context, in *CreateCertificateRequestRequest, opts ...grpc.CallOption) (*CreateCertificateRequestResponse, error)
+	// DescribeAttestationKeys gives the public halves with which a registration
+	// authority makes a credential for this TPM: endorsement key and the attestation
+	// key of the pending set. They identify the TPM, so only dsreg may ask.
+	DescribeAttestationKeys(ctx context.Context, in *DescribeAttestationKeysRequest, opts ...grpc.CallOption) (*DescribeAttestationKeysResponse, error)
+	// CertifyDeviceKeys opens a credential made for this TPM and has the attestation
+	// key state that the keys of the pending set live in this TPM. The secret of the
+	// credential never leaves the agent: its digest is in what is signed, so a
+	// statement that verifies is the proof, and this opens nothing for a caller.
+	CertifyDeviceKeys(ctx context.Context, in *CertifyDeviceKeysRequest, opts ...grpc.CallOption) (*CertifyDeviceKeysResponse, error)
 	// InstallDeviceCertificate makes a pending key set the device's identity and
 	// destroys the previous one. The certificate must hold the set's device key.
 	InstallDeviceCertificate(ctx context.Context, in *InstallDeviceCertificateRequest, opts ...grpc.CallOption) (*InstallDeviceCertificateResponse, error)
@@ -54,6 +69,19 @@ type DeviceKeyServiceClient interface {
 	SignDeviceRemoval(ctx context.Context, in *SignDeviceRemovalRequest, opts ...grpc.CallOption) (*SignDeviceRemovalResponse, error)
 	// DeleteDeviceKeys destroys a key set and every session key of the device.
 	DeleteDeviceKeys(ctx context.Context, in *DeleteDeviceKeysRequest, opts ...grpc.CallOption) (*DeleteDeviceKeysResponse, error)
+	// SignKeyReplacement signs the proof with which the installed device key puts
+	// the keys of a pending set in its place at the tenant. The payload names the
+	// pending keys and is fixed but for the nonce.
+	SignKeyReplacement(ctx context.Context, in *SignKeyReplacementRequest, opts ...grpc.CallOption) (*SignKeyReplacementResponse, error)
+	// CreateComputerCertificate self-signs the certificate that a computer writes to
+	// its object in an on-premises domain, with the device key of the pending set.
+	CreateComputerCertificate(ctx context.Context, in *CreateComputerCertificateRequest, opts ...grpc.CallOption) (*CreateComputerCertificateResponse, error)
+	// SignComputerIdentity signs "<SID>.<time>" with the device key of the pending set
+	// (MS-DVRJ, sync-join). The agent writes the text; SID and time are checked.
+	SignComputerIdentity(ctx context.Context, in *SignComputerIdentityRequest, opts ...grpc.CallOption) (*SignComputerIdentityResponse, error)
+	// TestDeviceKeys has every key of the installed set do its work once, on data
+	// of the agent's own, and tells what came of it.
+	TestDeviceKeys(ctx context.Context, in *TestDeviceKeysRequest, opts ...grpc.CallOption) (*TestDeviceKeysResponse, error)
 	// ListKeys lists the long-lived keys with their public halves and attributes.
 	ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error)
 }
@@ -80,6 +108,26 @@ func (c *deviceKeyServiceClient) CreateCertificateRequest(ctx context.Context, i
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateCertificateRequestResponse)
 	err := c.cc.Invoke(ctx, DeviceKeyService_CreateCertificateRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) DescribeAttestationKeys(ctx context.Context, in *DescribeAttestationKeysRequest, opts ...grpc.CallOption) (*DescribeAttestationKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeAttestationKeysResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_DescribeAttestationKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) CertifyDeviceKeys(ctx context.Context, in *CertifyDeviceKeysRequest, opts ...grpc.CallOption) (*CertifyDeviceKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CertifyDeviceKeysResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_CertifyDeviceKeys_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +164,46 @@ func (c *deviceKeyServiceClient) DeleteDeviceKeys(ctx context.Context, in *Delet
 	return out, nil
 }
 
+func (c *deviceKeyServiceClient) SignKeyReplacement(ctx context.Context, in *SignKeyReplacementRequest, opts ...grpc.CallOption) (*SignKeyReplacementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignKeyReplacementResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_SignKeyReplacement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) CreateComputerCertificate(ctx context.Context, in *CreateComputerCertificateRequest, opts ...grpc.CallOption) (*CreateComputerCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateComputerCertificateResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_CreateComputerCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) SignComputerIdentity(ctx context.Context, in *SignComputerIdentityRequest, opts ...grpc.CallOption) (*SignComputerIdentityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignComputerIdentityResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_SignComputerIdentity_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) TestDeviceKeys(ctx context.Context, in *TestDeviceKeysRequest, opts ...grpc.CallOption) (*TestDeviceKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TestDeviceKeysResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_TestDeviceKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deviceKeyServiceClient) ListKeys(ctx context.Context, in *ListKeysRequest, opts ...grpc.CallOption) (*ListKeysResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListKeysResponse)
@@ -141,6 +229,15 @@ type DeviceKeyServiceServer interface {
 	// CreateCertificateRequest signs a PKCS#10 request for the pending device key.
 	// Subject and attributes are fixed by the agent, so no caller's bytes are signed.
 	CreateCertificateRequest(context.Context, *CreateCertificateRequestRequest) (*CreateCertificateRequestResponse, error)
+	// DescribeAttestationKeys gives the public halves with which a registration
+	// authority makes a credential for this TPM: endorsement key and the attestation
+	// key of the pending set. They identify the TPM, so only dsreg may ask.
+	DescribeAttestationKeys(context.Context, *DescribeAttestationKeysRequest) (*DescribeAttestationKeysResponse, error)
+	// CertifyDeviceKeys opens a credential made for this TPM and has the attestation
+	// key state that the keys of the pending set live in this TPM. The secret of the
+	// credential never leaves the agent: its digest is in what is signed, so a
+	// statement that verifies is the proof, and this opens nothing for a caller.
+	CertifyDeviceKeys(context.Context, *CertifyDeviceKeysRequest) (*CertifyDeviceKeysResponse, error)
 	// InstallDeviceCertificate makes a pending key set the device's identity and
 	// destroys the previous one. The certificate must hold the set's device key.
 	InstallDeviceCertificate(context.Context, *InstallDeviceCertificateRequest) (*InstallDeviceCertificateResponse, error)
@@ -149,6 +246,19 @@ type DeviceKeyServiceServer interface {
 	SignDeviceRemoval(context.Context, *SignDeviceRemovalRequest) (*SignDeviceRemovalResponse, error)
 	// DeleteDeviceKeys destroys a key set and every session key of the device.
 	DeleteDeviceKeys(context.Context, *DeleteDeviceKeysRequest) (*DeleteDeviceKeysResponse, error)
+	// SignKeyReplacement signs the proof with which the installed device key puts
+	// the keys of a pending set in its place at the tenant. The payload names the
+	// pending keys and is fixed but for the nonce.
+	SignKeyReplacement(context.Context, *SignKeyReplacementRequest) (*SignKeyReplacementResponse, error)
+	// CreateComputerCertificate self-signs the certificate that a computer writes to
+	// its object in an on-premises domain, with the device key of the pending set.
+	CreateComputerCertificate(context.Context, *CreateComputerCertificateRequest) (*CreateComputerCertificateResponse, error)
+	// SignComputerIdentity signs "<SID>.<time>" with the device key of the pending set
+	// (MS-DVRJ, sync-join). The agent writes the text; SID and time are checked.
+	SignComputerIdentity(context.Context, *SignComputerIdentityRequest) (*SignComputerIdentityResponse, error)
+	// TestDeviceKeys has every key of the installed set do its work once, on data
+	// of the agent's own, and tells what came of it.
+	TestDeviceKeys(context.Context, *TestDeviceKeysRequest) (*TestDeviceKeysResponse, error)
 	// ListKeys lists the long-lived keys with their public halves and attributes.
 	ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error)
 	mustEmbedUnimplementedDeviceKeyServiceServer()
@@ -167,6 +277,12 @@ func (UnimplementedDeviceKeyServiceServer) CreateDeviceKeys(context.Context, *Cr
 func (UnimplementedDeviceKeyServiceServer) CreateCertificateRequest(context.Context, *CreateCertificateRequestRequest) (*CreateCertificateRequestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCertificateRequest not implemented")
 }
+func (UnimplementedDeviceKeyServiceServer) DescribeAttestationKeys(context.Context, *DescribeAttestationKeysRequest) (*DescribeAttestationKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeAttestationKeys not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) CertifyDeviceKeys(context.Context, *CertifyDeviceKeysRequest) (*CertifyDeviceKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CertifyDeviceKeys not implemented")
+}
 func (UnimplementedDeviceKeyServiceServer) InstallDeviceCertificate(context.Context, *InstallDeviceCertificateRequest) (*InstallDeviceCertificateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method InstallDeviceCertificate not implemented")
 }
@@ -175,6 +291,18 @@ func (UnimplementedDeviceKeyServiceServer) SignDeviceRemoval(context.Context, *S
 }
 func (UnimplementedDeviceKeyServiceServer) DeleteDeviceKeys(context.Context, *DeleteDeviceKeysRequest) (*DeleteDeviceKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDeviceKeys not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) SignKeyReplacement(context.Context, *SignKeyReplacementRequest) (*SignKeyReplacementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignKeyReplacement not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) CreateComputerCertificate(context.Context, *CreateComputerCertificateRequest) (*CreateComputerCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateComputerCertificate not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) SignComputerIdentity(context.Context, *SignComputerIdentityRequest) (*SignComputerIdentityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignComputerIdentity not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) TestDeviceKeys(context.Context, *TestDeviceKeysRequest) (*TestDeviceKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TestDeviceKeys not implemented")
 }
 func (UnimplementedDeviceKeyServiceServer) ListKeys(context.Context, *ListKeysRequest) (*ListKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListKeys not implemented")
@@ -236,6 +364,42 @@ func _DeviceKeyService_CreateCertificateRequest_Handler(srv interface{}, ctx con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceKeyService_DescribeAttestationKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeAttestationKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).DescribeAttestationKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_DescribeAttestationKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).DescribeAttestationKeys(ctx, req.(*DescribeAttestationKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceKeyService_CertifyDeviceKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CertifyDeviceKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).CertifyDeviceKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_CertifyDeviceKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).CertifyDeviceKeys(ctx, req.(*CertifyDeviceKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeviceKeyService_InstallDeviceCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(InstallDeviceCertificateRequest)
 	if err := dec(in); err != nil {
@@ -290,6 +454,78 @@ func _DeviceKeyService_DeleteDeviceKeys_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceKeyService_SignKeyReplacement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignKeyReplacementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).SignKeyReplacement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_SignKeyReplacement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).SignKeyReplacement(ctx, req.(*SignKeyReplacementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceKeyService_CreateComputerCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateComputerCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).CreateComputerCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_CreateComputerCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).CreateComputerCertificate(ctx, req.(*CreateComputerCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceKeyService_SignComputerIdentity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignComputerIdentityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).SignComputerIdentity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_SignComputerIdentity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).SignComputerIdentity(ctx, req.(*SignComputerIdentityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DeviceKeyService_TestDeviceKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TestDeviceKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).TestDeviceKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_TestDeviceKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).TestDeviceKeys(ctx, req.(*TestDeviceKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeviceKeyService_ListKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListKeysRequest)
 	if err := dec(in); err != nil {
@@ -324,6 +560,14 @@ var DeviceKeyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _DeviceKeyService_CreateCertificateRequest_Handler,
 		},
 		{
+			MethodName: "DescribeAttestationKeys",
+			Handler:    _DeviceKeyService_DescribeAttestationKeys_Handler,
+		},
+		{
+			MethodName: "CertifyDeviceKeys",
+			Handler:    _DeviceKeyService_CertifyDeviceKeys_Handler,
+		},
+		{
 			MethodName: "InstallDeviceCertificate",
 			Handler:    _DeviceKeyService_InstallDeviceCertificate_Handler,
 		},
@@ -334,6 +578,22 @@ var DeviceKeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteDeviceKeys",
 			Handler:    _DeviceKeyService_DeleteDeviceKeys_Handler,
+		},
+		{
+			MethodName: "SignKeyReplacement",
+			Handler:    _DeviceKeyService_SignKeyReplacement_Handler,
+		},
+		{
+			MethodName: "CreateComputerCertificate",
+			Handler:    _DeviceKeyService_CreateComputerCertificate_Handler,
+		},
+		{
+			MethodName: "SignComputerIdentity",
+			Handler:    _DeviceKeyService_SignComputerIdentity_Handler,
+		},
+		{
+			MethodName: "TestDeviceKeys",
+			Handler:    _DeviceKeyService_TestDeviceKeys_Handler,
 		},
 		{
 			MethodName: "ListKeys",

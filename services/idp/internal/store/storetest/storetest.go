@@ -46,6 +46,7 @@ func device(tenant ids.TenantID, by ids.UserID) store.Device {
 	return store.Device{
 		ID: ids.NewDevice(), Tenant: tenant, DisplayName: "D", Type: "Linux", OSVersion: "1", Enabled: true, RegisteredBy: by,
 		RegisteredAt: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Certificate: []byte{1, 2}, DeviceKey: []byte{3}, TransportKey: []byte{4, 5},
+		KeyProtection: store.ProtectionEmulated, StorageKey: []byte{6, 7},
 	}
 }
 
@@ -152,14 +153,15 @@ func deviceChanges(t *testing.T, s store.Store) {
 	must(t, s.AddDevice(ctx(), d, 1))
 	must(t, s.UpdateDevice(ctx(), d.ID, func(r *store.Device) error {
 		r.Enabled, r.ID, r.Tenant = false, ids.NewDevice(), ids.NewTenant()
+		r.KeyProtection, r.StorageKey = store.ProtectionHardware, []byte{8}
 		return nil
 	}))
-	d.Enabled = false
+	d.Enabled, d.KeyProtection, d.StorageKey = false, store.ProtectionHardware, []byte{8}
 	got, err := s.Device(ctx(), d.ID)
 	must(t, err)
 	same(t, got, d)
 	boom := errors.New("no")
-	want(t, s.UpdateDevice(ctx(), d.ID, func(r *store.Device) error { r.Certificate[0] = 9; return boom }), boom)
+	want(t, s.UpdateDevice(ctx(), d.ID, func(r *store.Device) error { r.Certificate[0], r.StorageKey[0] = 9, 9; return boom }), boom)
 	got, err = s.Device(ctx(), d.ID)
 	must(t, err)
 	same(t, got, d)
@@ -175,7 +177,7 @@ func copies(t *testing.T, s store.Store) {
 	given.Certificate[0] = 9
 	got, err := s.Device(ctx(), d.ID)
 	must(t, err)
-	got.TransportKey[0] = 9
+	got.TransportKey[0], got.StorageKey[0] = 9, 9
 	list, err := s.Devices(ctx(), d.Tenant)
 	must(t, err)
 	same(t, list, []store.Device{d})

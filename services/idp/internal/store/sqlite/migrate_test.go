@@ -1,0 +1,53 @@
+package sqlite_test
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+)
+
+// A state file of version 1 holds devices of which nothing was proven, and objects
+// that have no keys yet.
+func TestDevicesOfBeforeAttestationHaveNothingProven(t *testing.T) {
+	path, ctx := filepath.Join(t.TempDir(), "state.db"), context.Background()
+	registered, waiting := ids.NewDevice(), ids.NewDevice()
+	write(t, path, registered, waiting)
+	s := open(t, path)
+	for id, want := range map[ids.DeviceID]store.Protection{registered: store.ProtectionSoftware, waiting: ""} {
+		d, err := s.Device(ctx, id)
+		if err != nil || d.KeyProtection != want || d.DisplayName != "D" || len(d.StorageKey) != 0 {
+			t.Errorf("%+v, %v; want protection %q", d, err, want)
+		}
+	}
+}
+
+func write(t *testing.T, path string, registered, waiting ids.DeviceID) {
+	t.Helper()
+	schema, err := os.ReadFile("schema/0001.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	const insert = "INSERT INTO devices (id, tenant, registered_by, record) VALUES (?, 't', 'u', ?)"
+	for _, do := range [][]any{
+		{string(schema) + "PRAGMA user_version = 1;"},
+		{insert, string(registered), `{"ID":"` + string(registered) + `","DisplayName":"D"}`},
+		{insert, string(waiting), `{"ID":"` + string(waiting) + `","DisplayName":"D","Pending":true}`},
+	} {
+		if _, err := db.Exec(do[0].(string), do[1:]...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
