@@ -119,8 +119,14 @@ func TestAttack31_PlainAnswerToASessionRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	native, err := entrawire.SealNativeAnswer(secret.NewBytes(make([]byte, 32)), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for body, good := range map[string]bool{
 		sealed:                          true,
+		native:                          true,
+		native + ".":                    false,
 		sealed + "\n":                   false,
 		strings.TrimSuffix(sealed, "."): false,
 		`{"token_type":"Bearer","access_token":"x","expires_in":"1"}`: false,

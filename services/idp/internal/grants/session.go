@@ -110,18 +110,35 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
 	// Ours, whoever brings it: the log shows whose artefact is being misused.
-	e.Tenant, e.Device = a.Tenant, a.Device
+	e.Tenant, e.Device, e.KDF = a.Tenant, a.Device, sessionKDF(a)
 	home, ok := g.Tenants.Tenant(a.Tenant)
 	if !ok {
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
 	if !home.Profile.TakesKDF(t.Header.KDFVer, a.KDFMin) {
-		return Session{}, prterr.AADSTS(aadsts.KDFVersionInvalid, "")
+		return Session{}, kdfInvalid(t.Header.KDFVer)
 	}
 	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
 		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
 	}
 	return Session{Tenant: home, From: a}, nil
+}
+
+// sessionKDF is what the log tells of a session key, 0 when there is none.
+func sessionKDF(a sealed.Artefact) int {
+	if a.SessionKey.Empty() {
+		return 0
+	}
+	return a.KDFMin
+}
+
+// kdfInvalid refuses a version of the key derivation, in the words of the public
+// service, which names the one that was used.
+func kdfInvalid(ver int) error {
+	if ver < entrawire.KDF2 {
+		return prterr.AADSTS(aadsts.KDFVersionInvalid, "")
+	}
+	return prterr.AADSTS(aadsts.KDFVersionInvalid, "Symmetric Key Derivation Function version '%d' is invalid: use the one that was agreed on when the device was registered.", ver)
 }
 
 func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {

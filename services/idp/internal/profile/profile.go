@@ -109,9 +109,13 @@ func Lookup(n Name) (Profile, error) {
 
 // TakesKDF reports whether a request that was derived by version ver (0 is
 // absent, and the same as 1) is good enough for an artefact that demands at
-// least version least.
+// least version least. Version 3 goes with its own artefacts alone, in every
+// profile: their session key was given to one TPM and to nobody who could derive
+// in another way, and no other session key was.
 func (p Profile) TakesKDF(ver, least int) bool {
 	switch {
+	case ver == 3 || least == 3:
+		return ver == least
 	case ver >= 2:
 		return true
 	case p.KDF1 == KDF1PerPRT:

@@ -64,6 +64,9 @@ type Event struct {
 	Code aadsts.Code
 	// Reason is why it was refused, in words.
 	Reason string
+	// KDF is the least version of the key derivation that the session key of the
+	// request takes, 0 when there is none. With 3 the key lives in the device's TPM.
+	KDF int
 	// Correlation is the client's own id for the request, a GUID, or empty.
 	Correlation string
 }
@@ -106,7 +109,8 @@ func (l *Log) Add(ctx context.Context, e Event) {
 		slog.String("flow", string(e.Flow)), slog.String("outcome", string(e.Outcome)),
 		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
 		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
-		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("correlation", e.Correlation))
+		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("correlation", e.Correlation),
+		slog.Int("kdf", e.KDF))
 }
 
 // Events returns the kept events, oldest first.
