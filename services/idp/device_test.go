@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
+	"strings"
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
@@ -11,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation/attestationtest"
 )
 
 // device is a device whose keys are in memory.
@@ -57,10 +59,27 @@ func (d *device) enrolment(t testing.TB, upn, password string) *idpv1.RegisterDe
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &idpv1.RegisterDeviceRequest{
+	r := &idpv1.RegisterDeviceRequest{
 		AccessToken: a.GetAccessToken(), JoinType: idpv1.JoinType_JOIN_TYPE_JOIN, CertificateRequest: csr, TransportKey: blob,
 		DisplayName: "DESKTOP-1", DeviceType: "Linux", OsVersion: "1",
 	}
+	if d.w.attest {
+		_, domain, _ := strings.Cut(upn, "@")
+		r.Attestation = d.attestation(t, domain)
+	}
+	return r
+}
+
+// attestation is what a TPM of the maker that every world trusts says of the keys.
+// It lies, so that a device of a test can have its keys in memory.
+func (d *device) attestation(t testing.TB, tenant string) *idpv1.Attestation {
+	t.Helper()
+	rogue := attestationtest.NewRogue(t, tpmMaker())
+	c, err := d.w.devices.RequestAttestationChallenge(context.Background(), rogue.Request(tenant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rogue.Answer(t, c, &d.dk.PublicKey, &d.tk.PublicKey)
 }
 
 // claims are an honest request for a PRT.

@@ -9,7 +9,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -155,7 +157,8 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 	a := s.From
 	if !a.Deviceless {
 		var err error
-		s.Device, err = g.deviceStands(ctx, a)
+		s.Device, err = g.deviceStands(ctx, s.Tenant.Profile, a)
+		e.Protection = string(s.Device.KeyProtection)
 		switch s.DeviceGood = err == nil; {
 		case prterr.KindOf(err) == prterr.Internal:
 			return err
@@ -185,15 +188,13 @@ func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, e
 	return u, nil
 }
 
-func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Device, error) {
+func (g *Gate) deviceStands(ctx context.Context, p profile.Profile, a sealed.Artefact) (store.Device, error) {
 	dev, err := g.Directory.Device(ctx, a.Tenant, a.Device)
 	switch {
 	case err != nil:
 		return store.Device{}, err
 	case issuance.Fingerprint(dev) != a.Certificate:
 		return store.Device{}, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
-	case !dev.Enabled:
-		return dev, prterr.AADSTS(aadsts.DeviceDisabled, "")
 	}
-	return dev, nil
+	return dev, directory.Standing(p, dev)
 }

@@ -83,6 +83,12 @@ type Profile struct {
 	DeviceCodePRT bool
 	// HelloKey is the rule for a Hello key on another device.
 	HelloKey HelloKey
+	// AttestedKeys takes only devices whose keys a trusted TPM vouches for, at
+	// registration and ever after. Without it a stolen key is as good as its device.
+	AttestedKeys bool
+	// ChallengeOnce lets an attestation challenge be answered once. Otherwise a
+	// device that lost the answer to its registration may send it again.
+	ChallengeOnce bool
 }
 
 // Table lists every profile.
@@ -90,7 +96,7 @@ func Table() []Profile {
 	return []Profile{
 		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, TellsUnknownUsers: true},
 		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, TellsUnknownUsers: true},
-		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true, AttestedKeys: true, ChallengeOnce: true},
 	}
 }
 
