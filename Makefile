@@ -78,6 +78,10 @@ tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2
 	@$(GO) test -c -o $(BIN)/softtpm.test ./tools/softtpm
 	@cd tools/softtpm && SOFTTPM_TPM2_TOOLS=required $(BIN)/softtpm.test -test.run '^TestTPM2Tools$$' -test.timeout 20m
 
+.PHONY: tpm-conformance
+tpm-conformance: ## Run go-tpm's own TPM tests against pkg/softtpm
+	@GOWORK=off $(GO) -C tools/tpmconformance test ./... && GOWORK=off $(GO) -C tools/tpmconformance run .
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)
