@@ -61,16 +61,22 @@ var _ transport.TPMCloser = (*TPM)(nil)
 type TPM struct {
 	mu       sync.Mutex
 	cfg      Config
-	commands *commandTable
+	commands commandTable
 	closed   bool
 	started  bool // TPM2_Startup was done
 	failed   bool // failure mode, see Fail
 	unlock   func() error
 
-	nv           nvState
-	unsaved      bool // the failed-tries counter is ahead of the saved state
-	null         hierarchy
-	platformAuth []byte // volatile: every start empties it (Part 1, 14.4)
+	nv      nvState
+	unsaved bool // the failed-tries counter is ahead of the saved state
+	null    hierarchy
+	// Volatile: every start empties them (Part 1, 14.4).
+	platformAuth   []byte
+	platformPolicy policy
+	off            switches
+	audit          commandAudit
+	epoch          [8]byte // tells this start from others
+	exclusive      uint32  // handle of the exclusive audit session, 0: none
 
 	slots     []*object
 	persisted map[uint32]*object // unpacked persistent objects
@@ -78,6 +84,7 @@ type TPM struct {
 	contexts  contextKey
 	cache     keyCache
 	pcrs      pcrBank
+	commits   commits
 	born      time.Time
 	call      call // reused by every command
 }
@@ -94,7 +101,7 @@ func New(cfg Config) (*TPM, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t := &TPM{cfg: cfg, commands: allCommands(), slots: make([]*object, cfg.Slots), born: cfg.Now()}
+	t := &TPM{cfg: cfg, slots: make([]*object, cfg.Slots), born: cfg.Now()}
 	if cfg.State == nil {
 		t.nv = manufacture()
 	} else {
@@ -104,6 +111,7 @@ func New(cfg Config) (*TPM, error) {
 		}
 		t.nv = nv
 	}
+	t.commands.fill()
 	t.cfg.State = nil // decoded; the caller's copy is not kept alive
 	t.reset()
 	return t, nil
@@ -112,13 +120,16 @@ func New(cfg Config) (*TPM, error) {
 // reset puts the volatile part into the state after power on.
 func (t *TPM) reset() {
 	t.null = newHierarchy()
-	t.platformAuth = nil
+	t.platformAuth, t.platformPolicy, t.off = nil, policy{}, switches{}
+	t.audit, t.exclusive = commandAudit{}, 0
 	clear(t.slots)
 	clear(t.sessions[:])
 	t.persisted = nil
 	t.contexts = newContextKey()
 	t.cache = keyCache{}
-	t.pcrs = newPCRBank()
+	t.pcrs, t.commits = pcrBank{}, commits{}
+	copy(t.commits.nonce[:], random(len(t.commits.nonce)))
+	copy(t.epoch[:], random(len(t.epoch)))
 }
 
 // Marshal gives the non-volatile state: versioned, with a checksum, holding
