@@ -49,9 +49,9 @@ func reserved() map[string]reservation {
 		// One room of the identity provider reads what a TPM wrote; without a transport it
 		// can send nothing. Its test helper has a TPM in software for devices of a test.
 		"github.com/google/go-tpm/tpm2": {
-			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "tools/softtpm", "tools/tpmconformance/...", "services/idp/internal/attestation/...", "services/idp/internal/tpmwrap", "services/idp/idptest"}, tpmAlone,
+			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "pkg/tpmfault", "pkg/tpmsocket", "tools/softtpm", "tools/tpmconformance/...", "services/idp/internal/attestation/...", "services/idp/internal/tpmwrap", "services/idp/idptest"}, tpmAlone,
 		},
-		"github.com/google/go-tpm/*/*/...":     {[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "tools/softtpm", "tools/tpmconformance/...", "services/idp/idptest"}, tpmAlone},
+		"github.com/google/go-tpm/*/*/...":     {[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "pkg/tpmfault", "pkg/tpmsocket", "tools/softtpm", "tools/tpmconformance/...", "services/idp/idptest"}, tpmAlone},
 		"github.com/google/go-tpm/tpmutil/...": {[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/tpmconformance/..."}, tpmAlone},
 		"pkg/softtpm/...": {
 			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "services/idp/idptest", "tools/..."},

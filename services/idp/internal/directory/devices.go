@@ -25,8 +25,8 @@ func (d *Directory) SetDeviceCompliance(ctx context.Context, id ids.DeviceID, co
 
 // PutHybridDevice synchronises a device object from on-premises. It waits for its
 // device until that joins with the certificate; one that is there already gets
-// what is new about it, and waits again when the certificate is. The certificate is
-// DER.
+// what is new about it. Another certificate is one that the computer wrote because
+// its keys are lost: the keys it joined with are good no more, and it joins again.
 func (d *Directory) PutHybridDevice(ctx context.Context, t ids.TenantID, h tenant.HybridDevice) error {
 	if _, err := d.tenant(t); err != nil {
 		return err
@@ -42,21 +42,14 @@ func (d *Directory) PutHybridDevice(ctx context.Context, t ids.TenantID, h tenan
 		if dev.Tenant != t || dev.Trust != store.TrustHybrid {
 			return prterr.New(prterr.Conflict, "device_id is that of a device which was not synchronised: remove the device, or use the object's own GUID")
 		}
-		dev.DisplayName = h.DisplayName
 		if !bytes.Equal(dev.OnPremises.Certificate, h.Certificate.Raw) {
-			forgetKeys(dev)
+			dev.Pending, dev.Certificate, dev.DeviceKey, dev.TransportKey, dev.TransportJWK = true, nil, nil, nil, nil
+			dev.KeyProtection, dev.StorageKey = "", nil
 		}
+		dev.DisplayName = h.DisplayName
 		dev.OnPremises = store.OnPremises{SID: h.SID, Certificate: h.Certificate.Raw}
 		return nil
 	}), "device")
-}
-
-// forgetKeys has a device wait again: its domain says that the computer has made other
-// keys, as one does that has lost its own. What was issued for the old ones ends with
-// them. Whether the device is enabled stays an administrator's word.
-func forgetKeys(dev *store.Device) {
-	dev.Pending, dev.Certificate, dev.DeviceKey, dev.TransportKey, dev.TransportJWK = true, nil, nil, nil, nil
-	dev.KeyProtection, dev.StorageKey = "", nil
 }
 
 // hybrid is a synchronised object whose device has not joined yet.

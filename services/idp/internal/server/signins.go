@@ -47,7 +47,7 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 		}
 		list = append(list, &directoryv1.SignIn{
 			At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
-			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: why(e), CorrelationId: e.Correlation,
+			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: why(e), CorrelationId: e.Correlation, KeyProtection: e.Protection,
 		})
 	}
 	slices.Reverse(list)
