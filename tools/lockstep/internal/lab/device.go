@@ -30,7 +30,7 @@ func (d *Device) Key(component string) string { return d.Name + "/" + component 
 // components of a device, in an order in which each can start; none needs the
 // others to be there yet.
 func (d *Device) components() []spec {
-	tpm := map[string]string{}
+	tpm := map[string]string{"tpm_ca": d.lab.path(makerDir)}
 	if d.lab.cfg.TPM != "" {
 		tpm["tpm"] = d.lab.cfg.TPM
 	}
@@ -77,6 +77,9 @@ func (d *Device) actors(ctx context.Context) error {
 	}
 	d.LogonUI = actor.LogonUI{LSA: lsa, Tracer: d.lab.tracers["logonui"].Tracer("logonui")}
 	if d.Operator.LSA, err = d.lab.Dial(ctx, "operator", d.Key("lsa-cloudap")); err != nil {
+		return err
+	}
+	if d.Operator.Directory, err = d.lab.Dial(ctx, "operator", "idp"); err != nil {
 		return err
 	}
 	if d.Operator.Dsreg, err = d.lab.Dial(ctx, "operator", d.Key("dsreg")); err != nil {

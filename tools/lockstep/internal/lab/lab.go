@@ -25,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
@@ -76,7 +77,9 @@ const stsName = "sts.adatum.test"
 // cloud are the components that all devices share, with the settings each gets.
 func (l *Lab) cloud() []spec {
 	adfs := map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}
-	idp := map[string]string{"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem")}
+	idp := map[string]string{
+		"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem"), "tpm-makers": "emulated=" + l.path(makerDir, makerRoot),
+	}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
 	}
@@ -121,6 +124,9 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if l.ca, err = rpc.NewCA(); err != nil {
 		return nil, err
 	}
+	if err = l.makeTPMs(); err != nil {
+		return nil, err
+	}
 	if err = l.place(ctx); err != nil {
 		return nil, err
 	}
@@ -130,6 +136,19 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 		}
 	}
 	return l, nil
+}
+
+// The lab's maker of emulated TPMs: its folder, and in it the root to trust.
+const makerDir, makerRoot = "tpm-maker", "root.pem"
+
+// makeTPMs founds the maker of the devices' TPMs, whom every tenant of the lab trusts
+// as a maker of emulators.
+func (l *Lab) makeTPMs() error {
+	maker, err := tpmca.Open(l.path(makerDir))
+	if err != nil {
+		return fmt.Errorf("maker of the lab's TPMs: %w", err)
+	}
+	return durable.WriteFile(l.path(makerDir, makerRoot), maker.RootPEM(), nil)
 }
 
 // place chooses where the components live.
