@@ -73,7 +73,8 @@ func New(cfg Config) (*Enroller, error) {
 		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
 		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, change: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
-	e.back.life, e.back.end = context.WithCancel(context.Background())
+	life, end := context.WithCancel(context.Background())
+	e.back.life, e.back.end = life, end
 	e.start()
 	return e, nil
 }

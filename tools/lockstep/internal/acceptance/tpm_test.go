@@ -13,16 +13,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/tpmsocket"
 )
 
-// socket is the path of a TPM's socket, short enough for one.
-func socket(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "tpm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "tpm.sock")
-}
+// socket is the path of a TPM's socket; there is nobody behind it yet.
+func socket(t testing.TB) string { return filepath.Join(t.TempDir(), "tpm") }
 
 // plugIn puts a TPM behind a socket, as an emulator in a process of its own is. Its
 // maker gave it no certificate.
