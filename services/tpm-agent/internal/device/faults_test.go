@@ -45,7 +45,7 @@ func newVictim(t *testing.T, kind string) *victim {
 	var below transport.TPM
 	if kind == "swtpm" {
 		needSWTPM(t)
-		o := open(t, Config{Addr: "swtpm:"})
+		o := open(t, Config{Addr: "swtpm:"}).Opened
 		below = o
 		v.fail = func(on bool) {
 			if control(t, o, ctrlStop); !on {
