@@ -284,7 +284,8 @@ func answerAll(c net.Conn, tpm transport.TPM) error {
 		if n < 10 || n > 4096 {
 			return fmt.Errorf("command of %d bytes", n)
 		}
-		command := append(head, make([]byte, n-10)...)
+		command := make([]byte, n)
+		copy(command, head)
 		if _, err := io.ReadFull(c, command[10:]); err != nil {
 			return err
 		}
