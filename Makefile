@@ -77,6 +77,11 @@ conformance: build ## Run third-party clients against lockstep serve (needs pyth
 	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
+.PHONY: tpm-tools
+tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2-tools, swtpm, openssl, xxd)
+	@$(GO) test -c -o $(BIN)/softtpm.test ./tools/softtpm
+	@cd tools/softtpm && SOFTTPM_TPM2_TOOLS=required $(BIN)/softtpm.test -test.run '^TestTPM2Tools$$' -test.timeout 20m
+
 .PHONY: tpm-conformance
 tpm-conformance: ## Run go-tpm's own TPM tests against pkg/softtpm
 	@GOWORK=off $(GO) -C tools/tpmconformance test ./... && GOWORK=off $(GO) -C tools/tpmconformance run .

@@ -119,7 +119,7 @@ func on[Req any, Resp proto.Message](f func(context.Context, *Req) (Resp, error)
 func (c *Carrier) Invoke(ctx context.Context, name string, args, reply any, _ ...grpc.CallOption) error {
 	m, known := c.methods[name]
 	if !known {
-		return prterr.New(prterr.Denied, "%s has no form in Entra's HTTPS protocol", strings.TrimPrefix(name, "/"))
+		return prterr.New(prterr.NotFound, "%s has no form in Entra's HTTPS protocol", strings.TrimPrefix(name, "/"))
 	}
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc

@@ -119,8 +119,14 @@ func TestAttack31_PlainAnswerToASessionRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	native, err := entrawire.SealNativeAnswer(secret.NewBytes(make([]byte, 32)), []byte("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for body, good := range map[string]bool{
 		sealed:                          true,
+		native:                          true,
+		native + ".":                    false,
 		sealed + "\n":                   false,
 		strings.TrimSuffix(sealed, "."): false,
 		`{"token_type":"Bearer","access_token":"x","expires_in":"1"}`: false,
@@ -195,7 +201,7 @@ func TestBounds(t *testing.T) {
 	if _, err := idpv1.NewNonceServiceClient(gone).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Unavailable {
 		t.Errorf("no network: %v", err)
 	}
-	if err := c.Invoke(t.Context(), idpv1.GrantService_RequestTokens_FullMethodName, &idpv1.RequestTokensRequest{}, &idpv1.RequestTokensResponse{}); prterr.KindOf(err) != prterr.Denied {
+	if err := c.Invoke(t.Context(), idpv1.GrantService_RequestTokens_FullMethodName, &idpv1.RequestTokensRequest{}, &idpv1.RequestTokensResponse{}); prterr.KindOf(err) != prterr.NotFound {
 		t.Errorf("a method without a form: %v", err)
 	}
 	for _, login := range []string{"http://example.com", "example.com", "https://a@example.com", "https://example.com/x", "https://example.com/?x"} {

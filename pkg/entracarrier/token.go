@@ -66,7 +66,7 @@ func (c *Carrier) encrypted(ctx context.Context, request, claims string) (string
 	if err != nil {
 		return "", err
 	}
-	if _, err := entrawire.ParseAnswer(string(body)); err != nil {
+	if !entrawire.IsAnswer(string(body)) {
 		return "", badAnswer("it is not encrypted under the session key")
 	}
 	return string(body), nil

@@ -3,7 +3,8 @@
 //
 // What lives here: claim sets and answers with their member names and order, the
 // two encrypted forms (a session key wrapped for a transport key, an answer under
-// a session key), the session-key signature, key blobs, certificate requests and
+// a session key), each once as Entra has it and once as a TPM can hold it, the
+// session-key signature, key blobs, certificate requests and
 // device certificates. What never may: policy. Whether a nonce is fresh, a device
 // enabled or version 1 of the derivation still good is decided by the caller;
 // here it is only read. The README says where each fact comes from.

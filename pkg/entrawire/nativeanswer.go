@@ -80,6 +80,16 @@ func ParseNativeAnswer(s string) (*NativeAnswer, error) {
 	return a, nil
 }
 
+// IsAnswer reports whether s has the form of an encrypted answer, native or Entra's,
+// for those who carry answers and open none.
+func IsAnswer(s string) bool {
+	if _, err := ParseAnswer(s); err == nil {
+		return true
+	}
+	_, err := ParseNativeAnswer(s)
+	return err == nil
+}
+
 func (a *NativeAnswer) whole() bool {
 	return len(a.IV) == gcmIVSize && len(a.Ciphertext) > 0 && len(a.Tag) == gcmTagSize
 }

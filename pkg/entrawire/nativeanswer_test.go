@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/kdf"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
 func sealNative(t testing.TB, plain []byte) (string, *NativeAnswer) {
@@ -325,4 +326,13 @@ func FuzzParseNativeAnswer(f *testing.F) {
 		}
 		_, _ = a.Open(derivedBlock(t, a)) // must not panic
 	})
+}
+
+// TestNative_SealVector seals the answer of the committed session byte for byte.
+func TestNative_SealVector(t *testing.T) {
+	v := load(t, "native.json")
+	got, err := sealNativeAnswer(secret.NewBytes(unhex(t, v["session_key_hex"])), []byte(v["answer_plaintext"]), unhex(t, v["answer_ctx_hex"]), unhex(t, v["answer_iv_hex"]))
+	if err != nil || got != v["answer_jwe"] {
+		t.Errorf("sealed as %s, %v", got, err)
+	}
 }

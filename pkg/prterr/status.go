@@ -148,8 +148,8 @@ func kindOfGRPC(c codes.Code) Kind {
 		return Unauthenticated
 	case codes.PermissionDenied:
 		return Denied
-	case codes.NotFound:
-		return NotFound
+	case codes.NotFound, codes.Unimplemented:
+		return NotFound // Unimplemented is a method that an older component does not have
 	case codes.FailedPrecondition, codes.AlreadyExists, codes.Aborted:
 		return Conflict
 	case codes.Unavailable, codes.Canceled:

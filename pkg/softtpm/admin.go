@@ -67,3 +67,44 @@ func getRandom(c *call) rcode {
 	c.put2B(random(min(int(n), randomPerCall)))
 	return rcSuccess
 }
+
+// stirRandom is TPM2_StirRandom (Part 3, 16.2). The system's generator needs no
+// help; the data is taken and has no effect.
+func stirRandom(c *call) rcode {
+	if len(c.in.sized()) > 128 {
+		return rcSize.param(1)
+	}
+	return c.in.end()
+}
+
+// incrementalSelfTest is TPM2_IncrementalSelfTest (Part 3, 10.3): nothing is
+// left to test, whatever is asked for.
+func incrementalSelfTest(c *call) rcode {
+	n := c.in.u32()
+	if n > 64 {
+		return rcSize.param(1)
+	}
+	c.in.take(int(n) * 2)
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	c.out = be.AppendUint32(c.out, 0)
+	return rcSuccess
+}
+
+// testParms is TPM2_TestParms (Part 3, 30.3): would a key of these parameters
+// be made?
+func testParms(c *call) rcode {
+	p := publicArea{typ: c.in.u16(), sym: algNull, scheme: algNull}
+	if c.in.bad {
+		return rcInsufficient.param(1)
+	}
+	rc := p.parseParms(&c.in)
+	if rc == rcSuccess {
+		rc = p.checkSize()
+	}
+	if rc != rcSuccess {
+		return rc.param(1)
+	}
+	return c.in.end()
+}

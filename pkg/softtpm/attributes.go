@@ -67,6 +67,15 @@ func (p *publicArea) checkShape() rcode {
 	return p.checkScheme()
 }
 
+// checkSize refuses key sizes that are loaded but not made: like common chips,
+// this TPM makes RSA keys of 2048 bits.
+func (p *publicArea) checkSize() rcode {
+	if p.typ == algRSA && p.keyBits != 2048 {
+		return rcValue
+	}
+	return rcSuccess
+}
+
 // checkCreate applies the rules for a new object with dataLen bytes of given
 // data (Part 1, 27.3; Part 3, 12.1.1).
 func (p *publicArea) checkCreate(dataLen int) rcode {

@@ -98,6 +98,9 @@ func adminCommands() []command {
 		{code: tpm2.TPMCCShutdown, flags: writesNV, run: shutdown},
 		{code: ccSelfTest, run: selfTest},
 		{code: ccGetTestResult, flags: encOut, run: getTestResult},
+		{code: tpm2.TPMCCIncrementalSelfTest, run: incrementalSelfTest},
+		{code: tpm2.TPMCCTestParms, run: testParms},
+		{code: tpm2.TPMCCStirRandom, flags: encIn | writesNV, run: stirRandom},
 		{code: tpm2.TPMCCGetRandom, flags: encOut, run: getRandom},
 		{code: tpm2.TPMCCGetCapability, run: getCapability},
 		{code: tpm2.TPMCCReadClock, run: readClock},
@@ -121,6 +124,7 @@ func objectCommands() []command {
 		{code: tpm2.TPMCCEvictControl, handles: kinds(kindProvision, kindObject), auths: 1, flags: writesNV, run: evictControl},
 		{code: tpm2.TPMCCImport, handles: kinds(kindObject), auths: 1, flags: both, run: importObject},
 		{code: tpm2.TPMCCDuplicate, handles: kinds(kindObject, kindObjectNull), auths: 1, role: roleDup, flags: both, run: duplicate},
+		{code: tpm2.TPMCCRewrap, handles: kinds(kindObjectNull, kindObjectNull), auths: 1, flags: both, run: rewrap},
 		{code: tpm2.TPMCCObjectChangeAuth, handles: kinds(kindObject, kindObject), auths: 1, role: roleAdmin, flags: both, run: objectChangeAuth},
 	}
 }
@@ -133,6 +137,7 @@ func keyUseCommands() []command {
 		{code: tpm2.TPMCCHMAC, handles: kinds(kindObject), auths: 1, flags: both, run: hmacCommand},
 		{code: tpm2.TPMCCHash, flags: both, run: hashCommand},
 		{code: tpm2.TPMCCUnseal, handles: kinds(kindObject), auths: 1, flags: encOut, run: unseal},
+		{code: tpm2.TPMCCEncryptDecrypt, handles: kinds(kindObject), auths: 1, flags: encOut, run: encryptDecrypt},
 		{code: tpm2.TPMCCEncryptDecrypt2, handles: kinds(kindObject), auths: 1, flags: both, run: encryptDecrypt2},
 		{code: tpm2.TPMCCRSAEncrypt, handles: kinds(kindObject), flags: both, run: rsaEncrypt},
 		{code: tpm2.TPMCCECDHKeyGen, handles: kinds(kindObject), flags: encOut, run: ecdhKeyGen},
@@ -163,6 +168,7 @@ func sequenceCommands() []command {
 		{code: tpm2.TPMCCHMACStart, handles: kinds(kindObject), auths: 1, flags: encIn | rspHandle, run: hmacStart},
 		{code: tpm2.TPMCCHashSequenceStart, flags: encIn | rspHandle, run: hashSequenceStart},
 		{code: tpm2.TPMCCSequenceUpdate, handles: kinds(kindObject), auths: 1, flags: encIn, run: sequenceUpdate},
+		{code: tpm2.TPMCCEventSequenceComplete, handles: kinds(kindPCRNull, kindObject), auths: 2, flags: encIn | flushes | writesNV, run: eventSequenceComplete},
 		{code: tpm2.TPMCCSequenceComplete, handles: kinds(kindObject), auths: 1, flags: encIn | encOut | flushes, run: sequenceComplete},
 	}
 }

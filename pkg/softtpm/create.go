@@ -50,6 +50,9 @@ func (n *creation) newChild(parent *object, hier uint32) (*object, rcode) {
 	if rc != rcSuccess {
 		return nil, rc.param(2)
 	}
+	if rc := p.checkSize(); rc != rcSuccess {
+		return nil, rc.param(2)
+	}
 	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return nil, rc.param(2)
 	}

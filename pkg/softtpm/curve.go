@@ -18,8 +18,10 @@ type curve struct {
 	size  int // bytes of a coordinate
 }
 
+const curveCount = 4
+
 // curveIDs lists the curves in the order of their ids.
-func curveIDs() [4]tpm2.TPMECCCurve {
+func curveIDs() [curveCount]tpm2.TPMECCCurve {
 	return [...]tpm2.TPMECCCurve{tpm2.TPMECCNistP256, tpm2.TPMECCNistP384, tpm2.TPMECCNistP521, tpm2.TPMECCBNP256}
 }
 

@@ -44,6 +44,9 @@ func (t *TPM) Send(input []byte) ([]byte, error) {
 	c := &t.call
 	c.t = t
 	rc := c.execute(input)
+	if rc == rcSuccess {
+		t.delay(c.cmd.code)
+	}
 	out := c.out
 	*c = call{names: c.names[:0]} // keeps nothing of the caller's
 	if rc != rcSuccess {

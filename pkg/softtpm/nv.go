@@ -238,3 +238,12 @@ func (t *TPM) indexEnabled(x *nvIndex) bool {
 	}
 	return !t.off.owner
 }
+
+// used is how much NV space the indexes take.
+func (nv *nvState) used() int {
+	n := 0
+	for _, x := range nv.indexes {
+		n += int(x.size) + indexCost
+	}
+	return n
+}

@@ -31,11 +31,7 @@ func nvDefineSpace(c *call) rcode {
 	if c.t.nv.indexes[x.handle] != nil {
 		return rcNVDefined
 	}
-	used := int(x.size) + indexCost
-	for _, other := range c.t.nv.indexes {
-		used += int(other.size) + indexCost
-	}
-	if used > maxNVSpace || len(c.t.nv.indexes) >= maxIndexes {
+	if c.t.nv.used()+int(x.size)+indexCost > maxNVSpace || len(c.t.nv.indexes) >= maxIndexes {
 		return rcNVSpace
 	}
 	x.auth, x.data = auth, bytes.Repeat([]byte{0xff}, int(x.size))

@@ -76,43 +76,60 @@ func endorsementKey(ek *tpm2.TPMTPublic) (crypto.PublicKey, x509.KeyUsage, error
 	if !a.FixedTPM || !a.FixedParent || !a.SensitiveDataOrigin || !a.Restricted || !a.Decrypt || a.SignEncrypt {
 		return nil, 0, errors.New("tpmca: not an endorsement key: it must be fixed to its TPM, made there, restricted, and decrypt only")
 	}
+	var pub crypto.PublicKey
+	var err error
+	var usage x509.KeyUsage
 	switch ek.Type {
 	case tpm2.TPMAlgRSA:
-		parms, err := ek.Parameters.RSADetail()
-		if err != nil {
-			return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
-		}
-		n, err := ek.Unique.RSA()
-		if err != nil {
-			return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
-		}
-		if parms.KeyBits != 2048 || len(n.Buffer) != 256 || n.Buffer[0]&0x80 == 0 {
-			return nil, 0, errors.New("tpmca: an RSA endorsement key has 2048 bits")
-		}
-		pub, err := tpm2.RSAPub(parms, n)
-		return pub, x509.KeyUsageKeyEncipherment, err
+		usage = x509.KeyUsageKeyEncipherment
+		pub, err = rsaKey(ek)
 	case tpm2.TPMAlgECC:
-		parms, err := ek.Parameters.ECCDetail()
-		if err != nil {
-			return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
-		}
-		point, err := ek.Unique.ECC()
-		if err != nil {
-			return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
-		}
-		if parms.CurveID != tpm2.TPMECCNistP256 && parms.CurveID != tpm2.TPMECCNistP384 {
-			return nil, 0, errors.New("tpmca: an ECC endorsement key is on P-256 or P-384")
-		}
-		pub, err := tpm2.ECDSAPub(parms, point)
-		if err != nil {
-			return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
-		}
-		if _, err := pub.ECDH(); err != nil {
-			return nil, 0, fmt.Errorf("tpmca: the endorsement key is no point of its curve: %w", err)
-		}
-		return pub, x509.KeyUsageKeyAgreement, nil
+		usage = x509.KeyUsageKeyAgreement
+		pub, err = eccKey(ek)
+	default:
+		err = errors.New("it is neither of RSA nor of ECC")
 	}
-	return nil, 0, errors.New("tpmca: an endorsement key is of RSA or ECC")
+	if err != nil {
+		return nil, 0, fmt.Errorf("tpmca: endorsement key: %w", err)
+	}
+	return pub, usage, nil
+}
+
+func rsaKey(ek *tpm2.TPMTPublic) (crypto.PublicKey, error) {
+	parms, err := ek.Parameters.RSADetail()
+	if err != nil {
+		return nil, err
+	}
+	n, err := ek.Unique.RSA()
+	if err != nil {
+		return nil, err
+	}
+	if parms.KeyBits != 2048 || len(n.Buffer) != 256 || n.Buffer[0]&0x80 == 0 {
+		return nil, errors.New("its size is not 2048 bits")
+	}
+	return tpm2.RSAPub(parms, n)
+}
+
+func eccKey(ek *tpm2.TPMTPublic) (crypto.PublicKey, error) {
+	parms, err := ek.Parameters.ECCDetail()
+	if err != nil {
+		return nil, err
+	}
+	point, err := ek.Unique.ECC()
+	if err != nil {
+		return nil, err
+	}
+	if parms.CurveID != tpm2.TPMECCNistP256 && parms.CurveID != tpm2.TPMECCNistP384 {
+		return nil, errors.New("its curve is not P-256 or P-384")
+	}
+	pub, err := tpm2.ECDSAPub(parms, point)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := pub.ECDH(); err != nil {
+		return nil, fmt.Errorf("it is no point of its curve: %w", err)
+	}
+	return pub, nil
 }
 
 // tpmName is a SubjectAltName of one directoryName: manufacturer, model and

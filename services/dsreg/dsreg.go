@@ -1,6 +1,6 @@
 // Package dsreg is device registration on the device: it joins the device to a
-// tenant or registers it for a work account, takes it out again, and tells the
-// others what the device is.
+// tenant or registers it for a work account, takes it out again, gives it new keys
+// when it has lost its own, and tells the others what the device is.
 //
 // What lives here: the door (configuration, registration, allow-list). What never
 // may: a private key, or a password that is kept. An operator changes the
@@ -58,7 +58,9 @@ type Config struct {
 // Service is device registration.
 type Service struct {
 	registration *server.Registration
+	recovery     *server.Recovery
 	state        *server.DeviceState
+	enroller     *enrol.Enroller
 }
 
 // New reads the device's state. Errors name the field that is missing, or the
@@ -82,24 +84,34 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{registration: &server.Registration{Enroller: e, ComputerName: name}, state: &server.DeviceState{Enroller: e}}, nil
+	return &Service{
+		registration: &server.Registration{Enroller: e, ComputerName: name}, recovery: &server.Recovery{Enroller: e},
+		state: &server.DeviceState{Enroller: e}, enroller: e,
+	}, nil
 }
 
 // Register serves the component's contracts.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	dsregv1.RegisterRegistrationServiceServer(r, s.registration)
+	dsregv1.RegisterRecoveryServiceServer(r, s.recovery)
 	dsregv1.RegisterDeviceStateServiceServer(r, s.state)
 }
 
-// Close has nothing to end: what matters is on disk at every moment.
-func (s *Service) Close() error { return nil }
+// Close ends what goes on in the background. Nothing is lost: what matters is on disk
+// at every moment.
+func (s *Service) Close() error { return s.enroller.Close() }
 
 // Allow says who may call.
 func Allow() rpc.AllowList {
 	return rpc.AllowList{
-		dsregv1.RegistrationService_JoinDevice_FullMethodName:     {"operator"},
-		dsregv1.RegistrationService_RegisterDevice_FullMethodName: {"operator", "wam-broker"},
-		dsregv1.RegistrationService_LeaveDevice_FullMethodName:    {"operator"},
-		dsregv1.DeviceStateService_GetDeviceState_FullMethodName:  {"lsa-cloudap", "wam-broker", "operator"},
+		dsregv1.RegistrationService_JoinDevice_FullMethodName:              {"operator"},
+		dsregv1.RegistrationService_RegisterDevice_FullMethodName:          {"operator", "wam-broker"},
+		dsregv1.RegistrationService_JoinHybridDevice_FullMethodName:        {"operator"},
+		dsregv1.RegistrationService_DescribeComputerAccount_FullMethodName: {"operator"},
+		dsregv1.RegistrationService_RecoverDevice_FullMethodName:           {"operator"},
+		dsregv1.RegistrationService_MigrateDeviceKeys_FullMethodName:       {"operator"},
+		dsregv1.RegistrationService_LeaveDevice_FullMethodName:             {"operator"},
+		dsregv1.RecoveryService_StartRecovery_FullMethodName:               {"lsa-cloudap"},
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName:           {"lsa-cloudap", "wam-broker", "operator"},
 	}
 }

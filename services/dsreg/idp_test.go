@@ -6,12 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" // thumbprints
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +26,7 @@ import (
 const (
 	alice    = "alice@contoso.test"
 	password = "correct horse battery staple"
-	token    = "registration-token"
+	bob      = "bob@contoso.test"
 )
 
 // fakeIdP is an identity provider that registers the devices of one user and can
@@ -40,13 +38,22 @@ type fakeIdP struct {
 
 	ca     *ecdsa.PrivateKey
 	tenant ids.TenantID
-	user   ids.UserID
+	// users are who has the password; those of administrators administer the tenant.
+	users          map[string]ids.UserID
+	administrators []string
 
 	mu      sync.Mutex
 	devices map[ids.DeviceID]*rsa.PublicKey
-	nonces  int
-	got     *idpv1.RegisterDeviceRequest
-	realm   idpv1.AccountType
+	// waiting are synchronised computers that have not joined, replaced the devices
+	// whose keys were replaced, attested what was proven at the last registration.
+	waiting  map[ids.DeviceID]*computer
+	attested *idpv1.Attestation
+	strict   bool
+	// challenge changes the credential.
+	challenge func(*idpv1.RequestAttestationChallengeResponse)
+	nonces    int
+	got       *idpv1.RegisterDeviceRequest
+	realm     idpv1.AccountType
 	// issue changes what is issued, lie what is answered.
 	issue func(*issued)
 	lie   func(*idpv1.RegisterDeviceResponse)
@@ -64,13 +71,15 @@ type issued struct {
 	key      *rsa.PublicKey
 	device   string
 	tenant   string
+	user     string
 	join     entrawire.JoinType
 }
 
 func newIdP() (*fakeIdP, error) {
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return &fakeIdP{
-		ca: ca, tenant: ids.NewTenant(), user: ids.NewUser(), devices: map[ids.DeviceID]*rsa.PublicKey{},
+		ca: ca, tenant: ids.NewTenant(), users: map[string]ids.UserID{alice: ids.NewUser(), bob: ids.NewUser()},
+		waiting: map[ids.DeviceID]*computer{}, devices: map[ids.DeviceID]*rsa.PublicKey{},
 		realm: idpv1.AccountType_ACCOUNT_TYPE_MANAGED, before: map[string]error{}, after: map[string]error{},
 	}, err
 }
@@ -96,13 +105,13 @@ func (f *fakeIdP) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.
 }
 
 func (f *fakeIdP) RequestRegistrationToken(_ context.Context, r *idpv1.RequestRegistrationTokenRequest) (*idpv1.RequestRegistrationTokenResponse, error) {
-	if r.GetUserPrincipalName() != alice || r.GetPassword() != password {
+	if f.users[r.GetUserPrincipalName()] == "" || r.GetPassword() != password {
 		return nil, prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
 	if f.noToken {
 		return &idpv1.RequestRegistrationTokenResponse{}, nil
 	}
-	return &idpv1.RequestRegistrationTokenResponse{AccessToken: token}, nil
+	return &idpv1.RequestRegistrationTokenResponse{AccessToken: f.token(r.GetUserPrincipalName())}, nil
 }
 
 func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceRequest) (*idpv1.RegisterDeviceResponse, error) {
@@ -117,28 +126,31 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 	join, known := map[idpv1.JoinType]entrawire.JoinType{
 		idpv1.JoinType_JOIN_TYPE_JOIN: entrawire.JoinJoined, idpv1.JoinType_JOIN_TYPE_REGISTER: entrawire.JoinRegistered,
 	}[r.GetJoinType()]
-	if err != nil || r.GetAccessToken() != token || !known {
+	user := f.bearer(r.GetAccessToken())
+	if err != nil || user == "" || !known {
 		return nil, prterr.New(prterr.Invalid, "registration refused")
+	}
+	level, err := f.judge(r.GetAttestation())
+	if err != nil {
+		return nil, err
 	}
 	key := csr.PublicKey.(*rsa.PublicKey)
 	i := &issued{
 		template: &x509.Certificate{
 			SerialNumber: big.NewInt(int64(len(f.devices)) + 1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().AddDate(10, 0, 0),
 		},
-		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: join,
-	}
-	i.template.Subject = pkix.Name{CommonName: i.device}
-	if f.issue != nil {
-		f.issue(i)
+		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: join, user: string(f.users[user]),
 	}
 	der, err := f.sign(i)
 	if err != nil {
 		return nil, err
 	}
-	f.devices[ids.DeviceID(i.device)] = key
-	sum := sha1.Sum(der)
 	resp := &idpv1.RegisterDeviceResponse{
-		Certificate: der, Thumbprint: strings.ToUpper(fmt.Sprintf("%x", sum)), UserPrincipalName: alice, TenantId: string(f.tenant),
+		Certificate: der, Thumbprint: thumbprint(der), UserPrincipalName: user, TenantId: string(f.tenant),
+		KeyProtection: level, NativeSessionKeys: r.GetAttestation().GetStorageKey() != nil,
+	}
+	if r.GetReturnClientSid() {
+		resp.AdministratorSids = f.sids(user)
 	}
 	if f.lie != nil {
 		f.lie(resp)
@@ -147,7 +159,12 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 }
 
 func (f *fakeIdP) sign(i *issued) (der []byte, err error) {
-	i.template.ExtraExtensions, err = entrawire.DeviceExtensions(i.device, string(f.user), i.tenant, i.join)
+	i.template.Subject = pkix.Name{CommonName: i.device}
+	if f.issue != nil {
+		f.issue(i)
+	}
+	f.devices[ids.DeviceID(i.device)] = i.key
+	i.template.ExtraExtensions, err = entrawire.DeviceExtensions(i.device, i.user, i.tenant, i.join)
 	if err != nil {
 		return nil, err
 	}
@@ -162,15 +179,16 @@ func (f *fakeIdP) DeleteDevice(_ context.Context, r *idpv1.DeleteDeviceRequest) 
 	if err := f.before["DeleteDevice"]; err != nil {
 		return nil, err
 	}
-	id, err := f.signer(r.GetRequest())
-	if err != nil {
+	var claims entrawire.DeviceProof
+	id, err := f.signer(r.GetRequest(), &claims)
+	if err != nil || claims.GrantType != entrawire.GrantDeviceRemoval || !f.fresh(claims.RequestNonce) {
 		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	}
 	delete(f.devices, id)
 	return &idpv1.DeleteDeviceResponse{}, f.after["DeleteDevice"]
 }
 
-func (f *fakeIdP) signer(proof string) (ids.DeviceID, error) {
+func (f *fakeIdP) signer(proof string, claims any) (ids.DeviceID, error) {
 	t, err := jose.Parse(proof)
 	if err != nil || len(t.Header.X5C) != 1 {
 		return "", fmt.Errorf("no certificate: %w", err)
@@ -190,15 +208,10 @@ func (f *fakeIdP) signer(proof string) (ids.DeviceID, error) {
 	if err := t.VerifyRS256(key); err != nil {
 		return "", err
 	}
-	var claims entrawire.DeviceProof
-	if err := t.Claims(&claims); err != nil {
-		return "", err
-	}
-	if claims.GrantType != entrawire.GrantDeviceRemoval || claims.RequestNonce != fmt.Sprintf("nonce-%d", f.nonces) {
-		return "", fmt.Errorf("not a fresh removal")
-	}
-	return id.DeviceID, nil
+	return id.DeviceID, t.Claims(claims)
 }
+
+func (f *fakeIdP) fresh(nonce string) bool { return nonce == fmt.Sprintf("nonce-%d", f.nonces) }
 
 // knows reports whether the tenant has exactly these devices.
 func (f *fakeIdP) knows(want ...string) bool {

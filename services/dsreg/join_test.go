@@ -73,7 +73,7 @@ func TestREG05_OnlyPublicHalvesTravel(t *testing.T) {
 			t.Errorf("%s key: the canary search does not find the public half, so it would not find the private one", name)
 		}
 	}
-	all := map[string][]byte{"state file": w.file(), "log": w.log.Bytes()}
+	all := map[string][]byte{"state file": w.file(), "log": []byte(w.logged())}
 	for method, data := range w.toIdP.sent {
 		all[method] = data
 	}
@@ -86,7 +86,7 @@ func TestREG05_OnlyPublicHalvesTravel(t *testing.T) {
 		if bytes.Contains(data, []byte(password)) != (where == idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName) {
 			t.Errorf("%s: the password is where it should not be, or not where it should", where)
 		}
-		if bytes.Contains(data, []byte(token)) != (where == idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName) {
+		if bytes.Contains(data, []byte(w.idp.token(alice))) != (where == idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName) {
 			t.Errorf("%s: the registration token is where it should not be, or not where it should", where)
 		}
 	}
@@ -136,7 +136,7 @@ func TestREG20_WithoutTheOldTenantsHelp(t *testing.T) {
 		if s := w.mustState(); s.GetDeviceId() != second.GetDeviceId() || !w.idp.knows(first.GetDeviceId(), second.GetDeviceId()) {
 			t.Errorf("%s: state names %s", method, s.GetDeviceId())
 		}
-		if !strings.Contains(w.log.String(), first.GetDeviceId()) {
+		if !strings.Contains(w.logged(), first.GetDeviceId()) {
 			t.Errorf("%s: the log does not name the device that was left behind", method)
 		}
 	}
@@ -202,7 +202,7 @@ func TestKeyProvider(t *testing.T) {
 func TestWhoMayCall(t *testing.T) {
 	w := newWorld(t)
 	for caller, allowed := range map[string][]string{
-		"operator": {"join", "register", "leave", "state"}, "lsa-cloudap": {"state"}, "wam-broker": {"register", "state"},
+		"operator": {"join", "register", "leave", "state", "hybrid", "account", "recover", "migrate"}, "lsa-cloudap": {"state", "start"}, "wam-broker": {"register", "state"},
 		"app": nil, "browser": nil, "idp": nil, "tpm-agent": nil, "dsreg": nil, "logonui": nil, "browsercore": nil,
 	} {
 		conn, stop := w.door(caller)
@@ -211,7 +211,15 @@ func TestWhoMayCall(t *testing.T) {
 		_, register := registration.RegisterDevice(t.Context(), &dsregv1.RegisterDeviceRequest{})
 		_, leave := registration.LeaveDevice(t.Context(), &dsregv1.LeaveDeviceRequest{})
 		_, state := dsregv1.NewDeviceStateServiceClient(conn).GetDeviceState(t.Context(), &dsregv1.GetDeviceStateRequest{})
-		for method, err := range map[string]error{"join": join, "register": register, "leave": leave, "state": state} {
+		_, hybrid := registration.JoinHybridDevice(t.Context(), &dsregv1.JoinHybridDeviceRequest{})
+		_, account := registration.DescribeComputerAccount(t.Context(), &dsregv1.DescribeComputerAccountRequest{})
+		_, recovered := registration.RecoverDevice(t.Context(), &dsregv1.RecoverDeviceRequest{})
+		_, migrate := registration.MigrateDeviceKeys(t.Context(), &dsregv1.MigrateDeviceKeysRequest{})
+		_, start := dsregv1.NewRecoveryServiceClient(conn).StartRecovery(t.Context(), &dsregv1.StartRecoveryRequest{})
+		for method, err := range map[string]error{
+			"join": join, "register": register, "leave": leave, "state": state,
+			"hybrid": hybrid, "account": account, "recover": recovered, "migrate": migrate, "start": start,
+		} {
 			if denied := prterr.KindOf(err) == prterr.Denied; denied == slices.Contains(allowed, method) {
 				t.Errorf("%s calls %s: %v", caller, method, err)
 			}

@@ -49,8 +49,9 @@ func unchanged(t *testing.T, spoil func(*world), kind prterr.Kind, want string) 
 			t.Errorf("%s: before %v, after %v", name, before, after)
 		}
 		w.idp.issue, w.idp.lie, w.idp.realm, w.idp.noToken = nil, nil, idpv1.AccountType_ACCOUNT_TYPE_MANAGED, false
-		w.tpm.oneKey, w.tpm.foreignCSR = false, false
+		w.tpm.oneKey, w.tpm.foreignCSR, w.tpm.statements, w.idp.challenge = false, false, nil, nil
 		clear(w.tpm.before)
+		clear(w.idp.before)
 		w.toIdP.cut(false)
 		if err := way.enrol(w); err != nil {
 			t.Errorf("%s: again afterwards: %v", name, err)

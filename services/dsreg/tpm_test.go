@@ -30,6 +30,8 @@ var pool = sync.OnceValue(func() []*rsa.PrivateKey {
 type fakeSet struct {
 	device, transport *rsa.PrivateKey
 	certificate       []byte
+	native, software  bool
+	lost              tpmv1.KeyTestOutcome // unspecified: it is well
 }
 
 // fakeTPM is a tpm-agent with its keys in memory and the rules of its contract:
@@ -48,8 +50,15 @@ type fakeTPM struct {
 	before, after map[string]error
 	protection    tpmv1.ProtectionLevel
 	described     int
-	oneKey        bool // device key and transport key are one
-	foreignCSR    bool // the certificate request is for another key
+	// absent: there is no TPM, new keys are made in software and nobody vouches for them.
+	absent bool
+	dead   bool // the TPM does not work
+	tests  int
+	// statements and computer change what is certified.
+	statements func(*tpmv1.CertifyDeviceKeysResponse)
+	computer   func(*x509.Certificate, *rsa.PrivateKey) *rsa.PrivateKey
+	oneKey     bool // device key and transport key are one
+	foreignCSR bool // the certificate request is for another key
 }
 
 func newTPM() *fakeTPM {
@@ -81,7 +90,7 @@ func (f *fakeTPM) CreateDeviceKeys(context.Context, *tpmv1.CreateDeviceKeysReque
 	resp := &tpmv1.CreateDeviceKeysResponse{}
 	return resp, f.act("CreateDeviceKeys", func() (err error) {
 		delete(f.sets, f.pending)
-		set := &fakeSet{device: pool()[2*f.made%len(pool())], transport: pool()[(2*f.made+1)%len(pool())]}
+		set := &fakeSet{software: f.absent, device: pool()[2*f.made%len(pool())], transport: pool()[(2*f.made+1)%len(pool())]}
 		if f.oneKey {
 			set.transport = set.device
 		}
@@ -101,8 +110,8 @@ func (f *fakeTPM) CreateCertificateRequest(_ context.Context, r *tpmv1.CreateCer
 	resp := &tpmv1.CreateCertificateRequestResponse{}
 	return resp, f.act("CreateCertificateRequest", func() (err error) {
 		set := f.sets[r.GetKeySetId()]
-		if set == nil {
-			return prterr.New(prterr.NotFound, "no such set")
+		if err := f.usable(set); err != nil {
+			return err
 		}
 		key := set.device
 		if f.foreignCSR {
@@ -120,7 +129,7 @@ func (f *fakeTPM) InstallDeviceCertificate(_ context.Context, r *tpmv1.InstallDe
 		if set == nil || err != nil || !set.device.PublicKey.Equal(cert.PublicKey) {
 			return prterr.New(prterr.Invalid, "the certificate is not for this set")
 		}
-		set.certificate = r.GetCertificate()
+		set.certificate, set.native = r.GetCertificate(), r.GetNativeSessionKeys()
 		if f.installed != r.GetKeySetId() {
 			delete(f.sets, f.installed)
 		}
@@ -133,8 +142,8 @@ func (f *fakeTPM) SignDeviceRemoval(_ context.Context, r *tpmv1.SignDeviceRemova
 	resp := &tpmv1.SignDeviceRemovalResponse{}
 	return resp, f.act("SignDeviceRemoval", func() error {
 		set := f.sets[f.installed]
-		if set == nil {
-			return prterr.New(prterr.NotFound, "no set is installed")
+		if err := f.usable(set); err != nil {
+			return err
 		}
 		payload, err := entrawire.DeviceProof{
 			GrantType: entrawire.GrantDeviceRemoval, Iss: entrawire.BrokerIssuer, RequestNonce: r.GetRequestNonce(),
@@ -149,11 +158,17 @@ func (f *fakeTPM) SignDeviceRemoval(_ context.Context, r *tpmv1.SignDeviceRemova
 
 func (f *fakeTPM) DeleteDeviceKeys(_ context.Context, r *tpmv1.DeleteDeviceKeysRequest) (*tpmv1.DeleteDeviceKeysResponse, error) {
 	return &tpmv1.DeleteDeviceKeysResponse{}, f.act("DeleteDeviceKeys", func() error {
-		if r.GetKeySetId() != "" || f.installed == "" {
+		id := r.GetKeySetId()
+		if id == "" {
+			id = f.installed
+		}
+		if f.sets[id] == nil {
 			return prterr.New(prterr.NotFound, "no such set")
 		}
-		delete(f.sets, f.installed)
-		f.installed = ""
+		delete(f.sets, id)
+		if id == f.installed {
+			f.installed = ""
+		}
 		return nil
 	})
 }
@@ -181,6 +196,10 @@ func (f *fakeTPM) DescribeProvider(context.Context, *tpmv1.DescribeProviderReque
 	return resp, f.act("DescribeProvider", func() error {
 		f.described++
 		resp.KeyProvider, resp.Protection = "Test TPM", f.protection
+		if set := f.sets[f.installed]; set != nil && set.software || set == nil && f.absent {
+			resp.KeyProvider, resp.Protection, resp.SoftwareReason = "Test software store", tpmv1.ProtectionLevel_PROTECTION_LEVEL_SOFTWARE, "no TPM was found"
+			resp.HigherProtection = !f.absent
+		}
 		return nil
 	})
 }

@@ -67,7 +67,7 @@ type world struct {
 	toTPM    *tap
 	toIdP    *tap
 	clock    *clock.Lab
-	log      bytes.Buffer
+	log      lockedBuffer
 	stop     func()
 	conn     *grpc.ClientConn
 	service  *dsreg.Service
@@ -81,23 +81,37 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{t: t, dir: t.TempDir(), tpm: newTPM(), idp: idp, clock: clock.NewLab()}
 	w.toTPM = w.serve("tpm-agent", rpc.AllowList{
-		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:         {"dsreg"},
-		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName: {"dsreg"},
-		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName: {"dsreg"},
-		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:        {"dsreg"},
-		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:         {"dsreg"},
-		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                 {"dsreg"},
-		tpmv1.ProviderService_DescribeProvider_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName:  {"dsreg"},
+		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName:  {"dsreg"},
+		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:         {"dsreg"},
+		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:          {"dsreg"},
+		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                  {"dsreg"},
+		tpmv1.DeviceKeyService_DescribeAttestationKeys_FullMethodName:   {"dsreg"},
+		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {"dsreg"},
+		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {"dsreg"},
+		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {"dsreg"},
+		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {"dsreg"},
+		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {"dsreg"},
+		tpmv1.ProviderService_DescribeProvider_FullMethodName:           {"dsreg"},
 	}, w.tpm.register)
 	w.toIdP = w.serve("idp", rpc.AllowList{
-		idpv1.RealmService_DiscoverRealm_FullMethodName:                         {"dsreg"},
-		idpv1.NonceService_IssueNonce_FullMethodName:                            {"dsreg"},
-		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: {"dsreg"},
-		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           {"dsreg"},
-		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             {"dsreg"},
+		idpv1.RealmService_DiscoverRealm_FullMethodName:                            {"dsreg"},
+		idpv1.NonceService_IssueNonce_FullMethodName:                               {"dsreg"},
+		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName:    {"dsreg"},
+		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:              {"dsreg"},
+		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:                {"dsreg"},
+		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {"dsreg"},
+		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:            {"dsreg"},
+		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {"dsreg"},
 	}, w.idp.register)
 	w.restart(nil)
-	t.Cleanup(func() { w.stop() })
+	t.Cleanup(func() {
+		w.stop()
+		if err := w.service.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return w
 }
 
@@ -190,6 +204,40 @@ func (w *world) mustState() *dsregv1.GetDeviceStateResponse {
 		w.t.Fatalf("state: %v", err)
 	}
 	return s
+}
+
+// lockedBuffer is a log that the background writes too.
+type lockedBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (w *world) logged() string {
+	w.log.mu.Lock()
+	defer w.log.mu.Unlock()
+	return w.log.String()
+}
+
+// until waits for the background.
+func (w *world) until(what string, done func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("waiting until %s: %s", what, w.logged())
+		}
+	}
+}
+
+// later lets the time go on until the background has done something.
+func (w *world) later(what string, done func() bool) {
+	w.t.Helper()
+	w.until(what, func() bool { w.clock.Advance(time.Minute); return done() })
 }
 
 // file is the state file, nil when there is none.

@@ -27,6 +27,9 @@ func Allow() rpc.AllowList {
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         {dsreg},
 		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName:         {dsreg},
 
+		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {dsreg},
+		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {dsreg},
+
 		directoryv1.ReadService_ListDevices_FullMethodName:      {operator},
 		directoryv1.ReadService_ListTenants_FullMethodName:      {operator},
 		directoryv1.ReadService_ListUsers_FullMethodName:        {operator},
@@ -79,6 +82,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.SignInService_SubmitAssertion_FullMethodName, idpv1.SignInService_SignOut_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName,
+		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName,
 		idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
 		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
 		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
+	"strings"
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire/nativetest"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation/attestationtest"
 )
 
 // device is a device whose keys are in memory.
@@ -18,6 +21,7 @@ type device struct {
 	dk, tk *rsa.PrivateKey
 	cert   []byte
 	id     string
+	holder *nativetest.Holder // the TPM of a device with native session keys, else nil
 }
 
 // join registers a device for a user. The keys are numbers of the pool.
@@ -55,10 +59,27 @@ func (d *device) enrolment(t testing.TB, upn, password string) *idpv1.RegisterDe
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &idpv1.RegisterDeviceRequest{
+	r := &idpv1.RegisterDeviceRequest{
 		AccessToken: a.GetAccessToken(), JoinType: idpv1.JoinType_JOIN_TYPE_JOIN, CertificateRequest: csr, TransportKey: blob,
 		DisplayName: "DESKTOP-1", DeviceType: "Linux", OsVersion: "1",
 	}
+	if d.w.attest {
+		_, domain, _ := strings.Cut(upn, "@")
+		r.Attestation = d.attestation(t, domain)
+	}
+	return r
+}
+
+// attestation is what a TPM of the maker that every world trusts says of the keys.
+// It lies, so that a device of a test can have its keys in memory.
+func (d *device) attestation(t testing.TB, tenant string) *idpv1.Attestation {
+	t.Helper()
+	rogue := attestationtest.NewRogue(t, tpmMaker())
+	c, err := d.w.devices.RequestAttestationChallenge(context.Background(), rogue.Request(tenant))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rogue.Answer(t, c, &d.dk.PublicKey, &d.tk.PublicKey)
 }
 
 // claims are an honest request for a PRT.
@@ -98,11 +119,13 @@ func (w *world) requestPRT(request string) (*idpv1.RequestPRTResponse, error) {
 	return w.issuance.RequestPRT(context.Background(), &idpv1.RequestPRTRequest{Request: request})
 }
 
-// signIn is a PRT with its session key, on a device.
+// signIn is a PRT with its session key, on a device. A native session key is in
+// the TPM of the device.
 type signIn struct {
-	d   *device
-	prt string
-	key secret.Bytes
+	d      *device
+	prt    string
+	key    secret.Bytes
+	native *nativetest.SessionKey
 }
 
 // first signs a user in.
@@ -126,6 +149,13 @@ func (d *device) open(t testing.TB, request string) *signIn {
 
 func (s *signIn) sign(t testing.TB, c interface{ Encode() ([]byte, error) }) string {
 	t.Helper()
+	if s.native != nil {
+		out, err := s.native.SignSession(encoded(t, c))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
 	out, err := entrawire.SignSession(encoded(t, c), s.key, 2)
 	if err != nil {
 		t.Fatal(err)
@@ -156,8 +186,12 @@ func (s *signIn) renew(t testing.TB, c entrawire.SessionRequest) (*signIn, entra
 	}
 	var answer entrawire.PRTAnswer
 	s.decrypt(t, text, &answer)
-	next := &signIn{d: s.d, prt: answer.RefreshToken.Reveal(), key: s.key}
-	if answer.SessionKeyJWE != "" {
+	next := &signIn{d: s.d, prt: answer.RefreshToken.Reveal(), key: s.key, native: s.native}
+	switch {
+	case answer.SessionKeyJWE == "":
+	case s.native != nil:
+		next.native = s.d.imported(t, answer.SessionKeyJWE)
+	default:
 		if next.key, err = entrawire.UnwrapSessionKey(s.d.tk, answer.SessionKeyJWE); err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +201,11 @@ func (s *signIn) renew(t testing.TB, c entrawire.SessionRequest) (*signIn, entra
 
 func (s *signIn) decrypt(t testing.TB, text string, into interface{ UnmarshalJSON([]byte) error }) {
 	t.Helper()
-	plain, err := entrawire.OpenAnswer(text, s.key)
+	open := func() ([]byte, error) { return entrawire.OpenAnswer(text, s.key) }
+	if s.native != nil {
+		open = func() ([]byte, error) { return s.native.OpenAnswer(text) }
+	}
+	plain, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func TestAttack02_Attack03_DerivedKeysDoNotTravel(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, version := range map[string]any{"text": "2", "fraction": 2.5, "3": 3, "0": 0, "null": nil, "list": []int{2}} {
+	for name, version := range map[string]any{"text": "2", "fraction": 2.5, "4": 4, "0": 0, "null": nil, "list": []int{2}} {
 		header := claims{"alg": "HS256", "ctx": text, "kdf_ver": version}
 		_, err := w.redeemPRT(s.rawHeader(t, header, ctx, encoded(t, s.roadtxToken(t, office, graph)), true))
 		if prterr.CodeOf(err) != aadsts.MalformedRequest {

@@ -34,16 +34,22 @@ const (
 // key is number 5 of the pool.
 func withHybrid(t testing.TB) []byte {
 	t.Helper()
-	key := rsaKeys()[5]
+	der := computerCertificate(t, rsaKeys()[5])
+	text := indent(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "          ")
+	const at = "    applications:\n"
+	return []byte(strings.Replace(string(idp.DefaultTenants()), at, "    devices:\n      - id: "+hybridID+"\n        display_name: HYBRID-1\n        sid: "+hybridSID+
+		"\n        certificate: |\n"+text+at, 1))
+}
+
+// computerCertificate is what a computer writes to its object.
+func computerCertificate(t testing.TB, key *rsa.PrivateKey) []byte {
+	t.Helper()
 	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: hybridID}, NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := indent(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), "          ")
-	const at = "    applications:\n"
-	return []byte(strings.Replace(string(idp.DefaultTenants()), at, "    devices:\n      - id: "+hybridID+"\n        display_name: HYBRID-1\n        sid: "+hybridSID+
-		"\n        certificate: |\n"+text+at, 1))
+	return der
 }
 
 // hybridJoin is roadtx's request.

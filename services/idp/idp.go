@@ -84,6 +84,10 @@ type Config struct {
 	// clear and is for its owner alone.
 	StateDir string
 
+	// TPMMakers are makers of TPMs whom every tenant trusts, beside those of the
+	// tenant file. For laboratories, whose TPMs are made when they start.
+	TPMMakers []TPMMaker
+
 	// deviceKeys makes the keys of device authorities; nil draws them at random. Only
 	// tests set it: making one takes longer than most of them.
 	deviceKeys issuance.DrawKey
@@ -166,7 +170,11 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
-	s.devices = registration.New(s.gate)
+	attestations, err := newAttestations(cfg.TPMMakers, authority, clk)
+	if err != nil {
+		return err
+	}
+	s.devices = registration.New(s.gate, attestations)
 	s.furnishSignIn(cfg)
 	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	return nil

@@ -13,7 +13,9 @@ import (
 // Wire builds the component from its environment. Settings: "tenants" is the path
 // of a tenant file; "federation-certificate" is DOMAIN=PATH, the PEM of a
 // federation provider whose certificate is not in that file; "state" is keep to
-// keep keys and records over a restart; "https" is where to serve HTTPS, "https-ca"
+// keep keys and records over a restart; "tpm-makers" is KIND=PATH, or several with
+// commas between, the PEM of makers of TPMs whom every tenant trusts, where KIND is
+// hardware or emulated; "https" is where to serve HTTPS, "https-ca"
 // where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Persons: env.Lab != nil}
@@ -35,6 +37,11 @@ func Wire(env *run.Env) (*run.Component, error) {
 		}
 		cfg.FederationCertificates = map[string][]byte{domain: pem}
 	}
+	makers, err := tpmMakers(env.Settings["tpm-makers"])
+	if err != nil {
+		return nil, err
+	}
+	cfg.TPMMakers = makers
 	switch state := env.Settings["state"]; state {
 	case "":
 	case "keep":
@@ -55,4 +62,24 @@ func Wire(env *run.Env) (*run.Component, error) {
 		}
 	}
 	return &run.Component{Service: s, Allow: Allow()}, nil
+}
+
+// tpmMakers reads the setting of that name.
+func tpmMakers(list string) ([]TPMMaker, error) {
+	var all []TPMMaker
+	for pair := range strings.SplitSeq(list, ",") {
+		if pair == "" {
+			continue
+		}
+		kind, path, ok := strings.Cut(pair, "=")
+		if !ok {
+			return nil, fmt.Errorf("setting tpm-makers: use KIND=PATH, where KIND is hardware or emulated")
+		}
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("setting tpm-makers: %w", err)
+		}
+		all = append(all, TPMMaker{Name: path, Kind: kind, Certificates: pem})
+	}
+	return all, nil
 }

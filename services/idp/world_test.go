@@ -20,6 +20,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation/attestationtest"
 )
 
 const (
@@ -86,11 +87,17 @@ type world struct {
 	devices  idpv1.DeviceRegistrationServiceClient
 	read     directoryv1.ReadServiceClient
 	admin    directoryv1.AdminServiceClient
+	// attest has every device of the world attested: a tenant is strict.
+	attest bool
 }
+
+// tpmMaker makes the TPMs of all worlds.
+var tpmMaker = sync.OnceValue(func() *attestationtest.Maker { return attestationtest.NewMaker("Maker of TPMs for tests") })
 
 func newWorld(t testing.TB, cfg idp.Config) *world {
 	t.Helper()
 	cfg.TokenSigner = rsaKeys()[0]
+	cfg.TPMMakers = append(cfg.TPMMakers, idp.TPMMaker{Name: "tests", Kind: "emulated", Certificates: tpmMaker().PEM()})
 	return worldWithItsKeys(t, cfg.WithDeviceKeys(deviceKeys()))
 }
 
@@ -109,6 +116,7 @@ func worldWithItsKeys(t testing.TB, cfg idp.Config) *world {
 		issuance: idpv1.NewIssuanceServiceClient(lsa), tokens: idpv1.NewTokenServiceClient(wam),
 		sessions: idpv1.NewSessionServiceClient(browser), devices: idpv1.NewDeviceRegistrationServiceClient(dsreg),
 		read: directoryv1.NewReadServiceClient(operator), admin: directoryv1.NewAdminServiceClient(operator),
+		attest: strings.Contains(string(cfg.Tenants), `profile: "strict"`),
 	}
 }
 

@@ -146,7 +146,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	framework, err := cloudap.New(cloudap.Config{
-		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
+		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
 		LockoutFor: cfg.LockoutFor, SignInPages: pages, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})

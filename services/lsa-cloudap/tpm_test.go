@@ -147,12 +147,26 @@ func (f *fakeTPM) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 	return &tpmv1.SignPRTCookieResponse{Cookie: token(request{Kind: "cookie", Key: key, PRT: r.GetPrt(), Nonce: r.GetRequestNonce()})}, nil
 }
 
-// fakeDsreg says what the device is.
+// fakeDsreg says what the device is, and recovers it when it can.
 type fakeDsreg struct {
 	dsregv1.UnimplementedDeviceStateServiceServer
+	dsregv1.UnimplementedRecoveryServiceServer
 	faults
-	w     *world
-	state dsregv1.JoinState
+	w       *world
+	state   dsregv1.JoinState
+	outcome dsregv1.RecoveryOutcome
+	// recovered is what a recovery does.
+	recovered func()
+}
+
+func (f *fakeDsreg) StartRecovery(ctx context.Context, _ *dsregv1.StartRecoveryRequest) (*dsregv1.StartRecoveryResponse, error) {
+	if err := f.w.called(ctx, "dsreg:StartRecovery", &f.faults); err != nil {
+		return nil, err
+	}
+	if f.recovered != nil {
+		f.recovered()
+	}
+	return &dsregv1.StartRecoveryResponse{Outcome: f.outcome}, nil
 }
 
 func (f *fakeDsreg) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {

@@ -59,7 +59,10 @@ func newWorld(t *testing.T) *world {
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
 	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
 	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) { tpmv1.RegisterPRTKeyServiceServer(r, w.tpm) })
-	w.serve("dsreg", func(r grpc.ServiceRegistrar) { dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg) })
+	w.serve("dsreg", func(r grpc.ServiceRegistrar) {
+		dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg)
+		dsregv1.RegisterRecoveryServiceServer(r, w.dsreg)
+	})
 	w.serve("adfs", func(r grpc.ServiceRegistrar) { federationv1.RegisterFederationServiceServer(r, w.adfs) })
 	w.serve("idp", func(r grpc.ServiceRegistrar) {
 		idpv1.RegisterRealmServiceServer(r, w.idp)
@@ -84,7 +87,7 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, tpmv1.PRTKeyService_ImportSessionKey_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName,
-		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, dsregv1.DeviceStateService_GetDeviceState_FullMethodName,
+		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,
 		federationv1.FederationService_GetMetadata_FullMethodName, federationv1.FederationService_IssueToken_FullMethodName,
 		idpv1.RealmService_DiscoverRealm_FullMethodName, idpv1.NonceService_IssueNonce_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,

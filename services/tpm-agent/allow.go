@@ -5,39 +5,62 @@ import (
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 )
 
-// Allow says who may call what. The purpose of a key is fixed by the method, so
-// this table is caller by method by purpose.
-func Allow() rpc.AllowList {
-	const dsreg, lsa, operator = "dsreg", "lsa-cloudap", "operator"
-	return rpc.AllowList{
-		tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName:          {dsreg},
-		tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName:  {dsreg},
-		tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName:  {dsreg},
-		tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName:         {dsreg},
-		tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName:          {dsreg},
-		tpmv1.DeviceKeyService_ListKeys_FullMethodName:                  {dsreg},
-		tpmv1.DeviceKeyService_DescribeAttestationKeys_FullMethodName:   {dsreg},
-		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {dsreg},
-		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {dsreg},
-		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {dsreg},
-		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {dsreg},
-		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {dsreg},
+// Row says who may call a method, and which kinds of key it may use on their
+// behalf. No caller chooses the key: the method does, and the registration and the
+// user that it names.
+type Row struct {
+	Method  string
+	Callers []string
+	// Keys are purposes as the audit log writes them; none is a method that uses no
+	// private key.
+	Keys []string
+}
 
-		tpmv1.ProviderService_DescribeProvider_FullMethodName: {dsreg, operator},
+// Table is caller by method by key purpose. What is not in it is refused.
+func Table() []Row {
+	const (
+		dk, tk, store, ak, data = "device key", "transport key", "storage key", "attestation key", "data key"
+		session, hello          = "session key", "hello key"
+	)
+	dsreg, lsa, state := []string{"dsreg"}, []string{"lsa-cloudap"}, []string{"dsreg", "operator"}
+	return []Row{
+		{tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName, dsreg, []string{dk, tk, store, ak, data}},
+		{tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_DescribeAttestationKeys_FullMethodName, dsreg, nil},
+		{tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName, dsreg, []string{ak}},
+		{tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName, dsreg, nil},
+		{tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName, dsreg, []string{dk, tk, store, ak}},
+		{tpmv1.DeviceKeyService_DeleteDeviceKeys_FullMethodName, dsreg, nil},
+		{tpmv1.DeviceKeyService_ListKeys_FullMethodName, dsreg, nil},
 
-		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName:   {lsa},
-		tpmv1.PRTKeyService_ImportSessionKey_FullMethodName: {lsa},
-		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName:   {lsa},
-		tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName:    {lsa},
-		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName: {lsa},
-		tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName:  {lsa},
-		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName:    {lsa},
+		{tpmv1.ProviderService_DescribeProvider_FullMethodName, state, nil},
 
-		tpmv1.HelloKeyService_CreateHelloKey_FullMethodName:      {lsa},
-		tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName: {lsa},
-		tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName:      {lsa},
-		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName:       {lsa},
-		tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName:      {lsa},
-		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName:    {lsa},
+		{tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, lsa, []string{dk}},
+		{tpmv1.PRTKeyService_ImportSessionKey_FullMethodName, lsa, []string{tk, store}},
+		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, lsa, []string{session}},
+		{tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName, lsa, []string{session}},
+		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, lsa, []string{session, data}},
+		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, lsa, []string{session, data}},
+		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, lsa, []string{session}},
+
+		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
+		{tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName, lsa, []string{hello, dk}},
+		{tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName, lsa, []string{hello}},
+		{tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, lsa, []string{hello}},
+		{tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName, lsa, []string{hello}},
+		{tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName, lsa, nil},
 	}
+}
+
+// Allow is the table as the server takes it.
+func Allow() rpc.AllowList {
+	list := rpc.AllowList{}
+	for _, r := range Table() {
+		list[r.Method] = r.Callers
+	}
+	return list
 }

@@ -26,30 +26,22 @@ func publics(t testing.TB, id tpmagenttest.Identity) (spki, tk []byte) {
 	return spki, tk
 }
 
+// event is a line of the audit log.
+type event struct {
+	Msg, Caller, Method, Use, Key, Outcome string
+	User                                   string `json:"user_id"`
+}
+
 // TestT1_EachUseOfAKeyIsAnEvent: what was done, with which key, for whom, whether it
 // worked; and who asked, as the connection proved it.
 func TestT1_EachUseOfAKeyIsAnEvent(t *testing.T) {
 	var log bytes.Buffer
 	a := tpmagenttest.Start(t, tpmagent.Config{Log: slog.New(slog.NewJSONHandler(&log, nil))})
-	type event struct {
-		Msg, Caller, Use, Key, Outcome string
-		User                           string `json:"user_id"`
-	}
 	events := func(do func()) (all []event) {
 		t.Helper()
 		log.Reset()
 		do()
-		dec := json.NewDecoder(&log)
-		for dec.More() {
-			var e event
-			if err := dec.Decode(&e); err != nil {
-				t.Fatal(err)
-			}
-			if e.Msg == "key used" {
-				all = append(all, e)
-			}
-		}
-		return all
+		return keyUses(t, &log)
 	}
 	expect := func(do func(), want ...event) {
 		t.Helper()
@@ -59,7 +51,7 @@ func TestT1_EachUseOfAKeyIsAnEvent(t *testing.T) {
 		}
 		for i, w := range want {
 			g := got[i]
-			g.Use, g.Msg = "", ""
+			g.Use, g.Msg, g.Method = "", "", ""
 			if g != w || got[i].Use == "" {
 				t.Errorf("event %+v, want %+v", got[i], w)
 			}
@@ -80,4 +72,52 @@ func TestT1_EachUseOfAKeyIsAnEvent(t *testing.T) {
 		event{Caller: "lsa-cloudap", Key: "hello key", User: tpmagenttest.UserA, Outcome: "done"})
 	expect(func() { _ = signHello(t, a, tpmagenttest.UserA, wrongPIN) },
 		event{Caller: "lsa-cloudap", Key: "hello key", User: tpmagenttest.UserA, Outcome: "refused"})
+}
+
+func keyUses(t *testing.T, log *bytes.Buffer) (all []event) {
+	t.Helper()
+	dec := json.NewDecoder(log)
+	for dec.More() {
+		var e event
+		if err := dec.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Msg == "key used" {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// TestT1_EachMethodUsesTheKeysOfItsRow runs the whole suite and compares what the
+// audit log saw with the table, both ways.
+func TestT1_EachMethodUsesTheKeysOfItsRow(t *testing.T) {
+	var log bytes.Buffer
+	a := tpmagenttest.Start(t, tpmagent.Config{Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	tpmagenttest.Run(t, a.Dial)
+	seen := map[string]map[string]bool{}
+	for _, e := range keyUses(t, &log) {
+		if seen[e.Method] == nil {
+			seen[e.Method] = map[string]bool{}
+		}
+		seen[e.Method][e.Key] = true
+	}
+	for _, r := range tpmagent.Table() {
+		want := map[string]bool{}
+		for _, k := range r.Keys {
+			want[k] = true
+		}
+		if len(want) != len(seen[r.Method]) {
+			t.Errorf("%s used %v, its row says %v", r.Method, seen[r.Method], r.Keys)
+		}
+		for k := range seen[r.Method] {
+			if !want[k] {
+				t.Errorf("%s used a %s", r.Method, k)
+			}
+		}
+		delete(seen, r.Method)
+	}
+	if len(seen) > 0 {
+		t.Errorf("keys were used outside the table: %v", seen)
+	}
 }

@@ -44,13 +44,17 @@ func deepBans() map[ban]string {
 
 // reserved are packages that only some may import, and why.
 func reserved() map[string]reservation {
+	const tpmAlone = "whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs"
 	return map[string]reservation{
-		"github.com/google/go-tpm/...": {
-			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "tools/softtpm", "tools/tpmconformance/..."},
-			"whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
+		// One room of the identity provider reads what a TPM wrote; without a transport it
+		// can send nothing. Its test helper has a TPM in software for devices of a test.
+		"github.com/google/go-tpm/tpm2": {
+			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "pkg/tpmfault", "pkg/tpmsocket", "tools/softtpm", "tools/tpmconformance/...", "services/idp/internal/attestation/...", "services/idp/internal/tpmwrap", "services/idp/idptest"}, tpmAlone,
 		},
+		"github.com/google/go-tpm/*/*/...":     {[]string{"services/tpm-agent/...", "pkg/softtpm/...", "pkg/tpmca", "pkg/tpmfault", "pkg/tpmsocket", "tools/softtpm", "tools/tpmconformance/...", "services/idp/idptest"}, tpmAlone},
+		"github.com/google/go-tpm/tpmutil/...": {[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/tpmconformance/..."}, tpmAlone},
 		"pkg/softtpm/...": {
-			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/..."},
+			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "services/idp/idptest", "tools/..."},
 			"a TPM belongs to the tpm-agent; a second door to it would be a second owner of the keys",
 		},
 		"pkg/tpmca": {
@@ -265,10 +269,16 @@ func TestImportRulesBite(t *testing.T) {
 		"pkg/b/b.go":              src("b", "math/rand/v2"),
 		"pkg/b/b_test.go":         src("b", "math/rand/v2"),
 		"services/dsreg/d.go":     src("d", "github.com/google/go-tpm/tpm2"),
+		"services/dsreg/e.go":     src("d", "github.com/google/go-tpm/legacy/tpm2"),
 		"services/tpm-agent/t.go": src("t", "github.com/google/go-tpm/tpm2"),
+
+		"services/idp/internal/attestation/a.go": src("attestation", "github.com/google/go-tpm/tpm2"),
+		"services/idp/internal/attestation/b.go": src("attestation", "github.com/google/go-tpm/tpm2/transport"),
 	},
 		"pkg/a/a.go imports services/idp: pkg is below the services: a library that knows a component drags it into every other",
 		"pkg/b/b.go imports math/rand/v2: predictable; nonces, keys and ids come from crypto/rand",
+		"services/dsreg/e.go imports github.com/google/go-tpm/legacy/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
+		"services/idp/internal/attestation/b.go imports github.com/google/go-tpm/tpm2/transport: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs",
 		"services/dsreg/d.go imports github.com/google/go-tpm/tpm2: whoever can send TPM commands can use keys: that is the tpm-agent alone, the TPM in software that stands in for the chip, and the maker of such TPMs")
 	finds(t, servicesApart, files{
 		"services/a/a.go":         src("a", m+"services/a/internal/x", m+"services/b"),

@@ -106,7 +106,7 @@ func TestListsAreProved(t *testing.T) {
 // side that sends it has no reason to read it.
 func answersOpened(r *Repo) (bad []string) {
 	openers := map[string][]string{
-		"pkg/entrawire": {"OpenAnswer", "ParseAnswer", "Answer"},
+		"pkg/entrawire": {"OpenAnswer", "ParseAnswer", "Answer", "OpenNativeAnswer", "ParseNativeAnswer", "NativeAnswer"},
 		"crypto/cipher": {"NewCBCDecrypter"},
 	}
 	for _, f := range r.Go {

@@ -40,6 +40,8 @@ func run(t *testing.T, a *Agent) {
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
+	t.Run("device proofs", func(t *testing.T) { a.deviceProofs(t, id) })
+	t.Run("PRT answer", func(t *testing.T) { a.prtAnswer(t, key, sealed) })
 	t.Run("REG26 attestation", a.attestation)
 	t.Run("the other form of session key", func(t *testing.T) { a.otherForm(t, id) })
 	t.Run("hello", func(t *testing.T) { a.hello(t, id) })

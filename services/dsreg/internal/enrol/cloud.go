@@ -63,46 +63,6 @@ func (c cloud) token(ctx context.Context, user ids.UPN, password secret.Text) (s
 	return secret.NewText(resp.GetAccessToken()), nil
 }
 
-// registration is what a device tells the tenant about itself: of its keys, the
-// public halves.
-type registration struct {
-	kind                  entrawire.JoinType
-	token                 secret.Text
-	request, transportKey []byte
-	displayName           string
-	deviceType, osVersion string
-	domain                string
-}
-
-// registered is the identity provider's answer, not checked yet.
-type registered struct {
-	certificate                []byte
-	thumbprint, user, tenantID string
-}
-
-// joinType is the kind as the request numbers it; the certificate has it as text.
-func joinType(kind entrawire.JoinType) idpv1.JoinType {
-	if kind == entrawire.JoinRegistered {
-		return idpv1.JoinType_JOIN_TYPE_REGISTER
-	}
-	return idpv1.JoinType_JOIN_TYPE_JOIN
-}
-
-func (c cloud) register(ctx context.Context, r registration) (registered, error) {
-	resp, err := c.devices.RegisterDevice(ctx, &idpv1.RegisterDeviceRequest{
-		AccessToken: r.token.Reveal(), JoinType: joinType(r.kind),
-		CertificateRequest: r.request, TransportKey: r.transportKey,
-		DisplayName: r.displayName, DeviceType: r.deviceType, OsVersion: r.osVersion, TargetDomain: r.domain,
-	})
-	if err != nil {
-		return registered{}, err
-	}
-	return registered{
-		certificate: resp.GetCertificate(), thumbprint: resp.GetThumbprint(),
-		user: resp.GetUserPrincipalName(), tenantID: resp.GetTenantId(),
-	}, nil
-}
-
 func (c cloud) nonce(ctx context.Context) (string, error) {
 	resp, err := c.nonces.IssueNonce(ctx, &idpv1.IssueNonceRequest{})
 	if err != nil {

@@ -1,5 +1,6 @@
 // Package enrol joins the device to a tenant, or registers it for a work account,
-// and takes it out again.
+// takes it out again, and gives it new keys when the old ones are lost or a better
+// place for them is there.
 //
 // What lives here: the order of the calls to tpm-agent and identity provider,
 // the checks of what they answer, and the way back from every interruption. What
@@ -11,9 +12,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -22,10 +21,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
-
-// providerWait bounds the question for the key provider: the state of the device
-// must not hang on a tpm-agent that does not answer.
-const providerWait = 2 * time.Second
 
 // Config is what enrolment needs.
 type Config struct {
@@ -50,8 +45,9 @@ type Enroller struct {
 
 	deviceType, osVersion string
 
-	// change is held by the one join, registration or leave that is under way.
-	change sync.Mutex
+	// change is held by the one change that is under way; a channel, because recovery
+	// waits for it and may give up.
+	change chan struct{}
 	// known says that the record's Current is the identity that the TPM holds. It
 	// is false after a start, and while an identity is exchanged or ended.
 	known atomic.Bool
@@ -59,7 +55,9 @@ type Enroller struct {
 	// because a waiting call may end.
 	turn chan struct{}
 
-	provider atomic.Pointer[Provider]
+	provider providerCache
+	tested   atomic.Pointer[bool] // whether the last self-test passed, nil before one
+	back     background
 }
 
 // New checks the configuration.
@@ -71,24 +69,43 @@ func New(cfg Config) (*Enroller, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Enroller{
+	e := &Enroller{
 		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
-		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, turn: make(chan struct{}, 1),
-	}, nil
+		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, change: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+	}
+	e.back.life, e.back.end = context.WithCancel(context.Background())
+	e.start()
+	return e, nil
 }
 
 // begin takes the one place there is for a change, and settles what was
 // interrupted before. A second change is refused and does not wait: by the time
 // it got its turn, the device would not be what its operator looked at.
 func (e *Enroller) begin(ctx context.Context) (end func(), err error) {
-	if !e.change.TryLock() {
-		return nil, prterr.New(prterr.Conflict, "another join, registration or leave is under way: wait for its end and try again")
+	select {
+	case e.change <- struct{}{}:
+		return e.begun(ctx)
+	default:
+		return nil, prterr.New(prterr.Conflict, "another change of the registration is under way: wait for its end and try again")
 	}
+}
+
+// await is begin for who wants the same whatever the change under way leaves.
+func (e *Enroller) await(ctx context.Context) (end func(), err error) {
+	select {
+	case e.change <- struct{}{}:
+		return e.begun(ctx)
+	case <-ctx.Done():
+		return nil, prterr.FromContext(ctx)
+	}
+}
+
+func (e *Enroller) begun(ctx context.Context) (end func(), err error) {
 	if err := e.resolve(ctx); err != nil {
-		e.change.Unlock()
+		<-e.change
 		return nil, err
 	}
-	return e.change.Unlock, nil
+	return func() { <-e.change }, nil
 }
 
 // resolve makes sure that the record says what the TPM holds.
@@ -122,24 +139,6 @@ func (e *Enroller) State(ctx context.Context) (*state.Identity, error) {
 		return nil, err
 	}
 	return e.store.Get().Current, nil
-}
-
-// Provider describes what holds the keys. It does not change while the component
-// runs, so it is asked for until there was one answer. When it cannot be asked,
-// the zero value says that nothing is known to protect the keys.
-func (e *Enroller) Provider(ctx context.Context) Provider {
-	if p := e.provider.Load(); p != nil {
-		return *p
-	}
-	ctx, cancel := context.WithTimeout(ctx, providerWait)
-	defer cancel()
-	p, err := e.keys.describe(ctx)
-	if err != nil {
-		e.log.WarnContext(ctx, "key provider is not known", "error", err)
-		return Provider{}
-	}
-	e.provider.Store(&p)
-	return p
 }
 
 // put writes the record.

@@ -2,7 +2,7 @@ package enrol
 
 import (
 	"context"
-	"time"
+	"errors"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -10,9 +10,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
-
-// afterwards bounds the work that follows when the caller may have gone.
-const afterwards = 10 * time.Second
 
 // Request says who joins or registers the device and under which name.
 type Request struct {
@@ -33,8 +30,9 @@ func (e *Enroller) Join(ctx context.Context, req Request) (*state.Identity, erro
 // crash between any two steps leaves the old identity or the new one, whole, and
 // trying again works:
 //
-//  1. New keys are made beside the old ones and stay pending in the TPM. A crash
-//     up to here leaves the old identity; the next enrolment drops the pending keys.
+//  1. New keys are made beside the old ones and stay pending in the TPM, which
+//     proves to the tenant that they live there. A crash up to here leaves the old
+//     identity; the next enrolment drops the pending keys.
 //  2. The tenant registers the device. A crash leaves the old identity, and a
 //     device at the tenant that has no keys anywhere: harmless, and reported.
 //  3. The proof that removes the old device is signed while its key still exists.
@@ -51,15 +49,47 @@ func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Reque
 		return nil, err
 	}
 	defer end()
-	old := e.store.Get()
-	if err := makesWay(old.Current, kind); err != nil {
+	if err := makesWay(e.store.Get(), kind); err != nil {
 		return nil, err
 	}
-	keys, answer, err := e.register(ctx, kind, req)
+	// The token comes before the keys: a wrong password must not cost two RSA keys.
+	token, err := e.authenticate(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	id, err := accept(answer, asked{kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current})
+	return e.enrolWith(ctx, kind, req, token)
+}
+
+// authenticate gets a token with which the user registers a device.
+func (e *Enroller) authenticate(ctx context.Context, req Request) (secret.Text, error) {
+	if err := e.cloud.managed(ctx, req.User); err != nil {
+		return secret.Text{}, err
+	}
+	return e.cloud.token(ctx, req.User, req.Password)
+}
+
+// enrolWith is the enrolment of who has a token; the change is under way.
+func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req Request, token secret.Text) (*state.Identity, error) {
+	old, err := e.abandon()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := e.keys.create(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.points.Reached("keys-created")
+	offer, err := e.offer(ctx, keys, req.User.Domain())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := e.cloud.register(ctx, kind, token, offer, e.machine(req.DisplayName, req.User.Domain()))
+	if err != nil {
+		return nil, err
+	}
+	id, err := accept(answer, asked{
+		kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current, attested: offer.attestation,
+	})
 	if err != nil {
 		// The keys stay pending until the next enrolment: to delete a key set would end
 		// the session keys of the old identity too.
@@ -68,87 +98,35 @@ func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Reque
 	}
 	e.points.Reached("registered")
 	farewell := e.farewell(ctx, old.Current)
-	if err := e.become(ctx, keys, id, old); err != nil {
-		return nil, err
+	if err := e.become(ctx, id, answer.native, old); err != nil {
+		return nil, leftOver(id, err)
 	}
 	e.remove(ctx, farewell, old.Current)
-	e.log.InfoContext(ctx, "device enrolled", "joined", id.Joined(), "device_id", id.DeviceID, "tenant_id", id.TenantID)
+	e.log.InfoContext(ctx, "device enrolled", "joined", id.Joined(), "device_id", id.DeviceID, "tenant_id", id.TenantID, "key_protection", id.Protection)
 	return id, nil
 }
 
-// register makes keys and a device at the tenant.
-func (e *Enroller) register(ctx context.Context, kind entrawire.JoinType, req Request) (keySet, registered, error) {
-	var none registered
-	if err := e.cloud.managed(ctx, req.User); err != nil {
-		return keySet{}, none, err
-	}
-	// The token comes before the keys: a wrong password must not cost two RSA keys.
-	token, err := e.cloud.token(ctx, req.User, req.Password)
-	if err != nil {
-		return keySet{}, none, err
-	}
-	keys, err := e.keys.create(ctx)
-	if err != nil {
-		return keySet{}, none, err
-	}
-	e.points.Reached("keys-created")
-	csr, err := e.keys.request(ctx, keys)
-	if err != nil {
-		return keySet{}, none, err
-	}
-	answer, err := e.cloud.register(ctx, registration{
-		kind: kind, token: token, request: csr, transportKey: keys.transport, displayName: req.DisplayName,
-		deviceType: e.deviceType, osVersion: e.osVersion, domain: req.User.Domain(),
-	})
-	return keys, answer, err
+func (e *Enroller) machine(displayName, domain string) machine {
+	return machine{displayName: displayName, deviceType: e.deviceType, osVersion: e.osVersion, domain: domain}
 }
 
-// become is steps 4 to 6. From the first to the last only the TPM knows who the
-// device is, so whoever asks in between waits.
-func (e *Enroller) become(ctx context.Context, keys keySet, id *state.Identity, old state.Record) error {
-	release, err := e.take(ctx)
-	if err != nil {
-		return e.leftOver(id, err)
+// abandon gives up what waits with a pending key set: the next keys take its place.
+func (e *Enroller) abandon() (state.Record, error) {
+	r := e.store.Get()
+	if r.Waiting == nil && r.Replacing == nil {
+		return r, nil
 	}
-	defer release()
-	e.known.Store(false)
-	pending := old
-	pending.Pending = id
-	if err := e.put(pending); err != nil {
-		return e.leftOver(id, err)
-	}
-	e.points.Reached("pending-written")
-	failed := e.keys.install(ctx, keys, id.Certificate.Raw)
-	e.points.Reached("installed")
-	// Whether or not it failed, the TPM knows what it holds: an answer that got
-	// lost is not a failure, and a failure must not stay written down as pending.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
-	defer cancel()
-	if failed != nil {
-		return e.undecided(ctx, id, failed)
-	}
-	if err := e.put(state.Record{Current: id}); err != nil {
-		return err // pending on disk and installed: settle will find the new identity
-	}
-	e.known.Store(true)
-	e.points.Reached("current-written")
-	return nil
-}
-
-// undecided asks the TPM whether an installation that failed took place.
-func (e *Enroller) undecided(ctx context.Context, id *state.Identity, failed error) error {
-	if err := e.settle(ctx); err != nil {
-		return err
-	}
-	if e.store.Get().Current == id {
-		return nil
-	}
-	return e.leftOver(id, failed)
+	r.Waiting, r.Replacing = nil, nil
+	return r, e.put(r)
 }
 
 // leftOver reports a device that the tenant has and nobody can use. It cannot be
 // removed from here: only an installed device key signs removals.
-func (e *Enroller) leftOver(id *state.Identity, err error) error {
+func leftOver(id *state.Identity, err error) error {
+	var failed *unfinished
+	if !errors.As(err, &failed) {
+		return err
+	}
 	return prterr.Wrap(prterr.KindOf(err), err, "the enrolment was not finished: have the unused device %s removed from the tenant and try again", id.DeviceID)
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
-	"strings"
 
 	"google.golang.org/grpc"
 
@@ -13,13 +12,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
 
-// Bounds of what the tpm-agent answers, in bytes.
-const (
-	maxKeySet   = 128
-	maxProvider = 256
-)
+// maxKeySet bounds the name of a key set, in bytes.
+const maxKeySet = 128
 
 // keyring is the tpm-agent as enrolment needs it.
 type keyring struct {
@@ -31,38 +28,24 @@ func newKeyring(conn grpc.ClientConnInterface) keyring {
 	return keyring{keys: tpmv1.NewDeviceKeyServiceClient(conn), provider: tpmv1.NewProviderServiceClient(conn)}
 }
 
-// Provider is what holds the keys.
-type Provider struct {
-	Name string
-	// Protected is true for a TPM that software cannot look into.
-	Protected bool
-}
-
-// keySet is a pending key set: public halves only.
-type keySet struct {
-	id        string
-	device    []byte // DER SubjectPublicKeyInfo of dkpub
-	transport []byte // RSA1 blob of tkpub
-}
-
 // create makes a pending key set and checks that it is two RSA-2048 keys.
-func (k keyring) create(ctx context.Context) (keySet, error) {
+func (k keyring) create(ctx context.Context) (state.Keys, error) {
 	resp, err := k.keys.CreateDeviceKeys(ctx, &tpmv1.CreateDeviceKeysRequest{})
 	if err != nil {
-		return keySet{}, err
+		return state.Keys{}, err
 	}
-	s := keySet{id: resp.GetKeySetId(), device: resp.GetDevicePublicKey(), transport: resp.GetTransportPublicKey()}
-	dk, ok := publicKey(s.device)
-	tk, err := entrawire.ParseRSA1(s.transport)
+	s := state.Keys{ID: resp.GetKeySetId(), Device: resp.GetDevicePublicKey(), Transport: resp.GetTransportPublicKey()}
+	dk, ok := publicKey(s.Device)
+	tk, err := entrawire.ParseRSA1(s.Transport)
 	switch {
-	case s.id == "" || len(s.id) > maxKeySet:
-		return keySet{}, badKeys("key_set_id is not 1 to 128 bytes")
+	case s.ID == "" || len(s.ID) > maxKeySet:
+		return state.Keys{}, badKeys("key_set_id is not 1 to 128 bytes")
 	case !ok:
-		return keySet{}, badKeys("device_public_key is not an RSA key")
+		return state.Keys{}, badKeys("device_public_key is not an RSA key")
 	case err != nil:
-		return keySet{}, badKeys("transport_public_key is not an RSA1 blob of an RSA-2048 key")
+		return state.Keys{}, badKeys("transport_public_key is not an RSA1 blob of an RSA-2048 key")
 	case dk.Equal(tk):
-		return keySet{}, badKeys("device key and transport key are the same")
+		return state.Keys{}, badKeys("device key and transport key are the same")
 	}
 	return s, nil
 }
@@ -82,8 +65,8 @@ func badKeys(what string) error {
 
 // request has a certificate request signed and checks that it is for the set's
 // device key.
-func (k keyring) request(ctx context.Context, s keySet) ([]byte, error) {
-	resp, err := k.keys.CreateCertificateRequest(ctx, &tpmv1.CreateCertificateRequestRequest{KeySetId: s.id})
+func (k keyring) request(ctx context.Context, s state.Keys) ([]byte, error) {
+	resp, err := k.keys.CreateCertificateRequest(ctx, &tpmv1.CreateCertificateRequestRequest{KeySetId: s.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -92,14 +75,17 @@ func (k keyring) request(ctx context.Context, s keySet) ([]byte, error) {
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Internal, err, "the tpm-agent's certificate request was not used")
 	}
-	if !bytes.Equal(csr.RawSubjectPublicKeyInfo, s.device) {
+	if !bytes.Equal(csr.RawSubjectPublicKeyInfo, s.Device) {
 		return nil, badKeys("the certificate request is for another key")
 	}
 	return der, nil
 }
 
-func (k keyring) install(ctx context.Context, s keySet, certificate []byte) error {
-	_, err := k.keys.InstallDeviceCertificate(ctx, &tpmv1.InstallDeviceCertificateRequest{KeySetId: s.id, Certificate: certificate})
+// install makes a set the device's identity. native says how session keys will come.
+func (k keyring) install(ctx context.Context, set string, certificate []byte, native bool) error {
+	_, err := k.keys.InstallDeviceCertificate(ctx, &tpmv1.InstallDeviceCertificateRequest{
+		KeySetId: set, Certificate: certificate, NativeSessionKeys: native,
+	})
 	return err
 }
 
@@ -117,8 +103,11 @@ func (k keyring) removal(ctx context.Context, nonce string) (string, error) {
 }
 
 // destroy ends the installed keys. Keys that are gone already are no error.
-func (k keyring) destroy(ctx context.Context) error {
-	_, err := k.keys.DeleteDeviceKeys(ctx, &tpmv1.DeleteDeviceKeysRequest{})
+func (k keyring) destroy(ctx context.Context) error { return k.drop(ctx, "") }
+
+// drop ends a set; empty is the installed one.
+func (k keyring) drop(ctx context.Context, set string) error {
+	_, err := k.keys.DeleteDeviceKeys(ctx, &tpmv1.DeleteDeviceKeysRequest{KeySetId: set})
 	if kind := prterr.KindOf(err); kind == prterr.NotFound || kind == prterr.KeysLost {
 		return nil
 	}
@@ -138,17 +127,4 @@ func (k keyring) installedKey(ctx context.Context) ([]byte, error) {
 		}
 	}
 	return nil, nil
-}
-
-// describe names the TPM. Only one in hardware counts as protection.
-func (k keyring) describe(ctx context.Context) (Provider, error) {
-	resp, err := k.provider.DescribeProvider(ctx, &tpmv1.DescribeProviderRequest{})
-	if err != nil {
-		return Provider{}, err
-	}
-	name := strings.ToValidUTF8(resp.GetKeyProvider(), "")
-	if len(name) > maxProvider {
-		return Provider{}, badKeys("key_provider is too long")
-	}
-	return Provider{Name: name, Protected: resp.GetProtection() == tpmv1.ProtectionLevel_PROTECTION_LEVEL_HARDWARE}, nil
 }

@@ -23,6 +23,9 @@ func (e *Enroller) Leave(ctx context.Context, localOnly bool) error {
 	}
 	defer end()
 	before := e.store.Get()
+	if before.Current == nil && before.Waiting != nil {
+		return e.stopWaiting(ctx, before)
+	}
 	if before.Current == nil {
 		return prterr.New(prterr.Conflict, "this device is neither joined nor registered")
 	}
@@ -47,6 +50,16 @@ func (e *Enroller) Leave(ctx context.Context, localOnly bool) error {
 	}
 	e.log.InfoContext(ctx, "device left", "device_id", before.Current.DeviceID, "tenant_told", !localOnly)
 	return nil
+}
+
+// stopWaiting ends a hybrid join that the tenant has not completed. It has nothing to
+// be told: the object there is the domain's.
+func (e *Enroller) stopWaiting(ctx context.Context, r state.Record) error {
+	if err := e.keys.drop(ctx, r.Waiting.Keys.ID); err != nil {
+		return err
+	}
+	e.points.Reached("keys-destroyed")
+	return e.put(state.Record{})
 }
 
 // cannotProve says what is left to do when the keys are gone already.
@@ -107,6 +120,7 @@ func (e *Enroller) forget(ctx context.Context) error {
 	if err := e.put(state.Record{}); err != nil {
 		return err
 	}
+	e.changed()
 	e.known.Store(true)
 	return nil
 }

@@ -19,9 +19,14 @@ func (e *Enroller) Register(ctx context.Context, req Request) (*state.Identity, 
 // for one: to end it would take the PRT away from whoever uses it, and a work
 // account may be added by any app that has its password. Who operates the device
 // may join it over whatever it was.
-func makesWay(old *state.Identity, kind entrawire.JoinType) error {
+func makesWay(r state.Record, kind entrawire.JoinType) error {
+	old := r.Current
 	switch {
-	case old == nil || kind == entrawire.JoinJoined:
+	case kind == entrawire.JoinJoined:
+		return nil
+	case old == nil && r.Waiting != nil:
+		return prterr.New(prterr.Conflict, "a hybrid join of this device waits for the sync of its domain: wait for it, or leave first")
+	case old == nil:
 		return nil
 	case old.Joined():
 		return prterr.New(prterr.Conflict, "this device is joined to a tenant and cannot be registered beside it: sign in to it with an account of that tenant, or leave the tenant first")

@@ -16,6 +16,8 @@ import (
 //	leaving, and no key is installed       the device had left: nothing is current
 //	leaving, and a key is installed        the device still is what it was
 //
+// A hybrid join that waits, and an exchange of keys that was begun, stay so.
+//
 // The caller has the turn. While the tpm-agent cannot be asked nothing is
 // answered: the wrong identity would be worse than none.
 func (e *Enroller) settle(ctx context.Context) error {
@@ -33,6 +35,9 @@ func (e *Enroller) settle(ctx context.Context) error {
 	switch {
 	case r.Pending != nil && r.Pending.HasKey(installed):
 		next = state.Record{Current: r.Pending}
+		e.changed()
+	case r.Pending != nil && (r.Waiting != nil || r.Replacing != nil):
+		// The same device goes on with what it waits with.
 	case r.Pending != nil:
 		e.log.WarnContext(ctx, "an interrupted enrolment left a device at the tenant that nobody can use: have it removed", "device_id", r.Pending.DeviceID)
 	}

@@ -11,8 +11,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -60,17 +58,29 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *dsregv1.Register
 }
 
 func request(user, password, displayName string) (enrol.Request, error) {
-	upn, err := ids.ParseUPN(user)
+	upn, pw, err := credential(user, password)
 	if err != nil {
-		return enrol.Request{}, prterr.Wrap(prterr.Invalid, err, "user_principal_name is not of the form user@domain")
-	}
-	if n := len(password); n == 0 || n > maxPassword {
-		return enrol.Request{}, prterr.New(prterr.Invalid, "password is not 1 to %d bytes", maxPassword)
+		return enrol.Request{}, err
 	}
 	if !IsDisplayName(displayName) {
-		return enrol.Request{}, prterr.New(prterr.Invalid, "display_name is not 1 to %d printable characters: use one such as DESKTOP-1", maxDisplayName)
+		return enrol.Request{}, badName()
 	}
-	return enrol.Request{User: upn, Password: secret.NewText(password), DisplayName: displayName}, nil
+	return enrol.Request{User: upn, Password: pw, DisplayName: displayName}, nil
+}
+
+func credential(user, password string) (ids.UPN, secret.Text, error) {
+	upn, err := ids.ParseUPN(user)
+	if err != nil {
+		return "", secret.Text{}, prterr.Wrap(prterr.Invalid, err, "user_principal_name is not of the form user@domain")
+	}
+	if n := len(password); n == 0 || n > maxPassword {
+		return "", secret.Text{}, prterr.New(prterr.Invalid, "password is not 1 to %d bytes", maxPassword)
+	}
+	return upn, secret.NewText(password), nil
+}
+
+func badName() error {
+	return prterr.New(prterr.Invalid, "display_name is not 1 to %d printable characters: use one such as DESKTOP-1", maxDisplayName)
 }
 
 // IsDisplayName reports whether a device may go by a name.
@@ -93,35 +103,4 @@ func (s *Registration) LeaveDevice(ctx context.Context, req *dsregv1.LeaveDevice
 		return nil, err
 	}
 	return &dsregv1.LeaveDeviceResponse{}, nil
-}
-
-// DeviceState serves prt.dsreg.v1.DeviceStateService.
-type DeviceState struct {
-	dsregv1.UnimplementedDeviceStateServiceServer
-	Enroller *enrol.Enroller
-}
-
-// GetDeviceState tells what the device is, without the network.
-func (s *DeviceState) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {
-	id, err := s.Enroller.State(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if id == nil {
-		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}, nil
-	}
-	p := s.Enroller.Provider(ctx)
-	kind := dsregv1.JoinState_JOIN_STATE_REGISTERED
-	if id.Joined() {
-		kind = dsregv1.JoinState_JOIN_STATE_JOINED
-	}
-	return &dsregv1.GetDeviceStateResponse{
-		JoinState: kind, AzureAdJoined: id.Joined(), WorkplaceJoined: !id.Joined(),
-		DeviceId: string(id.DeviceID), TenantId: string(id.TenantID),
-		DisplayName: id.DisplayName, JoinedBy: string(id.JoinedBy),
-		CertificateThumbprint: id.Thumbprint(),
-		CertificateNotBefore:  timestamppb.New(id.Certificate.NotBefore),
-		CertificateNotAfter:   timestamppb.New(id.Certificate.NotAfter),
-		KeyProvider:           p.Name, TpmProtected: p.Protected,
-	}, nil
 }

@@ -48,7 +48,7 @@ func seeds() []string {
 		joined,
 		strings.Replace(joined, "current", "pending", 1),
 		strings.Replace(joined, `"version": 1`, `"version": 1, "leaving": true`, 1),
-		strings.Replace(joined, `"version": 1`, `"version": 2`, 1),
+		strings.Replace(joined, `"version": 1`, `"version": 3`, 1),
 		joined[:len(joined)/2],
 		`{"version": 1}`,
 		`{"version": 1, "current": null, "leaving": true}`,

@@ -31,13 +31,35 @@ type Identity struct {
 	DisplayName string
 	// Kind of registration.
 	Kind entrawire.JoinType
-	// JoinedBy is the user who joined or registered the device.
+	// JoinedBy is the user who joined or registered the device; empty when it is
+	// hybrid joined, which no user does.
 	JoinedBy ids.UPN
+	// Protection is what the tenant knows of the keys.
+	Protection Protection
+	// Administrators are the security identifiers of who administers this device.
+	Administrators []string
+	// Computer is the account in an on-premises domain; nil when the device is not
+	// hybrid joined. ComputerCertificate is what the sync of the domain reads, DER.
+	Computer            *Computer
+	ComputerCertificate []byte
 }
+
+// Protection is how far a tenant knows keys to be protected.
+type Protection string
+
+// What a tenant may know. Software says that nothing was proven.
+const (
+	Software Protection = "software"
+	Emulated Protection = "emulated"
+	Hardware Protection = "hardware"
+)
 
 // Joined reports whether the device is a member of the tenant, and not only
 // registered for a work account.
 func (i *Identity) Joined() bool { return i.Kind == entrawire.JoinJoined }
+
+// Hybrid reports whether the device is hybrid joined.
+func (i *Identity) Hybrid() bool { return i.Computer != nil }
 
 // NewIdentity reads device, tenant and kind out of a certificate, so that they
 // cannot come to differ from it.
@@ -55,7 +77,7 @@ func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN
 	}
 	return &Identity{
 		KeySet: keySet, Certificate: cert, DeviceID: id.DeviceID, TenantID: id.TenantID,
-		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy,
+		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy, Protection: Software,
 	}, nil
 }
 
@@ -84,6 +106,15 @@ type Record struct {
 	// Leaving says that the end of Current was begun; the tenant may have
 	// forgotten the device already.
 	Leaving bool
+	// KeysLost says that a self-test found keys of Current lost, so that the next
+	// sign-in starts recovery.
+	KeysLost bool
+	// Waiting is a hybrid join that waits for the sync of the domain, nil when there
+	// is none.
+	Waiting *Waiting
+	// Replacing is an exchange of the keys of Current that was begun, nil when there
+	// is none.
+	Replacing *Replacing
 }
 
 // Settled reports whether nothing was interrupted.

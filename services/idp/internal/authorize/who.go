@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
@@ -69,7 +70,8 @@ func (s *Service) deviceStands(ctx context.Context, d flowstate.Device, p flowst
 	if broken(err) {
 		return nil, err
 	}
-	if err != nil || !dev.Enabled || issuance.Fingerprint(dev) != [sha256.Size]byte(d.Certificate) {
+	home, ok := s.gate.Tenants.Tenant(d.Tenant)
+	if err != nil || !ok || directory.Standing(home.Profile, dev) != nil || issuance.Fingerprint(dev) != [sha256.Size]byte(d.Certificate) {
 		return nil, nil //nolint:nilerr // a device that does not stand any more is none, which is no error
 	}
 	return &dev, nil

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
@@ -63,6 +65,39 @@ func (d *Directory) PendingDevice(ctx context.Context, t ids.TenantID, id ids.De
 
 func notPending() error {
 	return prterr.New(prterr.NotFound, "DirectoryError: no device of that device_id waits to join: try again when it is synchronised")
+}
+
+// Standing judges whether a device may do anything in a tenant of a profile: it must
+// be enabled (AADSTS135011), and attested where the profile demands that
+// (AADSTS50155), whatever it was registered under.
+func Standing(p profile.Profile, dev store.Device) error {
+	switch {
+	case !dev.Enabled:
+		return prterr.AADSTS(aadsts.DeviceDisabled, "")
+	case p.AttestedKeys && !dev.KeyProtection.Attested():
+		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "The keys of this device are not attested, and this tenant takes no others: register the device again with its TPM.")
+	}
+	return nil
+}
+
+// ReplaceDeviceKeys changes the keys of a device that stands as it was seen. Of two
+// who do so at once one succeeds; the other's proof was by a key that is none any more.
+func (d *Directory) ReplaceDeviceKeys(ctx context.Context, seen store.Device, change func(*store.Device)) error {
+	err := d.store.UpdateDevice(ctx, seen.ID, func(dev *store.Device) error {
+		switch {
+		case dev.Pending || !bytes.Equal(dev.Certificate, seen.Certificate):
+			return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+		case !dev.Enabled:
+			return prterr.AADSTS(aadsts.DeviceDisabled, "")
+		}
+		change(dev)
+		return nil
+	})
+	var known *prterr.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	return named(err, "device")
 }
 
 // CompleteHybridDevice makes a waiting object a device that has joined. Of two who

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -24,7 +25,8 @@ func (d *Directory) SetDeviceCompliance(ctx context.Context, id ids.DeviceID, co
 
 // PutHybridDevice synchronises a device object from on-premises. It waits for its
 // device until that joins with the certificate; one that is there already gets
-// what is new about it. The certificate is DER.
+// what is new about it. Another certificate is one that the computer wrote because
+// its keys are lost: the keys it joined with are good no more, and it joins again.
 func (d *Directory) PutHybridDevice(ctx context.Context, t ids.TenantID, h tenant.HybridDevice) error {
 	if _, err := d.tenant(t); err != nil {
 		return err
@@ -39,6 +41,10 @@ func (d *Directory) PutHybridDevice(ctx context.Context, t ids.TenantID, h tenan
 	return named(d.store.UpdateDevice(ctx, h.ID, func(dev *store.Device) error {
 		if dev.Tenant != t || dev.Trust != store.TrustHybrid {
 			return prterr.New(prterr.Conflict, "device_id is that of a device which was not synchronised: remove the device, or use the object's own GUID")
+		}
+		if !bytes.Equal(dev.OnPremises.Certificate, h.Certificate.Raw) {
+			dev.Pending, dev.Certificate, dev.DeviceKey, dev.TransportKey, dev.TransportJWK = true, nil, nil, nil, nil
+			dev.KeyProtection, dev.StorageKey = "", nil
 		}
 		dev.DisplayName = h.DisplayName
 		dev.OnPremises = store.OnPremises{SID: h.SID, Certificate: h.Certificate.Raw}

@@ -72,6 +72,8 @@ func deviceFields(d *idpv1.DirectoryDevice) object {
 		{name: "isManaged", value: d.GetIsManaged()}, {name: "operatingSystem", value: orNull(d.GetOperatingSystem())},
 		{name: "operatingSystemVersion", value: orNull(d.GetOperatingSystemVersion())}, {name: "registrationDateTime", value: registered},
 		{name: "trustType", value: d.GetTrustType()},
+		// Ours, so nobody gets it who does not ask for it.
+		{name: "keyProtection", value: orNull(d.GetKeyProtection()), more: true},
 	}
 }
 

@@ -76,8 +76,8 @@ func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], reques
 	if err := g.fresh(d.Tenant.Profile, t, k.Nonce(&c)); err != nil {
 		return answer, err
 	}
-	if !d.Device.Enabled {
-		return answer, prterr.AADSTS(aadsts.DeviceDisabled, "")
+	if err := d.standing(k.Flow); err != nil {
+		return answer, err
 	}
 	if err := shape(k.Check(&c)); err != nil {
 		return answer, err
@@ -114,7 +114,7 @@ func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) 
 		return Device{}, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the device key of its certificate")
 	}
 	// Only now is it known that the device itself speaks.
-	e.Tenant, e.Device = home.ID, dev.ID
+	e.Tenant, e.Device, e.Protection = home.ID, dev.ID, string(dev.KeyProtection)
 	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer, event: e}, nil
 }
 

@@ -57,15 +57,35 @@ func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, 
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
-	n := issuance.NewPRT{Tenant: d.Tenant, Device: d.Device, Client: app, KDFMin: 1, Protocol: p}
-	if d.KDFVer == 2 {
-		n.KDFMin = 2
+	n := issuance.NewPRT{Tenant: d.Tenant, Device: d.Device, Client: app, Protocol: p}
+	if n.KDFMin, err = kdfOf(d, p); err != nil {
+		return entrawire.PRTAnswer{}, err
+	}
+	if p != entrawire.Protocol4 { // which has no session key
+		d.event.KDF = n.KDFMin
 	}
 	if err := g.authenticate(ctx, d, c, &n); err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
 	d.IsUser(n.User)
 	return g.Authority.IssuePRT(n)
+}
+
+// kdfOf is the version of the key derivation that the PRT will demand, by what the
+// device announced. Version 3 is for a device whose storage key was attested, and
+// the session key is then for that key alone; AADSTS5000611.
+func kdfOf(d Device, p entrawire.Protocol) (int, error) {
+	switch d.KDFVer {
+	case entrawire.KDF2:
+		return entrawire.KDF2, nil
+	case entrawire.KDF3:
+		if p == entrawire.Protocol4 || len(d.Device.StorageKey) == 0 {
+			return 0, kdfInvalid(d.KDFVer)
+		}
+		return entrawire.KDF3, nil
+	default:
+		return entrawire.KDF1, nil
+	}
 }
 
 // authenticate checks the credential that the grant type names, and says whose it

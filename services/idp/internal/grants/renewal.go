@@ -64,7 +64,11 @@ func (g *Gate) renew(ctx context.Context, s Session, c *entrawire.SessionRequest
 // renewed PRT, as the documented steps have it. Ours does and says so; other
 // clients copy the old key and would lose the session with a new one.
 func takesKey(s Session, c *entrawire.SessionRequest) bool {
-	return !s.From.SessionKey.Empty() && len(s.Device.TransportKey) > 0 && c.ClientID == entrawire.SignInClientID && ours(c)
+	wrapFor := s.Device.TransportKey
+	if s.From.Native() {
+		wrapFor = s.Device.StorageKey
+	}
+	return !s.From.SessionKey.Empty() && len(wrapFor) > 0 && c.ClientID == entrawire.SignInClientID && ours(c)
 }
 
 func ours(c *entrawire.SessionRequest) bool { return strings.HasPrefix(c.WinVer, entrawire.WinVer) }

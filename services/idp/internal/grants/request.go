@@ -60,7 +60,7 @@ func (g *Gate) bySession(ctx context.Context, flow signinlog.Flow, artefact seal
 				return "", fmt.Errorf("answer: %w", err)
 			}
 			defer clear(plain)
-			return entrawire.SealAnswer(s.From.SessionKey, plain)
+			return issuance.SealAnswer(s.From, plain)
 		},
 	}, r.Signed)
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -110,18 +112,35 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
 	// Ours, whoever brings it: the log shows whose artefact is being misused.
-	e.Tenant, e.Device = a.Tenant, a.Device
+	e.Tenant, e.Device, e.KDF = a.Tenant, a.Device, sessionKDF(a)
 	home, ok := g.Tenants.Tenant(a.Tenant)
 	if !ok {
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
 	if !home.Profile.TakesKDF(t.Header.KDFVer, a.KDFMin) {
-		return Session{}, prterr.AADSTS(aadsts.KDFVersionInvalid, "")
+		return Session{}, kdfInvalid(t.Header.KDFVer)
 	}
 	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
 		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
 	}
 	return Session{Tenant: home, From: a}, nil
+}
+
+// sessionKDF is what the log tells of a session key, 0 when there is none.
+func sessionKDF(a sealed.Artefact) int {
+	if a.SessionKey.Empty() {
+		return 0
+	}
+	return a.KDFMin
+}
+
+// kdfInvalid refuses a version of the key derivation, in the words of the public
+// service, which names the one that was used.
+func kdfInvalid(ver int) error {
+	if ver < entrawire.KDF2 {
+		return prterr.AADSTS(aadsts.KDFVersionInvalid, "")
+	}
+	return prterr.AADSTS(aadsts.KDFVersionInvalid, "Symmetric Key Derivation Function version '%d' is invalid: use the one that was agreed on when the device was registered.", ver)
 }
 
 func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {
@@ -138,7 +157,8 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 	a := s.From
 	if !a.Deviceless {
 		var err error
-		s.Device, err = g.deviceStands(ctx, a)
+		s.Device, err = g.deviceStands(ctx, s.Tenant.Profile, a)
+		e.Protection = string(s.Device.KeyProtection)
 		switch s.DeviceGood = err == nil; {
 		case prterr.KindOf(err) == prterr.Internal:
 			return err
@@ -168,15 +188,13 @@ func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, e
 	return u, nil
 }
 
-func (g *Gate) deviceStands(ctx context.Context, a sealed.Artefact) (store.Device, error) {
+func (g *Gate) deviceStands(ctx context.Context, p profile.Profile, a sealed.Artefact) (store.Device, error) {
 	dev, err := g.Directory.Device(ctx, a.Tenant, a.Device)
 	switch {
 	case err != nil:
 		return store.Device{}, err
 	case issuance.Fingerprint(dev) != a.Certificate:
 		return store.Device{}, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
-	case !dev.Enabled:
-		return dev, prterr.AADSTS(aadsts.DeviceDisabled, "")
 	}
-	return dev, nil
+	return dev, directory.Standing(p, dev)
 }

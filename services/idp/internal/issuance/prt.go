@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tpmwrap"
 )
 
 // sessionKeyAge is how old a session key may grow; a renewal after that brings a
@@ -30,7 +31,9 @@ type NewPRT struct {
 	Device     store.Device
 	Client     ids.ClientID
 	Credential sealed.Credential
-	// KDFMin is 2 when the request announced version 2 of the key derivation.
+	// KDFMin is 2 when the request announced version 2 of the key derivation. With 3
+	// the session key is wrapped for the storage key of the device, which must be
+	// there.
 	KDFMin int
 	// Protocol is the version of the PRT protocol; from 4 on there is no session key.
 	Protocol entrawire.Protocol
@@ -40,8 +43,8 @@ type NewPRT struct {
 }
 
 // IssuePRT makes a PRT with a fresh session key, wrapped for the transport key
-// of the device and for nothing else (first sign-in, step E; MS-OAPXBC
-// 3.2.5.1.2). The ID token is unsigned, as the protocol allows, so issuing costs
+// of the device, or its storage key, and for nothing else (first sign-in, step E;
+// MS-OAPXBC 3.2.5.1.2). The ID token is unsigned, as the protocol allows, so issuing costs
 // no signature.
 func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	now := a.clock.Now()
@@ -107,7 +110,7 @@ func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, pr
 		RefreshTokenExpiresIn: seconds, IDToken: idToken, ClientInfo: entrawire.EncodeClientInfo(u.ID, t.ID),
 	}
 	if wrapKey {
-		if answer.SessionKeyJWE, err = wrap(d, prt.SessionKey); err != nil {
+		if answer.SessionKeyJWE, err = wrap(d, prt); err != nil {
 			return entrawire.PRTAnswer{}, err
 		}
 	}
@@ -118,14 +121,27 @@ func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, pr
 // observed (1209599 for 14 days), so that a device gives a PRT up before we do.
 func prtSeconds(t *tenant.Tenant) int64 { return int64(t.Lifetimes.PRT/time.Second) - 1 }
 
-// wrap encrypts a session key for the transport key that was registered for the
-// device; a request has no say in which key that is.
-func wrap(d store.Device, key secret.Bytes) (string, error) {
+// wrap encrypts a session key for the key that was registered for the device; a
+// request has no say in which key that is. A session key that is for the storage
+// key of a TPM is never wrapped for another one.
+func wrap(d store.Device, a sealed.Artefact) (string, error) {
+	if a.Native() {
+		return tpmwrap.Wrap(d.StorageKey, a.SessionKey)
+	}
 	tk, err := entrawire.ParseRSA1(d.TransportKey)
 	if err != nil {
 		return "", fmt.Errorf("transport key of the directory: %w", err)
 	}
-	return entrawire.SealSessionKey(tk, key)
+	return entrawire.SealSessionKey(tk, a.SessionKey)
+}
+
+// SealAnswer encrypts an answer under the session key of an artefact, in the form
+// that goes with the artefact.
+func SealAnswer(from sealed.Artefact, plain []byte) (string, error) {
+	if from.Native() {
+		return entrawire.SealNativeAnswer(from.SessionKey, plain)
+	}
+	return entrawire.SealAnswer(from.SessionKey, plain)
 }
 
 // methods are the amr values of a credential. A request is always signed with

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -66,7 +67,7 @@ func (c Code) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil || !c.encrypted(code) {
 		return answer, err
 	}
-	return encrypt(code.SessionKey, answer)
+	return encrypt(code, answer)
 }
 
 // open reads an artefact that came over the wire. A PRT, or anything else that is
@@ -172,9 +173,9 @@ func (c Code) encrypted(code sealed.Artefact) bool {
 	return code.SessionKey.Len() > 0 && (code.Encrypted || c.WindowsAPIVersion != "")
 }
 
-// encrypt puts an answer under a session key, in the form of an answer to a
-// session-signed request.
-func encrypt(key secret.Bytes, a Answer) (Answer, error) {
+// encrypt puts an answer under the session key of the code, in the form of an answer
+// to a session-signed request.
+func encrypt(code sealed.Artefact, a Answer) (Answer, error) {
 	t := a.Tokens
 	seconds := int64(t.Lifetime.Seconds())
 	plain, err := entrawire.TokenAnswer{
@@ -185,6 +186,6 @@ func encrypt(key secret.Bytes, a Answer) (Answer, error) {
 		return Answer{}, err
 	}
 	defer clear(plain)
-	text, err := entrawire.SealAnswer(key, plain)
+	text, err := issuance.SealAnswer(code, plain)
 	return Answer{Encrypted: text}, err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
@@ -81,11 +82,11 @@ func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Dev
 		return nil, err
 	case err == nil && issuance.Fingerprint(dev) != from.Certificate:
 		err = prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
-	case err == nil && !dev.Enabled:
-		err = prterr.AADSTS(aadsts.DeviceDisabled, "")
+	case err == nil:
+		err = directory.Standing(x.tenant.Profile, dev)
 	}
 	if err == nil {
-		x.event.Device = dev.ID
+		x.event.Device, x.event.Protection = dev.ID, string(dev.KeyProtection)
 		return &dev, nil
 	}
 	if x.tenant.Profile.TokensDieWithDevice {

@@ -83,6 +83,12 @@ type Profile struct {
 	DeviceCodePRT bool
 	// HelloKey is the rule for a Hello key on another device.
 	HelloKey HelloKey
+	// AttestedKeys takes only devices whose keys a trusted TPM vouches for, at
+	// registration and ever after. Without it a stolen key is as good as its device.
+	AttestedKeys bool
+	// ChallengeOnce lets an attestation challenge be answered once. Otherwise a
+	// device that lost the answer to its registration may send it again.
+	ChallengeOnce bool
 }
 
 // Table lists every profile.
@@ -90,7 +96,7 @@ func Table() []Profile {
 	return []Profile{
 		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, TellsUnknownUsers: true},
 		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, TellsUnknownUsers: true},
-		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true},
+		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true, AttestedKeys: true, ChallengeOnce: true},
 	}
 }
 
@@ -109,9 +115,13 @@ func Lookup(n Name) (Profile, error) {
 
 // TakesKDF reports whether a request that was derived by version ver (0 is
 // absent, and the same as 1) is good enough for an artefact that demands at
-// least version least.
+// least version least. Version 3 goes with its own artefacts alone, in every
+// profile: their session key was given to one TPM and to nobody who could derive
+// in another way, and no other session key was.
 func (p Profile) TakesKDF(ver, least int) bool {
 	switch {
+	case ver == 3 || least == 3:
+		return ver == least
 	case ver >= 2:
 		return true
 	case p.KDF1 == KDF1PerPRT:

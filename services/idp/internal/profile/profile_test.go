@@ -14,6 +14,9 @@ func TestTakesKDF(t *testing.T) {
 	}{
 		{"2020", 0, 2, true}, {"2020", 2, 1, true}, {"", 0, 1, true}, {"today", 1, 1, true}, {"today", 0, 2, false}, {"today", 1, 2, false},
 		{"today", 2, 2, true}, {"strict", 0, 1, false}, {"strict", 1, 1, false}, {"strict", 2, 1, true},
+		{"2020", 3, 3, true}, {"today", 3, 3, true}, {"strict", 3, 3, true},
+		{"2020", 0, 3, false}, {"2020", 1, 3, false}, {"2020", 2, 3, false}, {"today", 2, 3, false}, {"strict", 2, 3, false},
+		{"2020", 3, 0, false}, {"2020", 3, 1, false}, {"2020", 3, 2, false}, {"today", 3, 2, false}, {"strict", 3, 2, false}, {"today", 3, 1, false},
 	} {
 		p, err := profile.Lookup(c.name)
 		if err != nil {

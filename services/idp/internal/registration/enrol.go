@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -40,6 +41,8 @@ type Enrolment struct {
 	AnyDomain    bool
 	// Administrators asks for the security identifiers of local administrators.
 	Administrators bool
+	// Attestation of the keys, or nil.
+	Attestation *attestation.Attestation
 	// Correlation is the client's id for the request, for the log, or empty.
 	Correlation string
 }
@@ -60,7 +63,11 @@ func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err err
 	if err != nil {
 		return Enrolled{}, err
 	}
-	out, err = s.create(ctx, r, b, home, u, k)
+	p, err := s.prove(home, r.Attestation, k, &e)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	out, err = s.create(ctx, r, b, home, u, k, p)
 	e.Device = out.DeviceID
 	return out, err
 }
@@ -84,7 +91,7 @@ func hasDomain(t *tenant.Tenant, name string) bool {
 	return slices.ContainsFunc(t.Domains, func(d tenant.Domain) bool { return strings.EqualFold(d.Name, name) })
 }
 
-func (s *Service) create(ctx context.Context, r Enrolment, b issuance.Bearer, home *tenant.Tenant, u store.User, k keys) (Enrolled, error) {
+func (s *Service) create(ctx context.Context, r Enrolment, b issuance.Bearer, home *tenant.Tenant, u store.User, k keys, p proven) (Enrolled, error) {
 	id := entrawire.DeviceIdentity{DeviceID: ids.NewDevice(), UserID: u.ID, TenantID: u.Tenant, JoinType: entrawire.JoinJoined, Region: home.Region}
 	if r.Trust == store.TrustRegistered {
 		id.JoinType = entrawire.JoinRegistered
@@ -97,10 +104,10 @@ func (s *Service) create(ctx context.Context, r Enrolment, b issuance.Bearer, ho
 		ID: id.DeviceID, Tenant: u.Tenant, DisplayName: r.DisplayName, Type: r.DeviceType, OSVersion: r.OSVersion, Enabled: true,
 		RegisteredBy: u.ID, RegisteredAt: s.gate.Clock.Now(), AuthMethods: b.AMR, ObjectID: uuid.NewString(), Trust: r.Trust,
 	}
-	if err := k.into(&dev, der); err != nil {
+	if err := k.into(&dev, der, p); err != nil {
 		return Enrolled{}, fmt.Errorf("device key: %w", err)
 	}
-	out := Enrolled{DeviceID: id.DeviceID, Certificate: der, Thumbprint: Thumbprint(der), UPN: u.UPN, Tenant: u.Tenant}
+	out := enrolled(dev, u.UPN)
 	if r.Administrators {
 		if out.Administrators, err = s.administrators(ctx, u); err != nil {
 			return Enrolled{}, err

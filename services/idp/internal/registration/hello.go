@@ -5,11 +5,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -48,8 +48,8 @@ func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, up
 	if err != nil {
 		return "", "", err
 	}
-	if !dev.Enabled {
-		return "", "", prterr.AADSTS(aadsts.DeviceDisabled, "")
+	if err := directory.Standing(home.Profile, dev); err != nil {
+		return "", "", err
 	}
 	pub, err := entrawire.ParseRSA1(r.Key)
 	if err != nil {

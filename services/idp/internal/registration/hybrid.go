@@ -10,12 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 const (
@@ -39,6 +42,8 @@ type HybridJoin struct {
 	// by the key that was synchronised with the object.
 	Identity  string
 	Signature []byte
+	// Attestation of the keys, or nil.
+	Attestation *attestation.Attestation
 	// Correlation is the client's id for the request, for the log, or empty.
 	Correlation string
 }
@@ -64,7 +69,15 @@ func (s *Service) JoinHybrid(ctx context.Context, r HybridJoin) (out Enrolled, e
 	if err := (description{r.DisplayName, r.DeviceType, r.OSVersion, r.TargetDomain}).check(); err != nil {
 		return Enrolled{}, err
 	}
-	return s.complete(ctx, dev, r, k)
+	home, ok := s.gate.Tenants.Tenant(dev.Tenant)
+	if !ok {
+		return Enrolled{}, prterr.AADSTS(aadsts.TenantNotFound, "")
+	}
+	p, err := s.prove(home, r.Attestation, k, &e)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	return s.complete(ctx, dev, home, r, k, p)
 }
 
 // identified checks who speaks. One error for all of it, but for the time, which
@@ -98,31 +111,29 @@ func (s *Service) identified(dev store.Device, r HybridJoin) error {
 	return err
 }
 
-func (s *Service) complete(ctx context.Context, dev store.Device, r HybridJoin, k keys) (Enrolled, error) {
+func (s *Service) complete(ctx context.Context, dev store.Device, home *tenant.Tenant, r HybridJoin, k keys, p proven) (Enrolled, error) {
 	// No user is there: the certificate names the device object that proved itself.
 	who, err := ids.ParseUser(dev.ObjectID)
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("device object: %w", err)
 	}
-	id := entrawire.DeviceIdentity{DeviceID: dev.ID, UserID: who, TenantID: dev.Tenant, JoinType: entrawire.JoinJoined}
-	if home, ok := s.gate.Tenants.Tenant(dev.Tenant); ok {
-		id.Region = home.Region
-	}
+	id := entrawire.DeviceIdentity{DeviceID: dev.ID, UserID: who, TenantID: dev.Tenant, JoinType: entrawire.JoinJoined, Region: home.Region}
 	der, err := s.gate.Authority.DeviceCertificate(id, k.device)
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("device certificate: %w", err)
 	}
 	next := dev
-	if err := k.into(&next, der); err != nil {
+	if err := k.into(&next, der, p); err != nil {
 		return Enrolled{}, fmt.Errorf("device key: %w", err)
 	}
 	err = s.gate.Directory.CompleteHybridDevice(ctx, dev.ID, func(d *store.Device) {
 		d.Certificate, d.DeviceKey, d.TransportKey = next.Certificate, next.DeviceKey, next.TransportKey
+		d.KeyProtection, d.StorageKey = next.KeyProtection, next.StorageKey
 		d.Type, d.OSVersion, d.Enabled, d.RegisteredAt = r.DeviceType, r.OSVersion, true, s.gate.Clock.Now()
 		d.AuthMethods = []string{"rsa"}
 	})
 	if err != nil {
 		return Enrolled{}, err
 	}
-	return Enrolled{DeviceID: dev.ID, Certificate: der, Thumbprint: Thumbprint(der), Tenant: dev.Tenant}, nil
+	return enrolled(next, ""), nil
 }

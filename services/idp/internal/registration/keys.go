@@ -2,6 +2,7 @@ package registration
 
 import (
 	"crypto"
+	"crypto/rsa"
 	"crypto/x509"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,8 @@ type keys struct {
 	device crypto.PublicKey
 	// rsa1 is the transport key as an RSA1 blob, or jwk on P-256.
 	rsa1, jwk []byte
+	// transport is the transport key when it is RSA.
+	transport *rsa.PublicKey
 }
 
 // readKeys reads a certificate request, which proves that the caller holds the
@@ -41,10 +44,11 @@ func readKeys(csr, blob []byte, jwk string) (keys, error) {
 
 func (k *keys) readTransport(blob []byte, jwk string) error {
 	if jwk == "" {
-		if _, err := entrawire.ParseRSA1(blob); err != nil {
+		pub, err := entrawire.ParseRSA1(blob)
+		if err != nil {
 			return prterr.New(prterr.Invalid, "transport_key: %v", err)
 		}
-		k.rsa1 = blob
+		k.rsa1, k.transport = blob, pub
 		return nil
 	}
 	if len(blob) > 0 {
@@ -56,6 +60,7 @@ func (k *keys) readTransport(blob []byte, jwk string) error {
 	case pub.EC != nil:
 		k.jwk, err = entrawire.MarshalECJWK(pub.EC)
 	default:
+		k.transport = pub.RSA
 		k.rsa1, err = entrawire.MarshalRSA1(pub.RSA)
 	}
 	if err != nil {
@@ -64,13 +69,14 @@ func (k *keys) readTransport(blob []byte, jwk string) error {
 	return nil
 }
 
-// into writes the keys into a device object.
-func (k keys) into(d *store.Device, certificate []byte) error {
+// into writes the keys into a device object, with what is proven of them.
+func (k keys) into(d *store.Device, certificate []byte, p proven) error {
 	spki, err := x509.MarshalPKIXPublicKey(k.device)
 	if err != nil {
 		return err
 	}
 	d.Certificate, d.DeviceKey, d.TransportKey, d.TransportJWK = certificate, spki, k.rsa1, k.jwk
+	d.KeyProtection, d.StorageKey = p.protection, p.storage
 	return nil
 }
 

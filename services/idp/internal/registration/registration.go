@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -33,10 +34,15 @@ const (
 )
 
 // Service registers devices.
-type Service struct{ gate *grants.Gate }
+type Service struct {
+	gate         *grants.Gate
+	attestations *attestation.Service
+}
 
 // New makes the service.
-func New(g *grants.Gate) *Service { return &Service{gate: g} }
+func New(g *grants.Gate, a *attestation.Service) *Service {
+	return &Service{gate: g, attestations: a}
+}
 
 // Enrolled is a registered device.
 type Enrolled struct {
@@ -50,6 +56,10 @@ type Enrolled struct {
 	// Administrators are the security identifiers of who becomes a local
 	// administrator, when asked for.
 	Administrators []string
+	// Protection is what the device object says of the keys.
+	Protection store.Protection
+	// NativeSessionKeys says that session keys are wrapped for the storage key.
+	NativeSessionKeys bool
 }
 
 // Token authenticates a user by password and answers with an access token that
@@ -83,6 +93,13 @@ func (s *Service) bearer(ctx context.Context, token secret.Text, e *signinlog.Ev
 	u, err := s.gate.Directory.User(ctx, b.Tenant, b.User)
 	e.User = u.UPN
 	return b, home, u, err
+}
+
+func enrolled(d store.Device, upn ids.UPN) Enrolled {
+	return Enrolled{
+		DeviceID: d.ID, Certificate: d.Certificate, Thumbprint: Thumbprint(d.Certificate), UPN: upn, Tenant: d.Tenant,
+		Protection: d.KeyProtection, NativeSessionKeys: len(d.StorageKey) > 0,
+	}
 }
 
 // Thumbprint is the SHA-1 of a certificate in upper-case hex, the name that

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -142,29 +143,27 @@ func (s *Service) standing(ctx context.Context, home *tenant.Tenant, c tokenClai
 	case c.DeviceID == "":
 		return u, nil
 	}
-	good, err := s.deviceStands(ctx, home.ID, c.DeviceID, m.Certificate)
+	good, err := s.deviceStands(ctx, home, c.DeviceID, m.Certificate)
 	if err == nil && !good {
 		err = s.revoked(c)
 	}
 	return u, err
 }
 
-func (s *Service) deviceStands(ctx context.Context, t ids.TenantID, id string, certificate []byte) (bool, error) {
+func (s *Service) deviceStands(ctx context.Context, home *tenant.Tenant, id string, certificate []byte) (bool, error) {
 	device, err := ids.ParseDevice(id)
 	if err != nil {
 		return false, nil //nolint:nilerr // a token about no device stands for none
 	}
-	d, err := s.cfg.Directory.Device(ctx, t, device)
+	d, err := s.cfg.Directory.Device(ctx, home.ID, device)
 	switch {
 	case prterr.KindOf(err) == prterr.Internal:
 		return false, err
 	case err != nil:
 		return false, nil //nolint:nilerr // a device that is not there does not stand
-	case !d.Enabled:
-		return false, nil
 	}
-	now := issuance.Fingerprint(d)
-	return len(certificate) == 0 || slices.Equal(now[:], certificate), nil
+	now, stands := issuance.Fingerprint(d), directory.Standing(home.Profile, d) == nil
+	return stands && (len(certificate) == 0 || slices.Equal(now[:], certificate)), nil
 }
 
 // revoked refuses a token whose user or device is not what it was. The challenge

@@ -75,7 +75,8 @@ type Artefact struct {
 	// AuthTime is when.
 	AuthTime time.Time
 	// KDFMin is the least version of the key derivation that may be used with it,
-	// 1 or 2. It is here and not in the request, so that it cannot be stripped.
+	// 1 or 2; 3 takes 3 alone. It is here and not in the request, so that it cannot
+	// be stripped.
 	KDFMin int
 	// PasswordEpoch and SessionEpoch are the user's counters at issue.
 	PasswordEpoch, SessionEpoch uint64
@@ -84,6 +85,10 @@ type Artefact struct {
 	// Details are what only some artefacts have.
 	Details
 }
+
+// Native reports whether the session key was wrapped for the storage key of a TPM,
+// so that nothing but version 3 of the derivation can be made with it.
+func (a Artefact) Native() bool { return a.KDFMin == 3 }
 
 // freshMFA is how long a second factor counts as fresh, as observed.
 const freshMFA = 10 * time.Minute

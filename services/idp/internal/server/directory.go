@@ -85,6 +85,7 @@ func (s *Read) ListDevices(ctx context.Context, req *directoryv1.ListDevicesRequ
 			DeviceId: string(d.ID), DisplayName: d.DisplayName, Enabled: d.Enabled, RegisteredBy: string(d.RegisteredByUPN),
 			RegisteredAt: moment(d.RegisteredAt), DevicePublicKey: d.DeviceKey, TransportPublicKey: d.TransportKey,
 			TrustType: string(d.Trust), Compliant: d.Compliant, Pending: d.Pending, DeviceType: d.Type, OsVersion: d.OSVersion,
+			KeyProtection: string(d.KeyProtection),
 		}
 		if len(d.Certificate) > 0 {
 			shown.CertificateThumbprint = registration.Thumbprint(d.Certificate)

@@ -41,14 +41,14 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *idpv1.RegisterDe
 		TransportJWK: req.GetTransportKeyJwk(), DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(),
 		// A device of ours knows its user's domain; what comes over HTTPS may not.
 		TargetDomain: req.GetTargetDomain(), AnyDomain: req.GetCaller() != nil,
-		Administrators: req.GetReturnClientSid(), Correlation: correlationOf(req.GetCaller()),
+		Administrators: req.GetReturnClientSid(), Attestation: attested(req.GetAttestation()), Correlation: correlationOf(req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &idpv1.RegisterDeviceResponse{
 		Certificate: d.Certificate, Thumbprint: d.Thumbprint, UserPrincipalName: string(d.UPN), TenantId: string(d.Tenant),
-		AdministratorSids: d.Administrators,
+		AdministratorSids: d.Administrators, KeyProtection: keyProtection(d.Protection), NativeSessionKeys: d.NativeSessionKeys,
 	}, nil
 }
 
@@ -79,12 +79,15 @@ func (s *Registration) JoinHybridDevice(ctx context.Context, req *idpv1.JoinHybr
 	d, err := s.Devices.JoinHybrid(ctx, registration.HybridJoin{
 		DeviceID: id, Tenant: tenant, CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
 		DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), TargetDomain: req.GetTargetDomain(),
-		Identity: req.GetClientIdentity(), Signature: req.GetSignature(), Correlation: correlationOf(req.GetCaller()),
+		Identity: req.GetClientIdentity(), Signature: req.GetSignature(), Attestation: attested(req.GetAttestation()), Correlation: correlationOf(req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &idpv1.JoinHybridDeviceResponse{Certificate: d.Certificate, Thumbprint: d.Thumbprint, TenantId: string(d.Tenant)}, nil
+	return &idpv1.JoinHybridDeviceResponse{
+		Certificate: d.Certificate, Thumbprint: d.Thumbprint, TenantId: string(d.Tenant),
+		KeyProtection: keyProtection(d.Protection), NativeSessionKeys: d.NativeSessionKeys,
+	}, nil
 }
 
 // RegisterHelloKey adds a Windows Hello key to a user.

@@ -88,7 +88,7 @@ func (s *Resource) ListDevices(ctx context.Context, req *idpv1.ListDevicesReques
 func directoryDevice(d store.Device) *idpv1.DirectoryDevice {
 	out := &idpv1.DirectoryDevice{
 		ObjectId: d.ObjectID, DeviceId: string(d.ID), DisplayName: d.DisplayName, OperatingSystem: d.Type, OperatingSystemVersion: d.OSVersion,
-		TrustType: string(d.Trust), AccountEnabled: d.Enabled, IsCompliant: d.Compliant, IsManaged: d.Managed,
+		TrustType: string(d.Trust), AccountEnabled: d.Enabled, IsCompliant: d.Compliant, IsManaged: d.Managed, KeyProtection: string(d.KeyProtection),
 	}
 	if !d.RegisteredAt.IsZero() {
 		out.RegisteredAt = d.RegisteredAt.Unix()

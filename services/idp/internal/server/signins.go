@@ -47,7 +47,7 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 		}
 		list = append(list, &directoryv1.SignIn{
 			At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
-			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: e.Reason, CorrelationId: e.Correlation,
+			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: why(e), CorrelationId: e.Correlation, KeyProtection: e.Protection,
 		})
 	}
 	slices.Reverse(list)
@@ -74,4 +74,12 @@ func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChalleng
 		})
 	}
 	return out, nil
+}
+
+// why is the reason of an event with what only an operator may learn.
+func why(e signinlog.Event) string {
+	if e.Detail == "" {
+		return e.Reason
+	}
+	return e.Reason + " (" + e.Detail + ")"
 }

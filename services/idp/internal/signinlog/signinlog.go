@@ -37,6 +37,7 @@ const (
 	SecondFactor  Flow = "second_factor"
 	SignOut       Flow = "sign_out"
 	RegisterHello Flow = "register_hello_key"
+	ReplaceKeys   Flow = "replace_device_keys"
 )
 
 // Outcome of an event.
@@ -64,6 +65,13 @@ type Event struct {
 	Code aadsts.Code
 	// Reason is why it was refused, in words.
 	Reason string
+	// Detail says more than Reason: what the client must not learn.
+	Detail string
+	// Protection of the keys of the device: software, emulated or hardware.
+	Protection string
+	// KDF is the least version of the key derivation that the session key of the
+	// request takes, 0 when there is none. With 3 the key lives in the device's TPM.
+	KDF int
 	// Correlation is the client's own id for the request, a GUID, or empty.
 	Correlation string
 }
@@ -106,7 +114,8 @@ func (l *Log) Add(ctx context.Context, e Event) {
 		slog.String("flow", string(e.Flow)), slog.String("outcome", string(e.Outcome)),
 		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
 		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
-		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("correlation", e.Correlation))
+		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("detail", e.Detail), slog.String("protection", e.Protection), slog.String("correlation", e.Correlation),
+		slog.Int("kdf", e.KDF))
 }
 
 // Events returns the kept events, oldest first.

@@ -136,6 +136,20 @@ const (
 // Attested says that the keys are proven to live in one TPM by a trusted maker.
 func (p Protection) Attested() bool { return p == ProtectionEmulated || p == ProtectionHardware }
 
+// Less says that p is worth less than other.
+func (p Protection) Less(other Protection) bool { return p.rank() < other.rank() }
+
+func (p Protection) rank() int {
+	switch p {
+	case ProtectionHardware:
+		return 2
+	case ProtectionEmulated:
+		return 1
+	default:
+		return 0
+	}
+}
+
 // OnPremises is what was synchronised of a hybrid device.
 type OnPremises struct {
 	// SID is the security identifier.

@@ -41,6 +41,18 @@ type fileTenant struct {
 	// FirstParty is false for a tenant without the built-in applications.
 	FirstParty         *bool  `yaml:"first_party"`
 	CookieWithoutNonce string `yaml:"cookie_without_nonce"`
+	Attestation        struct {
+		Roots []fileMaker `yaml:"roots"`
+	} `yaml:"attestation"`
+	// NativeSessionKeys is true unless it says otherwise.
+	NativeSessionKeys *bool `yaml:"native_session_keys"`
+}
+
+type fileMaker struct {
+	Name  string `yaml:"name"`
+	Maker string `yaml:"maker"`
+	PEM   string `yaml:"pem"`
+	File  string `yaml:"file"`
 }
 
 type fileGroup struct {

@@ -80,6 +80,7 @@ func (d *document) unique(at string, t *Tenant, others []*Tenant) error {
 
 func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 	t := &Tenant{DisplayName: f.DisplayName, Region: f.Region, CookieWithoutNonce: CookieRule(f.CookieWithoutNonce)}
+	t.NativeSessionKeys = f.NativeSessionKeys == nil || *f.NativeSessionKeys
 	var err error
 	if t.ID, err = ids.ParseTenant(f.ID); err != nil {
 		return nil, d.errorf(at+".id", "is not right: %v", err)
@@ -99,7 +100,7 @@ func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 		return nil, d.errorf(at+".cookie_without_nonce", "is not one of never, linux_broker and always")
 	}
 	for _, part := range []func(string, fileTenant, *Tenant) error{
-		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices,
+		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices, d.makers,
 	} {
 		if err := part(at, f, t); err != nil {
 			return nil, err

@@ -45,6 +45,11 @@ type Tenant struct {
 	// CookieWithoutNonce says which clients may send a PRT cookie with a date in
 	// place of a nonce, beside those that the profile lets.
 	CookieWithoutNonce CookieRule
+	// Makers of TPMs whom the tenant trusts.
+	Makers []Maker
+	// NativeSessionKeys lets session keys be wrapped for a device's attested storage
+	// key, so that they never leave its TPM.
+	NativeSessionKeys bool
 }
 
 // CookieRule says who may send a PRT cookie without a nonce.

@@ -113,10 +113,10 @@ func TestNative_OneTPMOnly(t *testing.T) {
 	})
 }
 
-// TestNative_KeyDerivesAndDoesNothingElse: the imported key does not leave, by
+// TestNative_A10_KeyDerivesAndDoesNothingElse: the imported key does not leave, by
 // password or by a policy, it makes no HMAC of the caller's choice and gives its
 // data to nobody; and what is derived from it does not leave either.
-func TestNative_KeyDerivesAndDoesNothingElse(t *testing.T) {
+func TestNative_A10_KeyDerivesAndDoesNothingElse(t *testing.T) {
 	nativetest.OnEvery(t, func(t *testing.T, tpm transport.TPM) {
 		h := nativetest.NewHolder(t, tpm)
 		k := imported(t, h, newKey())

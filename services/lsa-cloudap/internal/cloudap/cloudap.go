@@ -40,9 +40,10 @@ const (
 type Config struct {
 	// StateDir is the folder of this service's state.
 	StateDir string
-	// Plugin is the connection to the plug-in, TPM the one to the tpm-agent.
-	Plugin, TPM grpc.ClientConnInterface
-	Clock       clock.Clock
+	// Plugin is the connection to the plug-in, TPM the one to the tpm-agent, Dsreg the
+	// one to device registration.
+	Plugin, TPM, Dsreg grpc.ClientConnInterface
+	Clock              clock.Clock
 	// RenewEvery is the age at which a PRT is renewed.
 	RenewEvery time.Duration
 	// CallTimeout bounds a call, LogonTimeout a sign-in.
@@ -61,8 +62,10 @@ type CloudAP struct {
 	cfg    Config
 	plugin plugin
 	tpm    tpm
-	store  *partition.Store
-	tracer trace.Tracer
+	// recovery of lost device keys.
+	recovery recovery
+	store    *partition.Store
+	tracer   trace.Tracer
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -79,7 +82,7 @@ type CloudAP struct {
 // New reads the cache from disk. A damaged file is logged by name and left alone:
 // its user signs in as for the first time, the others are not affected.
 func New(cfg Config) (*CloudAP, error) {
-	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
+	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Dsreg == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
@@ -89,7 +92,7 @@ func New(cfg Config) (*CloudAP, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), store: store,
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
 	}

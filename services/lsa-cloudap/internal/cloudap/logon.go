@@ -65,21 +65,23 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, password secret.Text) 
 func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, password secret.Text) (_ Logon, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
-	got, err := c.plugin.authenticate(ctx, upn, password)
-	if err != nil {
-		return Logon{}, err
-	}
-	verifier, err := partition.NewVerifier(password)
-	if err != nil {
-		return Logon{}, prterr.Wrap(prterr.Internal, err, "the password could not be prepared for cached sign-in")
-	}
-	e := c.entryFor(got.key)
-	err = c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, func(p *partition.Partition) {
-		p.UPN, p.Verifier = upn, verifier
-		p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
+	var e *entry
+	err = c.recovering(ctx, upn, password, func(got issued) error {
+		// The password is good, so it is worth the cost of the hash.
+		verifier, err := partition.NewVerifier(password)
+		if err != nil {
+			return prterr.Wrap(prterr.Internal, err, "the password could not be prepared for cached sign-in")
+		}
+		e = c.entryFor(got.key)
+		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, func(p *partition.Partition) {
+			p.UPN, p.Verifier = upn, verifier
+			p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
+		})
 	})
 	if err != nil {
-		e.note(err)
+		if e != nil {
+			e.note(err)
+		}
 		return Logon{}, err
 	}
 	c.retireOthers(e, upn)

@@ -93,11 +93,9 @@ func (c *CloudAP) renew(ctx context.Context, e *entry, password secret.Text) err
 		return err
 	}
 	ctx = step.In(ctx, step.FirstSignIn)
-	got, err := c.plugin.authenticate(ctx, old.UPN, password)
-	if err != nil {
-		return err
-	}
-	return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, nil)
+	return c.recovering(ctx, old.UPN, password, func(got issued) error {
+		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, nil)
+	})
 }
 
 // install is step F of the first sign-in and G of the renewal: the TPM takes the

@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 
+	"google.golang.org/grpc"
+
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
@@ -82,7 +84,7 @@ func (p *chip) audit(ctx context.Context, u use, err error) error {
 		level, outcome = slog.LevelWarn, "refused"
 	}
 	attrs := []slog.Attr{
-		slog.String("caller", rpc.Caller(ctx)), slog.String("use", u.what), slog.String("key", u.purpose),
+		slog.String("caller", rpc.Caller(ctx)), slog.String("method", method(ctx)), slog.String("use", u.what), slog.String("key", u.purpose),
 		slog.String("key_set", u.set), slog.String("outcome", outcome),
 	}
 	if u.owner.User != "" {
@@ -93,6 +95,12 @@ func (p *chip) audit(ctx context.Context, u use, err error) error {
 	}
 	p.log.LogAttrs(ctx, level, "key used", attrs...)
 	return err
+}
+
+// method is the call that the use is part of, "" in work of the agent's own.
+func method(ctx context.Context) string {
+	m, _ := grpc.Method(ctx)
+	return m
 }
 
 func (p *chip) twice(f func(*tpmio.Conn) error) func(*tpmio.Conn) error {

@@ -3,7 +3,6 @@ package keystore
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 
@@ -17,14 +16,8 @@ import (
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
-const (
-	// sealVersion 1 is a session key under the root; nativeVersion one under the
-	// storage key, from which the TPM derives.
-	sealVersion   = 1
-	nativeVersion = 2
-	// maxSealedKey bounds a sealed session key in bytes.
-	maxSealedKey = 8 << 10
-)
+// maxSealedKey bounds a sealed session key in bytes.
+const maxSealedKey = 8 << 10
 
 // Owner is whose a session key is: the component that imported it, and the
 // partition of the PRT it belongs to.
@@ -34,13 +27,6 @@ type Owner struct {
 	User   ids.UserID
 	// Kind of credential, such as "password".
 	Kind string
-}
-
-// sealedKey is what a caller keeps of a session key.
-type sealedKey struct {
-	Version int    `json:"v"`
-	Set     string `json:"set"`
-	Key     blob   `json:"key"`
 }
 
 // authSession is bound to the owner: a blob in the hands of another caller, or
@@ -59,10 +45,10 @@ func (s *Store) ImportSessionKey(ctx context.Context, o Owner, wrapped string) (
 	auth := s.authSession(set, o)
 	defer auth.Wipe()
 	u := use{what: "import the session key", purpose: purposeTK, set: set.ID, owner: o}
-	version := sealVersion
+	form := formHMAC
 	var key blob
 	if set.Native {
-		version, u.purpose = nativeVersion, purposeStore
+		form, u.purpose = formDerive, purposeStore
 		key, err = s.importNative(ctx, p, set, u, auth, wrapped)
 	} else {
 		key, err = s.importWrapped(ctx, p, set, u, auth, wrapped)
@@ -70,7 +56,7 @@ func (s *Store) ImportSessionKey(ctx context.Context, o Owner, wrapped string) (
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(sealedKey{version, set.ID, key})
+	return sealedKey{form, set.ID, key}.encode()
 }
 
 // importWrapped unwraps a session key with tk and puts it under the TPM's own key.
@@ -149,26 +135,17 @@ func (s *Store) Session(o Owner, sealed []byte) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(sealed) == 0 || len(sealed) > maxSealedKey {
+	k, ok := decodeSealed(sealed)
+	if !ok {
 		return nil, errSealed()
 	}
-	var k sealedKey
-	dec := json.NewDecoder(bytes.NewReader(sealed))
-	dec.DisallowUnknownFields()
-	want := sealVersion
-	if set.Native {
-		want = nativeVersion
-	}
-	if err := dec.Decode(&k); err != nil || dec.More() || k.Version != sealVersion && k.Version != nativeVersion {
-		return nil, errSealed()
-	}
-	if k.Set != set.ID {
+	if k.set != set.ID {
 		return nil, tpmio.KeysLost("the session key is of a former registration of this device")
 	}
-	if k.Version != want {
+	if (k.form == formDerive) != set.Native {
 		return nil, errSealed()
 	}
-	return &Session{s, p, set, o, k.Key}, nil
+	return &Session{s, p, set, o, k.key}, nil
 }
 
 // Native says that the key is one that only the TPM derives from: MAC and Open

@@ -145,7 +145,10 @@ type Device struct {
 	// DeviceType as registered.
 	DeviceType string `protobuf:"bytes,12,opt,name=device_type,json=deviceType,proto3" json:"device_type,omitempty"`
 	// OSVersion as registered.
-	OsVersion     string `protobuf:"bytes,13,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
+	OsVersion string `protobuf:"bytes,13,opt,name=os_version,json=osVersion,proto3" json:"os_version,omitempty"`
+	// KeyProtection is software, emulated or hardware: what was proven of the keys.
+	// It is empty for a device without keys.
+	KeyProtection string `protobuf:"bytes,14,opt,name=key_protection,json=keyProtection,proto3" json:"key_protection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +270,13 @@ func (x *Device) GetDeviceType() string {
 func (x *Device) GetOsVersion() string {
 	if x != nil {
 		return x.OsVersion
+	}
+	return ""
+}
+
+func (x *Device) GetKeyProtection() string {
+	if x != nil {
+		return x.KeyProtection
 	}
 	return ""
 }
@@ -1156,6 +1166,8 @@ type SignIn struct {
 	Reason string `protobuf:"bytes,9,opt,name=reason,proto3" json:"reason,omitempty"`
 	// CorrelationID of the client, or empty.
 	CorrelationId string `protobuf:"bytes,10,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
+	// KeyProtection of the device is software, emulated or hardware, or empty.
+	KeyProtection string `protobuf:"bytes,11,opt,name=key_protection,json=keyProtection,proto3" json:"key_protection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1256,6 +1268,13 @@ func (x *SignIn) GetReason() string {
 func (x *SignIn) GetCorrelationId() string {
 	if x != nil {
 		return x.CorrelationId
+	}
+	return ""
+}
+
+func (x *SignIn) GetKeyProtection() string {
+	if x != nil {
+		return x.KeyProtection
 	}
 	return ""
 }
@@ -2185,7 +2204,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x12ListDevicesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"I\n" +
 	"\x13ListDevicesResponse\x122\n" +
-	"\adevices\x18\x01 \x03(\v2\x18.prt.directory.v1.DeviceR\adevices\"\xf4\x03\n" +
+	"\adevices\x18\x01 \x03(\v2\x18.prt.directory.v1.DeviceR\adevices\"\x9b\x04\n" +
 	"\x06Device\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
@@ -2203,7 +2222,8 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\vdevice_type\x18\f \x01(\tR\n" +
 	"deviceType\x12\x1d\n" +
 	"\n" +
-	"os_version\x18\r \x01(\tR\tosVersion\"a\n" +
+	"os_version\x18\r \x01(\tR\tosVersion\x12%\n" +
+	"\x0ekey_protection\x18\x0e \x01(\tR\rkeyProtection\"a\n" +
 	"\x15SetUserEnabledRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x18\n" +
 	"\aenabled\x18\x02 \x01(\bR\aenabled\"\x18\n" +
@@ -2251,7 +2271,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\"J\n" +
 	"\x13ListSignInsResponse\x123\n" +
-	"\bsign_ins\x18\x01 \x03(\v2\x18.prt.directory.v1.SignInR\asignIns\"\xc7\x02\n" +
+	"\bsign_ins\x18\x01 \x03(\v2\x18.prt.directory.v1.SignInR\asignIns\"\xee\x02\n" +
 	"\x06SignIn\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1b\n" +
@@ -2264,7 +2284,8 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"error_code\x18\b \x01(\x05R\terrorCode\x12\x16\n" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12%\n" +
 	"\x0ecorrelation_id\x18\n" +
-	" \x01(\tR\rcorrelationId\"G\n" +
+	" \x01(\tR\rcorrelationId\x12%\n" +
+	"\x0ekey_protection\x18\v \x01(\tR\rkeyProtection\"G\n" +
 	"\x15ListChallengesRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"U\n" +
 	"\x16ListChallengesResponse\x12;\n" +

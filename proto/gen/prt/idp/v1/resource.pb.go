@@ -257,7 +257,9 @@ type DirectoryDevice struct {
 	// IsManaged as an administrator set it.
 	IsManaged bool `protobuf:"varint,9,opt,name=is_managed,json=isManaged,proto3" json:"is_managed,omitempty"`
 	// RegisteredAt is seconds since 1970.
-	RegisteredAt  int64 `protobuf:"varint,10,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	RegisteredAt int64 `protobuf:"varint,10,opt,name=registered_at,json=registeredAt,proto3" json:"registered_at,omitempty"`
+	// KeyProtection is software, emulated or hardware: what was proven of the keys.
+	KeyProtection string `protobuf:"bytes,11,opt,name=key_protection,json=keyProtection,proto3" json:"key_protection,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -360,6 +362,13 @@ func (x *DirectoryDevice) GetRegisteredAt() int64 {
 		return x.RegisteredAt
 	}
 	return 0
+}
+
+func (x *DirectoryDevice) GetKeyProtection() string {
+	if x != nil {
+		return x.KeyProtection
+	}
+	return ""
 }
 
 // DirectoryGroup is a group as Graph shows it.
@@ -1193,7 +1202,7 @@ const file_prt_idp_v1_resource_proto_rawDesc = "" +
 	"\x04mail\x18\x06 \x01(\tR\x04mail\x12'\n" +
 	"\x0faccount_enabled\x18\a \x01(\bR\x0eaccountEnabled\x127\n" +
 	"\x18on_premises_immutable_id\x18\b \x01(\tR\x15onPremisesImmutableId\x12\x1b\n" +
-	"\tjob_title\x18\t \x01(\tR\bjobTitle\"\x82\x03\n" +
+	"\tjob_title\x18\t \x01(\tR\bjobTitle\"\xa9\x03\n" +
 	"\x0fDirectoryDevice\x12\x1b\n" +
 	"\tobject_id\x18\x01 \x01(\tR\bobjectId\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12!\n" +
@@ -1207,7 +1216,8 @@ const file_prt_idp_v1_resource_proto_rawDesc = "" +
 	"\n" +
 	"is_managed\x18\t \x01(\bR\tisManaged\x12#\n" +
 	"\rregistered_at\x18\n" +
-	" \x01(\x03R\fregisteredAt\"N\n" +
+	" \x01(\x03R\fregisteredAt\x12%\n" +
+	"\x0ekey_protection\x18\v \x01(\tR\rkeyProtection\"N\n" +
 	"\x0eDirectoryGroup\x12\x19\n" +
 	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\"@\n" +

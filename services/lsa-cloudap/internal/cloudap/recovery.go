@@ -1,0 +1,72 @@
+package cloudap
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+)
+
+// hresultBadKeyset is NTE_BAD_KEYSET, the Windows code for keys that are gone.
+const hresultBadKeyset = 0x80090016
+
+// recovery is device registration as the framework uses it: for one operation.
+type recovery struct {
+	service dsregv1.RecoveryServiceClient
+}
+
+func newRecovery(conn grpc.ClientConnInterface) recovery {
+	return recovery{service: dsregv1.NewRecoveryServiceClient(conn)}
+}
+
+// start has device registration do what it can about lost keys. nil says that the
+// keys are well now; every other end is an error that says who has to do what. It
+// takes as long as the sign-in may: new RSA keys take their time, and device
+// registration goes on with them when nobody waits any more.
+func (r recovery) start(ctx context.Context) error {
+	a, err := r.service.StartRecovery(ctx, &dsregv1.StartRecoveryRequest{})
+	if err != nil {
+		return err
+	}
+	switch a.GetOutcome() {
+	case dsregv1.RecoveryOutcome_RECOVERY_OUTCOME_RECOVERED, dsregv1.RecoveryOutcome_RECOVERY_OUTCOME_NOT_NEEDED:
+		return nil
+	case dsregv1.RecoveryOutcome_RECOVERY_OUTCOME_PENDING:
+		return lost("the keys of this device are lost and new ones wait for the sync of its domain: sign in again later")
+	case dsregv1.RecoveryOutcome_RECOVERY_OUTCOME_ADMINISTRATOR_NEEDED:
+		return lost("the keys of this device are lost: an administrator of the device has to recover it (RecoverDevice), then sign in again")
+	default:
+		return prterr.New(prterr.Unavailable, "dsreg: answer is not usable: outcome is not known")
+	}
+}
+
+func lost(what string) error {
+	return prterr.New(prterr.KeysLost, "%s", what).WithHRESULT(hresultBadKeyset)
+}
+
+// recovering obtains and installs a PRT with the typed password. When the TPM does
+// not know the device's keys any more, recovery is started, once: lost keys come
+// back as others, so what had been begun with the old ones begins again. A TPM that
+// does not work is another kind of error, and nothing is done about it here.
+func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, password secret.Text, install func(issued) error) error {
+	obtain := func() error {
+		got, err := c.plugin.authenticate(ctx, upn, password)
+		if err != nil {
+			return err
+		}
+		return install(got)
+	}
+	err := obtain()
+	if prterr.KindOf(err) != prterr.KeysLost {
+		return err
+	}
+	c.cfg.Log.WarnContext(ctx, "the TPM does not know the keys of this device: recovery is started", "error", err)
+	if err := c.recovery.start(ctx); err != nil {
+		return err
+	}
+	return obtain()
+}
