@@ -152,6 +152,7 @@ func Open(ctx context.Context, cfg Config) (*Machine, error) {
 	cfg.Log.InfoContext(ctx, "TPM chosen", "address", t.addr, "condition", cond.String(), "keys", string(cfg.Found), "choice", choice.String())
 	m := &Machine{TPM: opened}
 	switch choice {
+	case useTPM:
 	case failedTPM:
 		m.Reason = fmt.Sprintf("the TPM %s is %s: nothing is signed until it works again: %v", t.addr, cond, why)
 	case useBoth, useSoftware:
