@@ -77,6 +77,10 @@ conformance: build ## Run third-party clients against lockstep serve (needs pyth
 	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
+.PHONY: tpm-conformance
+tpm-conformance: ## Run go-tpm's own TPM tests against pkg/softtpm
+	@GOWORK=off $(GO) -C tools/tpmconformance test ./... && GOWORK=off $(GO) -C tools/tpmconformance run .
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)

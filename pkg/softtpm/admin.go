@@ -1,10 +1,6 @@
 package softtpm
 
-import (
-	"time"
-
-	"github.com/google/go-tpm/tpm2"
-)
+import "github.com/google/go-tpm/tpm2"
 
 // startup is TPM2_Startup (Part 3, 9.3). Only CLEAR is offered: nothing is
 // kept from before, so STATE has nothing to resume.
@@ -19,7 +15,10 @@ func startup(c *call) rcode {
 	if kind != tpm2.TPMSUClear {
 		return rcValue.param(1)
 	}
-	if rc := c.t.update(func(nv *nvState) { nv.resets++ }); rc != rcSuccess {
+	if rc := c.t.update(func(nv *nvState) {
+		nv.resets++
+		restartIndexes(nv)
+	}); rc != rcSuccess {
 		return rc
 	}
 	c.t.started = true
@@ -69,8 +68,43 @@ func getRandom(c *call) rcode {
 	return rcSuccess
 }
 
-// clock is the time in milliseconds that this TPM has run in its life.
-func (t *TPM) clock() uint64 {
-	run := t.cfg.Now().Sub(t.born) / time.Millisecond
-	return t.nv.clock + uint64(max(run, 0))
+// stirRandom is TPM2_StirRandom (Part 3, 16.2). The system's generator needs no
+// help; the data is taken and has no effect.
+func stirRandom(c *call) rcode {
+	if len(c.in.sized()) > 128 {
+		return rcSize.param(1)
+	}
+	return c.in.end()
+}
+
+// incrementalSelfTest is TPM2_IncrementalSelfTest (Part 3, 10.3): nothing is
+// left to test, whatever is asked for.
+func incrementalSelfTest(c *call) rcode {
+	n := c.in.u32()
+	if n > 64 {
+		return rcSize.param(1)
+	}
+	c.in.take(int(n) * 2)
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	c.out = be.AppendUint32(c.out, 0)
+	return rcSuccess
+}
+
+// testParms is TPM2_TestParms (Part 3, 30.3): would a key of these parameters
+// be made?
+func testParms(c *call) rcode {
+	p := publicArea{typ: c.in.u16(), sym: algNull, scheme: algNull}
+	if c.in.bad {
+		return rcInsufficient.param(1)
+	}
+	rc := p.parseParms(&c.in)
+	if rc == rcSuccess {
+		rc = p.checkSize()
+	}
+	if rc != rcSuccess {
+		return rc.param(1)
+	}
+	return c.in.end()
 }

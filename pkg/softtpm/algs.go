@@ -2,8 +2,6 @@ package softtpm
 
 import (
 	"crypto"
-	"crypto/ecdh"
-	"crypto/elliptic"
 	_ "crypto/sha1" // registered for hashOf
 	_ "crypto/sha256"
 	_ "crypto/sha512"
@@ -27,6 +25,7 @@ const (
 	algRSAPSS    = uint16(tpm2.TPMAlgRSAPSS)
 	algOAEP      = uint16(tpm2.TPMAlgOAEP)
 	algECDSA     = uint16(tpm2.TPMAlgECDSA)
+	algECDAA     = uint16(tpm2.TPMAlgECDAA)
 	algECDH      = uint16(tpm2.TPMAlgECDH)
 	algKDF108    = uint16(tpm2.TPMAlgKDF1SP800108)
 	algECC       = uint16(tpm2.TPMAlgECC)
@@ -50,34 +49,8 @@ func hashOf(alg uint16) (crypto.Hash, bool) {
 	return 0, false
 }
 
-// curve is one elliptic curve.
-type curve struct {
-	ecdh  ecdh.Curve
-	ecdsa elliptic.Curve
-	size  int // bytes of a coordinate
-}
-
-// curveOf gives the curve of an id; false if this TPM does not have it.
-func curveOf(id uint16) (curve, bool) {
-	switch tpm2.TPMECCCurve(id) {
-	case tpm2.TPMECCNistP256:
-		return curve{ecdh.P256(), elliptic.P256(), 32}, true
-	case tpm2.TPMECCNistP384:
-		return curve{ecdh.P384(), elliptic.P384(), 48}, true
-	}
-	return curve{}, false
-}
-
-// point makes a public key of two coordinates; leading zeros may be missing.
-// It fails for a point that is not on the curve.
-func (c curve) point(x, y []byte) (*ecdh.PublicKey, bool) {
-	if len(x) > c.size || len(y) > c.size {
-		return nil, false
-	}
-	b := make([]byte, 1+2*c.size)
-	b[0] = 4
-	copy(b[1+c.size-len(x):], x)
-	copy(b[1+2*c.size-len(y):], y)
-	p, err := c.ecdh.NewPublicKey(b)
-	return p, err == nil
+// hashFor gives the hash of an id that is known to be one.
+func hashFor(alg uint16) crypto.Hash {
+	h, _ := hashOf(alg)
+	return h
 }

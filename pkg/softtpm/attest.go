@@ -1,55 +1,270 @@
 package softtpm
 
-const attestCertify = 0x8017 // TPM_ST_ATTEST_CERTIFY
+import (
+	"crypto"
 
-// certify is TPM2_Certify (Part 3, 18.2): the key at handle 2 states the Name
-// of the object at handle 1. Handle 2 may be TPM_RH_NULL: the statement comes
-// unsigned.
-func certify(c *call) rcode {
-	extra := c.in.sized()
-	asked, askedHash, _ := readScheme(&c.in)
-	if rc := c.in.end(); rc != rcSuccess {
-		return rc
-	}
-	o, key := c.object(0), c.object(1)
-	switch {
-	case o.sequence != nil:
-		return rcType.handle(1)
-	case len(extra) > maxDigest+2:
-		return rcSize.param(1)
-	}
-	if key == nil {
-		c.put2B(c.t.attestation(attestCertify, be.AppendUint32(nil, rhNull), extra, o))
-		c.out = be.AppendUint16(c.out, algNull)
-		return rcSuccess
-	}
-	if !key.canSign() {
-		return rcKey.handle(2)
-	}
-	scheme, h, rc := key.selectScheme(asked, askedHash)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
-	statement := c.t.attestation(attestCertify, key.qn, extra, o)
-	digest := h.New()
-	digest.Write(statement)
-	c.put2B(statement)
-	return c.putSignature(key, scheme, h, digest.Sum(nil))
+	"github.com/google/go-tpm/tpm2"
+)
+
+// Types of attestation (Part 2, 6.9).
+const (
+	attestNV           = uint16(tpm2.TPMSTAttestNV)
+	attestCommandAudit = uint16(tpm2.TPMSTAttestCommandAudit)
+	attestSessionAudit = uint16(tpm2.TPMSTAttestSessionAudit)
+	attestCertify      = uint16(tpm2.TPMSTAttestCertify)
+	attestQuote        = uint16(tpm2.TPMSTAttestQuote)
+	attestTime         = uint16(tpm2.TPMSTAttestTime)
+	attestCreation     = uint16(tpm2.TPMSTAttestCreation)
+	attestNVDigest     = uint16(0x801c)
+)
+
+// attester is who signs an attestation and how; key nil: nobody.
+type attester struct {
+	key    *object
+	scheme sigScheme
+	extra  []byte
 }
 
-// attestation builds a TPMS_ATTEST about an object (Part 2, 10.12.8). A real
+// maxData bounds the qualifying data of an attestation (TPM2B_DATA).
+const maxData = maxDigest + 2
+
+// attester settles key and scheme of the attestation by the key at handle
+// number at (from 0), which may be TPM_RH_NULL: then the statement comes
+// unsigned. The last number is the parameter with the scheme.
+func (c *call) attester(at int, extra []byte, asked sigScheme, param uint32) (attester, rcode) {
+	a := attester{key: c.object(at), scheme: sigScheme{alg: algNull}, extra: extra}
+	if a.key == nil {
+		return a, rcSuccess
+	}
+	if !a.key.canSign() {
+		return a, rcKey.handle(at + 1)
+	}
+	var rc rcode
+	a.scheme, rc = a.key.selectScheme(asked)
+	return a, rc.param(param)
+}
+
+// hash is the hash of the scheme; false if the statement is unsigned.
+func (a *attester) hash() (crypto.Hash, bool) { return hashOf(a.scheme.hash) }
+
+// putAttest appends a TPMS_ATTEST (Part 2, 10.12.8) and its signature. A real
 // TPM blurs the reset counter for keys outside the endorsement and platform
 // hierarchies; this one gives it as it is.
-func (t *TPM) attestation(kind uint16, signer, extra []byte, o *object) []byte {
+func (c *call) putAttest(a *attester, kind uint16, attested []byte) rcode {
+	signer := be.AppendUint32(nil, rhNull)
+	if a.key != nil {
+		signer = a.key.qn
+	}
 	b := append([]byte{}, generated[:]...)
 	b = be.AppendUint16(b, kind)
 	b = append2B(b, signer)
-	b = append2B(b, extra)
-	b = be.AppendUint64(b, t.clock())
-	b = be.AppendUint32(b, t.nv.resets)
-	b = be.AppendUint32(b, 0) // restarts: there is no resume
-	b = append(b, 1)          // the clock never ran backwards
+	b = append2B(b, a.extra)
+	b = c.t.appendClockInfo(b)
 	b = be.AppendUint64(b, firmwareNumber)
-	b = append2B(b, o.name)
-	return append2B(b, o.qn)
+	b = append(b, attested...)
+	c.put2B(b)
+	if a.key == nil {
+		c.out = be.AppendUint16(c.out, algNull)
+		return rcSuccess
+	}
+	h, _ := a.hash()
+	digest := h.New()
+	digest.Write(b)
+	return c.putSignature(a.key, a.scheme, digest.Sum(nil))
+}
+
+// readAttest reads qualifying data and scheme, parameters 1 and 2.
+func (c *call) readAttest() (extra []byte, asked sigScheme, rc rcode) {
+	if extra = c.in.sized(); len(extra) > maxData {
+		return nil, asked, rcSize.param(1)
+	}
+	asked, rc = readSigScheme(&c.in)
+	return extra, asked, rc.param(2)
+}
+
+// certify is TPM2_Certify (Part 3, 18.2): the key at handle 2 states the Name
+// of the object at handle 1.
+func certify(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(1, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	o := c.object(0)
+	if o.sequence != nil {
+		return rcType.handle(1)
+	}
+	b, qn := append2B(nil, o.name), o.qn
+	if a.scheme.alg == algECDAA {
+		qn = nil // an anonymous signer does not say where the object lies
+	}
+	return c.putAttest(&a, attestCertify, append2B(b, qn))
+}
+
+// certifyCreation is TPM2_CertifyCreation (Part 3, 18.3): the key at handle 1
+// states how the object at handle 2 was made, as its creation ticket proves.
+func certifyCreation(c *call) rcode {
+	extra, hash := c.in.sized(), c.in.sized()
+	switch {
+	case len(extra) > maxData:
+		return rcSize.param(1)
+	case len(hash) > maxDigest:
+		return rcSize.param(2)
+	}
+	asked, rc := readSigScheme(&c.in)
+	if rc != rcSuccess {
+		return rc.param(3)
+	}
+	tag, hier, digest := c.in.u16(), c.in.u32(), c.in.sized()
+	if tag != tagCreation && !c.in.bad {
+		return rcTag.param(4)
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(0, extra, asked, 3)
+	if rc != rcSuccess {
+		return rc
+	}
+	o := c.object(1)
+	if !c.t.checkTicket(digest, hier, tagCreation, o.name, hash) {
+		return rcTicket.param(4)
+	}
+	return c.putAttest(&a, attestCreation, append2B(append2B(nil, o.name), hash))
+}
+
+// quote is TPM2_Quote (Part 3, 18.4): the values of PCRs.
+func quote(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	sel, rc := readSelections(&c.in)
+	if rc != rcSuccess {
+		return rc.param(3)
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(0, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	h, ok := a.hash()
+	if !ok {
+		return rcScheme.param(2)
+	}
+	return c.putAttest(&a, attestQuote, append2B(appendSelections(nil, sel), c.t.pcrs.digest(sel, h)))
+}
+
+// getTime is TPM2_GetTime (Part 3, 18.7).
+func getTime(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(1, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	return c.putAttest(&a, attestTime, be.AppendUint64(c.t.appendTimeInfo(nil), firmwareNumber))
+}
+
+// getSessionAuditDigest is TPM2_GetSessionAuditDigest (Part 3, 18.5).
+func getSessionAuditDigest(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(1, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	s := c.entities[2].session
+	if !s.audit {
+		return rcType.handle(3)
+	}
+	exclusive := byte(0)
+	if c.t.exclusive == c.entities[2].handle {
+		exclusive = 1
+	}
+	return c.putAttest(&a, attestSessionAudit, append2B([]byte{exclusive}, s.digest))
+}
+
+// getCommandAuditDigest is TPM2_GetCommandAuditDigest (Part 3, 18.6). Once it
+// is signed the digest starts anew.
+func getCommandAuditDigest(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(1, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	nv := &c.t.nv
+	list := hashFor(nv.auditAlg).New()
+	for _, cc := range nv.auditCommands {
+		list.Write(be.AppendUint32(nil, cc))
+	}
+	b := be.AppendUint16(be.AppendUint64(nil, nv.auditCounter), nv.auditAlg)
+	rc = c.putAttest(&a, attestCommandAudit, append2B(append2B(b, c.t.audit.digest), list.Sum(nil)))
+	if rc == rcSuccess && a.key != nil {
+		c.t.audit.digest = nil
+	}
+	return rc
+}
+
+// nvCertify is TPM2_NV_Certify (Part 3, 31.16): part of an index or, for size
+// and offset zero, the digest of all of it.
+func nvCertify(c *call) rcode {
+	extra, asked, rc := c.readAttest()
+	if rc != rcSuccess {
+		return rc
+	}
+	size, offset := int(c.in.u16()), int(c.in.u16())
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	a, rc := c.attester(0, extra, asked, 2)
+	if rc != rcSuccess {
+		return rc
+	}
+	x := c.entities[2].index
+	if rc := c.mayRead(c.entities[1], x); rc != rcSuccess {
+		return rc
+	}
+	switch {
+	case size+offset > len(x.data):
+		return rcNVRange
+	case size > maxNVBuffer:
+		return rcValue.param(3)
+	}
+	b := append2B(nil, x.name())
+	if size != 0 || offset != 0 {
+		b = be.AppendUint16(b, uint16(offset))
+		return c.putAttest(&a, attestNV, append2B(b, x.data[offset:offset+size]))
+	}
+	var digest []byte
+	if h, ok := a.hash(); ok {
+		d := h.New()
+		d.Write(x.data)
+		digest = d.Sum(nil)
+	}
+	return c.putAttest(&a, attestNVDigest, append2B(b, digest))
 }

@@ -1,5 +1,7 @@
 package softtpm
 
+import "github.com/google/go-tpm/tpm2"
+
 // Object attributes (Part 2, 8.3).
 const (
 	attrFixedTPM            = 1 << 1
@@ -65,6 +67,15 @@ func (p *publicArea) checkShape() rcode {
 	return p.checkScheme()
 }
 
+// checkSize refuses key sizes that are loaded but not made: like common chips,
+// this TPM makes RSA keys of 2048 bits.
+func (p *publicArea) checkSize() rcode {
+	if p.typ == algRSA && p.keyBits != 2048 {
+		return rcValue
+	}
+	return rcSuccess
+}
+
 // checkCreate applies the rules for a new object with dataLen bytes of given
 // data (Part 1, 27.3; Part 3, 12.1.1).
 func (p *publicArea) checkCreate(dataLen int) rcode {
@@ -94,7 +105,15 @@ func (p *publicArea) checkScheme() rcode {
 		}
 		return rcSuccess
 	}
-	// Key pairs: a parent has a cipher and no scheme, every other key no cipher.
+	return p.checkPair(signs, decrypts, restricted)
+}
+
+// checkPair compares the scheme of a key pair with what it may do: a parent has
+// a cipher and no scheme, every other key no cipher.
+func (p *publicArea) checkPair(signs, decrypts, restricted bool) rcode {
+	if p.typ == algECC && tpm2.TPMECCCurve(p.curveID) == tpm2.TPMECCBNP256 && (decrypts || p.scheme != algNull && p.scheme != algECDAA) {
+		return rcScheme // the curve is here for ECDAA
+	}
 	if restricted && decrypts {
 		switch {
 		case p.scheme != algNull:
@@ -107,7 +126,7 @@ func (p *publicArea) checkScheme() rcode {
 	if p.sym != algNull {
 		return rcSymmetric
 	}
-	signing := p.scheme == algRSASSA || p.scheme == algRSAPSS || p.scheme == algECDSA
+	signing := p.scheme == algRSASSA || p.scheme == algRSAPSS || p.scheme == algECDSA || p.scheme == algECDAA
 	switch {
 	case p.scheme == algNull && !restricted:
 		return rcSuccess

@@ -7,11 +7,13 @@ import (
 
 // Session attributes (Part 2, 8.4).
 const (
-	attrContinue = 1 << 0
-	attrDecrypt  = 1 << 5
-	attrEncrypt  = 1 << 6
-	attrAudit    = 1<<1 | 1<<2 | 1<<7 // audit sessions are not offered
-	attrReserved = 1<<3 | 1<<4
+	attrContinue       = 1 << 0
+	attrAuditExclusive = 1 << 1
+	attrAuditReset     = 1 << 2
+	attrDecrypt        = 1 << 5
+	attrEncrypt        = 1 << 6
+	attrAudit          = 1 << 7
+	attrReserved       = 1<<3 | 1<<4
 )
 
 // auth is one entry of the authorization area.
@@ -21,20 +23,31 @@ type auth struct {
 	mac     []byte // HMAC or, for passwords, the password
 	attrs   byte
 	session *session // nil for a password
+	include bool     // the HMAC key includes the authValue of the entity
 }
 
 // readAuths parses the authorization area (Part 1, 18.6).
 func (c *call) readAuths(area *reader) rcode {
 	for len(area.b) > 0 {
-		if c.sessions == len(c.auths) {
-			return rcAuthSize
-		}
-		a := &c.auths[c.sessions]
-		*a = auth{handle: area.u32(), nonce: area.sized(), attrs: area.u8(), mac: area.sized()}
-		if area.bad {
-			return rcAuthSize
-		}
 		i := c.sessions
+		if i == len(c.auths) {
+			return rcSize.session(i + 1)
+		}
+		a := &c.auths[i]
+		*a = auth{handle: area.u32()}
+		kind := a.handle >> 24
+		if a.handle != rhPassword && (kind != rangeHMAC && kind != rangePolicy || a.handle&0x00ffffff >= maxActiveSess) && !area.bad {
+			return rcValue.session(i + 1)
+		}
+		a.nonce, a.attrs, a.mac = area.sized(), area.u8(), area.sized()
+		switch {
+		case area.bad:
+			return rcInsufficient.session(i + 1)
+		case len(a.nonce) > maxDigest, len(a.mac) > maxDigest:
+			return rcSize.session(i + 1)
+		case a.attrs&attrReserved != 0:
+			return rcReservedBits.session(i + 1)
+		}
 		c.sessions++
 		if rc := c.bindSession(a, i); rc != rcSuccess {
 			return rc
@@ -46,15 +59,12 @@ func (c *call) readAuths(area *reader) rcode {
 // bindSession finds the session of entry i and checks its attributes.
 func (c *call) bindSession(a *auth, i int) rcode {
 	n := i + 1
-	if a.attrs&attrReserved != 0 {
-		return rcReservedBits.session(n)
-	}
 	if a.handle == rhPassword {
-		if a.attrs&^attrContinue != 0 {
+		switch {
+		case a.attrs&^attrContinue != 0:
 			return rcAttributes.session(n)
-		}
-		if i >= c.cmd.auths {
-			return rcHandle.session(n) // a password protects no parameters
+		case len(a.nonce) > 0:
+			return rcNonce.session(n)
 		}
 		return rcSuccess
 	}
@@ -66,27 +76,32 @@ func (c *call) bindSession(a *auth, i int) rcode {
 			return rcHandle.session(n)
 		}
 	}
-	switch {
-	case a.attrs&attrAudit != 0, a.session.trial:
-		return rcAttributes.session(n)
-	case i >= c.cmd.auths && a.attrs&(attrDecrypt|attrEncrypt) == 0:
-		return rcAttributes.session(n) // it would do nothing
-	}
 	if a.attrs&attrDecrypt != 0 {
-		if c.cmd.flags&encIn == 0 || c.decrypt != nil {
-			return rcAttributes.session(n)
+		if rc := c.cryptSession(&c.decrypt, a, encIn); rc != rcSuccess {
+			return rc.session(n)
 		}
-		c.decrypt = a
 	}
 	if a.attrs&attrEncrypt != 0 {
-		if c.cmd.flags&encOut == 0 || c.encrypt != nil {
-			return rcAttributes.session(n)
+		if rc := c.cryptSession(&c.encrypt, a, encOut); rc != rcSuccess {
+			return rc.session(n)
 		}
-		c.encrypt = a
 	}
-	if a.attrs&(attrDecrypt|attrEncrypt) != 0 && a.session.aesBits == 0 {
-		return rcSymmetric.session(n)
+	if a.attrs&attrAudit != 0 {
+		return c.auditSession(a).session(n)
 	}
+	return rcSuccess
+}
+
+// cryptSession makes an entry the one session that encrypts parameters of one
+// direction; flag says that the command has such a parameter.
+func (c *call) cryptSession(slot **auth, a *auth, flag int) rcode {
+	switch {
+	case int(c.cmd.flags)&flag == 0, *slot != nil:
+		return rcAttributes
+	case a.session.aesBits == 0:
+		return rcSymmetric
+	}
+	*slot = a
 	return rcSuccess
 }
 
@@ -94,12 +109,49 @@ func (c *call) bindSession(a *auth, i int) rcode {
 // entity at all, and is the proof right (Part 1, 19; Part 3, 5.6).
 func (c *call) authorize(i int) rcode {
 	a := &c.auths[i]
-	if i >= c.cmd.auths {
-		return c.checkProof(i)
+	s, n := a.session, i+1
+	switch {
+	case s == nil && i >= c.cmd.authCount():
+		return rcHandle.session(n) // a password protects no parameters
+	case s != nil && s.trial:
+		return rcAttributes.session(n)
+	case s != nil && s.daBound:
+		if rc := c.t.daLocked(); rc != rcSuccess {
+			return rc
+		}
+	case s != nil && s.lockoutBound:
+		if rc := c.t.lockedOut(entity{handle: rhLockout}); rc != rcSuccess {
+			return rc
+		}
+	}
+	if i >= c.cmd.authCount() {
+		if a.attrs&(attrDecrypt|attrEncrypt|attrAudit) == 0 {
+			return rcAttributes.session(n) // it would do nothing
+		}
+		return c.checkHMAC(i, entity{handle: rhNull})
 	}
 	e := c.entities[i]
-	policy := a.session != nil && a.session.policy
-	if !policy || a.session.needAuth || a.session.needPassword {
+	rc := c.authorizeEntity(i, e)
+	if e.index != nil && e.index.pin() {
+		return c.countPIN(i, rc)
+	}
+	return rc
+}
+
+// authorizeEntity checks the authorization of the entity at handle i.
+func (c *call) authorizeEntity(i int, e entity) rcode {
+	a := &c.auths[i]
+	s := a.session
+	isPolicy := s != nil && s.policy
+	switch {
+	case s == nil:
+		a.include = true
+	case isPolicy:
+		a.include = s.needAuth || s.needPassword
+	default: // the key of a session that is bound to this very entity holds its value
+		a.include = s.bound == nil || !hmac.Equal(s.bound, append(e.appendName(nil), c.t.authValue(e)...))
+	}
+	if a.include {
 		if rc := c.t.lockedOut(e); rc != rcSuccess {
 			return rc
 		}
@@ -108,79 +160,85 @@ func (c *call) authorize(i int) rcode {
 	if i > 0 {
 		need = roleUser
 	}
-	if policy {
-		if rc := c.checkPolicy(a.session, e, need); rc != rcSuccess {
+	switch {
+	case isPolicy && !c.takesPolicy(e, need):
+		return rcAuthUnavail
+	case isPolicy:
+		if rc := c.checkPolicy(s, e, need); rc != rcSuccess {
 			return rc.session(i + 1)
 		}
-		return c.checkProof(i)
-	}
-	if need == roleDup {
+	case e.needsPolicy(need):
 		return rcAuthType
-	}
-	if e.object != nil && !e.object.takesAuthValue(need) {
+	case !c.takesAuthValue(e, need):
 		return rcAuthUnavail
 	}
-	return c.checkProof(i)
-}
-
-// takesAuthValue tells whether knowing the authValue is enough for a role.
-func (o *object) takesAuthValue(r role) bool {
-	switch {
-	case o.sequence != nil:
-		return true
-	case o.publicOnly:
-		return false // nothing to authorize
-	case r == roleAdmin:
-		return o.pub.attrs&attrAdminWithPolicy == 0
-	default:
-		return o.pub.attrs&attrUserWithAuth != 0
-	}
-}
-
-// checkPolicy compares the state of a policy session with what the entity
-// wants (Part 1, 19.7).
-func (c *call) checkPolicy(s *session, e entity, need role) rcode {
-	if e.object == nil || e.object.publicOnly || len(e.object.pub.policy) == 0 {
-		return rcPolicyFail // hierarchies here have no policy
-	}
-	if s.alg != e.object.pub.nameAlg || !hmac.Equal(s.digest, e.object.pub.policy) {
-		return rcPolicyFail
-	}
-	if s.command != 0 && s.command != uint32(c.cmd.code) {
-		return rcPolicyCC
-	}
-	if need != roleUser && s.command == 0 {
-		return rcPolicyFail // admin and dup must be named by PolicyCommandCode
-	}
-	if !s.expires.IsZero() && !c.t.cfg.Now().Before(s.expires) {
-		return rcExpired
-	}
-	if len(s.cpHash) > 0 && !hmac.Equal(s.cpHash, c.cpHash(s)) {
-		return rcPolicyFail
-	}
-	return rcSuccess
-}
-
-// checkProof verifies the password or HMAC of entry i.
-func (c *call) checkProof(i int) rcode {
-	a := &c.auths[i]
-	var e entity
-	if i < c.cmd.auths {
-		e = c.entities[i]
-	}
-	s := a.session
-	if s == nil || (s.needPassword && i < c.cmd.auths) {
+	if s == nil || s.needPassword {
 		if !hmac.Equal(trim(a.mac), c.t.authValue(e)) {
 			return c.t.wrongAuth(e, nil, i)
 		}
 		return rcSuccess
 	}
-	if s.daBound {
-		if rc := c.t.daLocked(); rc != rcSuccess {
-			return rc
-		}
+	return c.checkHMAC(i, e)
+}
+
+// needsPolicy tells whether a role can be had by a policy session alone.
+func (e entity) needsPolicy(r role) bool {
+	switch {
+	case r == roleDup:
+		return true
+	case r != roleAdmin:
+		return false
+	case e.object != nil:
+		return e.object.sequence == nil && e.object.pub.has(attrAdminWithPolicy)
+	default:
+		return e.index != nil
 	}
-	key := c.hmacKey(i)
+}
+
+// takesAuthValue tells whether knowing the authValue is enough for a role.
+func (c *call) takesAuthValue(e entity, r role) bool {
+	switch o, x := e.object, e.index; {
+	case o != nil && o.sequence != nil:
+		return true
+	case o != nil && o.publicOnly:
+		return false // nothing to authorize
+	case o != nil:
+		return o.pub.has(attrUserWithAuth) || r == roleAdmin
+	case x != nil && c.cmd.flags&nvWrites != 0:
+		return x.has(nvAuthWrite)
+	case x != nil && x.pin():
+		return x.has(nvWritten) && pinLeft(x)
+	case x != nil:
+		return x.has(nvAuthRead)
+	default:
+		return true
+	}
+}
+
+// takesPolicy tells whether a policy can authorize a role.
+func (c *call) takesPolicy(e entity, r role) bool {
+	switch o, x := e.object, e.index; {
+	case o != nil:
+		return o.sequence == nil && !o.publicOnly
+	case x != nil && len(x.policy) == 0:
+		return false
+	case x != nil && r != roleUser:
+		return true
+	case x != nil && c.cmd.flags&nvWrites != 0:
+		return x.has(nvPolicyWrite)
+	case x != nil:
+		return x.has(nvPolicyRead)
+	default:
+		return len(c.t.policyOf(e).digest) > 0
+	}
+}
+
+// checkHMAC verifies the HMAC of entry i, for the entity it authorizes or, for
+// a session that authorizes nothing, TPM_RH_NULL.
+func (c *call) checkHMAC(i int, e entity) rcode {
+	a := &c.auths[i]
+	s := a.session
+	key := c.hmacKey(i, e)
 	if len(key) == 0 && len(a.mac) == 0 {
 		return rcSuccess // nothing to prove (Part 1, 19.6.5)
 	}
@@ -205,38 +263,37 @@ func (c *call) checkProof(i int) rcode {
 
 // cpHash hashes the command as the caller sent it (Part 1, 18.7).
 func (c *call) cpHash(s *session) []byte {
-	if len(c.names) == 0 {
-		for i := range c.cmd.handles {
-			c.names = c.entities[i].appendName(c.names)
-		}
-	}
 	h := s.hash.New()
 	h.Write(be.AppendUint32(nil, uint32(c.cmd.code)))
-	h.Write(c.names)
+	h.Write(c.handleNames())
 	h.Write(c.params)
 	return h.Sum(nil)
 }
 
+// handleNames gives the Names of all handles as they were before the command.
+func (c *call) handleNames() []byte {
+	if len(c.names) == 0 {
+		for i := range c.cmd.handleCount() {
+			c.names = c.entities[i].appendName(c.names)
+		}
+	}
+	return c.names
+}
+
 // hmacKey is the session key and, where the session proves it, the authValue
-// of the entity. The authValue is left out when the session was bound to this
-// very entity: the session key holds it already.
-func (c *call) hmacKey(i int) []byte {
-	s := c.auths[i].session
-	if i >= c.cmd.auths || (s.policy && !s.needAuth) {
-		return s.key
+// of the entity.
+func (c *call) hmacKey(i int, e entity) []byte {
+	a := &c.auths[i]
+	if !a.include {
+		return a.session.key
 	}
-	e := c.entities[i]
-	value := c.t.authValue(e)
-	if s.bound != nil && hmac.Equal(s.bound, append(e.appendName(nil), value...)) {
-		return s.key
-	}
-	return append(bytes.Clone(s.key), value...)
+	return append(bytes.Clone(a.session.key), c.t.authValue(e)...)
 }
 
 // paramKey is the secret of parameter encryption (Part 1, 21.2): the session
 // key and the authValue of the entity that the session authorizes.
 func (c *call) paramKey(a *auth) []byte {
-	for i := range c.auths[:min(c.sessions, c.cmd.auths)] {
+	for i := range c.auths[:min(c.sessions, c.cmd.authCount())] {
 		if &c.auths[i] == a {
 			return append(bytes.Clone(a.session.key), c.t.authValue(c.entities[i])...)
 		}
@@ -249,30 +306,23 @@ func (c *call) appendAuth(i int, params []byte) {
 	a := &c.auths[i]
 	s := a.session
 	if s == nil {
-		c.out = append(c.out, 0, 0, attrContinue, 0, 0)
+		c.out = append(c.out, 0, 0, a.attrs|attrContinue, 0, 0)
 		return
 	}
-	key := c.hmacKey(i)
-	switch {
-	case s.needPassword && i < c.cmd.auths:
-		c.out = append(c.out, 0, 0, a.attrs, 0, 0) // as for a password
-	case len(key) == 0 && len(a.mac) == 0:
-		c.out = append(append2B(c.out, s.nonceTPM), a.attrs, 0, 0)
-	default:
-		h := s.hash.New()
-		h.Write([]byte{0, 0, 0, 0}) // TPM_RC_SUCCESS
-		h.Write(be.AppendUint32(nil, uint32(c.cmd.code)))
-		h.Write(params)
+	key := c.hmacKey(i, c.entities[i])
+	c.out = append(append2B(c.out, s.nonceTPM), a.attrs)
+	if s.needPassword || len(key) == 0 && len(a.mac) == 0 {
+		c.out = append(c.out, 0, 0)
+	} else {
 		m := hmac.New(s.hash.New, key)
-		m.Write(h.Sum(nil))
+		m.Write(c.rpHash(s.hash, params))
 		m.Write(s.nonceTPM)
 		m.Write(a.nonce)
 		m.Write([]byte{a.attrs})
-		c.out = append(append2B(c.out, s.nonceTPM), a.attrs)
 		c.out = append2B(c.out, m.Sum(nil))
 	}
 	if s.policy {
-		s.restart() // a policy is good for one use
+		s.restart(c.t) // a policy is good for one use
 	}
 	if a.attrs&attrContinue == 0 {
 		c.t.dropSession(a.handle)

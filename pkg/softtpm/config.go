@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
@@ -46,6 +47,13 @@ type Config struct {
 	// Slots is the number of transient object slots, 1 to 256; 0 is 3, as in
 	// real TPMs.
 	Slots int
+	// Latency tells how long a command takes beyond its computation, to see a
+	// caller under a slow chip: see FieldLatency. nil is no extra time. It is
+	// asked once for each command that succeeds, under the lock of the TPM.
+	Latency func(tpm2.TPMCC) time.Duration
+	// Sleep waits out a Latency, under the lock of the TPM: the next command
+	// waits too. nil is time.Sleep.
+	Sleep func(time.Duration)
 }
 
 // Format keeps the seeds of State out of logs, whatever the verb.
@@ -61,16 +69,22 @@ var _ transport.TPMCloser = (*TPM)(nil)
 type TPM struct {
 	mu       sync.Mutex
 	cfg      Config
-	commands *commandTable
+	commands commandTable
 	closed   bool
 	started  bool // TPM2_Startup was done
 	failed   bool // failure mode, see Fail
 	unlock   func() error
 
-	nv           nvState
-	unsaved      bool // the failed-tries counter is ahead of the saved state
-	null         hierarchy
-	platformAuth []byte // volatile: every start empties it (Part 1, 14.4)
+	nv      nvState
+	unsaved bool // the failed-tries counter is ahead of the saved state
+	null    hierarchy
+	// Volatile: every start empties them (Part 1, 14.4).
+	platformAuth   []byte
+	platformPolicy policy
+	off            switches
+	audit          commandAudit
+	epoch          [8]byte // tells this start from others
+	exclusive      uint32  // handle of the exclusive audit session, 0: none
 
 	slots     []*object
 	persisted map[uint32]*object // unpacked persistent objects
@@ -78,6 +92,7 @@ type TPM struct {
 	contexts  contextKey
 	cache     keyCache
 	pcrs      pcrBank
+	commits   commits
 	born      time.Time
 	call      call // reused by every command
 }
@@ -94,7 +109,10 @@ func New(cfg Config) (*TPM, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	t := &TPM{cfg: cfg, commands: allCommands(), slots: make([]*object, cfg.Slots), born: cfg.Now()}
+	if cfg.Sleep == nil {
+		cfg.Sleep = time.Sleep
+	}
+	t := &TPM{cfg: cfg, slots: make([]*object, cfg.Slots), born: cfg.Now()}
 	if cfg.State == nil {
 		t.nv = manufacture()
 	} else {
@@ -104,6 +122,7 @@ func New(cfg Config) (*TPM, error) {
 		}
 		t.nv = nv
 	}
+	t.commands.fill()
 	t.cfg.State = nil // decoded; the caller's copy is not kept alive
 	t.reset()
 	return t, nil
@@ -112,13 +131,16 @@ func New(cfg Config) (*TPM, error) {
 // reset puts the volatile part into the state after power on.
 func (t *TPM) reset() {
 	t.null = newHierarchy()
-	t.platformAuth = nil
+	t.platformAuth, t.platformPolicy, t.off = nil, policy{}, switches{}
+	t.audit, t.exclusive = commandAudit{}, 0
 	clear(t.slots)
 	clear(t.sessions[:])
 	t.persisted = nil
 	t.contexts = newContextKey()
 	t.cache = keyCache{}
-	t.pcrs = newPCRBank()
+	t.pcrs, t.commits = pcrBank{}, commits{}
+	copy(t.commits.nonce[:], random(len(t.commits.nonce)))
+	copy(t.epoch[:], random(len(t.epoch)))
 }
 
 // Marshal gives the non-volatile state: versioned, with a checksum, holding

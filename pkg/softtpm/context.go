@@ -8,6 +8,7 @@ import (
 // Values of savedHandle (Part 2, 14.5).
 const (
 	savedOrdinary = 0x80000000
+	savedSequence = 0x80000001
 	savedStClear  = 0x80000002
 )
 
@@ -44,13 +45,18 @@ func contextSave(c *call) rcode {
 		s.saved = k.next
 	} else {
 		o := c.object(0)
-		if o.sequence != nil {
-			return rcType.handle(1) // a running hash cannot be packed
+		switch hier = o.hier; {
+		case o.sequence != nil:
+			packed := o.sequence.pack()
+			if packed == nil {
+				return rcType.handle(1)
+			}
+			handle, inside = savedSequence, append(append2B(nil, o.auth), packed...)
+		case o.pub.has(attrStClear):
+			handle, inside = savedStClear, o.pack()
+		default:
+			inside = o.pack()
 		}
-		if o.pub.has(attrStClear) {
-			handle = savedStClear
-		}
-		hier, inside = o.hier, o.pack()
 		k.next++
 	}
 	head := be.AppendUint64(nil, k.next)
@@ -91,6 +97,17 @@ func contextLoad(c *call) rcode {
 		}
 		s.saved, c.handle = 0, handle
 		return rcSuccess
+	}
+	if handle == savedSequence {
+		r := reader{b: inside}
+		auth := bytes.Clone(r.sized())
+		s, ok := unpackSequence(&r)
+		if !ok {
+			return rcIntegrity.param(1)
+		}
+		var rc rcode
+		c.handle, rc = c.t.place(sequenceObject(s, auth))
+		return rc
 	}
 	o, rc := unpackObject(bytes.Clone(inside))
 	if rc != rcSuccess {

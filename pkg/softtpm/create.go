@@ -50,6 +50,9 @@ func (n *creation) newChild(parent *object, hier uint32) (*object, rcode) {
 	if rc != rcSuccess {
 		return nil, rc.param(2)
 	}
+	if rc := p.checkSize(); rc != rcSuccess {
+		return nil, rc.param(2)
+	}
 	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
@@ -225,7 +228,7 @@ func (o *object) derive(n *creation) (*object, rcode) {
 // 15.1): where and with what the object was made, provable to this TPM later.
 func (c *call) putCreation(n *creation, o *object, parentAlg uint16, parentName, parentQN []byte) {
 	d := appendSelections(nil, n.pcrs)
-	d = append2B(d, c.t.pcrs.digest(n.pcrs))
+	d = append2B(d, c.t.pcrs.digest(n.pcrs, o.pub.hash()))
 	d = append(d, 1) // locality zero
 	d = be.AppendUint16(d, parentAlg)
 	d = append2B(d, parentName)

@@ -22,6 +22,7 @@ type call struct {
 	sessions int // entries of auths in use
 	decrypt  *auth
 	encrypt  *auth
+	audit    *auth
 	names    []byte // Names of the handles, for cpHash
 	params   []byte // parameters as sent: cpHash covers the encrypted form
 	in       reader // parameters in the clear
@@ -43,6 +44,9 @@ func (t *TPM) Send(input []byte) ([]byte, error) {
 	c := &t.call
 	c.t = t
 	rc := c.execute(input)
+	if rc == rcSuccess {
+		t.delay(c.cmd.code)
+	}
 	out := c.out
 	*c = call{names: c.names[:0]} // keeps nothing of the caller's
 	if rc != rcSuccess {
@@ -75,7 +79,7 @@ func (c *call) execute(input []byte) rcode {
 	if !t.started && c.cmd.code != tpm2.TPMCCStartup {
 		return rcInitialize
 	}
-	for i, k := range c.cmd.handles {
+	for i, k := range c.cmd.handles[:c.cmd.handleCount()] {
 		h := r.u32()
 		if r.bad {
 			return rcInsufficient.handle(i + 1)
@@ -98,6 +102,9 @@ func (c *call) execute(input []byte) rcode {
 		c.base += 4
 	}
 	c.out = make([]byte, c.base, 256)
+	if c.audit != nil || t.audited(code) {
+		c.handleNames() // the action may change them
+	}
 	if rc := c.cmd.run(c); rc != rcSuccess {
 		return rc
 	}
@@ -112,15 +119,19 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 		if c.cmd.flags&noSessions != 0 {
 			return rcAuthContext
 		}
-		area := reader{b: r.take(int(r.u32()))}
-		if r.bad || len(area.b) < 9 {
-			return rcAuthSize
+		size := r.u32()
+		if r.bad {
+			return rcInsufficient
+		}
+		area := reader{b: r.take(int(size))}
+		if r.bad || size < 9 {
+			return rcSize
 		}
 		if rc := c.readAuths(&area); rc != rcSuccess {
 			return rc
 		}
 	}
-	if c.sessions < c.cmd.auths {
+	if c.sessions < c.cmd.authCount() {
 		return rcAuthMissing
 	}
 	c.params = r.b
@@ -148,8 +159,8 @@ func (c *call) respond(tag uint16) {
 	if c.cmd.flags&rspHandle != 0 {
 		be.PutUint32(c.out[10:], c.handle)
 	}
+	params := c.out[c.base:]
 	if tag == tagSessions {
-		params := c.out[c.base:]
 		be.PutUint32(c.out[c.base-4:], uint32(len(params)))
 		auths := c.auths[:c.sessions]
 		for i := range auths {
@@ -162,7 +173,10 @@ func (c *call) respond(tag uint16) {
 				a.session.crypt(params[2:2+n], c.paramKey(a), a.session.nonceTPM, a.nonce, false)
 			}
 		}
-		for i := range auths {
+	}
+	c.updateAudit(params)
+	if tag == tagSessions {
+		for i := range c.auths[:c.sessions] {
 			c.appendAuth(i, params)
 		}
 	}

@@ -2,36 +2,62 @@ package softtpm
 
 import (
 	"bytes"
-	"crypto/rand"
-
-	"github.com/google/go-tpm/tpm2"
+	"crypto/aes"
+	"crypto/hmac"
 )
 
-// readInner reads the symmetric algorithm of an inner wrapper. Inner wrappers
-// are not offered: only null passes.
-func readInner(r *reader) rcode {
-	if alg := r.u16(); alg != algNull && !r.bad {
-		return rcSymmetric
+// A duplicate is a TPM2B_SENSITIVE that may be wrapped twice: inside with a
+// symmetric key that the caller knows, outside for a new parent (Part 1, 23.3).
+
+// readInner reads the algorithm of an inner wrapper: null, or AES-CFB. bits is
+// the size of its key, 0 for none.
+func readInner(r *reader) (bits int, rc rcode) {
+	p := publicArea{}
+	if rc := p.parseSym(r); rc != rcSuccess {
+		return 0, rc
 	}
-	return rcSuccess
+	if p.sym != algNull && p.symMode != algCFB {
+		return 0, rcMode
+	}
+	return int(p.symBits), rcSuccess
 }
 
-// importObject is TPM2_Import (Part 3, 13.3): a duplicate, wrapped for the
-// parent at handle 1 or in the clear, becomes a private blob.
+// wrapInner encrypts a sensitive area with a hash over it and the Name of the
+// object, so that damage does not go unseen without an outer wrapper.
+func (o *object) wrapInner(key, sensitive []byte) []byte {
+	b := append(append2B(nil, o.innerDigest(sensitive)), sensitive...)
+	cfb(key, make([]byte, aes.BlockSize), b, false)
+	return b
+}
+
+func (o *object) unwrapInner(key, blob []byte) ([]byte, rcode) {
+	b := bytes.Clone(blob)
+	cfb(key, make([]byte, aes.BlockSize), b, true)
+	r := reader{b: b}
+	digest := r.sized()
+	if r.bad || !hmac.Equal(digest, o.innerDigest(r.b)) {
+		return nil, rcIntegrity
+	}
+	return r.b, rcSuccess
+}
+
+func (o *object) innerDigest(sensitive []byte) []byte {
+	h := o.pub.hash().New()
+	h.Write(sensitive)
+	h.Write(o.name)
+	return h.Sum(nil)
+}
+
+// importObject is TPM2_Import (Part 3, 13.3): a duplicate becomes a private
+// blob of the parent at handle 1.
 func importObject(c *call) rcode {
-	inner, public, dup, enc := c.in.sized(), c.in.sized(), c.in.sized(), c.in.sized()
-	if rc := readInner(&c.in); rc != rcSuccess {
+	key, public, dup, enc := c.in.sized(), c.in.sized(), c.in.sized(), c.in.sized()
+	bits, rc := readInner(&c.in)
+	if rc != rcSuccess {
 		return rc.param(5)
 	}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	parent := c.object(0)
-	if !parent.isStorage() {
-		return rcType.handle(1)
-	}
-	if len(inner) > 0 {
-		return rcSize.param(1)
 	}
 	p, rc := parsePublic(bytes.Clone(public))
 	if rc != rcSuccess {
@@ -40,16 +66,39 @@ func importObject(c *call) rcode {
 	if p.attrs&(attrFixedTPM|attrFixedParent) != 0 {
 		return rcAttributes.param(2) // it was elsewhere before
 	}
-	if p.has(attrEncryptedDup) {
-		return rcAttributes.param(2) // would need the inner wrapper
+	parent := c.object(0)
+	switch {
+	case !parent.isStorage():
+		return rcType.handle(1)
+	case len(key) != bits/8:
+		return rcSize.param(1)
+	case p.has(attrEncryptedDup) && bits == 0:
+		return rcAttributes.param(1)
+	case p.has(attrEncryptedDup) && len(enc) == 0:
+		return rcAttributes.param(4)
+	}
+	o := newObject(p, parent.hier)
+	if len(enc) > 0 {
+		secret, rc := parent.recoverSecret(enc, "DUPLICATE")
+		if rc != rcSuccess {
+			return rc.param(4)
+		}
+		if dup, rc = parent.unwrap(secret, o.name, dup); rc != rcSuccess {
+			return rc.param(3)
+		}
+	}
+	if bits > 0 {
+		if dup, rc = o.unwrapInner(key, dup); rc != rcSuccess {
+			return rc.param(3)
+		}
+	}
+	r := reader{b: dup}
+	sensitive := r.sized()
+	if rc := r.end(); rc != rcSuccess {
+		return rc.param(3)
 	}
 	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return rc.param(2)
-	}
-	o := newObject(p, parent.hier)
-	sensitive, rc := openDuplicate(parent, o, dup, enc)
-	if rc != rcSuccess {
-		return rc
 	}
 	if rc := o.readSensitive(sensitive); rc != rcSuccess {
 		return rc.param(3)
@@ -58,62 +107,97 @@ func importObject(c *call) rcode {
 	return rcSuccess
 }
 
-// openDuplicate takes the outer wrapper off.
-func openDuplicate(parent, o *object, dup, enc []byte) ([]byte, rcode) {
-	if len(enc) == 0 {
-		r := reader{b: dup}
-		s := r.sized()
-		return s, r.end().param(3)
-	}
-	secret, rc := parent.recoverSecret(enc, "DUPLICATE")
-	if rc != rcSuccess {
-		return nil, rc.param(4)
-	}
-	s, rc := parent.unwrap(secret, o.name, dup)
-	return s, rc.param(3)
-}
-
 // duplicate is TPM2_Duplicate (Part 3, 13.1). The authorization already asked
 // for a policy session that names this command; a key that is fixed to its
 // parent, as every fixedTPM key is, is refused even then.
 func duplicate(c *call) rcode {
-	inner := c.in.sized()
-	if rc := readInner(&c.in); rc != rcSuccess {
+	key := bytes.Clone(c.in.sized())
+	bits, rc := readInner(&c.in)
+	if rc != rcSuccess {
 		return rc.param(2)
 	}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	o := c.object(0)
+	o, parent := c.object(0), c.object(1)
 	switch {
 	case o.sequence != nil || o.publicOnly:
 		return rcType.handle(1)
 	case o.pub.attrs&(attrFixedParent|attrFixedTPM) != 0:
 		return rcAttributes.handle(1)
-	case o.pub.has(attrEncryptedDup):
-		return rcSymmetric.param(2) // must not leave without an inner wrapper
-	case len(inner) > 0:
+	case parent != nil && !parent.canReceive():
+		return rcType.handle(2)
+	case o.pub.has(attrEncryptedDup) && bits == 0:
+		return rcSymmetric.param(2)
+	case o.pub.has(attrEncryptedDup) && parent == nil:
+		return rcHierarchy.handle(2)
+	case len(key) > 0 && len(key) != bits/8:
 		return rcSize.param(1)
 	}
 	sensitive := be.AppendUint16(nil, o.pub.typ)
 	for _, f := range [][]byte{o.auth, o.seed, o.secret} {
 		sensitive = append2B(sensitive, f)
 	}
-	dup, enc := append2B(nil, sensitive), []byte(nil)
-	if parent := c.object(1); parent != nil {
-		if !parent.canReceive() {
-			return rcType.handle(2)
+	dup := append2B(nil, sensitive)
+	var made []byte // the inner key, if it was made here
+	if bits > 0 {
+		if len(key) == 0 {
+			key = random(bits / 8)
+			made = key
 		}
-		k, rc := parent.encapsulation()
-		if rc != rcSuccess {
+		dup = o.wrapInner(key, dup)
+	}
+	var enc []byte
+	if parent != nil {
+		if dup, enc, rc = parent.wrapOuter(o.name, dup); rc != rcSuccess {
 			return rc.handle(2)
 		}
-		var err error
-		if dup, enc, err = tpm2.CreateDuplicate(rand.Reader, k, o.name, sensitive); err != nil {
-			return rcFailure
+	}
+	c.put2B(made)
+	c.put2B(dup)
+	c.put2B(enc)
+	return rcSuccess
+}
+
+// rewrap is TPM2_Rewrap (Part 3, 13.2): the outer wrapper of a duplicate for
+// one parent is changed into one for another; the inside stays closed.
+func rewrap(c *call) rcode {
+	dup, name, enc := c.in.sized(), c.in.sized(), c.in.sized()
+	if len(name) > maxName {
+		return rcSize.param(2)
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	from, to := c.object(0), c.object(1)
+	if (from == nil) != (len(enc) == 0) {
+		return rcHandle.handle(1)
+	}
+	var rc rcode
+	if from != nil {
+		if !from.isStorage() || !from.canReceive() {
+			return rcType.handle(1)
+		}
+		secret, rc := from.recoverSecret(enc, "DUPLICATE")
+		if rc != rcSuccess {
+			return rcValue.param(3)
+		}
+		if dup, rc = from.unwrap(secret, name, dup); rc != rcSuccess {
+			return rc.param(1)
 		}
 	}
-	c.put2B(nil) // no inner key
+	enc = nil
+	if to != nil {
+		if !to.canReceive() {
+			return rcType.handle(2)
+		}
+		if len(dup) > maxBuffer {
+			return rcValue.param(1)
+		}
+		if dup, enc, rc = to.wrapOuter(name, dup); rc != rcSuccess {
+			return rc.handle(2)
+		}
+	}
 	c.put2B(dup)
 	c.put2B(enc)
 	return rcSuccess

@@ -118,15 +118,14 @@ func findPrime(src source, bits int) *big.Int {
 func (o *object) generateECC(src source) (x, y []byte, rc rcode) {
 	c, _ := curveOf(o.pub.curveID)
 	one := big.NewInt(1)
-	order := new(big.Int).Sub(c.ecdsa.Params().N, one)
+	order := new(big.Int).Sub(c.equation().n, one)
 	k := new(big.Int).SetBytes(src.read(c.size + 8))
 	k.Add(k.Mod(k, order), one)
 	o.secret = k.FillBytes(make([]byte, c.size))
-	key, err := c.ecdh.NewPrivateKey(o.secret)
-	if err != nil {
+	x, y, ok := c.publicOf(o.secret)
+	if !ok {
 		return nil, nil, rcFailure
 	}
-	x, y = uncompressed(key.PublicKey())
 	return x, y, rcSuccess
 }
 

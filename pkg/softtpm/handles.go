@@ -10,11 +10,13 @@ const (
 	rhLockout     = uint32(tpm2.TPMRHLockout)
 	rhEndorsement = uint32(tpm2.TPMRHEndorsement)
 	rhPlatform    = uint32(tpm2.TPMRHPlatform)
+	rhPlatformNV  = uint32(0x4000000d)
 )
 
 // Handle ranges: the top byte says what a handle points to.
 const (
 	rangePCR        = 0x00
+	rangeNV         = 0x01
 	rangeHMAC       = 0x02
 	rangePolicy     = 0x03
 	rangePermanent  = 0x40
@@ -40,29 +42,42 @@ const (
 	kindProvision     // owner or platform
 	kindClear         // lockout or platform
 	kindHierarchyAuth // owner, endorsement, platform or lockout
+	kindBase          // owner, endorsement or platform
+	kindEndorsement
+	kindPlatform
 	kindLockout
+	kindNV      // an NV index
+	kindNVAuth  // owner, platform or an NV index
 	kindPolicy  // a policy or trial session
+	kindHMAC    // an HMAC session
 	kindContext // a transient object or a session
 	kindPCR
+	kindPCRNull
 )
 
 // permanent tells which fixed handles a kind accepts.
 func (k handleKind) permanent(h uint32) bool {
 	switch k {
 	case kindHierarchy, kindParent:
-		return h == rhOwner || h == rhEndorsement || h == rhPlatform || h == rhNull
+		return h == rhNull || kindBase.permanent(h)
 	case kindEntity, kindHierarchyAuth:
-		return h == rhOwner || h == rhEndorsement || h == rhPlatform || h == rhLockout
+		return h == rhLockout || kindBase.permanent(h)
+	case kindBase:
+		return h == rhOwner || h == rhEndorsement || h == rhPlatform
 	case kindEntityNull:
 		return h == rhNull || kindEntity.permanent(h)
-	case kindObjectNull:
+	case kindObjectNull, kindPCRNull:
 		return h == rhNull
-	case kindProvision:
+	case kindProvision, kindNVAuth:
 		return h == rhOwner || h == rhPlatform
 	case kindClear:
 		return h == rhLockout || h == rhPlatform
 	case kindLockout:
 		return h == rhLockout
+	case kindEndorsement:
+		return h == rhEndorsement
+	case kindPlatform:
+		return h == rhPlatform
 	default:
 		return false
 	}
@@ -77,11 +92,30 @@ func (k handleKind) object() bool {
 	}
 }
 
+func (k handleKind) nv() bool {
+	switch k {
+	case kindNV, kindNVAuth, kindEntity, kindEntityNull:
+		return true
+	default:
+		return false
+	}
+}
+
+func (k handleKind) pcr() bool {
+	switch k {
+	case kindPCR, kindPCRNull, kindEntity, kindEntityNull:
+		return true
+	default:
+		return false
+	}
+}
+
 // entity is what one handle of a command points to.
 type entity struct {
 	handle  uint32
 	object  *object  // set for objects
 	session *session // set for sessions
+	index   *nvIndex // set for NV indexes
 }
 
 // resolve looks up handle number i (from 0) and checks its kind.
@@ -102,11 +136,19 @@ func (t *TPM) resolve(k handleKind, h uint32, i int) (entity, rcode) {
 		if !k.object() {
 			return e, wrong
 		}
-		if e.object = t.persistent(h); e.object == nil {
+		if e.object = t.persistent(h); e.object == nil || !t.enabled(e.object.hier) {
+			return e, rcHandle.handle(i + 1)
+		}
+	case rangeNV:
+		if !k.nv() {
+			return e, wrong
+		}
+		if e.index = t.nv.indexes[h]; e.index == nil || !t.indexEnabled(e.index) {
 			return e, rcHandle.handle(i + 1)
 		}
 	case rangeHMAC, rangePolicy:
-		if k != kindContext && (k != kindPolicy || h>>24 != rangePolicy) {
+		fits := k == kindContext || k == kindPolicy && h>>24 == rangePolicy || k == kindHMAC && h>>24 == rangeHMAC
+		if !fits || h&0x00ffffff >= maxActiveSess {
 			return e, wrong
 		}
 		if e.session = t.session(h); e.session == nil {
@@ -116,8 +158,11 @@ func (t *TPM) resolve(k handleKind, h uint32, i int) (entity, rcode) {
 		if !k.permanent(h) {
 			return e, wrong
 		}
+		if !t.enabled(h) {
+			return e, rcHierarchy.handle(i + 1)
+		}
 	case rangePCR:
-		if h >= pcrCount || (k != kindPCR && k != kindEntity && k != kindEntityNull) {
+		if h >= pcrCount || !k.pcr() {
 			return e, wrong
 		}
 	default:
@@ -166,11 +211,14 @@ func (t *TPM) place(o *object) (uint32, rcode) {
 }
 
 // appendName appends the Name of an entity as it enters cpHash and policies
-// (Part 1, 16): an object's Name, nothing for a sequence, else the handle.
+// (Part 1, 16): that of an object or index, nothing for a sequence, else the
+// handle.
 func (e entity) appendName(b []byte) []byte {
 	switch {
 	case e.object != nil:
 		return append(b, e.object.name...)
+	case e.index != nil:
+		return append(b, e.index.name()...)
 	default:
 		return be.AppendUint32(b, e.handle)
 	}
@@ -181,6 +229,8 @@ func (t *TPM) authValue(e entity) []byte {
 	switch {
 	case e.object != nil:
 		return e.object.auth
+	case e.index != nil:
+		return e.index.auth
 	case e.handle == rhLockout:
 		return t.nv.lockoutAuth
 	case e.handle == rhPlatform:
@@ -189,4 +239,23 @@ func (t *TPM) authValue(e entity) []byte {
 		return t.hierarchy(e.handle).auth
 	}
 	return nil // TPM_RH_NULL and PCRs have none
+}
+
+// policyOf gives the authPolicy of an entity.
+func (t *TPM) policyOf(e entity) policy {
+	switch {
+	case e.object != nil:
+		return policy{e.object.pub.nameAlg, e.object.pub.policy}
+	case e.index != nil:
+		return policy{e.index.nameAlg, e.index.policy}
+	case e.handle == rhOwner:
+		return t.nv.ownerPolicy
+	case e.handle == rhEndorsement:
+		return t.nv.endorsementPolicy
+	case e.handle == rhLockout:
+		return t.nv.lockoutPolicy
+	case e.handle == rhPlatform:
+		return t.platformPolicy
+	}
+	return policy{}
 }

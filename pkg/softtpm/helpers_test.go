@@ -57,6 +57,11 @@ func newTPM(t testing.TB, cfg softtpm.Config) *softtpm.TPM {
 
 // raw sends a command that go-tpm has no type for. auth nil: no sessions.
 func raw(tpm transport.TPM, cc uint32, handles []uint32, auth []byte, params ...byte) ([]byte, error) {
+	return rawBy(tpm, cc, handles, 0x40000009, auth, params...)
+}
+
+// rawBy is raw with another session than that of passwords.
+func rawBy(tpm transport.TPM, cc uint32, handles []uint32, session uint32, auth []byte, params ...byte) ([]byte, error) {
 	tag := uint16(0x8001)
 	if auth != nil {
 		tag = 0x8002
@@ -69,7 +74,7 @@ func raw(tpm transport.TPM, cc uint32, handles []uint32, auth []byte, params ...
 	}
 	if auth != nil {
 		b = be.AppendUint32(b, uint32(9+len(auth)))
-		b = be.AppendUint32(b, 0x40000009)
+		b = be.AppendUint32(b, session)
 		b = append(b, 0, 0, 1)
 		b = append(be.AppendUint16(b, uint16(len(auth))), auth...)
 	}

@@ -53,19 +53,23 @@ func (o *object) bindECC() rcode {
 	}
 	scalar := make([]byte, c.size)
 	copy(scalar[c.size-len(o.secret):], o.secret)
-	k, err := c.ecdh.NewPrivateKey(scalar)
-	if err != nil {
+	x, y, ok := c.publicOf(scalar)
+	if !ok || !sameNumber(x, o.pub.x) || !sameNumber(y, o.pub.y) {
 		return rcBinding
 	}
-	want, ok := c.point(o.pub.x, o.pub.y)
-	if !ok || !k.PublicKey().Equal(want) {
-		return rcBinding
+	if o.secret = scalar; c.ecdsa == nil {
+		return rcSuccess
 	}
+	var err error
 	if o.ec, err = ecdsa.ParseRawPrivateKey(c.ecdsa, scalar); err != nil {
 		return rcBinding
 	}
-	o.secret = scalar
 	return rcSuccess
+}
+
+// sameNumber compares coordinates, one of which may lack leading zeros.
+func sameNumber(a, b []byte) bool {
+	return bytes.Equal(bytes.TrimLeft(a, "\x00"), bytes.TrimLeft(b, "\x00"))
 }
 
 // ecdh gives the key for Diffie-Hellman.
@@ -90,7 +94,7 @@ func (p *publicArea) checkPublicKey() rcode {
 		}
 	case algECC:
 		c, _ := curveOf(p.curveID)
-		if _, ok := c.point(p.x, p.y); !ok {
+		if !c.has(p.x, p.y) {
 			return rcECCPoint
 		}
 	}

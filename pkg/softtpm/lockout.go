@@ -2,13 +2,18 @@ package softtpm
 
 import "time"
 
-// Dictionary-attack protection (Part 1, 19.8): objects without noDA share one
+// Dictionary-attack protection (Part 1, 19.8): objects and NV indexes without noDA share one
 // counter of wrong authorizations; at the limit they are refused even with the
 // right value, until time heals the counter or the lockout authority resets it.
 
 // daProtected tells whether wrong tries on an entity are counted.
 func (e entity) daProtected() bool {
-	return e.object != nil && e.object.sequence == nil && e.object.pub.attrs&attrNoDA == 0
+	switch {
+	case e.object != nil:
+		return e.object.sequence == nil && e.object.pub.attrs&attrNoDA == 0
+	default:
+		return e.index != nil && !e.index.has(nvNoDA)
+	}
 }
 
 // lockedOut refuses an entity whose authValue must not be tried now.
@@ -47,7 +52,7 @@ func (t *TPM) daLocked() rcode {
 func (t *TPM) wrongAuth(e entity, s *session, i int) rcode {
 	now := t.cfg.Now().UnixNano()
 	switch {
-	case e.handle == rhLockout:
+	case e.handle == rhLockout, s != nil && s.lockoutBound:
 		t.nv.lockoutFail = now
 	case e.daProtected() || (s != nil && s.daBound):
 		// A bound session's key holds the authValue of its bind entity, so a

@@ -1,33 +1,80 @@
 package softtpm
 
-import "crypto/sha256"
+import (
+	"bytes"
+	"crypto"
+)
 
 const (
 	pcrCount      = 24
 	pcrSelectSize = pcrCount / 8
+	maxSelections = 4 // entries of a selection list
 )
 
-// pcrBank holds the SHA-256 PCRs, the only bank.
+// pcrBanks lists the hashes that have PCRs.
+func pcrBanks() [3]uint16 { return [...]uint16{algSHA1, algSHA256, algSHA384} }
+
+// pcrValue is one PCR in all banks.
+type pcrValue struct{ bank [3][]byte }
+
+// pcrBank holds the PCRs. Most are never touched, so a value stands only where
+// it is not the first one.
 type pcrBank struct {
-	values  [pcrCount][sha256.Size]byte
+	values  [pcrCount]*pcrValue
 	updates uint32
 }
 
-// newPCRBank gives the values after a start: 17 to 22 belong to a dynamic
-// launch that never happened and are all ones (PC Client profile, 3.5.2).
-func newPCRBank() pcrBank {
-	var b pcrBank
-	for i := 17; i <= 22; i++ {
-		for j := range b.values[i] {
-			b.values[i][j] = 0xff
-		}
+// first gives the value after a start: 17 to 22 belong to a dynamic launch that
+// never happened and are all ones (PC Client profile, 3.5.2).
+func first(pcr uint32, h crypto.Hash) []byte {
+	if pcr >= 17 && pcr <= 22 {
+		return bytes.Repeat([]byte{0xff}, h.Size())
 	}
-	return b
+	return make([]byte, h.Size())
 }
 
-// pcrSelection is one TPMS_PCR_SELECTION.
+// Which PCRs locality zero may extend and reset (PC Client profile, 3.5.2).
+func mayExtend(pcr uint32) bool { return pcr < 17 || pcr == 23 }
+func mayReset(pcr uint32) bool  { return pcr == 16 || pcr == 23 }
+
+// uncounted tells which PCRs do not move the update counter, so that debugging
+// and applications do not end everybody's PolicyPCR.
+func uncounted(pcr uint32) bool { return pcr == 16 || pcr >= 21 }
+
+func (p *pcrBank) value(pcr uint32, bank int) []byte {
+	if v := p.values[pcr]; v != nil {
+		return v.bank[bank]
+	}
+	return first(pcr, hashFor(pcrBanks()[bank]))
+}
+
+// change replaces the values of a PCR and counts it.
+func (p *pcrBank) change(pcr uint32, v *pcrValue) {
+	p.values[pcr] = v
+	if !uncounted(pcr) {
+		p.updates++
+	}
+}
+
+// extend extends a PCR in each bank that has a digest.
+func (p *pcrBank) extend(pcr uint32, digests [3][]byte) {
+	var v pcrValue
+	for i, alg := range pcrBanks() {
+		v.bank[i] = p.value(pcr, i)
+		if digests[i] != nil {
+			h := hashFor(alg).New()
+			h.Write(v.bank[i])
+			h.Write(digests[i])
+			v.bank[i] = h.Sum(nil)
+		}
+	}
+	p.change(pcr, &v)
+}
+
+// pcrSelection is one TPMS_PCR_SELECTION. bank is -1 for a hash without PCRs.
 type pcrSelection struct {
 	alg  uint16
+	bank int
 	bits [pcrSelectSize]byte
 }
 
@@ -35,12 +82,12 @@ type pcrSelection struct {
 // not have are dropped from the selection, as Part 3, 22.4 wants.
 func readSelections(r *reader) ([]pcrSelection, rcode) {
 	n := r.u32()
-	if n > 4 {
+	if n > maxSelections {
 		return nil, rcSize
 	}
 	out := make([]pcrSelection, 0, n)
 	for range n {
-		s := pcrSelection{alg: r.u16()}
+		s := pcrSelection{alg: r.u16(), bank: -1}
 		size := r.u8()
 		if r.bad {
 			return nil, rcInsufficient
@@ -48,12 +95,15 @@ func readSelections(r *reader) ([]pcrSelection, rcode) {
 		if _, ok := hashOf(s.alg); !ok {
 			return nil, rcHash
 		}
-		if size < pcrSelectSize || size > 4 {
-			return nil, rcSize
+		if size != pcrSelectSize {
+			return nil, rcValue
 		}
 		bits := r.take(int(size))
-		if s.alg == algSHA256 {
-			copy(s.bits[:], bits)
+		for i, alg := range pcrBanks() {
+			if alg == s.alg {
+				s.bank = i
+				copy(s.bits[:], bits)
+			}
 		}
 		out = append(out, s)
 	}
@@ -73,12 +123,12 @@ func appendSelections(b []byte, sel []pcrSelection) []byte {
 }
 
 // digest hashes the selected PCRs in order.
-func (p *pcrBank) digest(sel []pcrSelection) []byte {
-	h := sha256.New()
+func (p *pcrBank) digest(sel []pcrSelection, alg crypto.Hash) []byte {
+	h := alg.New()
 	for _, s := range sel {
-		for i := range pcrCount {
+		for i := range uint32(pcrCount) {
 			if s.bits[i/8]&(1<<(i%8)) != 0 {
-				h.Write(p.values[i][:])
+				h.Write(p.value(i, s.bank))
 			}
 		}
 	}
@@ -97,7 +147,7 @@ func pcrRead(c *call) rcode {
 	var values []byte
 	count := uint32(0)
 	for i := range sel {
-		for n := range pcrCount {
+		for n := range uint32(pcrCount) {
 			mask := byte(1 << (n % 8))
 			if sel[i].bits[n/8]&mask == 0 {
 				continue
@@ -107,7 +157,7 @@ func pcrRead(c *call) rcode {
 				continue
 			}
 			count++
-			values = append2B(values, c.t.pcrs.values[n][:])
+			values = append2B(values, c.t.pcrs.value(n, sel[i].bank))
 		}
 	}
 	c.out = be.AppendUint32(c.out, c.t.pcrs.updates)
@@ -121,10 +171,10 @@ func pcrRead(c *call) rcode {
 // no effect (Part 3, 22.2).
 func pcrExtend(c *call) rcode {
 	n := c.in.u32()
-	if n > 4 {
+	if n > maxSelections {
 		return rcSize.param(1)
 	}
-	var mine []byte
+	var digests [3][]byte
 	for range n {
 		alg := c.in.u16()
 		hash, ok := hashOf(alg)
@@ -134,17 +184,70 @@ func pcrExtend(c *call) rcode {
 		if !ok {
 			return rcHash.param(1)
 		}
-		if d := c.in.take(hash.Size()); alg == algSHA256 {
-			mine = d
+		d := c.in.take(hash.Size())
+		for i, bank := range pcrBanks() {
+			if bank == alg {
+				digests[i] = d
+			}
 		}
 	}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	if mine != nil {
-		v := &c.t.pcrs.values[c.entities[0].handle]
-		*v = sha256.Sum256(append(v[:], mine...))
-		c.t.pcrs.updates++
+	pcr := c.entities[0].handle
+	switch {
+	case pcr == rhNull:
+		return rcSuccess
+	case !mayExtend(pcr):
+		return rcLocality
+	case n > 0:
+		c.t.pcrs.extend(pcr, digests)
 	}
+	return rcSuccess
+}
+
+// pcrEvent is TPM2_PCR_Event (Part 3, 22.3): hashes the data for every bank.
+func pcrEvent(c *call) rcode {
+	data := c.in.sized()
+	if len(data) > maxBuffer {
+		return rcSize.param(1)
+	}
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	var digests [3][]byte
+	for i, alg := range pcrBanks() {
+		h := hashFor(alg).New()
+		h.Write(data)
+		digests[i] = h.Sum(nil)
+	}
+	return c.finishEvent(c.entities[0].handle, digests)
+}
+
+// finishEvent extends a PCR (or none) and appends the TPML_DIGEST_VALUES.
+func (c *call) finishEvent(pcr uint32, digests [3][]byte) rcode {
+	if pcr != rhNull {
+		if !mayExtend(pcr) {
+			return rcLocality
+		}
+		c.t.pcrs.extend(pcr, digests)
+	}
+	c.out = be.AppendUint32(c.out, uint32(len(digests)))
+	for i, alg := range pcrBanks() {
+		c.out = append(be.AppendUint16(c.out, alg), digests[i]...)
+	}
+	return rcSuccess
+}
+
+// pcrReset is TPM2_PCR_Reset (Part 3, 22.8).
+func pcrReset(c *call) rcode {
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	pcr := c.entities[0].handle
+	if !mayReset(pcr) {
+		return rcLocality
+	}
+	c.t.pcrs.change(pcr, nil)
 	return rcSuccess
 }

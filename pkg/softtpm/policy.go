@@ -2,7 +2,6 @@ package softtpm
 
 import (
 	"bytes"
-	"time"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -12,6 +11,8 @@ const (
 	tagCreation   = uint16(tpm2.TPMSTCreation)
 	tagHashCheck  = uint16(tpm2.TPMSTHashCheck)
 	tagAuthSecret = uint16(tpm2.TPMSTAuthSecret)
+	tagAuthSigned = uint16(tpm2.TPMSTAuthSigned)
+	tagVerified   = uint16(tpm2.TPMSTVerified)
 )
 
 // extend is PolicyUpdate's first step: digest = H(digest || parts).
@@ -25,42 +26,6 @@ func (s *session) extend(parts ...[]byte) {
 }
 
 func code(cc tpm2.TPMCC) []byte { return be.AppendUint32(nil, uint32(cc)) }
-
-// policySecret is TPM2_PolicySecret (Part 3, 23.4). A negative expiration asks
-// for a ticket; there is no TPM2_PolicyTicket here to take it, so it is refused.
-func policySecret(c *call) rcode {
-	nonce, cpHash, ref, expiration := c.in.sized(), c.in.sized(), c.in.sized(), int32(c.in.u32())
-	if rc := c.in.end(); rc != rcSuccess {
-		return rc
-	}
-	s := c.entities[1].session
-	switch {
-	case len(nonce) > 0 && !bytes.Equal(nonce, s.nonceTPM):
-		return rcNonce.param(1)
-	case len(cpHash) > 0 && len(cpHash) != s.hash.Size():
-		return rcSize.param(2)
-	case len(cpHash) > 0 && len(s.cpHash) > 0 && !bytes.Equal(cpHash, s.cpHash):
-		return rcValue.param(2)
-	case len(ref) > maxDigest:
-		return rcSize.param(3)
-	case expiration < 0:
-		return rcValue.param(4)
-	}
-	s.extend(code(tpm2.TPMCCPolicySecret), c.entities[0].appendName(nil))
-	s.extend(ref)
-	if len(cpHash) > 0 {
-		s.cpHash = bytes.Clone(cpHash)
-	}
-	if expiration > 0 {
-		end := c.t.cfg.Now().Add(time.Duration(expiration) * time.Second)
-		if s.expires.IsZero() || end.Before(s.expires) {
-			s.expires = end
-		}
-	}
-	c.put2B(nil) // timeout: none without a ticket
-	c.putNullTicket(tagAuthSecret)
-	return rcSuccess
-}
 
 // policyAuthValue is TPM2_PolicyAuthValue (Part 3, 23.17).
 func policyAuthValue(c *call) rcode { return policyProof(c, false) }
@@ -86,11 +51,11 @@ func policyCommandCode(c *call) rcode {
 		return rc
 	}
 	s := c.entities[0].session
-	if c.t.commands.find(cc) == nil {
-		return rcPolicyCC.param(1)
-	}
 	if s.command != 0 && s.command != cc {
 		return rcValue.param(1)
+	}
+	if c.t.commands.find(cc) == nil {
+		return rcPolicyCC.param(1)
 	}
 	s.command = cc
 	s.extend(code(tpm2.TPMCCPolicyCommandCode), be.AppendUint32(nil, cc))
@@ -109,6 +74,9 @@ func policyOR(c *call) rcode {
 	var all []byte
 	for range n {
 		d := c.in.sized()
+		if len(d) > maxDigest {
+			return rcSize.param(1)
+		}
 		found = found || bytes.Equal(d, s.digest)
 		all = append(all, d...)
 	}
@@ -137,6 +105,40 @@ func policyRestart(c *call) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	c.entities[0].session.restart()
+	c.entities[0].session.restart(c.t)
+	return rcSuccess
+}
+
+// policyPhysicalPresence is TPM2_PolicyPhysicalPresence (Part 3, 23.12). There
+// is nobody who could be present, so a policy with it authorizes nothing here.
+func policyPhysicalPresence(c *call) rcode {
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	s := c.entities[0].session
+	s.presence = true
+	s.extend(code(tpm2.TPMCCPolicyPhysicalPresence))
+	return rcSuccess
+}
+
+// policyLocality is TPM2_PolicyLocality (Part 3, 23.8): a set of localities 0
+// to 4, or one extended locality. Several of these narrow the choice.
+func policyLocality(c *call) rcode {
+	asked := c.in.u8()
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	s := c.entities[0].session
+	next := asked
+	switch extended := asked > 31; {
+	case asked == 0, s.locality != 0 && extended != (s.locality > 31), extended && s.locality != 0 && s.locality != asked:
+		return rcRange.param(1)
+	case !extended && s.locality != 0:
+		if next &= s.locality; next == 0 {
+			return rcRange.param(1)
+		}
+	}
+	s.locality = next
+	s.extend(code(tpm2.TPMCCPolicyLocality), []byte{asked})
 	return rcSuccess
 }

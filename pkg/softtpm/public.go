@@ -2,8 +2,8 @@ package softtpm
 
 import (
 	"bytes"
-
 	"crypto"
+	"slices"
 )
 
 // publicArea is a TPMT_PUBLIC (Part 2, 12.2.4), parsed by hand: Load is a hot
@@ -116,7 +116,7 @@ func (p *publicArea) parseParms(r *reader) rcode {
 		if rc := p.parseSym(r); rc != rcSuccess {
 			return rc
 		}
-		if rc := p.parseScheme(r, algECDSA, algECDH); rc != rcSuccess {
+		if rc := p.parseScheme(r, algECDSA, algECDH, algECDAA); rc != rcSuccess {
 			return rc
 		}
 		p.curveID = r.u16()
@@ -170,36 +170,48 @@ func (p *publicArea) parseSym(r *reader) rcode {
 // parseScheme reads a scheme that must be null or one of those allowed. All of
 // them carry a hash, XOR also a KDF.
 func (p *publicArea) parseScheme(r *reader, allowed ...uint16) rcode {
-	p.scheme, p.schemeHash, p.kdf = readScheme(r)
-	if r.bad {
-		return rcInsufficient
-	}
-	if p.scheme == algNull {
-		return rcSuccess
-	}
-	for _, a := range allowed {
-		if a == p.scheme {
-			if _, ok := hashOf(p.schemeHash); !ok {
-				return rcHash
-			}
-			return rcSuccess
-		}
-	}
-	return rcScheme
+	s, rc := readScheme(r, allowed...)
+	p.scheme, p.schemeHash, p.kdf = s.alg, s.hash, s.kdf
+	return rc
 }
 
-// readScheme reads a scheme union: id, then a hash unless the id is null, then
-// a KDF for XOR.
-func readScheme(r *reader) (scheme, hash, kdf uint16) {
-	scheme = r.u16()
-	if scheme == algNull {
-		return scheme, 0, 0
+// sigScheme is a scheme union: of a signature, of a key, of an encryption.
+type sigScheme struct {
+	alg, hash uint16
+	kdf       uint16 // of XOR
+	count     uint16 // of ECDAA: which commit it uses
+}
+
+// readScheme reads a scheme that must be null or one of those allowed.
+func readScheme(r *reader, allowed ...uint16) (sigScheme, rcode) {
+	s := sigScheme{alg: r.u16()}
+	switch {
+	case r.bad:
+		return s, rcInsufficient
+	case s.alg == algNull:
+		return s, rcSuccess
+	case !slices.Contains(allowed, s.alg):
+		return s, rcScheme
 	}
-	hash = r.u16()
-	if scheme == algXOR {
-		kdf = r.u16()
+	s.hash = r.u16()
+	switch s.alg {
+	case algXOR:
+		s.kdf = r.u16()
+	case algECDAA:
+		s.count = r.u16()
 	}
-	return scheme, hash, kdf
+	if r.bad {
+		return s, rcInsufficient
+	}
+	if _, ok := hashOf(s.hash); !ok {
+		return s, rcHash
+	}
+	return s, rcSuccess
+}
+
+// readSigScheme reads a TPMT_SIG_SCHEME.
+func readSigScheme(r *reader) (sigScheme, rcode) {
+	return readScheme(r, algRSASSA, algRSAPSS, algECDSA, algECDAA, algHMAC)
 }
 
 // withUnique gives the same area with another unique field.

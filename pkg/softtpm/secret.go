@@ -76,9 +76,27 @@ func (o *object) unwrap(secret, name, blob []byte) ([]byte, rcode) {
 	inside := bytes.Clone(r.b)
 	key := tpm2.KDFa(h, secret, "STORAGE", name, nil, int(o.pub.symBits))
 	cfb(key, make([]byte, aes.BlockSize), inside, true)
-	in := reader{b: inside}
-	out := in.sized()
-	return out, in.end()
+	return inside, rcSuccess
+}
+
+// wrapOuter is the other way of unwrap, for a duplicate: it also gives the
+// secret, encrypted to this key.
+func (o *object) wrapOuter(name, inside []byte) (blob, enc []byte, rc rcode) {
+	k, rc := o.encapsulation()
+	if rc != rcSuccess {
+		return nil, nil, rc
+	}
+	secret, enc, err := k.Encapsulate(rand.Reader, "DUPLICATE")
+	if err != nil {
+		return nil, nil, rcFailure
+	}
+	h := o.pub.hash()
+	b := bytes.Clone(inside)
+	cfb(tpm2.KDFa(h, secret, "STORAGE", name, nil, int(o.pub.symBits)), make([]byte, aes.BlockSize), b, false)
+	m := hmac.New(h.New, tpm2.KDFa(h, secret, "INTEGRITY", nil, nil, h.Size()*8))
+	m.Write(b)
+	m.Write(name)
+	return append(append2B(nil, m.Sum(nil)), b...), enc, rcSuccess
 }
 
 // encapsulation prepares this public key for wrapping; go-tpm has the sender's
@@ -142,8 +160,13 @@ func activateCredential(c *call) rcode {
 	if rc != rcSuccess {
 		return rc.param(2)
 	}
-	credential, rc := key.unwrap(secret, o.name, blob)
+	inside, rc := key.unwrap(secret, o.name, blob)
 	if rc != rcSuccess {
+		return rc.param(1)
+	}
+	r := reader{b: inside}
+	credential := r.sized()
+	if rc := r.end(); rc != rcSuccess {
 		return rc.param(1)
 	}
 	c.put2B(credential)

@@ -2,15 +2,103 @@ package softtpm
 
 import (
 	"bytes"
-	"crypto/hmac"
+	"encoding"
 	"hash"
 )
 
-// sequence is a running hash or HMAC in an object slot (Part 1, 32).
+// sequence is a running hash or HMAC in an object slot (Part 1, 32). An event
+// sequence runs one hash for each PCR bank.
 type sequence struct {
-	hash   hash.Hash
-	keyed  bool   // an HMAC: gets no ticket
+	algs   []uint16
+	hashes []hash.Hash
+	outer  []byte // of an HMAC: the key of its outer hash; such a result gets no ticket
 	prefix []byte // the first bytes, to see a forged attestation
+	event  bool
+}
+
+func newSequence(algs ...uint16) *sequence {
+	s := &sequence{algs: algs}
+	for _, alg := range algs {
+		s.hashes = append(s.hashes, hashFor(alg).New())
+	}
+	return s
+}
+
+// newHMACSequence starts an HMAC (RFC 2104). It is not crypto/hmac's, because
+// that cannot be packed into a context.
+func newHMACSequence(alg uint16, key []byte) *sequence {
+	s := newSequence(alg)
+	size := s.hashes[0].BlockSize()
+	if len(key) > size {
+		h := hashFor(alg).New()
+		h.Write(key)
+		key = h.Sum(nil)
+	}
+	inner := make([]byte, size)
+	copy(inner, key)
+	s.outer = bytes.Clone(inner)
+	for i := range inner {
+		inner[i] ^= 0x36
+		s.outer[i] ^= 0x5c
+	}
+	s.hashes[0].Write(inner)
+	return s
+}
+
+// sum gives the result of a hash or HMAC.
+func (s *sequence) sum() []byte {
+	d := s.hashes[0].Sum(nil)
+	if s.outer == nil {
+		return d
+	}
+	h := hashFor(s.algs[0]).New()
+	h.Write(s.outer)
+	h.Write(d)
+	return h.Sum(nil)
+}
+
+// pack gives every byte of the state; nil if the hash cannot be packed.
+func (s *sequence) pack() []byte {
+	b := []byte{byte(len(s.algs)), 0}
+	if s.event {
+		b[1] = 1
+	}
+	for i, h := range s.hashes {
+		m, ok := h.(encoding.BinaryMarshaler)
+		if !ok {
+			return nil
+		}
+		state, err := m.MarshalBinary()
+		if err != nil {
+			return nil
+		}
+		b = append2B(be.AppendUint16(b, s.algs[i]), state)
+	}
+	return append2B(append2B(b, s.outer), s.prefix)
+}
+
+// unpackSequence reads what pack wrote.
+func unpackSequence(r *reader) (*sequence, bool) {
+	n, event := r.u8(), r.u8()
+	s := &sequence{event: event == 1}
+	for range n {
+		alg, state := r.u16(), r.sized()
+		a, ok := hashOf(alg)
+		if !ok {
+			return nil, false
+		}
+		h := a.New()
+		m, ok := h.(encoding.BinaryUnmarshaler)
+		if !ok || m.UnmarshalBinary(state) != nil {
+			return nil, false
+		}
+		s.algs, s.hashes = append(s.algs, alg), append(s.hashes, h)
+	}
+	if outer := r.sized(); len(outer) > 0 {
+		s.outer = bytes.Clone(outer)
+	}
+	s.prefix = bytes.Clone(r.sized())
+	return s, r.end() == rcSuccess && len(s.hashes) > 0
 }
 
 // generated is TPM_GENERATED_VALUE: every structure that a restricted key
@@ -21,7 +109,9 @@ func (s *sequence) write(b []byte) {
 	if n := len(generated) - len(s.prefix); n > 0 {
 		s.prefix = append(s.prefix, b[:min(n, len(b))]...)
 	}
-	s.hash.Write(b)
+	for _, h := range s.hashes {
+		h.Write(b)
+	}
 }
 
 // addSequence puts a sequence into a slot.
@@ -30,9 +120,13 @@ func (c *call) addSequence(s *sequence, auth []byte) (rc rcode) {
 	if len(auth) > maxDigest {
 		return rcSize.param(1)
 	}
-	none := &publicArea{typ: algNull, sym: algNull, scheme: algNull, attrs: attrNoDA | attrUserWithAuth}
-	c.handle, rc = c.t.place(&object{pub: none, hier: rhNull, auth: bytes.Clone(auth), sequence: s})
+	c.handle, rc = c.t.place(sequenceObject(s, bytes.Clone(auth)))
 	return rc
+}
+
+func sequenceObject(s *sequence, auth []byte) *object {
+	none := &publicArea{typ: algNull, sym: algNull, scheme: algNull, attrs: attrNoDA | attrUserWithAuth}
+	return &object{pub: none, hier: rhNull, auth: auth, sequence: s}
 }
 
 // hmacStart is TPM2_HMAC_Start (Part 3, 17.2).
@@ -46,22 +140,26 @@ func hmacStart(c *call) rcode {
 	if rc != rcSuccess {
 		return rc
 	}
-	h, _ := hashOf(alg)
-	return c.addSequence(&sequence{hash: hmac.New(h.New, o.secret), keyed: true}, auth)
+	return c.addSequence(newHMACSequence(alg, o.secret), auth)
 }
 
-// hashSequenceStart is TPM2_HashSequenceStart (Part 3, 17.3). Event sequences
-// (hash null) are not offered.
+// hashSequenceStart is TPM2_HashSequenceStart (Part 3, 17.3). The null hash
+// starts an event sequence.
 func hashSequenceStart(c *call) rcode {
 	auth, alg := c.in.sized(), c.in.u16()
+	if _, ok := hashOf(alg); !ok && alg != algNull && !c.in.bad {
+		return rcHash.param(2)
+	}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	h, ok := hashOf(alg)
-	if !ok {
-		return rcHash.param(2)
+	if alg == algNull {
+		banks := pcrBanks()
+		s := newSequence(banks[:]...)
+		s.event = true
+		return c.addSequence(s, auth)
 	}
-	return c.addSequence(&sequence{hash: h.New()}, auth)
+	return c.addSequence(newSequence(alg), auth)
 }
 
 // sequenceUpdate is TPM2_SequenceUpdate (Part 3, 17.4).
@@ -90,7 +188,7 @@ func sequenceComplete(c *call) rcode {
 	}
 	s := c.object(0).sequence
 	switch {
-	case s == nil:
+	case s == nil || s.event:
 		return rcMode.handle(1)
 	case len(data) > maxBuffer:
 		return rcSize.param(1)
@@ -98,11 +196,36 @@ func sequenceComplete(c *call) rcode {
 		return rcValue.param(2)
 	}
 	s.write(data)
-	digest := s.hash.Sum(nil)
+	digest := s.sum()
 	c.put2B(digest)
-	c.putHashTicket(hier, digest, s.prefix, s.keyed)
+	c.putHashTicket(hier, digest, s.prefix, s.outer != nil)
 	c.flush = c.entities[0].handle
 	return rcSuccess
+}
+
+// eventSequenceComplete is TPM2_EventSequenceComplete (Part 3, 17.6).
+func eventSequenceComplete(c *call) rcode {
+	data := c.in.sized()
+	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	s := c.object(1).sequence
+	switch {
+	case s == nil || !s.event:
+		return rcMode.handle(2)
+	case len(data) > maxBuffer:
+		return rcSize.param(1)
+	}
+	s.write(data)
+	var digests [3][]byte
+	for i, h := range s.hashes {
+		digests[i] = h.Sum(nil)
+	}
+	rc := c.finishEvent(c.entities[0].handle, digests)
+	if rc == rcSuccess {
+		c.flush = c.entities[1].handle
+	}
+	return rc
 }
 
 // hashCommand is TPM2_Hash (Part 3, 15.4).

@@ -3,7 +3,6 @@ package softtpm
 import (
 	"bytes"
 	"crypto"
-	"time"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -19,22 +18,54 @@ type session struct {
 	aesBits  int    // 0: no parameter encryption
 	bound    []byte // Name and authValue of the bind entity, HMAC sessions only
 	daBound  bool   // the bind entity is protected against dictionary attacks
-	saved    uint64 // number of the saved context that holds it; 0: loaded
+	audit    bool   // it has been used for audit: digest is the audit digest
 
-	// Policy state, cleared by restart.
-	digest       []byte
-	needAuth     bool
-	needPassword bool
-	command      uint32 // the only command allowed, 0: any
-	cpHash       []byte // the only parameters allowed, nil: any
-	expires      time.Time
+	lockoutBound bool   // the bind entity is the lockout hierarchy
+	saved        uint64 // number of the saved context that holds it; 0: loaded
+
+	digest []byte // of the policy, or of the audit
+	policyState
 }
 
+// policyState is what a policy demands besides its digest.
+type policyState struct {
+	start        uint64 // t.time() when the policy was started
+	needAuth     bool
+	needPassword bool
+	command      uint32   // the only command allowed, 0: any
+	bindTo       bindKind // what binding is the hash of
+	binding      []byte   // the only parameters, Names or template allowed
+	expires      uint64   // t.time() of the end, 0: never
+	pcrs         bool     // PCRs were checked when pcrUpdates was the count
+	pcrUpdates   uint32
+	written      writtenRule // for NV indexes
+	locality     byte        // TPMA_LOCALITY, 0: any
+	presence     bool        // somebody must be present
+}
+
+// bindKind says what policyState.binding is the hash of.
+type bindKind byte
+
+const (
+	bindNothing bindKind = iota
+	bindCpHash
+	bindNames
+	bindTemplate
+)
+
+// writtenRule is what TPM2_PolicyNvWritten asks for.
+type writtenRule byte
+
+const (
+	writtenAny writtenRule = iota
+	writtenYes
+	writtenNo
+)
+
 // restart puts the policy back to its first state.
-func (s *session) restart() {
+func (s *session) restart(t *TPM) {
 	s.digest = make([]byte, s.hash.Size())
-	s.needAuth, s.needPassword = false, false
-	s.command, s.cpHash, s.expires = 0, nil, time.Time{}
+	s.policyState = policyState{start: t.time()}
 }
 
 // crypt encrypts or decrypts a parameter (Part 1, 21.3).
@@ -67,6 +98,9 @@ func (t *TPM) anySession(h uint32) *session {
 func (t *TPM) dropSession(h uint32) {
 	if t.anySession(h) != nil {
 		t.sessions[h&0x00ffffff] = nil
+		if t.exclusive == h {
+			t.exclusive = 0
+		}
 	}
 }
 
@@ -135,7 +169,7 @@ func startAuthSession(c *call) rcode {
 		policy: kind != byte(tpm2.TPMSEHMAC), trial: kind == byte(tpm2.TPMSETrial),
 		alg: alg, hash: hash, aesBits: bits, nonceTPM: random(len(nonce)),
 	}
-	s.restart()
+	s.restart(c.t)
 	bind := c.entities[1]
 	var secret []byte
 	if bind.handle != rhNull {
@@ -143,7 +177,7 @@ func startAuthSession(c *call) rcode {
 			return rc
 		}
 		secret = append(secret, c.t.authValue(bind)...)
-		s.daBound = bind.daProtected()
+		s.daBound, s.lockoutBound = bind.daProtected(), bind.handle == rhLockout
 		if !s.policy {
 			s.bound = append(bind.appendName(nil), secret...)
 		}

@@ -110,7 +110,7 @@ func TestSessionAuthorization(t *testing.T) {
 	_, err := signDigest(tpm, dk.auth(), digest[:], tpm2.HMAC(tpm2.TPMAlgSHA256, 16, tpm2.AESEncryption(128, tpm2.EncryptOut)))
 	wantRC(t, "encrypted answer of Sign", err, 0xa82)
 	_, err = signDigest(tpm, dk.auth(), digest[:], tpm2.HMAC(tpm2.TPMAlgSHA256, 16, tpm2.Audit()))
-	wantRC(t, "audit session", err, 0xa82)
+	ok(t, err)
 }
 
 func TestSessionLimitsAndContexts(t *testing.T) {

@@ -79,12 +79,25 @@ func unseal(c *call) rcode {
 	return rcSuccess
 }
 
-// encryptDecrypt2 is TPM2_EncryptDecrypt2 (Part 3, 15.3): AES in CTR or CFB
-// mode. The IV that comes back continues the stream in the next command.
+// encryptDecrypt2 is TPM2_EncryptDecrypt2 (Part 3, 15.3).
 func encryptDecrypt2(c *call) rcode {
-	data := bytes.Clone(c.in.sized())
+	data := c.in.sized()
 	decrypt, mode := c.in.u8(), c.in.u16()
-	iv := bytes.Clone(c.in.sized())
+	iv := c.in.sized()
+	return c.cipher(data, decrypt, mode, iv, [4]uint32{1, 2, 3, 4})
+}
+
+// encryptDecrypt is TPM2_EncryptDecrypt (Part 3, 15.2): the same with the data
+// last, where no session can encrypt it.
+func encryptDecrypt(c *call) rcode {
+	decrypt, mode := c.in.u8(), c.in.u16()
+	iv, data := c.in.sized(), c.in.sized()
+	return c.cipher(data, decrypt, mode, iv, [4]uint32{4, 1, 2, 3})
+}
+
+// cipher is AES in CTR or CFB mode. The IV that comes back continues the stream
+// in the next command. at holds the parameter numbers of the four values.
+func (c *call) cipher(data []byte, decrypt byte, mode uint16, iv []byte, at [4]uint32) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -96,23 +109,24 @@ func encryptDecrypt2(c *call) rcode {
 	case p.has(attrRestricted), decrypt == 1 && !p.has(attrDecryptKey), decrypt == 0 && !p.has(attrSignKey):
 		return rcAttributes.handle(1)
 	case len(data) > maxBuffer:
-		return rcSize.param(1)
+		return rcSize.param(at[0])
 	case decrypt > 1:
-		return rcValue.param(2)
+		return rcValue.param(at[1])
 	}
 	if p.symMode != algNull {
 		if mode != algNull && mode != p.symMode {
-			return rcMode.param(3)
+			return rcMode.param(at[2])
 		}
 		mode = p.symMode
 	}
 	if len(iv) != aes.BlockSize {
-		return rcSize.param(4)
+		return rcSize.param(at[3])
 	}
 	block, err := aes.NewCipher(o.secret)
 	if err != nil {
 		return rcFailure
 	}
+	data, iv = bytes.Clone(data), bytes.Clone(iv)
 	switch mode {
 	case algCTR:
 		cipher.NewCTR(block, iv).XORKeyStream(data, data)
@@ -120,7 +134,7 @@ func encryptDecrypt2(c *call) rcode {
 	case algCFB:
 		iv = runCFB(block, iv, data, decrypt == 1)
 	default:
-		return rcMode.param(3)
+		return rcMode.param(at[2])
 	}
 	c.put2B(data)
 	c.put2B(iv)

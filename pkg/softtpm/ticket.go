@@ -23,6 +23,12 @@ func (t *TPM) ticket(hier uint32, tag uint16, data ...[]byte) []byte {
 	return m.Sum(nil)
 }
 
+// checkTicket tells whether a ticket is good. One of the null hierarchy is not.
+func (t *TPM) checkTicket(given []byte, hier uint32, tag uint16, data ...[]byte) bool {
+	want := t.ticket(hier, tag, data...)
+	return want != nil && hmac.Equal(given, want)
+}
+
 func (c *call) putTicket(tag uint16, hier uint32, digest []byte) {
 	if digest == nil {
 		c.putNullTicket(tag)

@@ -46,7 +46,7 @@ func deepBans() map[ban]string {
 func reserved() map[string]reservation {
 	return map[string]reservation{
 		"github.com/google/go-tpm/...": {
-			[]string{"services/tpm-agent/...", "pkg/softtpm/..."},
+			[]string{"services/tpm-agent/...", "pkg/softtpm/...", "tools/tpmconformance/..."},
 			"whoever can send TPM commands can use keys: that is the tpm-agent alone, and the TPM in software that stands in for the chip",
 		},
 		"pkg/softtpm/...": {
