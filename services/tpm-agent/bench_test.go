@@ -86,7 +86,7 @@ func against(b *testing.B, tpm transport.TPM, bare []byte, op func(context.Conte
 // bareKey makes and loads a key next to the agent's in the same TPM.
 func bareKey(b *testing.B, tpm transport.TPM, template tpm2.TPMTPublic, data []byte) tpm2.TPMHandle {
 	b.Helper()
-	root, _ := storageRoot(b, tpm)
+	root, _ := tpmagenttest.StorageRoot(b, tpm)
 	c := tpm2.Create{ParentHandle: root, InPublic: tpm2.New2B(template)}
 	if data != nil {
 		c.InSensitive.Sensitive = &tpm2.TPMSSensitiveCreate{Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: data})}
