@@ -33,7 +33,7 @@ func swtpm(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 500 {
+	for range 3000 {
 		if _, err := os.Stat(socket); err == nil {
 			return socket
 		}
