@@ -201,6 +201,7 @@ func (t *TPM) before(r Rule, command []byte) ([]byte, error) {
 		if codeOf(command) != ccClear {
 			return nil, t.clear()
 		}
+	case Lost, WrongKey: // they act on the answer
 	}
 	return nil, nil
 }

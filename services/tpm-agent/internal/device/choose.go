@@ -100,10 +100,10 @@ func (c Choice) String() string {
 //
 //	policy | keys on disk | TPM usable | TPM absent, 1.2 or failing
 //	allow  | none         | TPM        | software
-//	allow  | in the TPM   | use it     | failed TPM
-//	allow  | in software  | software   | as before
+//	allow  | in the TPM   | it         | failed TPM
+//	allow  | in software  | both       | software
 //	refuse | any          | TPM        | failed TPM
-//	only   | any          | software   | as before
+//	only   | any          | software   | the same
 //
 // A failed TPM never becomes software keys by itself: who can silence a TPM for a
 // moment would otherwise get a device with keys that can be copied.

@@ -113,6 +113,9 @@ type Machine struct {
 	Reason string
 }
 
+// Close closes what is open.
+func (m *Machine) Close() error { return errors.Join(m.TPM.close(), m.Software.close()) }
+
 // Open opens a TPM by its address:
 //
 //	soft:PATH          a software TPM whose state is the file PATH
@@ -149,6 +152,7 @@ func Open(ctx context.Context, cfg Config) (*Machine, error) {
 	cfg.Log.InfoContext(ctx, "TPM chosen", "address", t.addr, "condition", cond.String(), "keys", string(cfg.Found), "choice", choice.String())
 	m := &Machine{TPM: opened}
 	switch choice {
+	case useTPM:
 	case failedTPM:
 		m.Reason = fmt.Sprintf("the TPM %s is %s: nothing is signed until it works again: %v", t.addr, cond, why)
 	case useBoth, useSoftware:

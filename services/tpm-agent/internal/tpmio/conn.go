@@ -100,9 +100,9 @@ func (c *Conn) sendOnce(command []byte, again bool) ([]byte, error) {
 		return nil, &LinkError{errReset, true}
 	}
 	begun := time.Now()
-	o.watch(cc)
+	o.dog.watch(cc, begun)
 	resp, err := o.tpm.Send(command)
-	o.unwatch()
+	o.dog.unwatch()
 	took := time.Since(begun)
 	if err == nil && len(resp) < headerSize {
 		err = errShortAnswer

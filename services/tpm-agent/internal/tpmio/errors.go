@@ -38,7 +38,9 @@ type CommandError struct {
 	cause error
 }
 
-func (e *CommandError) Error() string { return fmt.Sprintf("TPM command %#x: %v", uint32(e.Code), e.cause) }
+func (e *CommandError) Error() string {
+	return fmt.Sprintf("TPM command %#x: %v", uint32(e.Code), e.cause)
+}
 
 // Unwrap gives the response code.
 func (e *CommandError) Unwrap() error { return e.cause }

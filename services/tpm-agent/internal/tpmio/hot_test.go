@@ -61,11 +61,11 @@ func openTap(t testing.TB, addr string) *tap {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.Close() })
-	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(d.TPM); err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
+	t.Cleanup(func() { _ = d.TPM.Close() })
+	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(d.TPM.TPM); err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
 		t.Fatal(err)
 	}
-	return &tap{tpm: d.TPM}
+	return &tap{tpm: d.TPM.TPM}
 }
 
 func must[T any](t testing.TB) func(v T, err error) T {

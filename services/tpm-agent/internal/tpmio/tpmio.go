@@ -39,12 +39,7 @@ type Owner struct {
 	quick, slow chan *job
 	quit, done  chan struct{}
 
-	dog *time.Timer
-	// hung is closed while a command takes too long, and fresh otherwise.
-	hung atomic.Pointer[chan struct{}]
-	// busy is set while a command is under way, hangs while hung is closed.
-	dogMu       sync.Mutex
-	busy, hangs bool
+	dog dog
 
 	full atomic.Pointer[func(*Conn)]
 	bus  bus // belongs to the goroutine
@@ -62,6 +57,7 @@ type job struct {
 	asked time.Time
 	// taken is set by who comes first: the owner to run it, or its caller to give up.
 	taken atomic.Bool
+	conn  Conn
 }
 
 // New starts the owner of a TPM. Close ends it.
@@ -71,9 +67,7 @@ func New(tpm transport.TPM) *Owner {
 		quit: make(chan struct{}), done: make(chan struct{}), log: map[tpm2.TPMCC]*CommandStats{},
 	}
 	o.epochs, _ = tpm.(interface{ Epoch() uint64 })
-	o.fresh()
-	o.dog = time.AfterFunc(hangTime, o.bark)
-	o.dog.Stop()
+	o.dog.open()
 	go o.serve()
 	return o
 }
@@ -89,7 +83,7 @@ func (o *Owner) DoSlow(ctx context.Context, f func(*Conn) error) error { return 
 
 func (o *Owner) run(ctx context.Context, queue chan *job, f func(*Conn) error) error {
 	j := &job{ctx: ctx, do: f, done: make(chan error, 1), asked: time.Now()}
-	hung := *o.hung.Load()
+	hung := *o.dog.hung.Load()
 	select {
 	case <-hung:
 		return errHung()
@@ -174,10 +168,11 @@ func (o *Owner) do(j *job) error {
 	if err := prterr.FromContext(j.ctx); err != nil {
 		return err
 	}
-	c := &Conn{owner: o, epoch: o.epoch(), asked: j.asked}
+	c := &j.conn
+	*c = Conn{owner: o, epoch: o.epoch(), asked: j.asked}
 	err := o.guarded(j, c)
 	if c.unsent(err) {
-		c = &Conn{owner: o, epoch: o.epoch(), asked: j.asked}
+		*c = Conn{owner: o, epoch: o.epoch(), asked: j.asked}
 		err = o.guarded(j, c)
 	}
 	var rc tpm2.TPMRC
@@ -215,7 +210,7 @@ func (o *Owner) OnFull(f func(*Conn)) { o.full.Store(&f) }
 func (o *Owner) Close() {
 	close(o.quit)
 	<-o.done
-	o.dog.Stop()
+	o.dog.close()
 }
 
 // Counts is the command log: how many commands of each code were sent.
