@@ -119,7 +119,6 @@ func (e *Enroller) start() {
 	if r.Current != nil && r.Settled() {
 		e.back.run(func(ctx context.Context) { e.guarded(ctx, e.selfTest) })
 	}
-	e.back.wake = make(chan struct{}, 1)
 	e.back.run(e.keepJoining)
 	e.goOn(r)
 }
