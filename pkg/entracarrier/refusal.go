@@ -3,6 +3,7 @@ package entracarrier
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -17,11 +18,10 @@ const maxReason = 512
 // that is not in the table is dropped, text is cut to one printable line.
 func refusal(a answer) error {
 	var wire struct {
-		Error       string  `json:"error"`
 		Description string  `json:"error_description"`
 		Codes       []int64 `json:"error_codes"`
 		Claims      string  `json:"claims"`
-		// Message is what device registration answers with.
+		// Message is what device registration answers with; a code may lead it.
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(a.body, &wire) != nil {
@@ -38,9 +38,26 @@ func refusal(a answer) error {
 		return e
 	}
 	if wire.Message != "" {
+		if e := led(wire.Message); e != nil {
+			return e
+		}
 		return byStatus(a.status, reason(wire.Message))
 	}
 	return byStatus(a.status, reason(wire.Description))
+}
+
+// led is the error of a text that a code of the table leads, or nil.
+func led(text string) *prterr.Error {
+	number, _, found := strings.Cut(strings.TrimPrefix(text, "AADSTS"), ": ")
+	n, err := strconv.ParseInt(number, 10, 32)
+	if _, known := aadsts.Lookup(aadsts.Code(n)); !found || err != nil || !known {
+		return nil
+	}
+	e := prterr.AADSTS(aadsts.Code(n), "")
+	if words := reason(text); words != "" {
+		e.Msg = words
+	}
+	return e
 }
 
 // reason is the first line of a description without its code.
@@ -69,6 +86,7 @@ func byStatus(status int, words string) error {
 	switch {
 	case status == http.StatusUnauthorized:
 		kind, standard = prterr.Unauthenticated, "the identity provider did not take the credential"
+	case status == http.StatusForbidden: // known, and not allowed
 	case status == http.StatusNotFound:
 		kind, standard = prterr.NotFound, "the identity provider does not know what was asked for"
 	case status == http.StatusConflict:
