@@ -3,7 +3,6 @@ package entracarrier
 import (
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -38,26 +37,27 @@ func refusal(a answer) error {
 		return e
 	}
 	if wire.Message != "" {
-		if e := led(wire.Message); e != nil {
-			return e
+		if found, err := led(wire.Message); found {
+			return err
 		}
 		return byStatus(a.status, reason(wire.Message))
 	}
 	return byStatus(a.status, reason(wire.Description))
 }
 
-// led is the error of a text that a code of the table leads, or nil.
-func led(text string) *prterr.Error {
-	number, _, found := strings.Cut(strings.TrimPrefix(text, "AADSTS"), ": ")
-	n, err := strconv.ParseInt(number, 10, 32)
-	if _, known := aadsts.Lookup(aadsts.Code(n)); !found || err != nil || !known {
-		return nil
+// led is the error of a text that a code of the table leads.
+func led(text string) (found bool, err error) {
+	number, _, _ := strings.Cut(text, ": ")
+	for _, row := range aadsts.Table() {
+		if row.Code.String() == number {
+			e := prterr.AADSTS(row.Code, "")
+			if words := reason(text); words != "" {
+				e.Msg = words
+			}
+			return true, e
+		}
 	}
-	e := prterr.AADSTS(aadsts.Code(n), "")
-	if words := reason(text); words != "" {
-		e.Msg = words
-	}
-	return e
+	return false, nil
 }
 
 // reason is the first line of a description without its code.
