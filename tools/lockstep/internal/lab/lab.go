@@ -47,6 +47,9 @@ type Config struct {
 	TPM string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
+	// TPMMakers are the makers of TPMs whom every tenant trusts, as the idp's setting
+	// tpm-makers has them: KIND=PATH with commas between. Empty is nobody.
+	TPMMakers string
 	// LogLevel of the components; empty is off. Log takes the lines, nil is
 	// standard error; a lab of processes always uses standard error.
 	LogLevel string
@@ -79,6 +82,9 @@ func (l *Lab) cloud() []spec {
 	idp := map[string]string{"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem")}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
+	}
+	if l.cfg.TPMMakers != "" {
+		idp["tpm-makers"] = l.cfg.TPMMakers
 	}
 	if l.cfg.HTTPS {
 		adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
