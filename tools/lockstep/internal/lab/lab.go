@@ -25,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
@@ -47,9 +48,13 @@ type Config struct {
 	TPM string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
-	// TPMMakers are the makers of TPMs whom every tenant trusts, as the idp's setting
-	// tpm-makers has them: KIND=PATH with commas between. Empty is nobody.
+	// TPMMakers are further makers of TPMs whom every tenant trusts, as the idp's
+	// setting tpm-makers has them: KIND=PATH with commas between. The maker of the
+	// emulated TPMs of this lab is always among them.
 	TPMMakers string
+	// NativeSessionKeys has session keys wrapped for the TPMs of the devices, which
+	// derive from them inside, in place of Entra's form.
+	NativeSessionKeys bool
 	// LogLevel of the components; empty is off. Log takes the lines, nil is
 	// standard error; a lab of processes always uses standard error.
 	LogLevel string
@@ -83,8 +88,9 @@ func (l *Lab) cloud() []spec {
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
 	}
+	idp["tpm-makers"] = "emulated=" + l.path(makerFolder, makerRoot)
 	if l.cfg.TPMMakers != "" {
-		idp["tpm-makers"] = l.cfg.TPMMakers
+		idp["tpm-makers"] += "," + l.cfg.TPMMakers
 	}
 	if l.cfg.HTTPS {
 		adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
@@ -127,6 +133,9 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if l.ca, err = rpc.NewCA(); err != nil {
 		return nil, err
 	}
+	if err = l.maker(); err != nil {
+		return nil, err
+	}
 	if err = l.place(ctx); err != nil {
 		return nil, err
 	}
@@ -136,6 +145,22 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 		}
 	}
 	return l, nil
+}
+
+// makerFolder is where the maker of the lab's emulated TPMs has its key, and makerRoot
+// the certificate there that the identity provider trusts.
+const (
+	makerFolder = "tpm-maker"
+	makerRoot   = "root.pem"
+)
+
+// maker makes the maker of the lab's TPMs.
+func (l *Lab) maker() error {
+	ca, err := tpmca.Open(l.path(makerFolder))
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(l.path(makerFolder, makerRoot), ca.RootPEM(), nil)
 }
 
 // place chooses where the components live.
