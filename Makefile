@@ -72,6 +72,10 @@ fuzz: ## Fuzz every parser of outside bytes for FUZZTIME each
 tpm-faults: ## Make every TPM fault on both emulators (needs swtpm)
 	LOCKSTEP_NEED_SWTPM=1 $(GO) test -count=1 -run 'FLT04|PRO07|REG03|REG04|SWTPM|Session' ./pkg/tpmfault ./services/tpm-agent/...
 
+.PHONY: tpm-canary
+tpm-canary: ## Search all processes, logs and cores for the keys of 1,000 sign-ins
+	LOCKSTEP_CANARY_PEOPLE=$${PEOPLE:-1000} $(GO) test -run A10 -count 1 -timeout 60m -v ./tools/lockstep/internal/canary
+
 .PHONY: conformance
 conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
 	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...

@@ -100,6 +100,7 @@ func New(cfg Config) (*Carrier, error) {
 		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: on(c.requestRegistrationToken),
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           on(c.registerDevice),
 		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             on(c.deleteDevice),
+		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         on(c.joinHybridDevice),
 	}
 	return c, nil
 }

@@ -247,3 +247,29 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestHybridJoin(t *testing.T) {
+	s := &server{body: `{"Certificate":{"Thumbprint":"X","RawBody":"MAA="}}`}
+	c := carrier(t, s)
+	devices := idpv1.NewDeviceRegistrationServiceClient(c)
+	req := &idpv1.JoinHybridDeviceRequest{
+		DeviceId: "0f3b2c1d-5e4f-4a6b-8c7d-9e0f1a2b3c4d", TargetTenantId: "t", CertificateRequest: []byte("csr"), TransportKey: []byte("tk"),
+		DisplayName: "PC-7", DeviceType: "Windows", OsVersion: "10", TargetDomain: "contoso.test", ClientIdentity: "S-1-5.now", Signature: []byte("sig"),
+	}
+	for _, body := range []string{s.body, `{}`, `[]`, `{"Certificate":{"RawBody":"%"}}`} {
+		s.body = body
+		if _, err := devices.JoinHybridDevice(t.Context(), req); prterr.KindOf(err) != prterr.Denied {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	const want = `{"CertificateRequest":{"Type":"pkcs10","Data":"Y3Ny"},"JoinType":6,"Attributes":{"ReturnClientSid":"true","ReuseDevice":"true"},` +
+		`"ServerAdJoinData":{"TransportKey":"dGs=","TargetDomain":"contoso.test","DeviceType":"Windows","OSVersion":"10","DeviceDisplayName":"PC-7",` +
+		`"TargetDomainId":"t","ClientIdentity":{"Type":"sha256signed","Sid":"S-1-5.now","SignedBlob":"c2ln"}}}`
+	if s.last.method != "PUT" || s.last.path != "/EnrollmentServer/device/0f3b2c1d-5e4f-4a6b-8c7d-9e0f1a2b3c4d" || s.last.query != "api-version=2.0" || s.last.body != want {
+		t.Errorf("asked %+v", s.last)
+	}
+	s.status, s.body = 404, `{"code":"invalid_request","subcode":"error_missing_device","message":"DirectoryError: no device of that device_id waits to join"}`
+	if _, err := devices.JoinHybridDevice(t.Context(), req); prterr.KindOf(err) != prterr.NotFound {
+		t.Errorf("before the sync: %v", err)
+	}
+}

@@ -85,25 +85,33 @@ func readJoin(body []byte) (*idpv1.RegisterDeviceResponse, error) {
 	if err := jose.DecodeObject(body, &doc); err != nil {
 		return nil, badAnswer("%v", err)
 	}
-	der, err := base64.StdEncoding.Strict().DecodeString(doc.Certificate.RawBody)
+	der, tenant, err := readCertificate(doc.Certificate.RawBody)
 	if err != nil {
-		return nil, badAnswer("Certificate.RawBody is not base64")
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return nil, badAnswer("Certificate.RawBody is not an X.509 certificate")
-	}
-	id, err := entrawire.ParseDeviceCertificate(cert)
-	if err != nil {
-		return nil, badAnswer("%v", err)
+		return nil, err
 	}
 	out := &idpv1.RegisterDeviceResponse{
-		Certificate: der, Thumbprint: doc.Certificate.Thumbprint, UserPrincipalName: doc.User.Upn, TenantId: string(id.TenantID),
+		Certificate: der, Thumbprint: doc.Certificate.Thumbprint, UserPrincipalName: doc.User.Upn, TenantId: tenant,
 	}
 	for _, change := range doc.MembershipChanges {
 		out.AdministratorSids = append(out.AdministratorSids, change.AddSIDs...)
 	}
 	return out, nil
+}
+
+// readCertificate reads a device certificate and the tenant in it.
+func readCertificate(text string) (der []byte, tenant string, err error) {
+	if der, err = base64.StdEncoding.Strict().DecodeString(text); err != nil {
+		return nil, "", badAnswer("Certificate.RawBody is not base64")
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, "", badAnswer("Certificate.RawBody is not an X.509 certificate")
+	}
+	id, err := entrawire.ParseDeviceCertificate(cert)
+	if err != nil {
+		return nil, "", badAnswer("%v", err)
+	}
+	return der, string(id.TenantID), nil
 }
 
 // deleteDevice removes the device that signed the proof; its id is that of the

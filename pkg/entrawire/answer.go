@@ -48,17 +48,15 @@ func sealAnswer(sessionKey secret.Bytes, plaintext, ctx, iv []byte) (string, err
 	}
 	derived := kdf.Derive(sessionKey, ctx)
 	defer derived.Wipe()
-	block, err := aes.NewCipher(derived.Reveal())
-	if err != nil {
-		return "", ErrSessionKey
-	}
 	pad := aes.BlockSize - len(plaintext)%aes.BlockSize
 	text := make([]byte, len(plaintext)+pad)
 	copy(text, plaintext)
 	for i := len(plaintext); i < len(text); i++ {
 		text[i] = byte(pad)
 	}
-	cipher.NewCBCEncrypter(block, iv).CryptBlocks(text, text)
+	if err := cryptBlocks(cipher.NewCBCEncrypter, derived, iv, text, text); err != nil {
+		return "", ErrSessionKey
+	}
 	header := `{"alg":"dir","enc":"A256GCM","ctx":"` + base64.StdEncoding.EncodeToString(ctx) + `"}`
 	return jose.EncodeSegment([]byte(header)) + ".." + jose.EncodeSegment(iv) + "." + jose.EncodeSegment(text) + ".", nil
 }
@@ -106,18 +104,28 @@ func (a *Answer) Open(derived secret.Bytes) ([]byte, error) {
 	if derived.Len() != kdf.KeySize || len(a.IV) != aes.BlockSize || len(a.Ciphertext) == 0 || len(a.Ciphertext)%aes.BlockSize != 0 {
 		return nil, ErrAnswer
 	}
-	block, err := aes.NewCipher(derived.Reveal())
-	if err != nil {
+	text := make([]byte, len(a.Ciphertext))
+	if err := cryptBlocks(cipher.NewCBCDecrypter, derived, a.IV, text, a.Ciphertext); err != nil {
 		return nil, ErrAnswer
 	}
-	text := make([]byte, len(a.Ciphertext))
-	cipher.NewCBCDecrypter(block, a.IV).CryptBlocks(text, a.Ciphertext)
 	n, ok := unpad(text)
 	if ok != 1 {
 		clear(text)
 		return nil, ErrAnswer
 	}
 	return text[:n], nil
+}
+
+// cryptBlocks leaves nothing of the key schedule behind where the toolchain can
+// erase it; no method of crypto/aes does.
+func cryptBlocks(mode func(cipher.Block, []byte) cipher.BlockMode, key secret.Bytes, iv, dst, src []byte) (err error) {
+	secret.Do(func() {
+		var block cipher.Block
+		if block, err = aes.NewCipher(key.Reveal()); err == nil {
+			mode(block, iv).CryptBlocks(dst, src)
+		}
+	})
+	return err
 }
 
 // unpad checks PKCS#7 padding: it looks at all of the last block whatever it

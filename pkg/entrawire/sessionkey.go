@@ -43,21 +43,29 @@ func SealSessionKey(tk *rsa.PublicKey, key secret.Bytes) (string, error) {
 	if err := checkRSA2048(tk); err != nil {
 		return "", fmt.Errorf("transport key: %w", err)
 	}
-	gcm, err := sessionGCM(key)
+	var wrapped, sealed []byte
+	var err error
+	iv := make([]byte, gcmIVSize)
+	_, _ = rand.Read(iv) // never fails: crypto/rand ends the process instead
+	secret.Do(func() { wrapped, sealed, err = wrapSessionKey(tk, key, iv) })
 	if err != nil {
 		return "", err
 	}
-	wrapped, err := rsa.EncryptOAEP(sha1.New(), rand.Reader, tk, key.Reveal(), nil)
-	if err != nil {
-		return "", fmt.Errorf("wrap session key: %w", err)
-	}
-	iv := make([]byte, gcmIVSize)
-	_, _ = rand.Read(iv) // never fails: crypto/rand ends the process instead
-	sealed := gcm.Seal(nil, iv, []byte{sessionKeyFiller}, nil)
 	return strings.Join([]string{
 		jose.EncodeSegment([]byte(sessionKeyHeader)), jose.EncodeSegment(wrapped),
 		jose.EncodeSegment(iv), jose.EncodeSegment(sealed[:1]), jose.EncodeSegment(sealed[1:]),
 	}, "."), nil
+}
+
+func wrapSessionKey(tk *rsa.PublicKey, key secret.Bytes, iv []byte) (wrapped, sealed []byte, err error) {
+	gcm, err := sessionGCM(key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if wrapped, err = rsa.EncryptOAEP(sha1.New(), rand.Reader, tk, key.Reveal(), nil); err != nil {
+		return nil, nil, fmt.Errorf("wrap session key: %w", err)
+	}
+	return wrapped, gcm.Seal(nil, iv, []byte{sessionKeyFiller}, nil), nil
 }
 
 // ParseSessionKeyJWE reads a wrapped session key of exactly the form that
@@ -92,7 +100,12 @@ func ParseSessionKeyJWE(s string) (*SessionKeyJWE, error) {
 // Check reports whether key is the session key that was wrapped: the tag
 // verifies under it with empty additional data. It guards against a blob that
 // was damaged, not against one that somebody made up.
-func (j *SessionKeyJWE) Check(key secret.Bytes) error {
+func (j *SessionKeyJWE) Check(key secret.Bytes) (err error) {
+	secret.Do(func() { err = j.check(key) })
+	return err
+}
+
+func (j *SessionKeyJWE) check(key secret.Bytes) error {
 	gcm, err := sessionGCM(key)
 	if err != nil {
 		return err

@@ -41,7 +41,9 @@ func (t *Token) VerifyHS256(key secret.Bytes) error {
 	if key.Len() < minHMACKey {
 		return ErrKey
 	}
-	if jwt.SigningMethodHS256.Verify(t.signingInput, t.signature, key.Reveal()) != nil {
+	var err error
+	secret.Do(func() { err = jwt.SigningMethodHS256.Verify(t.signingInput, t.signature, key.Reveal()) })
+	if err != nil {
 		return ErrSignature
 	}
 	return nil
@@ -89,7 +91,9 @@ func FinishHS256(input string, key secret.Bytes) (string, error) {
 	if key.Len() < minHMACKey {
 		return "", ErrKey
 	}
-	sig, err := jwt.SigningMethodHS256.Sign(input, key.Reveal())
+	var sig []byte
+	var err error
+	secret.Do(func() { sig, err = jwt.SigningMethodHS256.Sign(input, key.Reveal()) })
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}

@@ -75,7 +75,11 @@ func DeriveV3(sessionKey secret.Bytes, ctx []byte) secret.Bytes {
 }
 
 func derive(sessionKey secret.Bytes, message []byte) secret.Bytes {
-	mac := hmac.New(sha256.New, sessionKey.Reveal())
-	mac.Write(message)
-	return secret.NewBytes(mac.Sum(nil))
+	derived := make([]byte, 0, KeySize)
+	secret.Do(func() {
+		mac := hmac.New(sha256.New, sessionKey.Reveal())
+		mac.Write(message)
+		derived = mac.Sum(derived)
+	})
+	return secret.NewBytes(derived)
 }

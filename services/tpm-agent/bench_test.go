@@ -3,6 +3,9 @@ package tpmagent_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,10 +14,11 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
-	"github.com/lockstep-sso/lockstep/pkg/softtpm"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/device"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
 )
 
@@ -34,21 +38,38 @@ func (h *handlers) RegisterService(_ *grpc.ServiceDesc, impl any) {
 	}
 }
 
-// bench is an agent with a registered device and a session key, and the TPM below.
+// bench is an agent with a registered device and a session key, and another TPM of
+// the same kind for the bare command: in the agent's there is no slot for its key.
 type bench struct {
 	handlers
-	tpm    *softtpm.TPM
+	agent  *tpmagenttest.Agent
+	bare   transport.TPM
 	key    secret.Bytes
 	sealed *tpmv1.SealedSessionKey
 }
 
-func newBench(b *testing.B) *bench {
+// onEach runs a benchmark on the TPM in software and, where it is installed, on
+// swtpm.
+func onEach(b *testing.B, native bool, f func(*testing.B, *bench)) {
+	b.Run("soft", func(b *testing.B) { f(b, newBench(b, "mem:", native)) })
+	b.Run("swtpm", func(b *testing.B) {
+		needSWTPM(b)
+		f(b, newBench(b, "swtpm:", native))
+	})
+}
+
+func newBench(b *testing.B, addr string, native bool) *bench {
 	b.Helper()
-	tpm := must[*softtpm.TPM](b)(softtpm.New(softtpm.Config{Slots: 8}))
-	a := tpmagenttest.Start(b, tpmagent.Config{Transport: tpm})
-	x := &bench{tpm: tpm, key: secret.NewBytes(make([]byte, 32))}
+	m := must[*device.Machine](b)(device.Open(b.Context(), device.Config{Addr: addr, Dir: b.TempDir()}))
+	b.Cleanup(func() { _ = m.Close() })
+	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(m.TPM); err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
+		b.Fatal(err)
+	}
+	a := tpmagenttest.Start(b, tpmagent.Config{TPM: addr})
+	a.Native = native
+	x := &bench{agent: a, bare: m.TPM, key: secret.NewBytes(make([]byte, 32))}
 	a.Service.Register(x)
-	jwe := must[string](b)(entrawire.SealSessionKey(a.Register().Transport, x.key))
+	jwe := must[string](b)(a.Wrap(a.Register(), x.key))
 	r := must[*tpmv1.ImportSessionKeyResponse](b)(x.prt.ImportSessionKey(b.Context(), &tpmv1.ImportSessionKeyRequest{
 		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKeyJwe: jwe,
 	}))
@@ -56,7 +77,7 @@ func newBench(b *testing.B) *bench {
 	return x
 }
 
-// against runs op, then the bare command as often on the same TPM, and reports how
+// against runs op, then the bare command as often on a TPM like the agent's, and reports how
 // many times longer op took (x_bare) and by how much (us_over_bare).
 func against(b *testing.B, tpm transport.TPM, bare []byte, op func(context.Context) error) {
 	b.Helper()
@@ -83,10 +104,10 @@ func against(b *testing.B, tpm transport.TPM, bare []byte, op func(context.Conte
 	b.ReportMetric((perOp-perBare)/1e3, "us_over_bare")
 }
 
-// bareKey makes and loads a key next to the agent's in the same TPM.
+// bareKey makes and loads a key.
 func bareKey(b *testing.B, tpm transport.TPM, template tpm2.TPMTPublic, data []byte) tpm2.TPMHandle {
 	b.Helper()
-	root, _ := storageRoot(b, tpm)
+	root, _ := tpmagenttest.StorageRoot(b, tpm)
 	c := tpm2.Create{ParentHandle: root, InPublic: tpm2.New2B(template)}
 	if data != nil {
 		c.InSensitive.Sensitive = &tpm2.TPMSSensitiveCreate{Data: tpm2.NewTPMUSensitiveCreate(&tpm2.TPM2BSensitiveData{Buffer: data})}
@@ -108,7 +129,7 @@ func bareCommand(cc tpm2.TPMCC, key tpm2.TPMHandle, data, tail []byte) []byte {
 }
 
 func (x *bench) bareHMAC(b *testing.B) []byte {
-	key := bareKey(b, x.tpm, tpm2.TPMTPublic{
+	key := bareKey(b, x.bare, tpm2.TPMTPublic{
 		Type: tpm2.TPMAlgKeyedHash, NameAlg: tpm2.TPMAlgSHA256,
 		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, UserWithAuth: true, NoDA: true, SignEncrypt: true},
 		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgKeyedHash, &tpm2.TPMSKeyedHashParms{Scheme: tpm2.TPMTKeyedHashScheme{
@@ -119,59 +140,129 @@ func (x *bench) bareHMAC(b *testing.B) []byte {
 	return bareCommand(tpm2.TPMCCHMAC, key, make([]byte, 67), []byte{0, 0x0b}) // 67 bytes: a KDF input
 }
 
+func (x *bench) cookie() *tpmv1.SignPRTCookieRequest {
+	return &tpmv1.SignPRTCookieRequest{Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, Prt: prt, RequestNonce: nonce}
+}
+
+// BenchmarkSignPRTCookie is the handler against the HMAC command that it needs.
 func BenchmarkSignPRTCookie(b *testing.B) {
-	x := newBench(b)
-	r := &tpmv1.SignPRTCookieRequest{Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, Prt: prt, RequestNonce: nonce}
-	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
-		_, err := x.prt.SignPRTCookie(ctx, r)
-		return err
+	onEach(b, false, func(b *testing.B, x *bench) {
+		r := x.cookie()
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.SignPRTCookie(ctx, r)
+			return err
+		})
 	})
 }
 
+// BenchmarkSignPRTCookieNative is the same with a session key that only the TPM
+// derives from: three commands in place of one.
+func BenchmarkSignPRTCookieNative(b *testing.B) {
+	onEach(b, true, func(b *testing.B, x *bench) {
+		r := x.cookie()
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.SignPRTCookie(ctx, r)
+			return err
+		})
+	})
+}
+
+// BenchmarkSignPRTCookieRPC is the call as lsa-cloudap makes it, over a unix socket
+// with TLS.
+func BenchmarkSignPRTCookieRPC(b *testing.B) {
+	onEach(b, false, func(b *testing.B, x *bench) {
+		client, r := tpmv1.NewPRTKeyServiceClient(overSocket(b, x.agent.Service)), x.cookie()
+		_, r.SessionKey = x.agent.Import(x.agent.Register(), tpmagenttest.UserA) // as lsa-cloudap
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := client.SignPRTCookie(ctx, r)
+			return err
+		})
+	})
+}
+
+// overSocket serves an agent at a unix socket and dials it.
+func overSocket(b *testing.B, s *tpmagent.Service) grpc.ClientConnInterface {
+	b.Helper()
+	ca := must[*rpc.CA](b)(rpc.NewCA())
+	server := must[*grpc.Server](b)(rpc.NewServer(rpc.ServerConfig{Identity: must[*rpc.Identity](b)(ca.Issue("tpm-agent")), Allow: tpmagent.Allow()}))
+	s.Register(server)
+	addr := "unix:" + filepath.Join(b.TempDir(), "s")
+	l := must[net.Listener](b)(rpc.OS{}.Listen(addr))
+	go func() { _ = server.Serve(l) }() // ends with Stop below
+	conn := must[*grpc.ClientConn](b)(rpc.Dial(rpc.DialConfig{
+		Network: rpc.OS{}, Addr: addr, Identity: must[*rpc.Identity](b)(ca.Issue("lsa-cloudap")), Server: "tpm-agent",
+	}))
+	b.Cleanup(func() {
+		_ = conn.Close()
+		server.Stop()
+	})
+	return conn
+}
+
+// BenchmarkSignTokenRequest is the handler against the HMAC command.
 func BenchmarkSignTokenRequest(b *testing.B) {
-	x := newBench(b)
-	r := &tpmv1.SignTokenRequestRequest{
-		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, ClientId: entrawire.BrokerClientID,
-		Resource: "https://graph.example", RequestNonce: nonce, Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: prt},
-	}
-	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
-		_, err := x.prt.SignTokenRequest(ctx, r)
-		return err
+	onEach(b, false, func(b *testing.B, x *bench) {
+		r := &tpmv1.SignTokenRequestRequest{
+			Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, ClientId: entrawire.BrokerClientID,
+			Resource: "https://graph.example", RequestNonce: nonce, Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: prt},
+		}
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.SignTokenRequest(ctx, r)
+			return err
+		})
 	})
 }
 
-func BenchmarkOpenPRTAnswer(b *testing.B) {
-	x := newBench(b)
+func prtAnswer(b *testing.B, x *bench, seal func(secret.Bytes, []byte) (string, error)) *tpmv1.OpenPRTAnswerRequest {
 	plain := must[[]byte](b)(entrawire.PRTAnswer{
 		TokenType: entrawire.TokenType, ExpiresIn: 1209599, RefreshToken: secret.NewText(prt), RefreshTokenExpiresIn: 1209599, IDToken: secret.NewText("e30.e30."),
 	}.Encode())
-	r := &tpmv1.OpenPRTAnswerRequest{
-		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed,
-		Answer: must[string](b)(entrawire.SealAnswer(x.key, plain)),
+	return &tpmv1.OpenPRTAnswerRequest{
+		Partition: tpmagenttest.Partition(tpmagenttest.UserA), SessionKey: x.sealed, Answer: must[string](b)(seal(x.key, plain)),
 	}
-	against(b, x.tpm, x.bareHMAC(b), func(ctx context.Context) error {
-		_, err := x.prt.OpenPRTAnswer(ctx, r)
-		return err
+}
+
+// BenchmarkOpenPRTAnswer is the handler against the HMAC command.
+func BenchmarkOpenPRTAnswer(b *testing.B) {
+	onEach(b, false, func(b *testing.B, x *bench) {
+		r := prtAnswer(b, x, entrawire.SealAnswer)
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.OpenPRTAnswer(ctx, r)
+			return err
+		})
 	})
 }
 
+// BenchmarkOpenPRTAnswerNative has the TPM encrypt the counter blocks.
+func BenchmarkOpenPRTAnswerNative(b *testing.B) {
+	onEach(b, true, func(b *testing.B, x *bench) {
+		r := prtAnswer(b, x, entrawire.SealNativeAnswer)
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.OpenPRTAnswer(ctx, r)
+			return err
+		})
+	})
+}
+
+// BenchmarkSignPRTRequest is the handler against the RSA signature.
 func BenchmarkSignPRTRequest(b *testing.B) {
-	x := newBench(b)
-	key := bareKey(b, x.tpm, tpm2.TPMTPublic{
-		Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true, SignEncrypt: true},
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
-			Scheme: tpm2.TPMTRSAScheme{
-				Scheme:  tpm2.TPMAlgRSASSA,
-				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgSHA256}),
-			},
-			KeyBits: 2048,
-		}),
-	}, nil)
-	r := &tpmv1.SignPRTRequestRequest{UserPrincipalName: "alice@contoso.test", RequestNonce: nonce, Credential: passwordOf("correct horse")}
-	bare := bareCommand(tpm2.TPMCCSign, key, make([]byte, 32), []byte{0, 0x10, 0x80, 0x24, 0x40, 0, 0, 7, 0, 0})
-	against(b, x.tpm, bare, func(ctx context.Context) error {
-		_, err := x.prt.SignPRTRequest(ctx, r)
-		return err
+	onEach(b, false, func(b *testing.B, x *bench) {
+		key := bareKey(b, x.bare, tpm2.TPMTPublic{
+			Type: tpm2.TPMAlgRSA, NameAlg: tpm2.TPMAlgSHA256,
+			ObjectAttributes: tpm2.TPMAObject{FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true, UserWithAuth: true, NoDA: true, SignEncrypt: true},
+			Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgRSA, &tpm2.TPMSRSAParms{
+				Scheme: tpm2.TPMTRSAScheme{
+					Scheme:  tpm2.TPMAlgRSASSA,
+					Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgRSASSA, &tpm2.TPMSSigSchemeRSASSA{HashAlg: tpm2.TPMAlgSHA256}),
+				},
+				KeyBits: 2048,
+			}),
+		}, nil)
+		r := &tpmv1.SignPRTRequestRequest{UserPrincipalName: "alice@contoso.test", RequestNonce: nonce, Credential: passwordOf("correct horse")}
+		bare := bareCommand(tpm2.TPMCCSign, key, make([]byte, 32), []byte{0, 0x10, 0x80, 0x24, 0x40, 0, 0, 7, 0, 0})
+		against(b, x.bare, bare, func(ctx context.Context) error {
+			_, err := x.prt.SignPRTRequest(ctx, r)
+			return err
+		})
 	})
 }

@@ -1,13 +1,11 @@
 package tpmagent_test
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"os"
@@ -61,25 +59,6 @@ func readResting(t testing.TB, dir, id string) (set restingSet, path string) {
 	return set, path
 }
 
-// authOf derives an authorisation value as the agent does, from its secret file.
-func authOf(t testing.TB, dir string, parts ...string) []byte {
-	t.Helper()
-	m := hmac.New(sha256.New, must[[]byte](t)(os.ReadFile(filepath.Join(dir, "agent.secret"))))
-	for _, p := range parts {
-		m.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p))))
-		m.Write([]byte(p))
-	}
-	return []byte(base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:24]))
-}
-
-// storageRoot makes the storage root key again, which a TPM always makes the same.
-func storageRoot(t testing.TB, tpm transport.TPM) (tpm2.AuthHandle, *tpm2.TPMTPublic) {
-	t.Helper()
-	r := must[*tpm2.CreatePrimaryResponse](t)(tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.ECCSRKTemplate)}.Execute(tpm))
-	t.Cleanup(func() { _, _ = tpm2.FlushContext{FlushHandle: r.ObjectHandle}.Execute(tpm) })
-	return tpm2.AuthHandle{Handle: r.ObjectHandle, Name: r.Name, Auth: tpm2.PasswordAuth(nil)}, must[*tpm2.TPMTPublic](t)(r.OutPublic.Contents())
-}
-
 // wrapTransportKey brings a transport key that is known in software into a TPM. It
 // cannot be fixed to that TPM, which is why the agent itself never does this.
 func wrapTransportKey(t testing.TB, tpm transport.TPM, key *rsa.PrivateKey, auth []byte) restingKey {
@@ -100,7 +79,7 @@ func wrapTransportKey(t testing.TB, tpm transport.TPM, key *rsa.PrivateKey, auth
 		SensitiveType: tpm2.TPMAlgRSA, AuthValue: tpm2.TPM2BAuth{Buffer: auth},
 		Sensitive: tpm2.NewTPMUSensitiveComposite(tpm2.TPMAlgRSA, &tpm2.TPM2BPrivateKeyRSA{Buffer: key.Primes[0].FillBytes(make([]byte, 128))}),
 	})
-	root, rootPublic := storageRoot(t, tpm)
+	root, rootPublic := tpmagenttest.StorageRoot(t, tpm)
 	to, err := tpm2.ImportEncapsulationKey(rootPublic)
 	if err != nil {
 		t.Fatal(err)
@@ -170,7 +149,7 @@ func TestREG02_TheAgentsOwnKeysDoNotMove(t *testing.T) {
 	dir := t.TempDir()
 	id := tpmagenttest.Start(t, tpmagent.Config{StateDir: dir, Transport: tpm}).Register()
 	set, _ := readResting(t, dir, id.KeySetID)
-	root, _ := storageRoot(t, tpm)
+	root, _ := tpmagenttest.StorageRoot(t, tpm)
 	for purpose, k := range map[string]restingKey{"device key": set.Device, "transport key": set.Transport} {
 		public := must[*tpm2.TPMTPublic](t)(tpm2.Unmarshal[tpm2.TPMTPublic](k.Public))
 		if at := public.ObjectAttributes; !at.FixedTPM || !at.FixedParent || !at.SensitiveDataOrigin || at.Restricted || at.SignEncrypt == at.Decrypt {
@@ -178,7 +157,7 @@ func TestREG02_TheAgentsOwnKeysDoNotMove(t *testing.T) {
 		}
 		loaded := must[*tpm2.LoadResponse](t)(tpm2.Load{ParentHandle: root, InPrivate: tpm2.TPM2BPrivate{Buffer: k.Private}, InPublic: tpm2.New2B(*public)}.Execute(tpm))
 		_, err := tpm2.Duplicate{
-			ObjectHandle:    tpm2.AuthHandle{Handle: loaded.ObjectHandle, Name: loaded.Name, Auth: tpm2.PasswordAuth(authOf(t, dir, purpose, id.KeySetID))},
+			ObjectHandle:    tpm2.AuthHandle{Handle: loaded.ObjectHandle, Name: loaded.Name, Auth: tpm2.PasswordAuth(tpmagenttest.AuthOf(t, dir, purpose, id.KeySetID))},
 			NewParentHandle: tpm2.NamedHandle{Handle: tpm2.TPMRHNull, Name: tpm2.HandleName(tpm2.TPMRHNull)},
 			Symmetric:       tpm2.TPMTSymDef{Algorithm: tpm2.TPMAlgNull},
 		}.Execute(tpm)

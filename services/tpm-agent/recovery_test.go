@@ -26,8 +26,8 @@ const (
 	lost    = tpmv1.KeyTestOutcome_KEY_TEST_OUTCOME_KEYS_LOST
 	failed  = tpmv1.KeyTestOutcome_KEY_TEST_OUTCOME_TPM_FAILED
 
-	device = tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE
-	allOf  = tpmv1.KeyPurpose_KEY_PURPOSE_UNSPECIFIED
+	deviceKey = tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE
+	allOf     = tpmv1.KeyPurpose_KEY_PURPOSE_UNSPECIFIED
 )
 
 // selfTest wants one outcome of a key, or of all keys, and that the others pass.
@@ -66,7 +66,7 @@ func TestREG23_TheSelfTestTellsWhatIsLost(t *testing.T) {
 
 	damage(t, dir, "device")
 	b := tpmagenttest.Start(t, tpmagent.Config{StateDir: dir, Transport: tpm})
-	selfTest(t, b, device, damaged)
+	selfTest(t, b, deviceKey, damaged)
 	_, err = b.PRT().SignPRTRequest(t.Context(), &tpmv1.SignPRTRequestRequest{
 		UserPrincipalName: "a@b.test", RequestNonce: nonce, Credential: &tpmv1.Credential{Kind: &tpmv1.Credential_Password{Password: "x"}},
 	})

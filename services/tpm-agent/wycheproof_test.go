@@ -32,7 +32,7 @@ func withTransportKey(t *testing.T, key *rsa.PrivateKey) *tpmagenttest.Agent {
 		t.Fatal(err)
 	}
 	set, path := readResting(t, dir, id.KeySetID)
-	set.Transport = wrapTransportKey(t, tpm, key, authOf(t, dir, "transport key", id.KeySetID))
+	set.Transport = wrapTransportKey(t, tpm, key, tpmagenttest.AuthOf(t, dir, "transport key", id.KeySetID))
 	if err := os.WriteFile(path, must[[]byte](t)(json.Marshal(set)), 0o600); err != nil {
 		t.Fatal(err)
 	}

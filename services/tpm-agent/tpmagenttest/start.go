@@ -152,7 +152,7 @@ func (a *Agent) Import(id Identity, user string) (secret.Bytes, *tpmv1.SealedSes
 	raw := make([]byte, 32)
 	_, _ = rand.Read(raw)
 	key := secret.NewBytes(raw)
-	jwe, err := a.wrap(id, key)
+	jwe, err := a.Wrap(id, key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -163,8 +163,8 @@ func (a *Agent) Import(id Identity, user string) (secret.Bytes, *tpmv1.SealedSes
 	return key, resp.GetSessionKey()
 }
 
-// wrap wraps a session key in the form that the registration agreed on.
-func (a *Agent) wrap(id Identity, key secret.Bytes) (string, error) {
+// Wrap wraps a session key in the form that the registration agreed on.
+func (a *Agent) Wrap(id Identity, key secret.Bytes) (string, error) {
 	if a.Native {
 		return WrapNative(id.Keys.Storage, key)
 	}

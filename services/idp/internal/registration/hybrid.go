@@ -129,7 +129,8 @@ func (s *Service) complete(ctx context.Context, dev store.Device, home *tenant.T
 	err = s.gate.Directory.CompleteHybridDevice(ctx, dev.ID, func(d *store.Device) {
 		d.Certificate, d.DeviceKey, d.TransportKey = next.Certificate, next.DeviceKey, next.TransportKey
 		d.KeyProtection, d.StorageKey = next.KeyProtection, next.StorageKey
-		d.Type, d.OSVersion, d.Enabled, d.RegisteredAt = r.DeviceType, r.OSVersion, true, s.gate.Clock.Now()
+		// Not Enabled: a device that an administrator has disabled does not enable itself.
+		d.Type, d.OSVersion, d.RegisteredAt = r.DeviceType, r.OSVersion, s.gate.Clock.Now()
 		d.AuthMethods = []string{"rsa"}
 	})
 	if err != nil {

@@ -113,6 +113,9 @@ type Machine struct {
 	Reason string
 }
 
+// Close closes what is open.
+func (m *Machine) Close() error { return errors.Join(m.TPM.close(), m.Software.close()) }
+
 // Open opens a TPM by its address:
 //
 //	soft:PATH          a software TPM whose state is the file PATH

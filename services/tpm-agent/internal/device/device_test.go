@@ -348,4 +348,4 @@ func one(ctx context.Context, cfg Config) (*used, error) {
 }
 
 // Close closes both.
-func (u *used) Close() error { return errors.Join(u.both.TPM.close(), u.both.Software.close()) }
+func (u *used) Close() error { return u.both.Close() }

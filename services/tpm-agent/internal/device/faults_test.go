@@ -46,7 +46,6 @@ func newVictim(t *testing.T, kind string) *victim {
 	if kind == "swtpm" {
 		needSWTPM(t)
 		o := open(t, Config{Addr: "swtpm:"}).Opened
-
 		v.fail = func(on bool) {
 			if control(t, o, ctrlStop); !on {
 				control(t, o, ctrlInit, 0, 0, 0, 0)

@@ -71,6 +71,8 @@ type Store struct {
 	cfg    Config
 	secret agentSecret
 	chips  map[Provider]*chip
+	// templates of the keys that are derived for single messages.
+	templates derivedTemplates
 
 	// mu guards the key sets.
 	mu   sync.RWMutex
@@ -100,7 +102,7 @@ func New(cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, secret: secret, chips: map[Provider]*chip{}}
+	s := &Store{cfg: cfg, secret: secret, chips: map[Provider]*chip{}, templates: newDerivedTemplates()}
 	for provider, given := range map[Provider]*Chip{TPM: cfg.TPM, Software: cfg.Software} {
 		if given != nil {
 			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level}

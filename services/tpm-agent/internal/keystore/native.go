@@ -108,7 +108,7 @@ func isDerivationParent(public []byte) bool {
 
 // child derives a key for one message and leaves it in a slot of its own. With the
 // root and the session key all three slots of a TPM are taken.
-func (k *Session) child(c *tpmio.Conn, template tpm2.TPMTTemplate) (tpm2.TPMHandle, error) {
+func (k *Session) child(c *tpmio.Conn, template []byte) (tpm2.TPMHandle, error) {
 	if err := k.chip.same(k.set); err != nil {
 		return 0, err
 	}
@@ -118,7 +118,7 @@ func (k *Session) child(c *tpmio.Conn, template tpm2.TPMTTemplate) (tpm2.TPMHand
 	}
 	auth := k.store.authSession(k.set, k.owner)
 	defer auth.Wipe()
-	child, err := c.CreateDerived(handle, auth.Reveal(), nil, tpm2.Marshal(template))
+	child, err := c.CreateDerived(handle, auth.Reveal(), nil, template)
 	return child, sealedErr(err)
 }
 
@@ -151,7 +151,7 @@ func (k *Session) MAC(ctx context.Context, kdfContext []byte, message string) (m
 		return nil, errors.New("this session key is not a native one")
 	}
 	err = k.chip.run(ctx, k.use("use the session key"), func(c *tpmio.Conn) error {
-		child, err := k.child(c, derivedMAC([]byte(kdf.Label), kdfContext))
+		child, err := k.child(c, derive(k.store.templates.mac, kdfContext))
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (k *Session) Blocks(ctx context.Context, a *entrawire.NativeAnswer) (blocks
 		return nil, errors.New("this session key is not a native one")
 	}
 	err = k.chip.run(ctx, k.use("open an answer"), func(c *tpmio.Conn) error {
-		child, err := k.child(c, derivedCipher([]byte(kdf.Label), a.Ctx))
+		child, err := k.child(c, derive(k.store.templates.cipher, a.Ctx))
 		if err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (p *chip) tryNative(c *tpmio.Conn) error {
 		return err
 	}
 	defer done()
-	child, err := c.CreateDerived(parent, nil, nil, tpm2.Marshal(derivedCipher([]byte(kdf.Label), make([]byte, kdf.KeySize))))
+	child, err := c.CreateDerived(parent, nil, nil, derive(newDerivedTemplates().cipher, make([]byte, kdf.KeySize)))
 	if err != nil {
 		return err
 	}

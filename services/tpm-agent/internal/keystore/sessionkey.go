@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -74,19 +73,15 @@ func (s *Store) importWrapped(ctx context.Context, p *chip, set *keySet, u use, 
 		if err := p.same(set); err != nil {
 			return err
 		}
-		// What the two commands leave in memory is erased where the toolchain can.
-		secret.Do(func() {
-			var clearKey secret.Bytes
-			if clearKey, err = p.unwrap(c, set, authTK, jwe.EncryptedKey); err != nil {
-				return
-			}
-			defer clearKey.Wipe()
-			if clearKey.Len() != kdf.KeySize || jwe.Check(clearKey) != nil {
-				err = errSessionKey()
-				return
-			}
-			key, err = p.create(c, sessionTemplate(), authKey, clearKey)
-		})
+		clearKey, err := p.unwrap(c, set, authTK, jwe.EncryptedKey)
+		if err != nil {
+			return err
+		}
+		defer clearKey.Wipe()
+		if clearKey.Len() != kdf.KeySize || jwe.Check(clearKey) != nil {
+			return errSessionKey()
+		}
+		key, err = p.create(c, sessionTemplate(), authKey, clearKey)
 		return err
 	})
 	return key, err
@@ -170,7 +165,7 @@ func (k *Session) Derive(ctx context.Context, kdfInput []byte) (secret.Bytes, er
 	}
 	auth := k.store.authSession(k.set, k.owner)
 	defer auth.Wipe()
-	var derived []byte
+	derived := make([]byte, kdf.KeySize)
 	err := k.chip.run(ctx, k.use("use the session key"), func(c *tpmio.Conn) error {
 		if err := k.chip.same(k.set); err != nil {
 			return err
@@ -179,13 +174,15 @@ func (k *Session) Derive(ctx context.Context, kdfInput []byte) (secret.Bytes, er
 		if err != nil {
 			return sealedErr(err)
 		}
-		derived, err = c.HMAC(handle, auth.Reveal(), kdfInput)
+		made, err := c.HMAC(handle, auth.Reveal(), kdfInput)
+		copy(derived, made)
+		clear(made)
 		return sealedErr(err)
 	})
 	if err != nil {
 		return secret.Bytes{}, err
 	}
-	return secret.NewBytes(bytes.Clone(derived)), nil
+	return secret.NewBytes(derived), nil
 }
 
 // sealedErr gives one name to everything that a TPM says of a blob that is not

@@ -1,6 +1,12 @@
 package keystore
 
-import "github.com/google/go-tpm/tpm2"
+import (
+	"encoding/binary"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"github.com/lockstep-sso/lockstep/pkg/kdf"
+)
 
 type templateFunc func() tpm2.TPMTPublic
 
@@ -125,16 +131,38 @@ func derived() tpm2.TPMAObject {
 	return tpm2.TPMAObject{FixedParent: true, UserWithAuth: true, NoDA: true, SignEncrypt: true}
 }
 
+// derivedTemplates are the templates of derived keys as they are on the wire, but for
+// label and context at their end. They are in each native command, and go-tpm's codec
+// costs more than the command (tpm.md section 7), so it runs once.
+type derivedTemplates struct{ mac, cipher []byte }
+
+func newDerivedTemplates() derivedTemplates {
+	// Two empty sized buffers are at the end, of two bytes each.
+	cut := func(t tpm2.TPMTTemplate) []byte {
+		b := tpm2.Marshal(t)
+		return b[:len(b)-4]
+	}
+	return derivedTemplates{mac: cut(derivedMAC()), cipher: cut(derivedCipher())}
+}
+
+// derive completes a template.
+func derive(template, context []byte) []byte {
+	b := make([]byte, 0, len(template)+4+len(kdf.Label)+len(context))
+	b = append(b, template...)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(kdf.Label))), kdf.Label...)
+	return append(binary.BigEndian.AppendUint16(b, uint16(len(context))), context...)
+}
+
 // derivedMAC is HMAC-SHA256 with a derived key.
-func derivedMAC(label, context []byte) tpm2.TPMTTemplate {
+func derivedMAC() tpm2.TPMTTemplate {
 	h := keyedHash(derived(), hs256())
 	return tpm2.TPMTTemplate{
-		Type: h.Type, NameAlg: h.NameAlg, ObjectAttributes: h.ObjectAttributes, Parameters: h.Parameters, Unique: derive(label, context),
+		Type: h.Type, NameAlg: h.NameAlg, ObjectAttributes: h.ObjectAttributes, Parameters: h.Parameters, Unique: tpm2.TPMSDerive{},
 	}
 }
 
 // derivedCipher is AES-256 in counter mode with a derived key.
-func derivedCipher(label, context []byte) tpm2.TPMTTemplate {
+func derivedCipher() tpm2.TPMTTemplate {
 	a := derived()
 	a.Decrypt = true
 	return tpm2.TPMTTemplate{
@@ -143,10 +171,6 @@ func derivedCipher(label, context []byte) tpm2.TPMTTemplate {
 			Algorithm: tpm2.TPMAlgAES, KeyBits: tpm2.NewTPMUSymKeyBits(tpm2.TPMAlgAES, tpm2.TPMKeyBits(256)),
 			Mode: tpm2.NewTPMUSymMode(tpm2.TPMAlgAES, tpm2.TPMAlgCTR),
 		}}),
-		Unique: derive(label, context),
+		Unique: tpm2.TPMSDerive{},
 	}
-}
-
-func derive(label, context []byte) tpm2.TPMSDerive {
-	return tpm2.TPMSDerive{Label: tpm2.TPM2BLabel{Buffer: label}, Context: tpm2.TPM2BLabel{Buffer: context}}
 }
