@@ -35,7 +35,8 @@ func (d *Device) components() []spec {
 		tpm["native-session-keys"] = "on"
 	}
 	if d.lab.cfg.TPM != "" {
-		tpm["tpm"] = d.lab.cfg.TPM
+		// A TPM that was asked for is used, or the lab fails: no keys in software.
+		tpm["tpm"], tpm["software_keys"] = d.lab.cfg.TPM, "refuse"
 	}
 	return []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
