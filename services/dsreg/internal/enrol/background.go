@@ -28,6 +28,11 @@ type background struct {
 	wake chan struct{}
 }
 
+func newBackground() *background {
+	life, end := context.WithCancel(context.Background())
+	return &background{life: life, end: end, wake: make(chan struct{}, 1)}
+}
+
 func (b *background) run(do func(context.Context)) {
 	b.running.Go(func() { do(b.life) })
 }

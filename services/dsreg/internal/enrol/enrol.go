@@ -57,7 +57,7 @@ type Enroller struct {
 
 	provider providerCache
 	tested   atomic.Pointer[bool] // whether the last self-test passed, nil before one
-	back     background
+	back     *background
 }
 
 // New checks the configuration.
@@ -71,9 +71,8 @@ func New(cfg Config) (*Enroller, error) {
 	}
 	e := &Enroller{
 		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
-		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, change: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, change: make(chan struct{}, 1), turn: make(chan struct{}, 1), back: newBackground(),
 	}
-	e.back.life, e.back.end = context.WithCancel(context.Background())
 	e.start()
 	return e, nil
 }

@@ -67,14 +67,15 @@ func (e *Enroller) test(ctx context.Context) (lost bool, err error) {
 
 // judge keeps the outcome of a self-test; the change is under way.
 func (e *Enroller) judge(lost bool) error {
+	if r := e.store.Get(); r.KeysLost != lost && r.Current != nil {
+		r.KeysLost = lost
+		if err := e.put(r); err != nil {
+			return err
+		}
+	}
 	passed := !lost
 	e.tested.Store(&passed)
-	r := e.store.Get()
-	if r.KeysLost == lost || r.Current == nil {
-		return nil
-	}
-	r.KeysLost = lost
-	return e.put(r)
+	return nil
 }
 
 func (k keyring) test(ctx context.Context) (lost bool, err error) {
@@ -118,7 +119,6 @@ func (e *Enroller) start() {
 	if r.Current != nil && r.Settled() {
 		e.back.run(func(ctx context.Context) { e.guarded(ctx, e.selfTest) })
 	}
-	e.back.wake = make(chan struct{}, 1)
 	e.back.run(e.keepJoining)
 	e.goOn(r)
 }

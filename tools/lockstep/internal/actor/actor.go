@@ -83,9 +83,9 @@ func (a App) AddWorkAccount(ctx context.Context, user string, password secret.Te
 	})
 }
 
-// Operator administers the device.
+// Operator administers the device, and the directory of its tenant.
 type Operator struct {
-	Dsreg, LSA grpc.ClientConnInterface
+	Dsreg, LSA, Directory grpc.ClientConnInterface
 }
 
 // Join joins the device to the user's tenant.

@@ -81,6 +81,7 @@ func People() map[string]Person {
 		"bob":   {"bob@contoso.test", secret.NewText("staple battery horse correct")},
 		"dave":  {"dave@contoso.test", secret.NewText("no devices for dave")},
 		"frank": {"frank@fabrikam.test", secret.NewText("fabrikam makes everything")},
+		"admin": {"admin@contoso.test", secret.NewText("administrators need long passwords")},
 		"carol": {"carol@adatum.test", secret.NewText("federated horse")},
 	}
 }

@@ -72,6 +72,14 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "join": // join user=alice
 		return r.join(ctx, arg)
+	case "hybrid-join": // hybrid-join
+		return r.hybridJoin(ctx)
+	case "sync": // sync
+		return outcome("the domain was synchronised with the tenant", r.device.Operator.Sync(ctx))
+	case "recover": // recover user=alice
+		return r.recoverDevice(ctx, arg)
+	case "device": // device
+		return r.deviceState(ctx)
 	case "leave": // leave
 		return outcome("the device left its tenant", r.device.Operator.Leave(ctx))
 	case "sign-in": // sign-in user=alice [password=wrong]

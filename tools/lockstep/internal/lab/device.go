@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -35,8 +36,8 @@ func (d *Device) components() []spec {
 		tpm["native-session-keys"] = "on"
 	}
 	if d.lab.cfg.TPM != "" {
-		// A TPM that was asked for is used, or the lab fails: no keys in software.
-		tpm["tpm"], tpm["software_keys"] = d.lab.cfg.TPM, "refuse"
+		// A TPM that was asked for is used, or the lab fails, unless it is told otherwise.
+		tpm["tpm"], tpm["software-keys"] = d.lab.cfg.TPM, cmp.Or(d.lab.cfg.SoftwareKeys, "refuse")
 	}
 	return []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
@@ -81,6 +82,9 @@ func (d *Device) actors(ctx context.Context) error {
 	}
 	d.LogonUI = actor.LogonUI{LSA: lsa, Tracer: d.lab.tracers["logonui"].Tracer("logonui")}
 	if d.Operator.LSA, err = d.lab.Dial(ctx, "operator", d.Key("lsa-cloudap")); err != nil {
+		return err
+	}
+	if d.Operator.Directory, err = d.lab.Dial(ctx, "operator", "idp"); err != nil {
 		return err
 	}
 	if d.Operator.Dsreg, err = d.lab.Dial(ctx, "operator", d.Key("dsreg")); err != nil {

@@ -46,6 +46,9 @@ type Config struct {
 	HTTPS bool
 	// TPM is the TPM address of the devices; empty is a soft TPM in a file.
 	TPM string
+	// SoftwareKeys is the policy of the devices for keys in software; empty is refuse
+	// when there is a TPM address, else what the tpm-agent does by itself.
+	SoftwareKeys string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
 	// TPMMakers are further makers of TPMs whom every tenant trusts, as the idp's
@@ -84,11 +87,12 @@ const stsName = "sts.adatum.test"
 // cloud are the components that all devices share, with the settings each gets.
 func (l *Lab) cloud() []spec {
 	adfs := map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}
-	idp := map[string]string{"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem")}
+	idp := map[string]string{
+		"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem"), "tpm-makers": "emulated=" + l.path(makerFolder, makerRoot),
+	}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
 	}
-	idp["tpm-makers"] = "emulated=" + l.path(makerFolder, makerRoot)
 	if l.cfg.TPMMakers != "" {
 		idp["tpm-makers"] += "," + l.cfg.TPMMakers
 	}

@@ -1,0 +1,149 @@
+package acceptance_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+)
+
+// inSoftware sees that the keys are in software, and that the status says so.
+func (w *world) inSoftware(d *lab.Device) {
+	w.t.Helper()
+	s := w.state(d)
+	if s.GetTpmProtected() || !strings.Contains(strings.ToLower(s.GetKeyProvider()), "software") || s.GetSoftwareReason() == "" || s.GetAttestedProtection() != "software" {
+		w.t.Errorf("state %v", s)
+	}
+}
+
+func TestREG03_WithoutATPMTheKeysAreInSoftwareAndTheStatusSaysSo(t *testing.T) {
+	w := newWorld(t, lab.Config{TPM: "unix:" + socket(t), SoftwareKeys: "allow"})
+	w.join(w.device)
+	w.inSoftware(w.device)
+	if w.mustToken(w.signIn(w.device)) == "" {
+		t.Error("no token")
+	}
+	if err := w.device.Restart(t.Context(), "dsreg"); err != nil {
+		t.Fatal(err)
+	}
+	w.inSoftware(w.device)
+}
+
+func TestREG04_ATPMOfFamily12IsLikeNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		change   func([]byte) []byte
+		software bool
+	}{"1.2": {oldFamily, true}, "2.0": {nil, false}} {
+		t.Run(name, func(t *testing.T) {
+			path := socket(t)
+			plugIn(t, path, c.change)
+			w := newWorld(t, lab.Config{TPM: "unix:" + path, SoftwareKeys: "allow"})
+			w.join(w.device)
+			s := w.state(w.device)
+			if s.GetTpmProtected() || (s.GetSoftwareReason() != "") != c.software {
+				t.Errorf("state %v", s)
+			}
+			if c.software {
+				w.inSoftware(w.device)
+			}
+			if w.mustToken(w.signIn(w.device)) == "" {
+				t.Error("no token")
+			}
+		})
+	}
+}
+
+// TestREG26_AStrictTenantTakesAttestedKeysOnly: the TPM of the first device has the
+// certificate of a maker whom the tenant trusts.
+func TestREG26_AStrictTenantTakesAttestedKeysOnly(t *testing.T) {
+	tenants := strictTenants(t)
+	t.Run("a TPM of a trusted maker", func(t *testing.T) {
+		w := newWorld(t, lab.Config{TPM: "mem:", Tenants: tenants})
+		w.join(w.device)
+		if s := w.state(w.device); s.GetAttestedProtection() != "emulated" || s.GetTpmProtected() {
+			t.Errorf("state %v", s)
+		}
+		if list := w.directory(); len(list) != 1 || list[0].GetKeyProtection() != "emulated" {
+			t.Errorf("the directory has %v", list)
+		}
+	})
+	bare := socket(t)
+	plugIn(t, bare, nil)
+	for name, cfg := range map[string]lab.Config{
+		"keys in software":              {TPM: "unix:" + socket(t)},
+		"a TPM that nobody vouches for": {TPM: "unix:" + bare},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg.Tenants = tenants
+			w := newWorld(t, cfg)
+			_, err := w.device.Operator.Join(t.Context(), w.tenant.User, w.tenant.Password, "DESKTOP")
+			if prterr.KindOf(err) != prterr.Denied || prterr.CodeOf(err) != aadsts.RegistrationNotAllowed {
+				t.Errorf("got %s: %v", prterr.KindOf(err), err)
+			}
+			if s := w.state(w.device); s.GetDeviceId() != "" || len(w.directory()) != 0 {
+				t.Errorf("state %v, directory %v", s, w.directory())
+			}
+		})
+	}
+}
+
+// A device that was joined before it had a TPM moves its keys there: it stays the same
+// device, and its user goes on working.
+func TestPRO13_KeysMoveToTheTPMAndTheUserGoesOn(t *testing.T) {
+	path := socket(t)
+	w := newWorld(t, lab.Config{TPM: "unix:" + path, SoftwareKeys: "allow"})
+	w.join(w.device)
+	desktop := w.signIn(w.device)
+	w.mustToken(desktop)
+	old, _ := w.prt(w.device)
+	id, _ := w.device.ID(t.Context())
+	if _, err := w.device.Operator.MigrateKeys(t.Context()); prterr.KindOf(err) != prterr.Conflict {
+		t.Errorf("without a TPM: %v", err)
+	}
+
+	plugIn(t, path, nil)
+	if err := w.device.Restart(t.Context(), "tpm-agent"); err != nil {
+		t.Fatal(err)
+	}
+	if w.mustToken(desktop) == "" {
+		t.Error("the TPM is there, and the keys in software do not work any more")
+	}
+	provider, err := w.device.Operator.MigrateKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := w.state(w.device)
+	if s.GetDeviceId() != id || s.GetKeyProvider() != provider || s.GetSoftwareReason() != "" || strings.Contains(strings.ToLower(provider), "software") {
+		t.Errorf("keys are with %q, state %v", provider, s)
+	}
+	if list := w.directory(); len(list) != 1 || list[0].GetDeviceId() != id || list[0].GetCertificateThumbprint() != s.GetCertificateThumbprint() {
+		t.Errorf("the directory has %v", list)
+	}
+	if _, err := w.token(w.device, desktop); err == nil {
+		t.Error("the PRT of the old keys still gives tokens")
+	}
+	again := w.signIn(w.device)
+	if !again.FromCache {
+		t.Error("the user could not sign in from the cache meanwhile")
+	}
+	w.settle(w.device)
+	if now, _ := w.prt(w.device); now == old || w.mustToken(again) == "" {
+		t.Error("no new PRT after the next sign-in")
+	}
+	if _, err := w.device.Operator.MigrateKeys(t.Context()); prterr.KindOf(err) != prterr.Conflict {
+		t.Errorf("migrating again: %v", err)
+	}
+}
+
+// device is the directory's only device.
+func (w *world) only() *directoryv1.Device {
+	w.t.Helper()
+	list := w.directory()
+	if len(list) != 1 {
+		w.t.Fatalf("the directory has %v", list)
+	}
+	return list[0]
+}
