@@ -38,26 +38,50 @@ type derivation struct{ label, context []byte }
 // parsePublic reads a TPMT_PUBLIC that fills raw. It keeps raw.
 func parsePublic(raw []byte) (*publicArea, rcode) {
 	r := reader{b: raw}
-	p, rc := parseHead(&r, raw)
+	p, rc := readArea(&r)
+	if rc != rcSuccess {
+		return nil, rc
+	}
+	return p, r.end()
+}
+
+// readArea reads a TPMT_PUBLIC from a stream. The area stays part of the
+// input; own makes a copy to keep.
+func readArea(r *reader) (*publicArea, rcode) {
+	raw := r.b
+	p, rc := parseHead(r, raw)
 	if rc != rcSuccess {
 		return nil, rc
 	}
 	switch p.typ {
 	case algRSA:
-		if p.n = r.sized(); len(p.n) > int(p.keyBits)/8 {
-			return nil, rcSize
+		if p.n, rc = r.limited(maxRSA); rc == rcSuccess && len(p.n) > int(p.keyBits)/8 {
+			rc = rcSize
 		}
 	case algECC:
-		p.x, p.y = r.sized(), r.sized()
-		if c, _ := curveOf(p.curveID); len(p.x) > c.size || len(p.y) > c.size {
-			return nil, rcECCPoint
+		if p.x, rc = r.limited(maxECC); rc == rcSuccess {
+			p.y, rc = r.limited(maxECC)
+		}
+		if c, _ := curveOf(p.curveID); rc == rcSuccess && (len(p.x) > c.size || len(p.y) > c.size) {
+			rc = rcECCPoint
 		}
 	default:
-		if p.digest = r.sized(); len(p.digest) > maxDigest {
-			return nil, rcSize
-		}
+		p.digest, rc = r.limited(maxDigest)
 	}
-	return p, r.end()
+	p.raw = raw[: len(raw)-len(r.b) : len(raw)-len(r.b)]
+	return p, rc
+}
+
+// own gives a copy that shares nothing with the input.
+func (p *publicArea) own() *publicArea {
+	if p == nil {
+		return nil
+	}
+	q, rc := parsePublic(bytes.Clone(p.raw))
+	if rc != rcSuccess {
+		return nil // unreachable: it was parsed before
+	}
+	return q
 }
 
 // parseDerived reads a TPMT_TEMPLATE whose unique field is a TPMS_DERIVE.
@@ -73,15 +97,23 @@ func parseDerived(raw []byte) (*publicArea, derivation, rcode) {
 
 // parseHead reads everything before the unique field.
 func parseHead(r *reader, raw []byte) (*publicArea, rcode) {
-	p := &publicArea{raw: raw, sym: algNull, scheme: algNull, typ: r.u16(), nameAlg: r.u16(), attrs: r.u32(), policy: r.sized()}
-	if r.bad {
-		return nil, rcInsufficient
+	p := &publicArea{raw: raw, sym: algNull, scheme: algNull, typ: r.u16()}
+	if p.typ != algRSA && p.typ != algECC && p.typ != algKeyedHash && p.typ != algSymCipher && !r.bad {
+		return nil, rcType
 	}
-	if _, ok := hashOf(p.nameAlg); !ok {
+	p.nameAlg = r.u16()
+	if _, ok := hashOf(p.nameAlg); !ok && !r.bad {
 		return nil, rcHash
+	}
+	if p.attrs = r.u32(); r.bad {
+		return nil, rcInsufficient
 	}
 	if p.attrs&^uint32(attrObjectKnown) != 0 {
 		return nil, rcReservedBits
+	}
+	var rc rcode
+	if p.policy, rc = r.limited(maxDigest); rc != rcSuccess {
+		return nil, rc
 	}
 	if rc := p.parseParms(r); rc != rcSuccess {
 		return nil, rc
@@ -99,7 +131,9 @@ func (p *publicArea) parseParms(r *reader) rcode {
 		if rc := p.parseSym(r); rc != rcSuccess {
 			return rc
 		}
-		if rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc != rcSuccess {
+		if rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc == rcScheme {
+			return rcValue
+		} else if rc != rcSuccess {
 			return rc
 		}
 		p.keyBits = r.u16()
@@ -131,7 +165,10 @@ func (p *publicArea) parseParms(r *reader) rcode {
 			return rcKDF
 		}
 	case algKeyedHash:
-		return p.parseScheme(r, algHMAC, algXOR)
+		if rc := p.parseScheme(r, algHMAC, algXOR); rc != rcScheme {
+			return rc
+		}
+		return rcValue
 	case algSymCipher:
 		if rc := p.parseSym(r); rc != rcSuccess {
 			return rc
