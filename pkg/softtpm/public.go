@@ -128,42 +128,9 @@ func parseHead(r *reader, raw []byte) (*publicArea, rcode) {
 func (p *publicArea) parseParms(r *reader) rcode {
 	switch p.typ {
 	case algRSA:
-		if rc := p.parseSym(r); rc != rcSuccess {
-			return rc
-		}
-		if rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc == rcScheme {
-			return rcValue
-		} else if rc != rcSuccess {
-			return rc
-		}
-		p.keyBits = r.u16()
-		exponent := r.u32()
-		switch {
-		case r.bad:
-			return rcInsufficient
-		case p.keyBits != 2048 && p.keyBits != 3072:
-			return rcValue
-		case exponent != 0 && exponent != rsaExponent:
-			return rcRange
-		}
+		return p.parseRSA(r)
 	case algECC:
-		if rc := p.parseSym(r); rc != rcSuccess {
-			return rc
-		}
-		if rc := p.parseScheme(r, algECDSA, algECDH, algECDAA); rc != rcSuccess {
-			return rc
-		}
-		p.curveID = r.u16()
-		kdf := r.u16()
-		if r.bad {
-			return rcInsufficient
-		}
-		if _, ok := curveOf(p.curveID); !ok {
-			return rcCurve
-		}
-		if kdf != algNull {
-			return rcKDF
-		}
+		return p.parseECC(r)
 	case algKeyedHash:
 		if rc := p.parseScheme(r, algHMAC, algXOR); rc != rcScheme {
 			return rc
@@ -176,8 +143,53 @@ func (p *publicArea) parseParms(r *reader) rcode {
 		if p.sym == algNull {
 			return rcSymmetric
 		}
+		return rcSuccess
 	default:
 		return rcType
+	}
+}
+
+func (p *publicArea) parseRSA(r *reader) rcode {
+	if rc := p.parseSym(r); rc != rcSuccess {
+		return rc
+	}
+	switch rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc {
+	case rcSuccess:
+	case rcScheme:
+		return rcValue
+	default:
+		return rc
+	}
+	p.keyBits = r.u16()
+	exponent := r.u32()
+	switch {
+	case p.keyBits != 2048 && p.keyBits != 3072 && !r.bad:
+		return rcValue
+	case r.bad:
+		return rcInsufficient
+	case exponent != 0 && exponent != rsaExponent:
+		return rcRange
+	}
+	return rcSuccess
+}
+
+func (p *publicArea) parseECC(r *reader) rcode {
+	if rc := p.parseSym(r); rc != rcSuccess {
+		return rc
+	}
+	if rc := p.parseScheme(r, algECDSA, algECDH, algECDAA); rc != rcSuccess {
+		return rc
+	}
+	p.curveID = r.u16()
+	if _, ok := curveOf(p.curveID); !ok && !r.bad {
+		return rcCurve
+	}
+	kdf := r.u16()
+	if r.bad {
+		return rcInsufficient
+	}
+	if kdf != algNull {
+		return rcKDF
 	}
 	return rcSuccess
 }
@@ -244,11 +256,6 @@ func readScheme(r *reader, allowed ...uint16) (sigScheme, rcode) {
 		return s, rcHash
 	}
 	return s, rcSuccess
-}
-
-// readSigScheme reads a TPMT_SIG_SCHEME.
-func readSigScheme(r *reader) (sigScheme, rcode) {
-	return readScheme(r, algRSASSA, algRSAPSS, algECDSA, algECDAA, algHMAC)
 }
 
 // withUnique gives the same area with another unique field.
