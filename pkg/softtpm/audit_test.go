@@ -26,10 +26,10 @@ func TestAuditSession(t *testing.T) {
 	tpm := newTPM(t, softtpm.Config{})
 	s, end, err := tpm2.HMACSession(tpm, tpm2.TPMAlgSHA256, 16, tpm2.Audit())
 	ok(t, err)
-	report := func() (bool, []byte) {
+	report := func() (tpm2.TPMIYesNo, []byte) {
 		r, err := twice(tpm, 0x14d, []uint32{hEndorsement, hNull, s.Handle().HandleValue()}, plain...)
 		a := must[*tpm2.TPMSSessionAuditInfo](t)(fetch(t, r, err).Attested.SessionAudit())
-		return bool(a.ExclusiveSession), a.SessionDigest.Buffer
+		return a.ExclusiveSession, a.SessionDigest.Buffer
 	}
 	_, err = twice(tpm, 0x14d, []uint32{hEndorsement, hNull, s.Handle().HandleValue()}, plain...)
 	wantRC(t, "a session that audits nothing", err, 0x38a)
