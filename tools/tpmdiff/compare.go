@@ -43,6 +43,9 @@ func compare(s *step, known bool, soft, ref outcome) (*divergence, error) {
 		return nil, fmt.Errorf("reference: %w", err)
 	}
 	for _, f := range l.fields {
+		if s.free && f.how == same {
+			f.how = length
+		}
 		a, b := visible(f, ours[f.name], known), visible(f, theirs[f.name], known)
 		if !bytes.Equal(a, b) {
 			d.soft, d.ref = f.name, f.name

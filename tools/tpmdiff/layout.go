@@ -17,7 +17,7 @@ const (
 	signature            // scheme and hash; the rest where it is deterministic
 	attest               // all but clock, firmware and qualified signer
 	events               // the SHA-256 digest of a list
-	saved_ // handle and hierarchy
+	saved_               // handle and hierarchy
 )
 
 // field is one field of a response: a TPM2B unless size says otherwise.
@@ -82,7 +82,7 @@ func layouts() map[uint32]layout {
 		ccActivate:     {name: "ActivateCredential", fields: []field{f2("info", same)}},
 		ccImport:       {name: "Import", fields: []field{f2("private", any_)}},
 		ccDuplicate:    {name: "Duplicate", fields: []field{f2("key", length), f2("duplicate", length), f2("seed", length)}},
-		ccPCRRead:      {name: "PCR_Read", fields: []field{{"pcrs", same, -1}}},
+		ccPCRRead:      {name: "PCR_Read", fields: []field{{"counter", any_, 4}, {"pcrs", same, -1}}},
 		ccPCRExtend:    {name: "PCR_Extend"}, ccPCRReset: {name: "PCR_Reset"},
 		ccPCREvent:         {name: "PCR_Event", fields: []field{{"digests", events, -1}}},
 		ccReadClock:        {name: "ReadClock", fields: []field{{"time", any_, -1}}},
@@ -151,7 +151,7 @@ func visible(f field, b []byte, known bool) []byte {
 		return r.take(6)
 	case signature:
 		alg := r.u16()
-		if alg == algRSASSA && known || alg == algHMAC {
+		if (alg == algRSASSA || alg == algHMAC) && known {
 			return b
 		}
 		return cat(u16(alg), u16(r.u16()))
