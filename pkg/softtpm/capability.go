@@ -53,8 +53,6 @@ func getCapability(c *call) rcode {
 
 // capabilityItems lists what there is of a kind. first matters where it also
 // says which kind of handle is meant.
-//
-//nolint:cyclop // one case a capability
 func (t *TPM) capabilityItems(capability tpm2.TPMCap, first uint32) ([]item, rcode) {
 	var list []item
 	switch capability {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
@@ -46,6 +47,13 @@ type Config struct {
 	// Slots is the number of transient object slots, 1 to 256; 0 is 3, as in
 	// real TPMs.
 	Slots int
+	// Latency tells how long a command takes beyond its computation, to see a
+	// caller under a slow chip: see FieldLatency. nil is no extra time. It is
+	// asked once for each command that succeeds, under the lock of the TPM.
+	Latency func(tpm2.TPMCC) time.Duration
+	// Sleep waits out a Latency, under the lock of the TPM: the next command
+	// waits too. nil is time.Sleep.
+	Sleep func(time.Duration)
 }
 
 // Format keeps the seeds of State out of logs, whatever the verb.
@@ -100,6 +108,9 @@ func New(cfg Config) (*TPM, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Sleep == nil {
+		cfg.Sleep = time.Sleep
 	}
 	t := &TPM{cfg: cfg, slots: make([]*object, cfg.Slots), born: cfg.Now()}
 	if cfg.State == nil {

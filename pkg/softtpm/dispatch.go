@@ -25,7 +25,7 @@ type call struct {
 	audit    *auth
 	names    []byte // Names of the handles, for cpHash
 	params   []byte // parameters as sent: cpHash covers the encrypted form
-	in       reader // parameters in the clear
+	in       params // parameters in the clear
 	out      []byte // the response; handlers append parameters
 	base     int    // where the parameters start in out
 	handle   uint32 // response handle
@@ -44,6 +44,9 @@ func (t *TPM) Send(input []byte) ([]byte, error) {
 	c := &t.call
 	c.t = t
 	rc := c.execute(input)
+	if rc == rcSuccess {
+		t.delay(c.cmd.code)
+	}
 	out := c.out
 	*c = call{names: c.names[:0]} // keeps nothing of the caller's
 	if rc != rcSuccess {
@@ -73,7 +76,7 @@ func (c *call) execute(input []byte) rcode {
 	if c.cmd = t.commands.find(code); c.cmd == nil {
 		return rcCommandCode
 	}
-	if !t.started && c.cmd.code != tpm2.TPMCCStartup {
+	if t.started == (c.cmd.code == tpm2.TPMCCStartup) {
 		return rcInitialize
 	}
 	for i, k := range c.cmd.handles[:c.cmd.handleCount()] {
@@ -137,7 +140,7 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 			return rc
 		}
 	}
-	c.in = reader{b: c.params}
+	c.in = params{r: reader{b: c.params}}
 	if a := c.decrypt; a != nil {
 		if len(c.params) < 2 || int(be.Uint16(c.params))+2 > len(c.params) {
 			return rcInsufficient.param(1)
@@ -145,7 +148,7 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 		p := bytes.Clone(c.params)
 		n := int(be.Uint16(p))
 		a.session.crypt(p[2:2+n], c.paramKey(a), a.nonce, a.session.nonceTPM, true)
-		c.in.b = p
+		c.in.r.b = p
 	}
 	return rcSuccess
 }

@@ -121,7 +121,7 @@ func (t *TPM) addUsage(add func(tpm2.TPMPT, uint32)) {
 	add(tpm2.TPMPTNVCounters, counters)
 	add(tpm2.TPMPTNVCountersAvail, uint32(min(maxIndexes-len(t.nv.indexes), (maxNVSpace-t.nv.used())/(indexCost+8))))
 	add(tpm2.TPMPTAlgorithmSet, 0)
-	add(tpm2.TPMPTLoadedCurves, uint32(len(curveIDs())))
+	add(tpm2.TPMPTLoadedCurves, curveCount)
 	add(tpm2.TPMPTLockoutCounter, t.nv.failures)
 	add(tpm2.TPMPTMaxAuthFail, t.nv.maxTries)
 	add(tpm2.TPMPTLockoutInterval, t.nv.recovery)

@@ -121,7 +121,7 @@ func (o *object) canReceive() bool {
 
 // makeCredential is TPM2_MakeCredential (Part 3, 12.6).
 func makeCredential(c *call) rcode {
-	credential, name := c.in.sized(), c.in.sized()
+	credential, name := c.in.sized(maxDigest), c.in.sized(maxName)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -148,7 +148,7 @@ func makeCredential(c *call) rcode {
 // activateCredential is TPM2_ActivateCredential (Part 3, 12.5): proves that the
 // object at handle 1 is in the TPM of the key at handle 2.
 func activateCredential(c *call) rcode {
-	blob, enc := c.in.sized(), c.in.sized()
+	blob, enc := c.in.sized(maxCredBlob), c.in.sized(maxSecret)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
