@@ -240,7 +240,7 @@ func (g *generator) spoil(s *step) {
 			s.note = "another authValue"
 		}
 	case 7:
-		s.tag = pick[uint16](g.random, tagNoSessions, tagSessions, 0x8003, 0, uint16(g.next2()))
+		s.tag = pick[uint16](g.random, tagNoSessions, tagSessions, 0x8003, 0, uint16(g.number()))
 		s.note = "another tag"
 	case 8:
 		switch {
@@ -262,4 +262,5 @@ func (g *generator) spoil(s *step) {
 	}
 }
 
-func (g *generator) next2() uint64 { return g.random.next() }
+// number is any number; next is the next step.
+func (g *generator) number() uint64 { return g.random.next() }

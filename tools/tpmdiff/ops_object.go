@@ -131,7 +131,7 @@ func create(g *generator) (*step, func(bool)) {
 	o.auth = g.authValue()
 	pcrs := u32(0)
 	if g.one(4) {
-		pcrs = cat(u32(1), selection(uint32(g.next2())))
+		pcrs = cat(u32(1), selection(uint32(g.number())))
 	}
 	s := g.cmd(ccCreate, []piece{p.h}, []auth{g.by(p.auth)}, lit(g.sensitive(t, o.auth), b2(public), b2(nil), pcrs))
 	return s, func(ok bool) {

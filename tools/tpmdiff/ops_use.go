@@ -116,7 +116,7 @@ func useOps() []op {
 		}},
 		{ccCertify, 5, certify}, {ccMakeCred, 3, makeCredential},
 		{ccQuote, 5, use(ccQuote, typed(algECC, sign), func(g *generator, _ *object) []piece {
-			return []piece{lit(b2(g.bytes(g.below(20))), g.signScheme(), u32(1), selection(uint32(g.next2())))}
+			return []piece{lit(b2(g.bytes(g.below(20))), g.signScheme(), u32(1), selection(uint32(g.number())))}
 		})},
 		{ccGetTime, 2, func(g *generator) (*step, func(bool)) {
 			o := g.some(typed(algECC, sign))
