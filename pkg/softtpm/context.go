@@ -90,6 +90,9 @@ func contextLoad(c *call) rcode {
 	if c.t.hierarchy(hier) == nil || !contextHandle(handle) {
 		return rcValue.param(1)
 	}
+	if !c.t.enabled(hier) {
+		return rcHierarchy.param(1)
+	}
 	inside, err := k.aead.Open(nil, nil, blob, c.t.contextData(fixed, hier))
 	if err != nil {
 		return rcIntegrity.param(1)

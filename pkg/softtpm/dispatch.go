@@ -116,9 +116,6 @@ func (c *call) execute(input []byte) rcode {
 // decrypts the first parameter if a session says so.
 func (c *call) openSessions(tag uint16, r *reader) rcode {
 	if tag == tagSessions {
-		if c.cmd.flags&noSessions != 0 {
-			return rcAuthContext
-		}
 		size := r.u32()
 		if r.bad {
 			return rcInsufficient
@@ -126,6 +123,9 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 		area := reader{b: r.take(int(size))}
 		if r.bad || size < 9 {
 			return rcSize
+		}
+		if c.cmd.flags&noSessions != 0 {
+			return rcAuthContext
 		}
 		if rc := c.readAuths(&area); rc != rcSuccess {
 			return rc

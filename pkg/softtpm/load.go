@@ -93,7 +93,7 @@ func flushContext(c *call) rcode {
 		c.t.slots[h-baseTransient] = nil
 	case rangeHMAC, rangePolicy:
 		// A policy session may be named by either range (Part 3, 28.4.1).
-		other := h ^ baseHMAC ^ basePolicy
+		other := otherRange(h)
 		switch {
 		case i >= maxActiveSess:
 			return rcValue.param(1)

@@ -95,6 +95,10 @@ func (t *TPM) anySession(h uint32) *session {
 	return s
 }
 
+// otherRange gives the handle of the other kind of session with the same
+// number: one number is in use once, in one of the two ranges.
+func otherRange(h uint32) uint32 { return h ^ baseHMAC ^ basePolicy }
+
 func (t *TPM) dropSession(h uint32) {
 	if t.anySession(h) != nil {
 		t.sessions[h&0x00ffffff] = nil
