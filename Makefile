@@ -90,6 +90,12 @@ tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2
 tpm-conformance: ## Run go-tpm's own TPM tests against pkg/softtpm
 	@GOWORK=off $(GO) -C tools/tpmconformance test ./... && GOWORK=off $(GO) -C tools/tpmconformance run .
 
+.PHONY: tpm-diff
+tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (needs swtpm, a C compiler, OpenSSL's headers)
+	@GOWORK=off $(GO) -C tools/tpmdiff vet ./... && GOWORK=off $(GO) -C tools/tpmdiff test ./...
+	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
+	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)

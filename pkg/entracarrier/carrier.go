@@ -101,6 +101,9 @@ func New(cfg Config) (*Carrier, error) {
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           on(c.registerDevice),
 		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             on(c.deleteDevice),
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         on(c.joinHybridDevice),
+
+		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
+		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),
 	}
 	return c, nil
 }

@@ -157,6 +157,11 @@ func TestRefusalsKeepTheirCode(t *testing.T) {
 	if !errors.As(err, &e) || e.Code != aadsts.InvalidCredentials || e.Kind != prterr.Unauthenticated || e.Msg != "Wrong." {
 		t.Errorf("%#v", err)
 	}
+	// Device registration has its code in the text, and error is an object there.
+	s.status, s.body = http.StatusForbidden, `{"code":"authorization_error","error":{"code":"authorization_error","message":"x"},"message":"AADSTS240001: Ask an administrator."}`
+	if err = ask(); !errors.As(err, &e) || e.Code != aadsts.RegistrationNotAllowed || e.Kind != prterr.Denied || e.Msg != "Ask an administrator." {
+		t.Errorf("%#v", err)
+	}
 	for name, c := range map[string]struct {
 		status int
 		body   string
@@ -164,6 +169,7 @@ func TestRefusalsKeepTheirCode(t *testing.T) {
 	}{
 		"a code nobody knows": {400, `{"error_codes":[1]}`, prterr.Invalid},
 		"registration":        {400, `{"code":"invalid_request","message":"no\u0007pe"}`, prterr.Invalid},
+		"not allowed":         {403, `{"code":"x","error":{"code":"x","message":"no"},"message":"no"}`, prterr.Denied},
 		"no JSON":             {502, `<html>`, prterr.Unavailable},
 		"not authenticated":   {401, ``, prterr.Unauthenticated},
 		"too many":            {429, `{}`, prterr.Exhausted},
@@ -271,5 +277,50 @@ func TestHybridJoin(t *testing.T) {
 	s.status, s.body = 404, `{"code":"invalid_request","subcode":"error_missing_device","message":"DirectoryError: no device of that device_id waits to join"}`
 	if _, err := devices.JoinHybridDevice(t.Context(), req); prterr.KindOf(err) != prterr.NotFound {
 		t.Errorf("before the sync: %v", err)
+	}
+}
+
+// TestREG26_AServerWithoutAttestation is any other than ours: the device is told so
+// and goes on without, and registers as it always did.
+func TestREG26_AServerWithoutAttestation(t *testing.T) {
+	s := &server{}
+	devices := idpv1.NewDeviceRegistrationServiceClient(carrier(t, s))
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
+		s.status, s.body = status, "<html>"
+		_, err := devices.RequestAttestationChallenge(t.Context(), &idpv1.RequestAttestationChallengeRequest{EndorsementKey: []byte{1}, AttestationKey: []byte{2}, Tenant: "contoso.test"})
+		if prterr.KindOf(err) != prterr.NotFound || prterr.CodeOf(err) != 0 {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	if s.last.method != "POST" || s.last.path != "/EnrollmentServer/lockstep/attestation" || s.last.body != `{"EndorsementKey":"AQ==","AttestationKey":"Ag==","Tenant":"contoso.test"}` {
+		t.Errorf("asked %+v", s.last)
+	}
+	for _, status := range []int{http.StatusUnauthorized, http.StatusBadRequest, http.StatusBadGateway} {
+		s.status = status
+		if _, err := devices.RequestAttestationChallenge(t.Context(), &idpv1.RequestAttestationChallengeRequest{}); err == nil || prterr.KindOf(err) == prterr.NotFound {
+			t.Errorf("%d: %v", status, err)
+		}
+	}
+	s.status, s.body = http.StatusOK, `{"Challenge":7}`
+	if _, err := devices.RequestAttestationChallenge(t.Context(), &idpv1.RequestAttestationChallengeRequest{}); prterr.KindOf(err) != prterr.Denied {
+		t.Errorf("a bad answer: %v", err)
+	}
+	register := func(a *idpv1.Attestation) string {
+		_, _ = devices.RegisterDevice(t.Context(), &idpv1.RegisterDeviceRequest{
+			AccessToken: "x", JoinType: idpv1.JoinType_JOIN_TYPE_JOIN, CertificateRequest: []byte{1}, TransportKey: []byte{2}, DisplayName: "D",
+			DeviceType: "Linux", OsVersion: "1", TargetDomain: "contoso.test", Attestation: a,
+		})
+		return s.last.body
+	}
+	const joined = `{"CertificateRequest":{"Type":"pkcs10","Data":"AQ=="},"TransportKey":"Ag==","TargetDomain":"contoso.test","DeviceType":"Linux","OSVersion":"1",` +
+		`"DeviceDisplayName":"D","JoinType":0,"Attributes":{"ReturnClientSid":"true","ReuseDevice":"true"}`
+	if got := register(nil); got != joined+"}" {
+		t.Errorf("sent %s", got)
+	}
+	statement := &idpv1.KeyStatement{PublicArea: []byte{1}, Attestation: []byte{2}, Signature: []byte{3}}
+	const said = `{"PublicArea":"AQ==","Attestation":"Ag==","Signature":"Aw=="}`
+	if got := register(&idpv1.Attestation{Challenge: "c", DeviceKey: statement, TransportKey: statement, StorageKey: statement}); got != joined+
+		`,"LockstepAttestation":{"Challenge":"c","DeviceKey":`+said+`,"TransportKey":`+said+`,"StorageKey":`+said+`}}` {
+		t.Errorf("sent %s", got)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
@@ -18,9 +18,8 @@ type hybridRequest struct {
 	JoinType           int
 	Attributes         map[string]string
 	ServerAdJoinData   serverAdJoinData
+	Attestation        *entrawire.Attestation `json:"LockstepAttestation,omitempty"`
 }
-
-type certificateRequest struct{ Type, Data string }
 
 type serverAdJoinData struct {
 	TransportKey      string
@@ -34,19 +33,20 @@ type serverAdJoinData struct {
 
 type clientIdentity struct{ Type, Sid, SignedBlob string }
 
-// joinHybridDevice asks for the keys of a synchronised computer, API version 2.0. It
-// has no place for an attestation.
+// joinHybridDevice asks for the keys of a synchronised computer, API version 2.0. The
+// place for an attestation is ours.
 func (c *Carrier) joinHybridDevice(ctx context.Context, req *idpv1.JoinHybridDeviceRequest) (*idpv1.JoinHybridDeviceResponse, error) {
 	b64 := base64.StdEncoding.EncodeToString
 	number, _ := joinType(idpv1.JoinType_JOIN_TYPE_HYBRID)
 	raw, err := json.Marshal(hybridRequest{
-		CertificateRequest: certificateRequest{"pkcs10", b64(req.GetCertificateRequest())}, JoinType: number,
+		CertificateRequest: pkcs10(req.GetCertificateRequest()), JoinType: number,
 		Attributes: map[string]string{"ReuseDevice": "true", "ReturnClientSid": "true"},
 		ServerAdJoinData: serverAdJoinData{
 			TransportKey: b64(req.GetTransportKey()), TargetDomain: req.GetTargetDomain(), DeviceType: req.GetDeviceType(),
 			OSVersion: req.GetOsVersion(), DeviceDisplayName: req.GetDisplayName(), TargetDomainID: req.GetTargetTenantId(),
 			ClientIdentity: clientIdentity{"sha256signed", req.GetClientIdentity(), b64(req.GetSignature())},
 		},
+		Attestation: attested(req.GetAttestation()),
 	})
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Internal, err, "the enrolment request does not encode")
@@ -56,15 +56,12 @@ func (c *Carrier) joinHybridDevice(ctx context.Context, req *idpv1.JoinHybridDev
 	if err != nil {
 		return nil, err
 	}
-	var doc struct {
-		Certificate struct{ Thumbprint, RawBody string }
-	}
-	if err := jose.DecodeObject(body, &doc); err != nil {
-		return nil, badAnswer("%v", err)
-	}
-	der, tenant, err := readCertificate(doc.Certificate.RawBody)
+	a, err := readJoin(body)
 	if err != nil {
 		return nil, err
 	}
-	return &idpv1.JoinHybridDeviceResponse{Certificate: der, Thumbprint: doc.Certificate.Thumbprint, TenantId: tenant}, nil
+	return &idpv1.JoinHybridDeviceResponse{
+		Certificate: a.GetCertificate(), Thumbprint: a.GetThumbprint(), TenantId: a.GetTenantId(),
+		KeyProtection: a.GetKeyProtection(), NativeSessionKeys: a.GetNativeSessionKeys(),
+	}, nil
 }

@@ -17,11 +17,10 @@ const maxReason = 512
 // that is not in the table is dropped, text is cut to one printable line.
 func refusal(a answer) error {
 	var wire struct {
-		Error       string  `json:"error"`
 		Description string  `json:"error_description"`
 		Codes       []int64 `json:"error_codes"`
 		Claims      string  `json:"claims"`
-		// Message is what device registration answers with.
+		// Message is what device registration answers with; a code may lead it.
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(a.body, &wire) != nil {
@@ -38,9 +37,27 @@ func refusal(a answer) error {
 		return e
 	}
 	if wire.Message != "" {
+		if found, err := led(wire.Message); found {
+			return err
+		}
 		return byStatus(a.status, reason(wire.Message))
 	}
 	return byStatus(a.status, reason(wire.Description))
+}
+
+// led is the error of a text that a code of the table leads.
+func led(text string) (found bool, err error) {
+	number, _, _ := strings.Cut(text, ": ")
+	for _, row := range aadsts.Table() {
+		if row.Code.String() == number {
+			e := prterr.AADSTS(row.Code, "")
+			if words := reason(text); words != "" {
+				e.Msg = words
+			}
+			return true, e
+		}
+	}
+	return false, nil
 }
 
 // reason is the first line of a description without its code.
@@ -69,6 +86,7 @@ func byStatus(status int, words string) error {
 	switch {
 	case status == http.StatusUnauthorized:
 		kind, standard = prterr.Unauthenticated, "the identity provider did not take the credential"
+	case status == http.StatusForbidden: // known, and not allowed
 	case status == http.StatusNotFound:
 		kind, standard = prterr.NotFound, "the identity provider does not know what was asked for"
 	case status == http.StatusConflict:

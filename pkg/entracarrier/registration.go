@@ -19,17 +19,16 @@ const devicePath = "/EnrollmentServer/device/"
 
 // joinRequest is the document of protocol section 4.3.
 type joinRequest struct {
-	CertificateRequest struct {
-		Type string `json:"Type"`
-		Data string `json:"Data"`
-	} `json:"CertificateRequest"`
-	TransportKey      string            `json:"TransportKey"`
-	TargetDomain      string            `json:"TargetDomain"`
-	DeviceType        string            `json:"DeviceType"`
-	OSVersion         string            `json:"OSVersion"`
-	DeviceDisplayName string            `json:"DeviceDisplayName"`
-	JoinType          int               `json:"JoinType"`
-	Attributes        map[string]string `json:"Attributes"`
+	CertificateRequest certificateRequest `json:"CertificateRequest"`
+	TransportKey       string             `json:"TransportKey"`
+	TargetDomain       string             `json:"TargetDomain"`
+	DeviceType         string             `json:"DeviceType"`
+	OSVersion          string             `json:"OSVersion"`
+	DeviceDisplayName  string             `json:"DeviceDisplayName"`
+	JoinType           int                `json:"JoinType"`
+	Attributes         map[string]string  `json:"Attributes"`
+	// Attestation is ours. It is there only for a server that gave a challenge.
+	Attestation *entrawire.Attestation `json:"LockstepAttestation,omitempty"`
 }
 
 // joinTypes are the numbers of the wire.
@@ -55,12 +54,11 @@ func (c *Carrier) registerDevice(ctx context.Context, req *idpv1.RegisterDeviceR
 		return nil, prterr.New(prterr.Invalid, "join_type is not set")
 	}
 	doc := joinRequest{
+		CertificateRequest: pkcs10(req.GetCertificateRequest()), Attestation: attested(req.GetAttestation()),
 		TransportKey: base64.StdEncoding.EncodeToString(req.GetTransportKey()), TargetDomain: req.GetTargetDomain(),
 		DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), DeviceDisplayName: req.GetDisplayName(), JoinType: number,
 		Attributes: map[string]string{"ReuseDevice": "true", "ReturnClientSid": "true"},
 	}
-	doc.CertificateRequest.Type = "pkcs10"
-	doc.CertificateRequest.Data = base64.StdEncoding.EncodeToString(req.GetCertificateRequest())
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Internal, err, "the enrolment request does not encode")
@@ -81,6 +79,7 @@ func readJoin(body []byte) (*idpv1.RegisterDeviceResponse, error) {
 		Certificate       struct{ Thumbprint, RawBody string }
 		User              struct{ Upn string }
 		MembershipChanges []struct{ AddSIDs []string }
+		LockstepKeys      entrawire.KeyState
 	}
 	if err := jose.DecodeObject(body, &doc); err != nil {
 		return nil, badAnswer("%v", err)
@@ -91,6 +90,7 @@ func readJoin(body []byte) (*idpv1.RegisterDeviceResponse, error) {
 	}
 	out := &idpv1.RegisterDeviceResponse{
 		Certificate: der, Thumbprint: doc.Certificate.Thumbprint, UserPrincipalName: doc.User.Upn, TenantId: tenant,
+		KeyProtection: protection(doc.LockstepKeys), NativeSessionKeys: doc.LockstepKeys.NativeSessionKeys,
 	}
 	for _, change := range doc.MembershipChanges {
 		out.AdministratorSids = append(out.AdministratorSids, change.AddSIDs...)

@@ -88,6 +88,9 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 
 // Main is the whole main function of a component's own binary.
 func Main(name string, wire Wire) {
+	if err := ForgetFreed(); err != nil {
+		fail(name, err)
+	}
 	var f Flags
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.Bind(fs)

@@ -1,6 +1,10 @@
 package softtpm
 
-import "github.com/google/go-tpm/tpm2"
+import (
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+)
 
 // startup is TPM2_Startup (Part 3, 9.3). Only CLEAR is offered: nothing is
 // kept from before, so STATE has nothing to resume.
@@ -8,9 +12,6 @@ func startup(c *call) rcode {
 	kind := tpm2.TPMSU(c.in.u16())
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	if c.t.started {
-		return rcInitialize
 	}
 	if kind != tpm2.TPMSUClear {
 		return rcValue.param(1)
@@ -41,9 +42,7 @@ func shutdown(c *call) rcode {
 // selfTest is TPM2_SelfTest. The Go crypto libraries run their own tests at
 // program start; there is no hardware to test.
 func selfTest(c *call) rcode {
-	if full := c.in.u8(); full > 1 {
-		return rcValue.param(1)
-	}
+	c.in.yesNo()
 	return c.in.end()
 }
 
@@ -71,20 +70,29 @@ func getRandom(c *call) rcode {
 // stirRandom is TPM2_StirRandom (Part 3, 16.2). The system's generator needs no
 // help; the data is taken and has no effect.
 func stirRandom(c *call) rcode {
-	if len(c.in.sized()) > 128 {
-		return rcSize.param(1)
-	}
+	c.in.sized(maxSealed)
 	return c.in.end()
 }
 
 // incrementalSelfTest is TPM2_IncrementalSelfTest (Part 3, 10.3): nothing is
 // left to test, whatever is asked for.
 func incrementalSelfTest(c *call) rcode {
-	n := c.in.u32()
-	if n > 64 {
-		return rcSize.param(1)
-	}
-	c.in.take(int(n) * 2)
+	c.in.group(func(r *reader) rcode {
+		n := r.u32()
+		if n > 64 {
+			return rcSize
+		}
+		for range n {
+			alg := r.u16()
+			if !r.bad && !slices.ContainsFunc(algorithmItems(), func(i item) bool { return i.key == uint32(alg) }) {
+				return rcValue
+			}
+		}
+		if r.bad {
+			return rcInsufficient
+		}
+		return rcSuccess
+	})
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -95,16 +103,15 @@ func incrementalSelfTest(c *call) rcode {
 // testParms is TPM2_TestParms (Part 3, 30.3): would a key of these parameters
 // be made?
 func testParms(c *call) rcode {
-	p := publicArea{typ: c.in.u16(), sym: algNull, scheme: algNull}
-	if c.in.bad {
-		return rcInsufficient.param(1)
-	}
-	rc := p.parseParms(&c.in)
-	if rc == rcSuccess {
-		rc = p.checkSize()
-	}
-	if rc != rcSuccess {
-		return rc.param(1)
-	}
+	c.in.group(func(r *reader) rcode {
+		p := publicArea{typ: r.u16(), sym: algNull, scheme: algNull}
+		if r.bad {
+			return rcInsufficient
+		}
+		if rc := p.parseParms(r); rc != rcSuccess {
+			return rc
+		}
+		return p.checkSize()
+	})
 	return c.in.end()
 }

@@ -25,9 +25,6 @@ type attester struct {
 	extra  []byte
 }
 
-// maxData bounds the qualifying data of an attestation (TPM2B_DATA).
-const maxData = maxDigest + 2
-
 // attester settles key and scheme of the attestation by the key at handle
 // number at (from 0), which may be TPM_RH_NULL: then the statement comes
 // unsigned. The last number is the parameter with the scheme.
@@ -73,22 +70,10 @@ func (c *call) putAttest(a *attester, kind uint16, attested []byte) rcode {
 	return c.putSignature(a.key, a.scheme, digest.Sum(nil))
 }
 
-// readAttest reads qualifying data and scheme, parameters 1 and 2.
-func (c *call) readAttest() (extra []byte, asked sigScheme, rc rcode) {
-	if extra = c.in.sized(); len(extra) > maxData {
-		return nil, asked, rcSize.param(1)
-	}
-	asked, rc = readSigScheme(&c.in)
-	return extra, asked, rc.param(2)
-}
-
 // certify is TPM2_Certify (Part 3, 18.2): the key at handle 2 states the Name
 // of the object at handle 1.
 func certify(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -110,21 +95,8 @@ func certify(c *call) rcode {
 // certifyCreation is TPM2_CertifyCreation (Part 3, 18.3): the key at handle 1
 // states how the object at handle 2 was made, as its creation ticket proves.
 func certifyCreation(c *call) rcode {
-	extra, hash := c.in.sized(), c.in.sized()
-	switch {
-	case len(extra) > maxData:
-		return rcSize.param(1)
-	case len(hash) > maxDigest:
-		return rcSize.param(2)
-	}
-	asked, rc := readSigScheme(&c.in)
-	if rc != rcSuccess {
-		return rc.param(3)
-	}
-	tag, hier, digest := c.in.u16(), c.in.u32(), c.in.sized()
-	if tag != tagCreation && !c.in.bad {
-		return rcTag.param(4)
-	}
+	extra, hash, asked := c.in.sized(maxData), c.in.sized(maxDigest), c.in.sigScheme()
+	_, hier, digest := c.in.ticket(tagCreation, tagCreation)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -141,14 +113,8 @@ func certifyCreation(c *call) rcode {
 
 // quote is TPM2_Quote (Part 3, 18.4): the values of PCRs.
 func quote(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
-	sel, rc := readSelections(&c.in)
-	if rc != rcSuccess {
-		return rc.param(3)
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
+	sel := c.in.selections()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -165,10 +131,7 @@ func quote(c *call) rcode {
 
 // getTime is TPM2_GetTime (Part 3, 18.7).
 func getTime(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -181,10 +144,7 @@ func getTime(c *call) rcode {
 
 // getSessionAuditDigest is TPM2_GetSessionAuditDigest (Part 3, 18.5).
 func getSessionAuditDigest(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -206,10 +166,7 @@ func getSessionAuditDigest(c *call) rcode {
 // getCommandAuditDigest is TPM2_GetCommandAuditDigest (Part 3, 18.6). Once it
 // is signed the digest starts anew.
 func getCommandAuditDigest(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -233,10 +190,7 @@ func getCommandAuditDigest(c *call) rcode {
 // nvCertify is TPM2_NV_Certify (Part 3, 31.16): part of an index or, for size
 // and offset zero, the digest of all of it.
 func nvCertify(c *call) rcode {
-	extra, asked, rc := c.readAttest()
-	if rc != rcSuccess {
-		return rc
-	}
+	extra, asked := c.in.sized(maxData), c.in.sigScheme()
 	size, offset := int(c.in.u16()), int(c.in.u16())
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc

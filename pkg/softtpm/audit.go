@@ -97,24 +97,12 @@ func (t *TPM) audited(cc uint32) bool {
 // setCommandCodeAuditStatus is TPM2_SetCommandCodeAuditStatus (Part 3, 21.2):
 // sets the algorithm, or changes the list.
 func setCommandCodeAuditStatus(c *call) rcode {
-	alg := c.in.u16()
-	h, ok := hashOf(alg)
-	if !ok && alg != algNull && !c.in.bad {
-		return rcHash.param(1)
-	}
-	set, rc := readCodes(&c.in)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
-	drop, rc := readCodes(&c.in)
-	if rc != rcSuccess {
-		return rc.param(3)
-	}
+	alg, set, drop := c.in.hashOrNull(), c.in.codes(), c.in.codes()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	t := c.t
-	if ok && h != hashFor(t.nv.auditAlg) {
+	if h, ok := hashOf(alg); ok && h != hashFor(t.nv.auditAlg) {
 		if len(set)+len(drop) > 0 {
 			return rcValue.param(1)
 		}
@@ -137,20 +125,4 @@ func setCommandCodeAuditStatus(c *call) rcode {
 	}
 	slices.Sort(list)
 	return t.update(func(nv *nvState) { nv.auditCommands = slices.Compact(list) })
-}
-
-// readCodes reads a TPML_CC.
-func readCodes(r *reader) ([]uint32, rcode) {
-	n := r.u32()
-	if n > lastCode-firstCode+1 {
-		return nil, rcSize
-	}
-	var list []uint32
-	for range n {
-		list = append(list, r.u32())
-	}
-	if r.bad {
-		return nil, rcInsufficient
-	}
-	return list, rcSuccess
 }

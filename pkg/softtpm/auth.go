@@ -69,6 +69,9 @@ func (c *call) bindSession(a *auth, i int) rcode {
 		return rcSuccess
 	}
 	if a.session = c.t.session(a.handle); a.session == nil {
+		if c.t.session(otherRange(a.handle)) != nil {
+			return rcHandle.session(n)
+		}
 		return rcReferenceS0 + rcode(i)
 	}
 	for j := range c.auths[:i] {

@@ -69,8 +69,15 @@ func contextSave(c *call) rcode {
 
 // contextLoad is TPM2_ContextLoad (Part 3, 28.3).
 func contextLoad(c *call) rcode {
-	head := reader{b: c.in.take(16)}
-	blob := c.in.sized()
+	var head reader
+	var blob []byte
+	c.in.group(func(r *reader) (rc rcode) {
+		if head.b = r.take(16); r.bad {
+			return rcInsufficient
+		}
+		blob, rc = r.limited(maxContext)
+		return rc
+	})
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -80,8 +87,11 @@ func contextLoad(c *call) rcode {
 	}
 	fixed := head.b
 	number, handle, hier := head.u64(), head.u32(), head.u32()
-	if c.t.hierarchy(hier) == nil {
+	if c.t.hierarchy(hier) == nil || !contextHandle(handle) {
 		return rcValue.param(1)
+	}
+	if !c.t.enabled(hier) {
+		return rcHierarchy.param(1)
 	}
 	inside, err := k.aead.Open(nil, nil, blob, c.t.contextData(fixed, hier))
 	if err != nil {
@@ -117,6 +127,16 @@ func contextLoad(c *call) rcode {
 	return rc
 }
 
+// contextHandle tells whether a context can be of a handle.
+func contextHandle(h uint32) bool {
+	switch h >> 24 {
+	case rangeHMAC, rangePolicy:
+		return h&0x00ffffff < maxActiveSess
+	default:
+		return h >= savedOrdinary && h <= savedStClear
+	}
+}
+
 // evictControl is TPM2_EvictControl (Part 3, 28.5): make an object persistent,
 // or remove a persistent one.
 func evictControl(c *call) rcode {
@@ -125,25 +145,25 @@ func evictControl(c *call) rcode {
 		return rc
 	}
 	t, by, e := c.t, c.entities[0].handle, c.entities[1]
-	if handle>>24 != rangePersistent || (handle&0x00800000 != 0) != (by == rhPlatform) {
+	kept := e.handle>>24 == rangePersistent
+	o := e.object
+	switch {
+	case handle>>24 != rangePersistent:
+		return rcValue.param(1)
+	case kept && handle != e.handle:
+		return rcHandle.handle(2)
+	case o.sequence != nil, o.publicOnly, o.external, o.hier == rhNull, o.pub.has(attrStClear):
+		return rcAttributes.handle(2)
+	case (o.hier == rhPlatform) != (by == rhPlatform):
+		return rcHierarchy.handle(2)
+	case (handle&0x00800000 != 0) != (by == rhPlatform):
 		return rcRange.param(1) // each of the two owns one half of the range
-	}
-	if e.handle>>24 == rangePersistent {
-		if handle != e.handle {
-			return rcHandle.handle(2)
-		}
+	case kept:
 		rc := t.update(func(nv *nvState) { delete(nv.persistent, handle) })
 		if rc == rcSuccess {
 			delete(t.persisted, handle)
 		}
 		return rc
-	}
-	o := e.object
-	switch {
-	case o.sequence != nil, o.publicOnly, o.external, o.hier == rhNull, o.pub.has(attrStClear):
-		return rcAttributes.handle(2)
-	case (o.hier == rhPlatform) != (by == rhPlatform):
-		return rcHierarchy.handle(2)
 	case t.nv.persistent[handle] != nil:
 		return rcNVDefined
 	case len(t.nv.persistent) >= maxPersistent:

@@ -28,10 +28,7 @@ func (t *TPM) enabled(h uint32) bool {
 // hierarchy off loses its loaded objects; blobs, persistent objects and NV
 // indexes are back when the platform turns it on again.
 func hierarchyControl(c *call) rcode {
-	which, state := c.in.u32(), c.in.u8()
-	if c.in.bad {
-		return rcInsufficient.param(1)
-	}
+	which := c.in.u32()
 	off, by := &c.t.off, c.entities[0].handle
 	var one *bool
 	switch which {
@@ -44,24 +41,22 @@ func hierarchyControl(c *call) rcode {
 	case rhPlatformNV:
 		one = &off.platformNV
 	default:
-		return rcValue.param(1)
+		c.in.fail(rcValue)
 	}
-	if state > 1 {
-		return rcValue.param(2)
-	}
+	on := c.in.yesNo()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	// The platform may do all; owner and endorsement only turn themselves off.
 	own := by == which && (which == rhOwner || which == rhEndorsement)
-	if by != rhPlatform && !(own && (state == 0 || !*one)) {
+	if by != rhPlatform && !(own && (!on || !*one)) {
 		return rcAuthType
 	}
-	if *one == (state == 0) {
+	if *one == !on {
 		return rcSuccess
 	}
-	*one = state == 0
-	if state == 0 && which != rhPlatformNV {
+	*one = !on
+	if !on && which != rhPlatformNV {
 		c.t.flushHierarchy(which)
 	}
 	return rcSuccess
@@ -80,17 +75,14 @@ func (t *TPM) flushHierarchy(h uint32) {
 // clearControl is TPM2_ClearControl (Part 3, 24.7). Only the platform lifts
 // the ban again.
 func clearControl(c *call) rcode {
-	disable := c.in.u8()
+	disable := c.in.yesNo()
 	if rc := c.in.end(); rc != rcSuccess {
-		return rc.param(1)
+		return rc
 	}
-	if disable > 1 {
-		return rcValue.param(1)
-	}
-	if disable == 0 && c.entities[0].handle == rhLockout {
+	if !disable && c.entities[0].handle == rhLockout {
 		return rcAuthFail
 	}
-	return c.t.update(func(nv *nvState) { nv.clearDisabled = disable == 1 })
+	return c.t.update(func(nv *nvState) { nv.clearDisabled = disable })
 }
 
 // clearTPM is TPM2_Clear (Part 3, 24.6): the owner's and the endorsement
@@ -179,15 +171,11 @@ func changePPS(c *call) rcode {
 
 // setPrimaryPolicy is TPM2_SetPrimaryPolicy (Part 3, 24.3).
 func setPrimaryPolicy(c *call) rcode {
-	p := policy{digest: bytes.Clone(c.in.sized())}
-	p.alg = c.in.u16()
-	h, ok := hashOf(p.alg)
-	if !ok && p.alg != algNull && !c.in.bad {
-		return rcHash.param(2)
-	}
+	p := policy{digest: bytes.Clone(c.in.sized(maxDigest)), alg: c.in.hashOrNull()}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
+	h, ok := hashOf(p.alg)
 	if p.alg == algNull {
 		p.alg = 0
 	}

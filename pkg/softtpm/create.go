@@ -11,7 +11,8 @@ import (
 // creation is the input that Create, CreatePrimary and CreateLoaded share.
 type creation struct {
 	auth, data []byte
-	template   []byte
+	public     *publicArea // of Create and CreatePrimary
+	template   []byte      // of CreateLoaded: what it is depends on the parent
 	outside    []byte
 	pcrs       []pcrSelection
 }
@@ -20,43 +21,34 @@ type creation struct {
 // and creationPCR. Everything kept is a copy: it outlives the command.
 func (c *call) readCreation(full bool) (creation, rcode) {
 	var n creation
-	sensitive := reader{b: c.in.sized()}
-	template := c.in.sized()
+	n.auth, n.data = c.in.secretCreate()
 	if full {
-		n.outside = bytes.Clone(c.in.sized())
-		pcrs, rc := readSelections(&c.in)
-		if rc != rcSuccess {
-			return n, rc.param(4)
-		}
-		n.pcrs = pcrs
+		n.public = c.in.public().own()
+		n.outside = bytes.Clone(c.in.sized(maxData))
+		n.pcrs = c.in.selections()
+	} else {
+		n.template = bytes.Clone(c.in.sized(maxTemplate))
 	}
-	if rc := c.in.end(); rc != rcSuccess {
-		return n, rc
-	}
-	if len(sensitive.b) > 0 {
-		n.auth, n.data = bytes.Clone(trim(sensitive.sized())), bytes.Clone(sensitive.sized())
-		if rc := sensitive.end(); rc != rcSuccess {
-			return n, rc.param(1)
-		}
-	}
-	n.template = bytes.Clone(template)
-	return n, rcSuccess
+	return n, c.in.end()
 }
 
 // newChild checks a creation under a parent (nil: a primary) and gives the
 // object, still without a key.
 func (n *creation) newChild(parent *object, hier uint32) (*object, rcode) {
-	p, rc := parsePublic(n.template)
-	if rc != rcSuccess {
-		return nil, rc.param(2)
+	p := n.public
+	if p == nil {
+		var rc rcode
+		if p, rc = parsePublic(n.template); rc != rcSuccess {
+			return nil, rc.param(2)
+		}
 	}
 	if rc := p.checkSize(); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
-	if rc := p.checkPublic(parent); rc != rcSuccess {
+	if rc := p.checkCreate(len(n.data), parent == nil); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
-	if rc := p.checkCreate(len(n.data)); rc != rcSuccess {
+	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
 	if len(n.auth) > p.hash().Size() {
@@ -120,7 +112,7 @@ func (t *TPM) primary(n *creation, hier uint32) (*object, rcode) {
 		return nil, rc
 	}
 	h := sha256.New()
-	h.Write(n.template)
+	h.Write(o.pub.raw)
 	h.Write(n.data)
 	seed := t.hierarchy(hier).seed
 	stream := &counterStream{}

@@ -86,19 +86,6 @@ func (c curve) publicOf(scalar []byte) (x, y []byte, ok bool) {
 // putPoint appends a TPM2B_ECC_POINT.
 func (c *call) putPoint(x, y []byte) { c.put2B(append2B(append2B(nil, x), y)) }
 
-// readECCPoint reads a TPM2B_ECC_POINT.
-func readECCPoint(r *reader) (x, y []byte, rc rcode) {
-	in := reader{b: r.sized()}
-	if r.bad {
-		return nil, nil, rcInsufficient
-	}
-	if len(in.b) == 0 {
-		return nil, nil, rcSize
-	}
-	x, y = in.sized(), in.sized()
-	return x, y, in.end()
-}
-
 // ecdhKeyGen is TPM2_ECDH_KeyGen (Part 3, 14.4): a one-time key and the point
 // that it shares with the key at handle 1.
 func ecdhKeyGen(c *call) rcode {
@@ -128,10 +115,7 @@ func ecdhKeyGen(c *call) rcode {
 // ecdhZGen is TPM2_ECDH_ZGen (Part 3, 14.5): the point that the key at handle 1
 // shares with a point of the caller.
 func ecdhZGen(c *call) rcode {
-	x, y, rc := readECCPoint(&c.in)
-	if rc != rcSuccess {
-		return rc.param(1)
-	}
+	x, y := c.in.point()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -158,8 +142,8 @@ func ecdhZGen(c *call) rcode {
 func eccParameters(c *call) rcode {
 	id := c.in.u16()
 	cv, ok := curveOf(id)
-	if !ok && !c.in.bad {
-		return rcValue.param(1)
+	if !ok {
+		c.in.fail(rcCurve)
 	}
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc

@@ -25,7 +25,7 @@ type call struct {
 	audit    *auth
 	names    []byte // Names of the handles, for cpHash
 	params   []byte // parameters as sent: cpHash covers the encrypted form
-	in       reader // parameters in the clear
+	in       params // parameters in the clear
 	out      []byte // the response; handlers append parameters
 	base     int    // where the parameters start in out
 	handle   uint32 // response handle
@@ -76,7 +76,7 @@ func (c *call) execute(input []byte) rcode {
 	if c.cmd = t.commands.find(code); c.cmd == nil {
 		return rcCommandCode
 	}
-	if !t.started && c.cmd.code != tpm2.TPMCCStartup {
+	if t.started == (c.cmd.code == tpm2.TPMCCStartup) {
 		return rcInitialize
 	}
 	for i, k := range c.cmd.handles[:c.cmd.handleCount()] {
@@ -116,9 +116,6 @@ func (c *call) execute(input []byte) rcode {
 // decrypts the first parameter if a session says so.
 func (c *call) openSessions(tag uint16, r *reader) rcode {
 	if tag == tagSessions {
-		if c.cmd.flags&noSessions != 0 {
-			return rcAuthContext
-		}
 		size := r.u32()
 		if r.bad {
 			return rcInsufficient
@@ -126,6 +123,9 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 		area := reader{b: r.take(int(size))}
 		if r.bad || size < 9 {
 			return rcSize
+		}
+		if c.cmd.flags&noSessions != 0 {
+			return rcAuthContext
 		}
 		if rc := c.readAuths(&area); rc != rcSuccess {
 			return rc
@@ -140,7 +140,7 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 			return rc
 		}
 	}
-	c.in = reader{b: c.params}
+	c.in = params{r: reader{b: c.params}}
 	if a := c.decrypt; a != nil {
 		if len(c.params) < 2 || int(be.Uint16(c.params))+2 > len(c.params) {
 			return rcInsufficient.param(1)
@@ -148,7 +148,7 @@ func (c *call) openSessions(tag uint16, r *reader) rcode {
 		p := bytes.Clone(c.params)
 		n := int(be.Uint16(p))
 		a.session.crypt(p[2:2+n], c.paramKey(a), a.nonce, a.session.nonceTPM, true)
-		c.in.b = p
+		c.in.r.b = p
 	}
 	return rcSuccess
 }

@@ -9,17 +9,21 @@ import (
 // A duplicate is a TPM2B_SENSITIVE that may be wrapped twice: inside with a
 // symmetric key that the caller knows, outside for a new parent (Part 1, 23.3).
 
-// readInner reads the algorithm of an inner wrapper: null, or AES-CFB. bits is
-// the size of its key, 0 for none.
-func readInner(r *reader) (bits int, rc rcode) {
-	p := publicArea{}
-	if rc := p.parseSym(r); rc != rcSuccess {
-		return 0, rc
-	}
-	if p.sym != algNull && p.symMode != algCFB {
-		return 0, rcMode
-	}
-	return int(p.symBits), rcSuccess
+// inner reads the algorithm of an inner wrapper: null, or AES-CFB. bits is the
+// size of its key, 0 for none.
+func (p *params) inner() (bits int) {
+	p.group(func(r *reader) rcode {
+		var area publicArea
+		if rc := area.parseSym(r); rc != rcSuccess {
+			return rc
+		}
+		if area.sym != algNull && area.symMode != algCFB {
+			return rcMode
+		}
+		bits = int(area.symBits)
+		return rcSuccess
+	})
+	return bits
 }
 
 // wrapInner encrypts a sensitive area with a hash over it and the Name of the
@@ -51,17 +55,9 @@ func (o *object) innerDigest(sensitive []byte) []byte {
 // importObject is TPM2_Import (Part 3, 13.3): a duplicate becomes a private
 // blob of the parent at handle 1.
 func importObject(c *call) rcode {
-	key, public, dup, enc := c.in.sized(), c.in.sized(), c.in.sized(), c.in.sized()
-	bits, rc := readInner(&c.in)
-	if rc != rcSuccess {
-		return rc.param(5)
-	}
+	key, p, dup, enc, bits := c.in.sized(maxData), c.in.public(), c.in.sized(maxBlob), c.in.sized(maxSecret), c.in.inner()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	p, rc := parsePublic(bytes.Clone(public))
-	if rc != rcSuccess {
-		return rc.param(2)
 	}
 	if p.attrs&(attrFixedTPM|attrFixedParent) != 0 {
 		return rcAttributes.param(2) // it was elsewhere before
@@ -77,10 +73,11 @@ func importObject(c *call) rcode {
 	case p.has(attrEncryptedDup) && len(enc) == 0:
 		return rcAttributes.param(4)
 	}
-	o := newObject(p, parent.hier)
+	o := newObject(p.own(), parent.hier)
+	var rc rcode
 	if len(enc) > 0 {
-		secret, rc := parent.recoverSecret(enc, "DUPLICATE")
-		if rc != rcSuccess {
+		var secret []byte
+		if secret, rc = parent.recoverSecret(enc, "DUPLICATE"); rc != rcSuccess {
 			return rc.param(4)
 		}
 		if dup, rc = parent.unwrap(secret, o.name, dup); rc != rcSuccess {
@@ -111,11 +108,7 @@ func importObject(c *call) rcode {
 // for a policy session that names this command; a key that is fixed to its
 // parent, as every fixedTPM key is, is refused even then.
 func duplicate(c *call) rcode {
-	key := bytes.Clone(c.in.sized())
-	bits, rc := readInner(&c.in)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
+	key, bits := bytes.Clone(c.in.sized(maxData)), c.in.inner()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -149,7 +142,8 @@ func duplicate(c *call) rcode {
 	}
 	var enc []byte
 	if parent != nil {
-		if dup, enc, rc = parent.wrapOuter(o.name, dup); rc != rcSuccess {
+		var rc rcode
+		if dup, enc, rc = parent.wrapOuter("DUPLICATE", o.name, dup); rc != rcSuccess {
 			return rc.handle(2)
 		}
 	}
@@ -162,10 +156,7 @@ func duplicate(c *call) rcode {
 // rewrap is TPM2_Rewrap (Part 3, 13.2): the outer wrapper of a duplicate for
 // one parent is changed into one for another; the inside stays closed.
 func rewrap(c *call) rcode {
-	dup, name, enc := c.in.sized(), c.in.sized(), c.in.sized()
-	if len(name) > maxName {
-		return rcSize.param(2)
-	}
+	dup, name, enc := c.in.sized(maxBlob), c.in.sized(maxName), c.in.sized(maxSecret)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -194,7 +185,7 @@ func rewrap(c *call) rcode {
 		if len(dup) > maxBuffer {
 			return rcValue.param(1)
 		}
-		if dup, enc, rc = to.wrapOuter(name, dup); rc != rcSuccess {
+		if dup, enc, rc = to.wrapOuter("DUPLICATE", name, dup); rc != rcSuccess {
 			return rc.handle(2)
 		}
 	}

@@ -41,18 +41,8 @@ func (k *commits) find(short uint16) (count uint64, ok bool) {
 
 // commit is TPM2_Commit (Part 3, 19.2): the first half of an ECDAA signature.
 func commit(c *call) rcode {
-	p1 := reader{b: c.in.sized()}
-	s2, y2 := c.in.sized(), c.in.sized()
-	if len(p1.b) == 0 && !c.in.bad {
-		return rcSize.param(1)
-	}
-	x1, y1 := p1.sized(), p1.sized()
-	if rc := p1.end(); rc != rcSuccess {
-		return rc.param(1)
-	}
-	if len(s2) > maxSealed {
-		return rcSize.param(2)
-	}
+	x1, y1 := c.in.point()
+	s2, y2 := c.in.sized(maxSealed), c.in.sized(maxECC)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}

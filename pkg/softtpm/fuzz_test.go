@@ -15,12 +15,27 @@ import (
 // that go-tpm sends in a tour through the groups.
 type recorder struct {
 	transport.TPM
-	commands [][]byte
+	commands  [][]byte
+	succeeded map[uint32]bool // by command code
 }
 
 func (r *recorder) Send(cmd []byte) ([]byte, error) {
 	r.commands = append(r.commands, append([]byte{}, cmd...))
-	return r.TPM.Send(cmd)
+	rsp, err := r.TPM.Send(cmd)
+	if err == nil && be.Uint32(rsp[6:]) == 0 {
+		r.succeeded[be.Uint32(cmd[6:])] = true
+	}
+	return rsp, err
+}
+
+// record fills a recorder with the whole tour and gives the state of its TPM.
+func record(t testing.TB, rec *recorder) (state []byte) {
+	t.Helper()
+	state = must[[]byte](t)(newTPM(t, softtpm.Config{}).Marshal())
+	rec.succeeded = map[uint32]bool{uint32(tpm2.TPMCCStartup): true} // newTPM did it
+	world(t, state, func(t transport.TPM) transport.TPM { rec.TPM = t; return rec })
+	tour(t, rec)
+	return state
 }
 
 // world makes a TPM whose handles are those of the corpus: 0x80000000 a
@@ -29,7 +44,7 @@ func (r *recorder) Send(cmd []byte) ([]byte, error) {
 // with encryption and 0x03000001 a policy session. A few slots stay free.
 func world(t testing.TB, state []byte, wrap func(transport.TPM) transport.TPM) *softtpm.TPM {
 	t.Helper()
-	inner := newTPM(t, softtpm.Config{State: state, Slots: 8})
+	inner := newTPM(t, softtpm.Config{State: state, Slots: 12})
 	tpm := wrap(inner)
 	root := srk(t, tpm)
 	sk := made(t, tpm, root, skTemplate(true), "", span(0, 32))
@@ -44,7 +59,8 @@ func world(t testing.TB, state []byte, wrap func(transport.TPM) transport.TPM) *
 	return inner
 }
 
-// tour sends one command of most kinds; refusals are welcome in the corpus.
+// tour sends at least one command of every kind; refusals are welcome in the
+// corpus too.
 func tour(t testing.TB, tpm transport.TPM) {
 	t.Helper()
 	root := srk(t, tpm)
@@ -54,7 +70,7 @@ func tour(t testing.TB, tpm transport.TPM) {
 	ignore := func(any, error) {}
 	ignore(hmacOf(tpm, sk.auth(), span(0, 60)))
 	ignore(hmacOf(tpm, sk.with(tpm2.HMAC(tpm2.TPMAlgSHA256, 16, tpm2.Salted(root.Handle, root.Pub), tpm2.AESEncryption(128, tpm2.EncryptInOut))), nil))
-	ignore(hmacSequence(tpm, sk, span(0, 200)))
+	ignore(hmacSequence(tpm, sk, make([]byte, 1100)))
 	ignore(tpm2.Unseal{ItemHandle: seal.auth()}.Execute(tpm))
 	ignore(signDigest(tpm, key{Handle: 0x80000002}.auth(), span(0, 32)))
 	ignore(tpm2.Certify{ObjectHandle: sk.auth(), SignHandle: key{Handle: 0x80000002}.auth(), InScheme: tpm2.TPMTSigScheme{Scheme: tpm2.TPMAlgNull}}.Execute(tpm))
@@ -79,6 +95,13 @@ func tour(t testing.TB, tpm transport.TPM) {
 	ignore(tpm2.PolicyGetDigest{PolicySession: policy}.Execute(tpm))
 	ignore(tpm2.PolicySecret{AuthHandle: sk.auth(), PolicySession: policy}.Execute(tpm))
 	ignore(tpm2.PCRRead{}.Execute(tpm))
+	flush(t, tpm, seal.Handle, sk.Handle)
+	signer := made(t, tpm, root, ecTemplate(tpm2.TPMECCNistP256, tpm2.TPMAlgSHA256), "", nil)
+	tourPolicies(t, tpm, signer)
+	tourNV(t, tpm, signer)
+	tourRest(t, tpm, root, signer)
+	tourKeys(t, tpm, root, signer)
+	tourEnd(t, tpm)
 	ignore(nil, lockParameters(tpm, 4, 600, 3600))
 	ignore(nil, lockReset(tpm, ""))
 	ignore(nil, changeAuth(tpm, tpm2.TPMRHOwner, "", "x"))
@@ -98,10 +121,8 @@ func externalRSA(t testing.TB) tpm2.LoadExternal {
 // FuzzSend: no bytes make the TPM panic, hang or answer with a malformed
 // response.
 func FuzzSend(f *testing.F) {
-	state := must[[]byte](f)(newTPM(f, softtpm.Config{}).Marshal())
 	rec := &recorder{}
-	world(f, state, func(t transport.TPM) transport.TPM { rec.TPM = t; return rec })
-	tour(f, rec)
+	state := record(f, rec)
 	for _, c := range rec.commands {
 		f.Add(c)
 	}

@@ -129,6 +129,9 @@ func (t *TPM) resolve(k handleKind, h uint32, i int) (entity, rcode) {
 		if !k.object() && k != kindContext {
 			return e, wrong
 		}
+		if h-baseTransient >= uint32(len(t.slots)) {
+			return e, wrong
+		}
 		if e.object = t.transient(h); e.object == nil {
 			return e, rcReferenceH0 + rcode(i)
 		}
@@ -152,6 +155,9 @@ func (t *TPM) resolve(k handleKind, h uint32, i int) (entity, rcode) {
 			return e, wrong
 		}
 		if e.session = t.session(h); e.session == nil {
+			if t.session(otherRange(h)) != nil {
+				return e, rcHandle.handle(i + 1)
+			}
 			return e, rcReferenceH0 + rcode(i)
 		}
 	case rangePermanent:

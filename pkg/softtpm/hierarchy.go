@@ -4,12 +4,9 @@ import "bytes"
 
 // hierarchyChangeAuth is TPM2_HierarchyChangeAuth (Part 3, 24.8).
 func hierarchyChangeAuth(c *call) rcode {
-	auth := bytes.Clone(trim(c.in.sized()))
+	auth := bytes.Clone(trim(c.in.sized(maxDigest)))
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	if len(auth) > maxDigest {
-		return rcSize.param(1)
 	}
 	h := c.entities[0].handle
 	if h == rhPlatform {

@@ -97,6 +97,10 @@ func (p *publicArea) checkPublicKey() rcode {
 		if !c.has(p.x, p.y) {
 			return rcECCPoint
 		}
+	default:
+		if len(p.digest) != p.hash().Size() {
+			return rcKey
+		}
 	}
 	return rcSuccess
 }

@@ -67,7 +67,7 @@ func TestREG01_DeviceAndTransportKey(t *testing.T) {
 		ct[100] ^= 1
 		d.InScheme = tpm2.TPMTRSADecrypt{}
 		_, err = d.Execute(tpm)
-		wantRC(t, "damaged ciphertext", err, 0x1c4)
+		wantRC(t, "damaged ciphertext", err, 0x084)
 		_, err = signDigest(tpm, tk.auth(), digest[:])
 		wantRC(t, "sign with tk", err, 0x19c)
 		flush(t, tpm, tk.Handle)

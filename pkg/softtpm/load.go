@@ -4,7 +4,7 @@ import "bytes"
 
 // load is TPM2_Load (Part 3, 12.2).
 func load(c *call) rcode {
-	private, public := c.in.sized(), c.in.sized()
+	private, p := c.in.sized(maxBlob), c.in.public()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -12,7 +12,7 @@ func load(c *call) rcode {
 	if !parent.isStorage() {
 		return rcType.handle(1)
 	}
-	o, rc := c.t.loadChild(parent, private, public)
+	o, rc := c.t.loadChild(parent, private, p)
 	if rc != rcSuccess {
 		return rc
 	}
@@ -26,13 +26,9 @@ func load(c *call) rcode {
 // loadExternal is TPM2_LoadExternal (Part 3, 12.3): a public key for any
 // hierarchy, or a key pair in the clear, which belongs to none.
 func loadExternal(c *call) rcode {
-	sensitive, public, hier := c.in.sized(), c.in.sized(), c.in.u32()
+	sensitive, p, hier := c.in.sensitive(), c.in.public(), c.in.hierarchy()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	p, rc := parsePublic(bytes.Clone(public))
-	if rc != rcSuccess {
-		return rc.param(2)
 	}
 	if rc := p.checkShape(); rc != rcSuccess {
 		return rc.param(2)
@@ -40,10 +36,10 @@ func loadExternal(c *call) rcode {
 	if rc := p.checkPublicKey(); rc != rcSuccess {
 		return rc.param(2)
 	}
-	if c.t.hierarchy(hier) == nil {
-		return rcValue.param(3)
+	if !c.t.enabled(hier) {
+		return rcHierarchy.param(3)
 	}
-	o := newObject(p, hier)
+	o := newObject(p.own(), hier)
 	o.external, o.publicOnly = true, len(sensitive) == 0
 	if !o.publicOnly {
 		switch {
@@ -57,6 +53,7 @@ func loadExternal(c *call) rcode {
 		}
 	}
 	o.qualify(be.AppendUint32(nil, hier))
+	var rc rcode
 	if c.handle, rc = c.t.place(o); rc != rcSuccess {
 		return rc
 	}
@@ -85,16 +82,21 @@ func flushContext(c *call) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	switch h >> 24 {
+	switch i := h & 0x00ffffff; h >> 24 {
 	case rangeTransient:
+		if i >= uint32(len(c.t.slots)) {
+			return rcValue.param(1)
+		}
 		if c.t.transient(h) == nil {
 			return rcHandle.param(1)
 		}
 		c.t.slots[h-baseTransient] = nil
 	case rangeHMAC, rangePolicy:
 		// A policy session may be named by either range (Part 3, 28.4.1).
-		other := h ^ baseHMAC ^ basePolicy
+		other := otherRange(h)
 		switch {
+		case i >= maxActiveSess:
+			return rcValue.param(1)
 		case c.t.anySession(h) != nil:
 			c.t.dropSession(h)
 		case c.t.anySession(other) != nil:
@@ -103,7 +105,7 @@ func flushContext(c *call) rcode {
 			return rcHandle.param(1)
 		}
 	default:
-		return rcHandle.param(1)
+		return rcValue.param(1)
 	}
 	return rcSuccess
 }
@@ -111,7 +113,7 @@ func flushContext(c *call) rcode {
 // objectChangeAuth is TPM2_ObjectChangeAuth (Part 3, 12.8): a new blob with the
 // new authValue. The old blob stays good with the old value, as on any TPM.
 func objectChangeAuth(c *call) rcode {
-	auth := c.in.sized()
+	auth := bytes.Clone(trim(c.in.sized(maxDigest)))
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -124,7 +126,6 @@ func objectChangeAuth(c *call) rcode {
 	if !bytes.Equal(below.qn, o.qn) {
 		return rcType.handle(2) // not the parent of this object
 	}
-	auth = trim(auth)
 	if len(auth) > o.pub.hash().Size() {
 		return rcSize.param(1)
 	}

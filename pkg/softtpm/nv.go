@@ -99,12 +99,15 @@ func readIndexPublic(r *reader) (*nvIndex, rcode) {
 	if x.attrs = r.u32(); x.attrs&nvReserved != 0 {
 		return nil, rcReservedBits
 	}
-	x.policy = bytes.Clone(r.sized())
-	x.size = r.u16()
+	policy, rc := r.limited(maxDigest)
+	if rc != rcSuccess {
+		return nil, rc
+	}
+	x.policy, x.size = bytes.Clone(policy), r.u16()
 	switch {
 	case r.bad:
 		return nil, rcInsufficient
-	case len(x.policy) > maxDigest, x.size > maxIndexSize:
+	case x.size > maxIndexSize:
 		return nil, rcSize
 	}
 	return x, rcSuccess

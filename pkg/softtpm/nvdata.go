@@ -26,10 +26,7 @@ func nvRead(c *call) rcode {
 
 // nvWrite is TPM2_NV_Write (Part 3, 31.7).
 func nvWrite(c *call) rcode {
-	data, offset := c.in.sized(), int(c.in.u16())
-	if len(data) > maxNVBuffer {
-		return rcSize.param(1)
-	}
+	data, offset := c.in.sized(maxNVBuffer), int(c.in.u16())
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -93,10 +90,7 @@ func (t *TPM) highestCount() uint64 {
 
 // nvExtendCommand is TPM2_NV_Extend (Part 3, 31.9).
 func nvExtendCommand(c *call) rcode {
-	data := c.in.sized()
-	if len(data) > maxNVBuffer {
-		return rcSize.param(1)
-	}
+	data := c.in.sized(maxNVBuffer)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}

@@ -4,19 +4,14 @@ import "bytes"
 
 // nvDefineSpace is TPM2_NV_DefineSpace (Part 3, 31.3).
 func nvDefineSpace(c *call) rcode {
-	auth, area := bytes.Clone(trim(c.in.sized())), reader{b: c.in.sized()}
+	auth := bytes.Clone(trim(c.in.sized(maxDigest)))
+	var x *nvIndex
+	c.in.nested(func(r *reader) (rc rcode) {
+		x, rc = readIndexPublic(r)
+		return rc
+	})
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	if len(area.b) == 0 {
-		return rcSize.param(2)
-	}
-	x, rc := readIndexPublic(&area)
-	if rc == rcSuccess {
-		rc = area.end()
-	}
-	if rc != rcSuccess {
-		return rc.param(2)
 	}
 	if h, _ := hashOf(x.nameAlg); len(auth) > h.Size() {
 		return rcSize.param(1)
@@ -88,7 +83,7 @@ func nvReadPublic(c *call) rcode {
 
 // nvChangeAuth is TPM2_NV_ChangeAuth (Part 3, 31.15).
 func nvChangeAuth(c *call) rcode {
-	auth := bytes.Clone(trim(c.in.sized()))
+	auth := bytes.Clone(trim(c.in.sized(maxDigest)))
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}

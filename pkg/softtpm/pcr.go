@@ -137,10 +137,7 @@ func (p *pcrBank) digest(sel []pcrSelection, alg crypto.Hash) []byte {
 
 // pcrRead is TPM2_PCR_Read: the first 8 of the selected PCRs.
 func pcrRead(c *call) rcode {
-	sel, rc := readSelections(&c.in)
-	if rc != rcSuccess {
-		return rc.param(1)
-	}
+	sel := c.in.selections()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -170,27 +167,33 @@ func pcrRead(c *call) rcode {
 // pcrExtend is TPM2_PCR_Extend. Digests for other banks are accepted and have
 // no effect (Part 3, 22.2).
 func pcrExtend(c *call) rcode {
-	n := c.in.u32()
-	if n > maxSelections {
-		return rcSize.param(1)
-	}
+	var n uint32
 	var digests [3][]byte
-	for range n {
-		alg := c.in.u16()
-		hash, ok := hashOf(alg)
-		if c.in.bad {
-			return rcInsufficient.param(1)
+	c.in.group(func(r *reader) rcode {
+		if n = r.u32(); n > maxSelections {
+			return rcSize
 		}
-		if !ok {
-			return rcHash.param(1)
-		}
-		d := c.in.take(hash.Size())
-		for i, bank := range pcrBanks() {
-			if bank == alg {
-				digests[i] = d
+		for range n {
+			alg := r.u16()
+			hash, ok := hashOf(alg)
+			if r.bad {
+				return rcInsufficient
+			}
+			if !ok {
+				return rcHash
+			}
+			d := r.take(hash.Size())
+			for i, bank := range pcrBanks() {
+				if bank == alg {
+					digests[i] = d
+				}
 			}
 		}
-	}
+		if r.bad {
+			return rcInsufficient
+		}
+		return rcSuccess
+	})
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -208,10 +211,7 @@ func pcrExtend(c *call) rcode {
 
 // pcrEvent is TPM2_PCR_Event (Part 3, 22.3): hashes the data for every bank.
 func pcrEvent(c *call) rcode {
-	data := c.in.sized()
-	if len(data) > maxBuffer {
-		return rcSize.param(1)
-	}
+	data := c.in.sized(maxBuffer)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}

@@ -65,18 +65,10 @@ func policyCommandCode(c *call) rcode {
 // policyOR is TPM2_PolicyOR (Part 3, 23.6): 2 to 8 branches, one of which must
 // be the policy so far.
 func policyOR(c *call) rcode {
-	n := c.in.u32()
-	if n < 2 || n > 8 {
-		return rcSize.param(1)
-	}
 	s := c.entities[0].session
 	found := s.trial
 	var all []byte
-	for range n {
-		d := c.in.sized()
-		if len(d) > maxDigest {
-			return rcSize.param(1)
-		}
+	for _, d := range c.in.digests() {
 		found = found || bytes.Equal(d, s.digest)
 		all = append(all, d...)
 	}

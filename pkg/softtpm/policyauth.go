@@ -15,21 +15,12 @@ type proof struct {
 	end                uint64 // t.time() of the end, 0: none
 }
 
-// Limits of Names and policy references.
-const maxName = maxDigest + 2
-
 // resetBit marks a timeout that also ends with the next start.
 const resetBit = uint64(1) << 63
 
 // readProof reads nonceTPM, cpHashA, policyRef and expiration.
-func (c *call) readProof() (proof, rcode) {
-	p := proof{nonce: c.in.sized(), cpHash: c.in.sized(), ref: c.in.sized(), expiration: int32(c.in.u32())}
-	for i, b := range [][]byte{p.nonce, p.cpHash, p.ref} {
-		if len(b) > maxDigest {
-			return p, rcSize.param(uint32(i + 1))
-		}
-	}
-	return p, rcSuccess
+func (c *call) readProof() proof {
+	return proof{nonce: c.in.sized(maxDigest), cpHash: c.in.sized(maxDigest), ref: c.in.sized(maxDigest), expiration: int32(c.in.u32())}
 }
 
 // timed computes the end of an authorization and checks it against the
@@ -115,14 +106,7 @@ func (t *TPM) authTicket(hier uint32, tag uint16, end uint64, name []byte, p *pr
 
 // policySigned is TPM2_PolicySigned (Part 3, 23.3).
 func policySigned(c *call) rcode {
-	p, rc := c.readProof()
-	if rc != rcSuccess {
-		return rc
-	}
-	sig, rc := readSignature(&c.in)
-	if rc != rcSuccess {
-		return rc.param(5)
-	}
+	p, sig := c.readProof(), c.in.signature()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -151,10 +135,7 @@ func policySigned(c *call) rcode {
 
 // policySecret is TPM2_PolicySecret (Part 3, 23.4).
 func policySecret(c *call) rcode {
-	p, rc := c.readProof()
-	if rc != rcSuccess {
-		return rc
-	}
+	p := c.readProof()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -190,30 +171,19 @@ func (t *TPM) hierarchyOf(e entity) uint32 {
 // policyTicket is TPM2_PolicyTicket (Part 3, 23.5): an authorization that was
 // given before.
 func policyTicket(c *call) rcode {
-	timeout := c.in.sized()
-	p := proof{cpHash: c.in.sized(), ref: c.in.sized()}
-	name := c.in.sized()
-	tag, hier, digest := c.in.u16(), c.in.u32(), c.in.sized()
+	timeout := c.in.sized(8)
+	p := proof{cpHash: c.in.sized(maxDigest), ref: c.in.sized(maxDigest)}
+	name := c.in.sized(maxName)
+	tag, hier, digest := c.in.ticket(tagAuthSigned, tagAuthSecret)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.entities[0].session
 	cc := tpm2.TPMCCPolicySigned
-	switch {
-	case tag == tagAuthSecret:
+	if tag == tagAuthSecret {
 		cc = tpm2.TPMCCPolicySecret
-	case tag != tagAuthSigned:
-		return rcTag.param(5)
 	}
 	switch {
-	case len(p.cpHash) > maxDigest:
-		return rcSize.param(2)
-	case len(p.ref) > maxDigest:
-		return rcSize.param(3)
-	case len(name) > maxName:
-		return rcSize.param(4)
-	case c.t.hierarchy(hier) == nil:
-		return rcValue.param(5)
 	case s.trial:
 		return rcAttributes.handle(1)
 	case len(timeout) != 8:
@@ -234,11 +204,8 @@ func policyTicket(c *call) rcode {
 // policyAuthorize is TPM2_PolicyAuthorize (Part 3, 23.16): a key signed the
 // policy so far, which VerifySignature made a ticket of.
 func policyAuthorize(c *call) rcode {
-	approved, ref, name := c.in.sized(), c.in.sized(), c.in.sized()
-	tag, hier, digest := c.in.u16(), c.in.u32(), c.in.sized()
-	if tag != tagVerified && !c.in.bad {
-		return rcTag.param(4)
-	}
+	approved, ref, name := c.in.sized(maxDigest), c.in.sized(maxDigest), c.in.sized(maxName)
+	_, hier, digest := c.in.ticket(tagVerified, tagVerified)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -246,16 +213,10 @@ func policyAuthorize(c *call) rcode {
 	n := reader{b: name}
 	alg, ok := hashOf(n.u16())
 	switch {
-	case len(approved) > maxDigest:
-		return rcSize.param(1)
-	case len(ref) > maxDigest:
-		return rcSize.param(2)
 	case !ok:
 		return rcHash.param(3)
 	case len(name) != alg.Size()+2:
 		return rcSize.param(3)
-	case c.t.hierarchy(hier) == nil:
-		return rcValue.param(4)
 	}
 	if !s.trial {
 		if !hmac.Equal(approved, s.digest) {

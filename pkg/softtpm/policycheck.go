@@ -81,7 +81,7 @@ func (s *session) bind(kind bindKind, hash []byte, again bool) rcode {
 // policyBinding is the common part of the commands that bind a session to a
 // hash given by the caller.
 func policyBinding(c *call, kind bindKind, again bool) rcode {
-	hash := c.in.sized()
+	hash := c.in.sized(maxDigest)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -108,15 +108,7 @@ func policyTemplate(c *call) rcode { return policyBinding(c, bindTemplate, true)
 // policyDuplicationSelect is TPM2_PolicyDuplicationSelect (Part 3, 23.15): the
 // object may be duplicated, to this parent alone.
 func policyDuplicationSelect(c *call) rcode {
-	object, parent, include := c.in.sized(), c.in.sized(), c.in.u8()
-	switch {
-	case len(object) > maxName:
-		return rcSize.param(1)
-	case len(parent) > maxName:
-		return rcSize.param(2)
-	case include > 1:
-		return rcValue.param(3)
-	}
+	object, parent, include := c.in.sized(maxName), c.in.sized(maxName), c.in.yesNo()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -131,31 +123,29 @@ func policyDuplicationSelect(c *call) rcode {
 	h.Write(object)
 	h.Write(parent)
 	s.bindTo, s.binding, s.command = bindNames, h.Sum(nil), uint32(tpm2.TPMCCDuplicate)
-	if include == 0 {
-		object = nil
+	flag := byte(1)
+	if !include {
+		object, flag = nil, 0
 	}
-	s.extend(code(tpm2.TPMCCPolicyDuplicationSelect), object, parent, []byte{include})
+	s.extend(code(tpm2.TPMCCPolicyDuplicationSelect), object, parent, []byte{flag})
 	return rcSuccess
 }
 
 // policyNvWritten is TPM2_PolicyNvWritten (Part 3, 23.20).
 func policyNvWritten(c *call) rcode {
-	set := c.in.u8()
-	if set > 1 {
-		return rcValue.param(1)
-	}
+	set := c.in.yesNo()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.entities[0].session
-	rule := writtenNo
-	if set == 1 {
-		rule = writtenYes
+	rule, flag := writtenNo, byte(0)
+	if set {
+		rule, flag = writtenYes, 1
 	}
 	if s.written != writtenAny && s.written != rule {
 		return rcValue.param(1)
 	}
 	s.written = rule
-	s.extend(code(tpm2.TPMCCPolicyNvWritten), []byte{set})
+	s.extend(code(tpm2.TPMCCPolicyNvWritten), []byte{flag})
 	return rcSuccess
 }

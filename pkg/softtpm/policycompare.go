@@ -11,17 +11,11 @@ import (
 type comparison struct {
 	operand   []byte
 	offset    int
-	operation uint16
+	operation tpm2.TPMEO
 }
 
 func (c *call) readComparison() (comparison, rcode) {
-	k := comparison{operand: c.in.sized(), offset: int(c.in.u16()), operation: c.in.u16()}
-	switch {
-	case len(k.operand) > maxDigest:
-		return k, rcSize.param(1)
-	case k.operation > uint16(tpm2.TPMEOBitClear) && !c.in.bad:
-		return k, rcValue.param(3)
-	}
+	k := comparison{operand: c.in.sized(maxDigest), offset: int(c.in.u16()), operation: c.in.operation()}
 	return k, c.in.end()
 }
 
@@ -30,7 +24,7 @@ func (k *comparison) arguments(s *session) []byte {
 	h := s.hash.New()
 	h.Write(k.operand)
 	h.Write(be.AppendUint16(nil, uint16(k.offset)))
-	h.Write(be.AppendUint16(nil, k.operation))
+	h.Write(be.AppendUint16(nil, uint16(k.operation)))
 	return h.Sum(nil)
 }
 
@@ -41,7 +35,7 @@ func (k *comparison) holds(a []byte) bool {
 	if len(a) > 0 && (a[0]^b[0])&0x80 != 0 { // two's complement: the sign decides
 		signed = -unsigned
 	}
-	switch tpm2.TPMEO(k.operation) {
+	switch k.operation {
 	case tpm2.TPMEOEq:
 		return unsigned == 0
 	case tpm2.TPMEONeq:
@@ -65,7 +59,7 @@ func (k *comparison) holds(a []byte) bool {
 	}
 	for i := range a {
 		want := b[i] // every bit of b set in a
-		if tpm2.TPMEO(k.operation) == tpm2.TPMEOBitClear {
+		if k.operation == tpm2.TPMEOBitClear {
 			want = 0
 		}
 		if a[i]&b[i] != want {
@@ -123,19 +117,13 @@ func policyCounterTimer(c *call) rcode {
 // policyPCR is TPM2_PolicyPCR (Part 3, 23.7). An empty digest means the
 // present values; the policy also ends when any PCR changes.
 func policyPCR(c *call) rcode {
-	digest := c.in.sized()
-	sel, rc := readSelections(&c.in)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
+	digest, sel := c.in.sized(maxDigest), c.in.selections()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.entities[0].session
 	now := c.t.pcrs.digest(sel, s.hash)
 	switch {
-	case len(digest) > maxDigest:
-		return rcSize.param(1)
 	case s.trial && len(digest) > 0:
 		now = digest
 	case s.trial:

@@ -38,26 +38,50 @@ type derivation struct{ label, context []byte }
 // parsePublic reads a TPMT_PUBLIC that fills raw. It keeps raw.
 func parsePublic(raw []byte) (*publicArea, rcode) {
 	r := reader{b: raw}
-	p, rc := parseHead(&r, raw)
+	p, rc := readArea(&r)
+	if rc != rcSuccess {
+		return nil, rc
+	}
+	return p, r.end()
+}
+
+// readArea reads a TPMT_PUBLIC from a stream. The area stays part of the
+// input; own makes a copy to keep.
+func readArea(r *reader) (*publicArea, rcode) {
+	raw := r.b
+	p, rc := parseHead(r, raw)
 	if rc != rcSuccess {
 		return nil, rc
 	}
 	switch p.typ {
 	case algRSA:
-		if p.n = r.sized(); len(p.n) > int(p.keyBits)/8 {
-			return nil, rcSize
+		if p.n, rc = r.limited(maxRSA); rc == rcSuccess && len(p.n) > int(p.keyBits)/8 {
+			rc = rcSize
 		}
 	case algECC:
-		p.x, p.y = r.sized(), r.sized()
-		if c, _ := curveOf(p.curveID); len(p.x) > c.size || len(p.y) > c.size {
-			return nil, rcECCPoint
+		if p.x, rc = r.limited(maxECC); rc == rcSuccess {
+			p.y, rc = r.limited(maxECC)
+		}
+		if c, _ := curveOf(p.curveID); rc == rcSuccess && (len(p.x) > c.size || len(p.y) > c.size) {
+			rc = rcECCPoint
 		}
 	default:
-		if p.digest = r.sized(); len(p.digest) > maxDigest {
-			return nil, rcSize
-		}
+		p.digest, rc = r.limited(maxDigest)
 	}
-	return p, r.end()
+	p.raw = raw[: len(raw)-len(r.b) : len(raw)-len(r.b)]
+	return p, rc
+}
+
+// own gives a copy that shares nothing with the input.
+func (p *publicArea) own() *publicArea {
+	if p == nil {
+		return nil
+	}
+	q, rc := parsePublic(bytes.Clone(p.raw))
+	if rc != rcSuccess {
+		return nil // unreachable: it was parsed before
+	}
+	return q
 }
 
 // parseDerived reads a TPMT_TEMPLATE whose unique field is a TPMS_DERIVE.
@@ -73,15 +97,23 @@ func parseDerived(raw []byte) (*publicArea, derivation, rcode) {
 
 // parseHead reads everything before the unique field.
 func parseHead(r *reader, raw []byte) (*publicArea, rcode) {
-	p := &publicArea{raw: raw, sym: algNull, scheme: algNull, typ: r.u16(), nameAlg: r.u16(), attrs: r.u32(), policy: r.sized()}
-	if r.bad {
-		return nil, rcInsufficient
+	p := &publicArea{raw: raw, sym: algNull, scheme: algNull, typ: r.u16()}
+	if p.typ != algRSA && p.typ != algECC && p.typ != algKeyedHash && p.typ != algSymCipher && !r.bad {
+		return nil, rcType
 	}
-	if _, ok := hashOf(p.nameAlg); !ok {
+	p.nameAlg = r.u16()
+	if _, ok := hashOf(p.nameAlg); !ok && !r.bad {
 		return nil, rcHash
+	}
+	if p.attrs = r.u32(); r.bad {
+		return nil, rcInsufficient
 	}
 	if p.attrs&^uint32(attrObjectKnown) != 0 {
 		return nil, rcReservedBits
+	}
+	var rc rcode
+	if p.policy, rc = r.limited(maxDigest); rc != rcSuccess {
+		return nil, rc
 	}
 	if rc := p.parseParms(r); rc != rcSuccess {
 		return nil, rc
@@ -96,42 +128,14 @@ func parseHead(r *reader, raw []byte) (*publicArea, rcode) {
 func (p *publicArea) parseParms(r *reader) rcode {
 	switch p.typ {
 	case algRSA:
-		if rc := p.parseSym(r); rc != rcSuccess {
-			return rc
-		}
-		if rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc != rcSuccess {
-			return rc
-		}
-		p.keyBits = r.u16()
-		exponent := r.u32()
-		switch {
-		case r.bad:
-			return rcInsufficient
-		case p.keyBits != 2048 && p.keyBits != 3072:
-			return rcValue
-		case exponent != 0 && exponent != rsaExponent:
-			return rcRange
-		}
+		return p.parseRSA(r)
 	case algECC:
-		if rc := p.parseSym(r); rc != rcSuccess {
-			return rc
-		}
-		if rc := p.parseScheme(r, algECDSA, algECDH, algECDAA); rc != rcSuccess {
-			return rc
-		}
-		p.curveID = r.u16()
-		kdf := r.u16()
-		if r.bad {
-			return rcInsufficient
-		}
-		if _, ok := curveOf(p.curveID); !ok {
-			return rcCurve
-		}
-		if kdf != algNull {
-			return rcKDF
-		}
+		return p.parseECC(r)
 	case algKeyedHash:
-		return p.parseScheme(r, algHMAC, algXOR)
+		if rc := p.parseScheme(r, algHMAC, algXOR); rc != rcScheme {
+			return rc
+		}
+		return rcValue
 	case algSymCipher:
 		if rc := p.parseSym(r); rc != rcSuccess {
 			return rc
@@ -139,8 +143,53 @@ func (p *publicArea) parseParms(r *reader) rcode {
 		if p.sym == algNull {
 			return rcSymmetric
 		}
+		return rcSuccess
 	default:
 		return rcType
+	}
+}
+
+func (p *publicArea) parseRSA(r *reader) rcode {
+	if rc := p.parseSym(r); rc != rcSuccess {
+		return rc
+	}
+	switch rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc {
+	case rcSuccess:
+	case rcScheme:
+		return rcValue
+	default:
+		return rc
+	}
+	p.keyBits = r.u16()
+	exponent := r.u32()
+	switch {
+	case p.keyBits != 2048 && p.keyBits != 3072 && !r.bad:
+		return rcValue
+	case r.bad:
+		return rcInsufficient
+	case exponent != 0 && exponent != rsaExponent:
+		return rcRange
+	}
+	return rcSuccess
+}
+
+func (p *publicArea) parseECC(r *reader) rcode {
+	if rc := p.parseSym(r); rc != rcSuccess {
+		return rc
+	}
+	if rc := p.parseScheme(r, algECDSA, algECDH, algECDAA); rc != rcSuccess {
+		return rc
+	}
+	p.curveID = r.u16()
+	if _, ok := curveOf(p.curveID); !ok && !r.bad {
+		return rcCurve
+	}
+	kdf := r.u16()
+	if r.bad {
+		return rcInsufficient
+	}
+	if kdf != algNull {
+		return rcKDF
 	}
 	return rcSuccess
 }
@@ -207,11 +256,6 @@ func readScheme(r *reader, allowed ...uint16) (sigScheme, rcode) {
 		return s, rcHash
 	}
 	return s, rcSuccess
-}
-
-// readSigScheme reads a TPMT_SIG_SCHEME.
-func readSigScheme(r *reader) (sigScheme, rcode) {
-	return readScheme(r, algRSASSA, algRSAPSS, algECDSA, algECDAA, algHMAC)
 }
 
 // withUnique gives the same area with another unique field.

@@ -186,7 +186,7 @@ func TestMalformedCommands(t *testing.T) {
 		{"too large", append(be.AppendUint32([]byte{0x80, 1}, 4097), make([]byte, 4091)...), 0x142},
 		{"unknown tag", unhex(t, "80030000000c0000017b0004"), 0x01e},
 		{"unknown command", unhex(t, "80010000000c000001ff0004"), 0x143},
-		{"cut parameter", unhex(t, "80010000000b0000017b00"), 0x09a},
+		{"cut parameter", unhex(t, "80010000000b0000017b00"), 0x1da},
 		{"trailing bytes", unhex(t, "80010000000d0000017b000400"), 0x095},
 		{"no authorization", unhex(t, "8001000000100000015380000000abcd"), 0x910},
 		{"session where none is allowed", unhex(t, "80020000001b00000165000000094000000900000000000080000000")[:0x1b], 0x145},

@@ -12,12 +12,9 @@ import (
 // settles the scheme, which must be OAEP: encryption by PKCS #1 v1.5 or by the
 // bare function is not offered, because decrypting it makes an oracle.
 func (c *call) rsaEncryption() (data, label []byte, h crypto.Hash, rc rcode) {
-	data = c.in.sized()
-	asked, rc := readScheme(&c.in, algOAEP)
-	if rc != rcSuccess {
-		return nil, nil, 0, rc.param(2)
-	}
-	label = c.in.sized()
+	data = c.in.sized(maxRSA)
+	asked := c.in.rsaScheme()
+	label = c.in.sized(maxData)
 	if rc := c.in.end(); rc != rcSuccess {
 		return nil, nil, 0, rc
 	}
@@ -27,8 +24,6 @@ func (c *call) rsaEncryption() (data, label []byte, h crypto.Hash, rc rcode) {
 		return nil, nil, 0, rcKey.handle(1)
 	case !p.has(attrDecryptKey), p.has(attrRestricted) && c.cmd.auths > 0:
 		return nil, nil, 0, rcAttributes.handle(1)
-	case len(data) > int(p.keyBits)/8:
-		return nil, nil, 0, rcSize.param(1)
 	case len(label) > 0 && (label[len(label)-1] != 0 || bytes.IndexByte(label, 0) != len(label)-1):
 		return nil, nil, 0, rcValue.param(3) // Part 3: null-terminated
 	}
@@ -42,6 +37,17 @@ func (c *call) rsaEncryption() (data, label []byte, h crypto.Hash, rc rcode) {
 		return nil, nil, 0, rcScheme.param(2)
 	}
 	return data, label, hashFor(asked.hash), rcSuccess
+}
+
+// rsaScheme reads a TPMT_RSA_DECRYPT.
+func (p *params) rsaScheme() (s sigScheme) {
+	p.group(func(r *reader) (rc rcode) {
+		if s, rc = readScheme(r, algOAEP); rc == rcScheme {
+			rc = rcValue
+		}
+		return rc
+	})
+	return s
 }
 
 // rsaEncrypt is TPM2_RSA_Encrypt (Part 3, 14.2), OAEP only.
@@ -67,12 +73,12 @@ func rsaDecrypt(c *call) rcode {
 	}
 	o := c.object(0)
 	if len(ciphertext) != int(o.pub.keyBits)/8 {
-		return rcSize.param(1)
+		return rcSize
 	}
 	// One answer for every kind of bad ciphertext: detail would be an oracle.
 	m, err := rsa.DecryptOAEP(h.New(), nil, o.rsa, ciphertext, label)
 	if err != nil {
-		return rcValue.param(1)
+		return rcValue
 	}
 	c.put2B(m)
 	return rcSuccess

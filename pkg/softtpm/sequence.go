@@ -116,11 +116,7 @@ func (s *sequence) write(b []byte) {
 
 // addSequence puts a sequence into a slot.
 func (c *call) addSequence(s *sequence, auth []byte) (rc rcode) {
-	auth = trim(auth)
-	if len(auth) > maxDigest {
-		return rcSize.param(1)
-	}
-	c.handle, rc = c.t.place(sequenceObject(s, bytes.Clone(auth)))
+	c.handle, rc = c.t.place(sequenceObject(s, bytes.Clone(trim(auth))))
 	return rc
 }
 
@@ -131,7 +127,7 @@ func sequenceObject(s *sequence, auth []byte) *object {
 
 // hmacStart is TPM2_HMAC_Start (Part 3, 17.2).
 func hmacStart(c *call) rcode {
-	auth, asked := c.in.sized(), c.in.u16()
+	auth, asked := c.in.sized(maxDigest), c.in.mac()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -146,10 +142,7 @@ func hmacStart(c *call) rcode {
 // hashSequenceStart is TPM2_HashSequenceStart (Part 3, 17.3). The null hash
 // starts an event sequence.
 func hashSequenceStart(c *call) rcode {
-	auth, alg := c.in.sized(), c.in.u16()
-	if _, ok := hashOf(alg); !ok && alg != algNull && !c.in.bad {
-		return rcHash.param(2)
-	}
+	auth, alg := c.in.sized(maxDigest), c.in.hashOrNull()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -164,16 +157,13 @@ func hashSequenceStart(c *call) rcode {
 
 // sequenceUpdate is TPM2_SequenceUpdate (Part 3, 17.4).
 func sequenceUpdate(c *call) rcode {
-	data := c.in.sized()
+	data := c.in.sized(maxBuffer)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.object(0).sequence
-	switch {
-	case s == nil:
-		return rcMode.handle(1)
-	case len(data) > maxBuffer:
-		return rcSize.param(1)
+	if s == nil {
+		return rcMode.param(1) // not handle 1: that is what TPMs answer
 	}
 	s.write(data)
 	return rcSuccess
@@ -182,18 +172,13 @@ func sequenceUpdate(c *call) rcode {
 // sequenceComplete is TPM2_SequenceComplete (Part 3, 17.5). The slot is free
 // afterwards; its authValue is still needed for the response HMAC.
 func sequenceComplete(c *call) rcode {
-	data, hier := c.in.sized(), c.in.u32()
+	data, hier := c.in.sized(maxBuffer), c.in.hierarchy()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.object(0).sequence
-	switch {
-	case s == nil || s.event:
+	if s == nil || s.event {
 		return rcMode.handle(1)
-	case len(data) > maxBuffer:
-		return rcSize.param(1)
-	case c.t.hierarchy(hier) == nil:
-		return rcValue.param(2)
 	}
 	s.write(data)
 	digest := s.sum()
@@ -205,16 +190,13 @@ func sequenceComplete(c *call) rcode {
 
 // eventSequenceComplete is TPM2_EventSequenceComplete (Part 3, 17.6).
 func eventSequenceComplete(c *call) rcode {
-	data := c.in.sized()
+	data := c.in.sized(maxBuffer)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
 	s := c.object(1).sequence
-	switch {
-	case s == nil || !s.event:
+	if s == nil || !s.event {
 		return rcMode.handle(2)
-	case len(data) > maxBuffer:
-		return rcSize.param(1)
 	}
 	s.write(data)
 	var digests [3][]byte
@@ -230,20 +212,11 @@ func eventSequenceComplete(c *call) rcode {
 
 // hashCommand is TPM2_Hash (Part 3, 15.4).
 func hashCommand(c *call) rcode {
-	data, alg, hier := c.in.sized(), c.in.u16(), c.in.u32()
+	data, alg, hier := c.in.sized(maxBuffer), c.in.hash(), c.in.hierarchy()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	h, ok := hashOf(alg)
-	switch {
-	case len(data) > maxBuffer:
-		return rcSize.param(1)
-	case !ok:
-		return rcHash.param(2)
-	case c.t.hierarchy(hier) == nil:
-		return rcValue.param(3)
-	}
-	x := h.New()
+	x := hashFor(alg).New()
 	x.Write(data)
 	digest := x.Sum(nil)
 	c.put2B(digest)

@@ -95,6 +95,10 @@ func (t *TPM) anySession(h uint32) *session {
 	return s
 }
 
+// otherRange gives the handle of the other kind of session with the same
+// number: one number is in use once, in one of the two ranges.
+func otherRange(h uint32) uint32 { return h ^ baseHMAC ^ basePolicy }
+
 func (t *TPM) dropSession(h uint32) {
 	if t.anySession(h) != nil {
 		t.sessions[h&0x00ffffff] = nil
@@ -143,23 +147,22 @@ func (t *TPM) addSession(s *session) (uint32, rcode) {
 
 // startAuthSession is TPM2_StartAuthSession (Part 3, 11.1).
 func startAuthSession(c *call) rcode {
-	nonce, enc, kind := c.in.sized(), c.in.sized(), c.in.u8()
-	bits, rc := readSessionCipher(&c.in)
-	if rc != rcSuccess {
-		return rc.param(4)
+	nonce, enc, kind := c.in.sized(maxDigest), c.in.sized(maxSecret), c.in.u8()
+	if kind != byte(tpm2.TPMSEHMAC) && kind != byte(tpm2.TPMSEPolicy) && kind != byte(tpm2.TPMSETrial) {
+		c.in.fail(rcValue)
 	}
-	alg := c.in.u16()
+	var bits int
+	c.in.group(func(r *reader) (rc rcode) {
+		bits, rc = readSessionCipher(r)
+		return rc
+	})
+	alg := c.in.hash()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
-	hash, ok := hashOf(alg)
-	switch {
-	case !ok:
-		return rcHash.param(5)
-	case len(nonce) < minNonce || len(nonce) > hash.Size():
+	hash := hashFor(alg)
+	if len(nonce) < minNonce || len(nonce) > hash.Size() {
 		return rcSize.param(1)
-	case kind != byte(tpm2.TPMSEHMAC) && kind != byte(tpm2.TPMSEPolicy) && kind != byte(tpm2.TPMSETrial):
-		return rcValue.param(3)
 	}
 	salt, rc := c.salt(enc)
 	if rc != rcSuccess {
@@ -196,13 +199,19 @@ func startAuthSession(c *call) rcode {
 // readSessionCipher reads a TPMT_SYM_DEF: null or AES-CFB.
 func readSessionCipher(r *reader) (bits int, rc rcode) {
 	switch alg := r.u16(); {
-	case alg == algNull || r.bad:
+	case r.bad:
+		return 0, rcInsufficient
+	case alg == algNull:
 		return 0, rcSuccess
 	case alg != algAES:
 		return 0, rcSymmetric
 	}
 	bits = int(r.u16())
-	if mode := r.u16(); mode != algCFB {
+	mode := r.u16()
+	switch {
+	case r.bad:
+		return 0, rcInsufficient
+	case mode != algCFB:
 		return 0, rcMode
 	}
 	if bits != 128 && bits != 192 && bits != 256 {
@@ -221,6 +230,10 @@ func (c *call) salt(enc []byte) ([]byte, rcode) {
 	}
 	o := c.object(0)
 	switch {
+	case o.sequence != nil || o.pub.symmetric():
+		return nil, rcKey.handle(1)
+	case len(enc) == 0:
+		return nil, rcValue.param(2)
 	case o.pub.attrs&attrDecryptKey == 0:
 		return nil, rcAttributes.handle(1)
 	case o.publicOnly:

@@ -9,12 +9,8 @@ import (
 
 // sign is TPM2_Sign (Part 3, 20.2).
 func sign(c *call) rcode {
-	digest := c.in.sized()
-	asked, rc := readSigScheme(&c.in)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
-	tag, hier, ticket := c.in.u16(), c.in.u32(), c.in.sized()
+	digest, asked := c.in.sized(maxDigest), c.in.sigScheme()
+	_, hier, ticket := c.in.ticket(tagHashCheck, tagHashCheck)
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -25,9 +21,6 @@ func sign(c *call) rcode {
 	scheme, rc := o.selectScheme(asked)
 	if rc != rcSuccess {
 		return rc.param(2)
-	}
-	if tag != tagHashCheck {
-		return rcTag.param(3)
 	}
 	if len(digest) != hashFor(scheme.hash).Size() {
 		return rcSize.param(1)

@@ -1,7 +1,6 @@
 package softtpm
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/aes"
 	"crypto/cipher"
@@ -76,7 +75,7 @@ func (o *object) open(child *object, blob []byte) rcode {
 // loadChild opens a blob, or finds it among those opened before. The cache id
 // covers the parent's storage key and both halves of the blob, so a hit gives
 // exactly what opening again would.
-func (t *TPM) loadChild(parent *object, private, public []byte) (*object, rcode) {
+func (t *TPM) loadChild(parent *object, private []byte, p *publicArea) (*object, rcode) {
 	s := parent.children()
 	h := sha256.New()
 	h.Write(s.id[:])
@@ -84,20 +83,16 @@ func (t *TPM) loadChild(parent *object, private, public []byte) (*object, rcode)
 	be.PutUint16(size[:], uint16(len(private)))
 	h.Write(size[:])
 	h.Write(private)
-	h.Write(public)
+	h.Write(p.raw)
 	var id [32]byte
 	h.Sum(id[:0])
 	if o := t.cache.get(id); o != nil {
 		return o, rcSuccess
 	}
-	p, rc := parsePublic(bytes.Clone(public))
-	if rc != rcSuccess {
-		return nil, rc.param(2)
-	}
 	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
-	o := newObject(p, parent.hier)
+	o := newObject(p.own(), parent.hier)
 	if rc := parent.open(o, private); rc != rcSuccess {
 		return nil, rc.param(1)
 	}

@@ -34,12 +34,9 @@ func (o *object) hmacHash(asked uint16) (hash uint16, rc rcode) {
 // hmacCommand is TPM2_HMAC (Part 3, 15.4). It is the hottest command of all,
 // one for each key derivation, so the keyed hash is kept ready with the key.
 func hmacCommand(c *call) rcode {
-	data, asked := c.in.sized(), c.in.u16()
+	data, asked := c.in.sized(maxBuffer), c.in.mac()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
-	}
-	if len(data) > maxBuffer {
-		return rcSize.param(1)
 	}
 	o := c.object(0)
 	alg, rc := o.hmacHash(asked)
@@ -81,23 +78,29 @@ func unseal(c *call) rcode {
 
 // encryptDecrypt2 is TPM2_EncryptDecrypt2 (Part 3, 15.3).
 func encryptDecrypt2(c *call) rcode {
-	data := c.in.sized()
-	decrypt, mode := c.in.u8(), c.in.u16()
-	iv := c.in.sized()
-	return c.cipher(data, decrypt, mode, iv, [4]uint32{1, 2, 3, 4})
+	data, decrypt, mode, iv := c.in.sized(maxBuffer), c.in.yesNo(), c.in.cipherMode(), c.in.sized(aes.BlockSize)
+	return c.cipher(data, decrypt, mode, iv, 3, 4)
 }
 
 // encryptDecrypt is TPM2_EncryptDecrypt (Part 3, 15.2): the same with the data
 // last, where no session can encrypt it.
 func encryptDecrypt(c *call) rcode {
-	decrypt, mode := c.in.u8(), c.in.u16()
-	iv, data := c.in.sized(), c.in.sized()
-	return c.cipher(data, decrypt, mode, iv, [4]uint32{4, 1, 2, 3})
+	decrypt, mode, iv, data := c.in.yesNo(), c.in.cipherMode(), c.in.sized(aes.BlockSize), c.in.sized(maxBuffer)
+	return c.cipher(data, decrypt, mode, iv, 2, 3)
+}
+
+// cipherMode reads a TPMI_ALG_CIPHER_MODE+.
+func (p *params) cipherMode() uint16 {
+	mode := p.u16()
+	if mode != algCTR && mode != algCFB && mode != algNull {
+		p.fail(rcMode)
+	}
+	return mode
 }
 
 // cipher is AES in CTR or CFB mode. The IV that comes back continues the stream
-// in the next command. at holds the parameter numbers of the four values.
-func (c *call) cipher(data []byte, decrypt byte, mode uint16, iv []byte, at [4]uint32) rcode {
+// in the next command. The numbers are those of the parameters mode and IV.
+func (c *call) cipher(data []byte, decrypt bool, mode uint16, iv []byte, modeAt, ivAt uint32) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
@@ -106,21 +109,17 @@ func (c *call) cipher(data []byte, decrypt byte, mode uint16, iv []byte, at [4]u
 	switch {
 	case o.sequence != nil || o.publicOnly || p.typ != algSymCipher:
 		return rcKey.handle(1)
-	case p.has(attrRestricted), decrypt == 1 && !p.has(attrDecryptKey), decrypt == 0 && !p.has(attrSignKey):
+	case p.has(attrRestricted), decrypt && !p.has(attrDecryptKey), !decrypt && !p.has(attrSignKey):
 		return rcAttributes.handle(1)
-	case len(data) > maxBuffer:
-		return rcSize.param(at[0])
-	case decrypt > 1:
-		return rcValue.param(at[1])
 	}
 	if p.symMode != algNull {
 		if mode != algNull && mode != p.symMode {
-			return rcMode.param(at[2])
+			return rcMode.param(modeAt)
 		}
 		mode = p.symMode
 	}
 	if len(iv) != aes.BlockSize {
-		return rcSize.param(at[3])
+		return rcSize.param(ivAt)
 	}
 	block, err := aes.NewCipher(o.secret)
 	if err != nil {
@@ -132,9 +131,9 @@ func (c *call) cipher(data []byte, decrypt byte, mode uint16, iv []byte, at [4]u
 		cipher.NewCTR(block, iv).XORKeyStream(data, data)
 		addBlocks(iv, (len(data)+aes.BlockSize-1)/aes.BlockSize)
 	case algCFB:
-		iv = runCFB(block, iv, data, decrypt == 1)
+		iv = runCFB(block, iv, data, decrypt)
 	default:
-		return rcMode.param(at[2])
+		return rcMode.param(modeAt)
 	}
 	c.put2B(data)
 	c.put2B(iv)

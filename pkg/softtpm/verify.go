@@ -28,18 +28,20 @@ func readSignature(r *reader) (signature, rcode) {
 	if !ok {
 		return s, rcHash
 	}
+	var rc rcode
 	switch s.alg {
 	case algHMAC:
-		s.a = r.take(h.Size())
+		if s.a = r.take(h.Size()); r.bad {
+			return s, rcInsufficient
+		}
 	case algECDSA, algECDAA:
-		s.a, s.b = r.sized(), r.sized()
+		if s.a, rc = r.limited(maxECC); rc == rcSuccess {
+			s.b, rc = r.limited(maxECC)
+		}
 	default:
-		s.a = r.sized()
+		s.a, rc = r.limited(maxRSA)
 	}
-	if r.bad {
-		return s, rcInsufficient
-	}
-	return s, rcSuccess
+	return s, rc
 }
 
 // verify checks a signature over a digest with the public part of a key, or
@@ -90,14 +92,7 @@ func (o *object) verify(s signature, digest []byte) rcode {
 // verifySignature is TPM2_VerifySignature (Part 3, 20.1). The ticket lets
 // PolicyAuthorize believe what was verified here.
 func verifySignature(c *call) rcode {
-	digest := c.in.sized()
-	if len(digest) > maxDigest {
-		return rcSize.param(1)
-	}
-	s, rc := readSignature(&c.in)
-	if rc != rcSuccess {
-		return rc.param(2)
-	}
+	digest, s := c.in.sized(maxDigest), c.in.signature()
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}

@@ -53,6 +53,19 @@ func (r *reader) u64() uint64 {
 // sized reads a TPM2B: a 16-bit length and that many bytes.
 func (r *reader) sized() []byte { return r.take(int(r.u16())) }
 
+// limited reads a TPM2B of at most limit bytes.
+func (r *reader) limited(limit int) ([]byte, rcode) {
+	n := int(r.u16())
+	if !r.bad && n > limit {
+		return nil, rcSize
+	}
+	b := r.take(n)
+	if r.bad {
+		return nil, rcInsufficient
+	}
+	return b, rcSuccess
+}
+
 // end checks that everything was read and nothing is left.
 func (r *reader) end() rcode {
 	switch {

@@ -2,7 +2,7 @@ package idp_test
 
 import (
 	"context"
-
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -134,4 +134,28 @@ func TestDEP05_StateIsKeptWhenTheSettingSaysSo(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
+}
+
+func TestMakersOfTPMsAsASetting(t *testing.T) {
+	dir := t.TempDir()
+	good, bad := filepath.Join(dir, "good.pem"), filepath.Join(dir, "bad.pem")
+	for path, text := range map[string][]byte{good: tpmMaker().PEM(), bad: []byte("x")} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for setting, problem := range map[string]string{
+		"": "", "emulated=" + good: "", "hardware=" + good + ",emulated=" + good: "stands before", good: "KIND=PATH", "emulated=" + filepath.Join(dir, "none"): "setting tpm-makers",
+		"emulated=" + bad: "is not certificates in PEM", "software=" + good: "hardware and emulated",
+	} {
+		c, err := idp.Wire(&run.Env{Settings: map[string]string{"tpm-makers": setting}})
+		if problem == "" && err != nil || problem != "" && (err == nil || !strings.Contains(err.Error(), problem)) {
+			t.Errorf("%q: %v", setting, err)
+		}
+		if err == nil {
+			if svc, ok := c.Service.(*idp.Service); ok {
+				_ = svc.Close()
+			}
+		}
+	}
 }

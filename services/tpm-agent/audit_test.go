@@ -93,7 +93,7 @@ func keyUses(t *testing.T, log *bytes.Buffer) (all []event) {
 // audit log saw with the table, both ways.
 func TestT1_EachMethodUsesTheKeysOfItsRow(t *testing.T) {
 	var log bytes.Buffer
-	a := tpmagenttest.Start(t, tpmagent.Config{Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	a := tpmagenttest.Start(t, tpmagent.Config{Log: slog.New(slog.NewJSONHandler(&log, nil)), NativeSessionKeys: true})
 	tpmagenttest.Run(t, a.Dial)
 	seen := map[string]map[string]bool{}
 	for _, e := range keyUses(t, &log) {

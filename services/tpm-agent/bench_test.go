@@ -65,7 +65,7 @@ func newBench(b *testing.B, addr string, native bool) *bench {
 	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(m.TPM); err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
 		b.Fatal(err)
 	}
-	a := tpmagenttest.Start(b, tpmagent.Config{TPM: addr})
+	a := tpmagenttest.Start(b, tpmagent.Config{TPM: addr, NativeSessionKeys: native})
 	a.Native = native
 	x := &bench{agent: a, bare: m.TPM, key: secret.NewBytes(make([]byte, 32))}
 	a.Service.Register(x)

@@ -3,6 +3,7 @@ package tpmagent_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -116,8 +117,20 @@ func whatCallersSee(t *testing.T, tpm transport.TPM) {
 		}
 		_ = faults.Set()
 	}
-	if _, key := a.Import(a.Register(), tpmagenttest.UserA); cookie(t, a, tpmagenttest.UserA, key) != nil {
+	id := a.Register()
+	if _, key = a.Import(id, tpmagenttest.UserA); use() != nil {
 		t.Error("a cleared TPM takes no new keys")
+	}
+	// What a broken link leaves in the slots must not fill them.
+	for i := range 8 {
+		_ = faults.Set(tpmfault.Rule{Command: 0x155, Effect: tpmfault.Lost, Times: 1})
+		if err := use(); prterr.KindOf(err) != prterr.TPMFailed {
+			t.Errorf("break %d: %v", i, err)
+		}
+		if err := errors.Join(use(), sign()); err != nil {
+			t.Fatalf("after break %d: %v", i, err)
+		}
+		_, key = a.Import(id, tpmagenttest.UserA) // it needs a session
 	}
 }
 

@@ -48,6 +48,9 @@ type Config struct {
 	// EmulatedCA is the folder of the maker that certifies the endorsement key of an
 	// emulated TPM of the agent's own ("soft:", "mem:"); empty leaves it uncertified.
 	EmulatedCA string
+	// NativeSessionKeys offers identity providers to wrap session keys for this TPM,
+	// which then derives from them inside. Off, they come as Entra wraps them.
+	NativeSessionKeys bool
 	// Transport is used in place of an address when it is set.
 	Transport transport.TPM
 	// Spares is how many key sets are made in advance.
@@ -100,7 +103,7 @@ func New(cfg Config) (_ *Service, err error) {
 		return nil, err
 	}
 	keys := keystore.Config{
-		Dir: cfg.StateDir, Spares: cfg.Spares, Clock: cfg.Clock, Progress: cfg.OnProgress, Log: cfg.Log, Points: cfg.Points,
+		Dir: cfg.StateDir, Spares: cfg.Spares, Native: cfg.NativeSessionKeys, Clock: cfg.Clock, Progress: cfg.OnProgress, Log: cfg.Log, Points: cfg.Points,
 		TPM: s.own(opened.TPM), Software: s.own(opened.Software),
 	}
 	if s.store, err = keystore.New(keys); err != nil {

@@ -12,13 +12,13 @@ import (
 
 // TestConformance holds the agent to its contract, on the TPM in software.
 func TestConformance(t *testing.T) {
-	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{}).Dial)
+	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{NativeSessionKeys: true}).Dial)
 }
 
 // TestDEP08_OnSWTPM is the same suite on a TPM that is not ours.
 func TestDEP08_OnSWTPM(t *testing.T) {
 	needSWTPM(t)
-	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{TPM: "swtpm:"}).Dial)
+	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{TPM: "swtpm:", NativeSessionKeys: true}).Dial)
 }
 
 func needSWTPM(t testing.TB) {

@@ -1,17 +1,25 @@
 package tpmagent
 
-import "github.com/lockstep-sso/lockstep/pkg/run"
+import (
+	"fmt"
+
+	"github.com/lockstep-sso/lockstep/pkg/run"
+)
 
 // spares is how many key sets a component makes in advance.
 const spares = 1
 
 // Wire builds the component from its environment. Settings: "tpm" is the address of
-// the TPM, "software_keys" the policy for keys in software, "tpm_ca" the folder of
-// the maker of emulated TPMs.
+// the TPM; "software-keys" the policy for keys in software; "tpm-ca" the folder of
+// the maker of emulated TPMs; "native-session-keys" is on to offer them.
 func Wire(env *run.Env) (*run.Component, error) {
+	native := env.Settings["native-session-keys"]
+	if native != "" && native != "on" && native != "off" {
+		return nil, fmt.Errorf("setting native-session-keys is %q: use on or off", native)
+	}
 	s, err := New(Config{
-		StateDir: env.StateDir, TPM: env.Settings["tpm"], SoftwareKeys: env.Settings["software_keys"], EmulatedCA: env.Settings["tpm_ca"],
-		Spares: spares, Clock: env.Clock, Log: env.Log, Points: env.Points,
+		StateDir: env.StateDir, TPM: env.Settings["tpm"], SoftwareKeys: env.Settings["software-keys"], EmulatedCA: env.Settings["tpm-ca"],
+		NativeSessionKeys: native == "on", Spares: spares, Clock: env.Clock, Log: env.Log, Points: env.Points,
 		OnProgress: func(what string) { env.Log.Info("the TPM works", "on", what) },
 	})
 	if err != nil {

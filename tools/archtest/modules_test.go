@@ -9,8 +9,9 @@ import (
 
 // A replace is obeyed in this module only: who imports it, or installs a program
 // of it, gets another dependency than the one that was tested. The module that
-// runs a dependency's own tests against the product is there to do just that,
-// and nothing imports it.
+// runs a dependency's own tests against the product is there to do just that, one
+// that compares the product with what it must not link needs it of this tree, and
+// nothing imports either.
 func replacements(r *Repo) (bad []string) {
 	for p, text := range r.Text {
 		if base := path.Base(p); base != "go.mod" && base != "go.work" || p == "tools/tpmconformance/go.mod" || p == "tools/tpmdiff/go.mod" {

@@ -27,6 +27,9 @@ func componentCommand() *cobra.Command {
 		c := &cobra.Command{
 			Use: name, Short: "Run " + name, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
+				if err := run.ForgetFreed(); err != nil {
+					return err
+				}
 				return run.Process(cmd.Context(), name, flags, components.Wires()[name])
 			},
 		}

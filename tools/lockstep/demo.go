@@ -53,7 +53,7 @@ out of order.`,
 	f.BoolVar(&hops, "hops", false, "also show the calls between components that have no letter")
 	f.BoolVar(&cfg.Processes, "processes", false, "run every component as a process of its own, over unix sockets")
 	f.StringVar(&cfg.OTLP, "otlp", "", "export the traces to this OTLP/gRPC receiver, HOST:PORT")
-	f.StringVar(&cfg.TPM, "tpm", "", "TPM of the device: mem:, soft:PATH, unix:PATH, tcp:HOST:PORT or device:/dev/tpmrm0 (default a soft TPM in a file)")
+	f.StringVar(&cfg.TPM, "tpm", "", "TPM of the device: mem:, soft:PATH, swtpm:DIR, unix:PATH, tcp:HOST:PORT or device:/dev/tpmrm0 (default a soft TPM in a file)")
 	f.StringVar(&cfg.LogLevel, "log", "", "print the components' logs of this level on standard error: debug, info, warn, error")
 	return cmd
 }

@@ -3,16 +3,20 @@ package main
 import (
 	_ "embed"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 //go:embed allowed.txt
 var allowedText string
 
-// rule allows a difference, for a reason.
+// rule allows a difference, for a reason. Each of its parts is what a divergence
+// has, "*" for anything, or for a response code "parameter": one that blames a
+// parameter, numbered or not. when is "*", or "spoiled" for steps that were made
+// wrong on purpose.
 type rule struct {
-	target, command, soft, ref, reason string
-	used                               int
+	target, command, soft, ref, when, reason string
+	used                                     int
 }
 
 // allowed reads the list of differences that are meant.
@@ -22,26 +26,36 @@ func allowed(text string) ([]*rule, error) {
 		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		f := strings.SplitN(line, "|", 5)
-		if len(f) != 5 || strings.TrimSpace(f[4]) == "" {
-			return nil, fmt.Errorf("allowed.txt:%d: a line is: reference | command | soft | reference's | reason", i+1)
+		f := strings.SplitN(line, "|", 6)
+		if len(f) != 6 || strings.TrimSpace(f[5]) == "" {
+			return nil, fmt.Errorf("allowed.txt:%d: a line is: reference | command | soft's | reference's | when | reason", i+1)
 		}
 		for j := range f {
 			f[j] = strings.TrimSpace(f[j])
 		}
-		rules = append(rules, &rule{f[0], f[1], f[2], f[3], f[4], 0})
+		rules = append(rules, &rule{f[0], f[1], f[2], f[3], f[4], f[5], 0})
 	}
 	return rules, nil
 }
 
-// allow finds the rule that allows a difference.
+// allow finds the first rule that allows a difference.
 func allow(rules []*rule, d *divergence) bool {
-	fits := func(pattern, s string) bool { return pattern == "*" || pattern == s }
 	for _, r := range rules {
-		if fits(r.target, d.target) && fits(r.command, d.command) && fits(r.soft, d.soft) && fits(r.ref, d.ref) {
+		if fits(r.target, d.target) && fits(r.command, d.command) && fits(r.soft, d.soft) && fits(r.ref, d.ref) &&
+			(r.when == "*" || r.when == "spoiled" && d.note != "" && d.note != "power cycle") {
 			r.used++
 			return true
 		}
 	}
 	return false
+}
+
+func fits(pattern, s string) bool {
+	if pattern != "parameter" {
+		return pattern == "*" || pattern == s
+	}
+	code, err := strconv.ParseUint(s, 0, 32)
+	// Format one is bit 7. Bit 6 is a parameter; without it and without a number
+	// in bits 8 to 11 nothing is named (Part 2, 6.6.2).
+	return err == nil && code&0x80 != 0 && (code&0x40 != 0 || code&0xf00 == 0)
 }

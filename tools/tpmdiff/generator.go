@@ -14,6 +14,7 @@ type object struct {
 	policy    *policy
 	known     bool // the same key in every TPM
 	sequence  bool
+	made      bool // its key is of the TPM's making
 	name      string
 }
 
@@ -226,6 +227,7 @@ func (g *generator) spoil(s *step) {
 		if len(s.handles) > 0 {
 			s.handles = append([]piece{}, s.handles...)
 			i := g.below(len(s.handles))
+			s.free = true
 			s.handles[i] = handle(pick[uint32](g.random, 0, 7, 23, 24, rhOwner, 0x40000000, rhNull, rsPW, rhLockout, rhEndorsement, rhPlatform, 0x4000000d,
 				0x80000000, 0x80000001, 0x80000005, 0x81000001, 0x81000099, 0x81800000, 0x02000000, 0x02000001, 0x03000000, 0x03000002, 0x01500001, 0x01500099, 0xffffffff))
 			s.note = "another handle"
@@ -238,7 +240,7 @@ func (g *generator) spoil(s *step) {
 			s.note = "another authValue"
 		}
 	case 7:
-		s.tag = pick[uint16](g.random, tagNoSessions, tagSessions, 0x8003, 0, uint16(g.next2()))
+		s.tag = pick[uint16](g.random, tagNoSessions, tagSessions, 0x8003, 0, uint16(g.number()))
 		s.note = "another tag"
 	case 8:
 		switch {
@@ -260,4 +262,5 @@ func (g *generator) spoil(s *step) {
 	}
 }
 
-func (g *generator) next2() uint64 { return g.random.next() }
+// number is any number; next is the next step.
+func (g *generator) number() uint64 { return g.random.next() }

@@ -11,13 +11,13 @@ type how int
 const (
 	same      how = iota // byte for byte
 	length               // as many bytes
-	any_                 // not at all
+	ignored              // not at all
 	public               // a public area, but for the unique field of a key that the TPM made
 	ticket               // tag and hierarchy; the digest is the TPM's secret
 	signature            // scheme and hash; the rest where it is deterministic
 	attest               // all but clock, firmware and qualified signer
 	events               // the SHA-256 digest of a list
-	saved_ // handle and hierarchy
+	savedAs              // handle and hierarchy
 )
 
 // field is one field of a response: a TPM2B unless size says otherwise.
@@ -39,23 +39,23 @@ func f2(name string, h how) field { return field{name, h, 0} }
 func layouts() map[uint32]layout {
 	l := map[uint32]layout{
 		ccStartup: {name: "Startup"}, ccShutdown: {name: "Shutdown"}, ccSelfTest: {name: "SelfTest"},
-		ccGetTestResult: {name: "GetTestResult", fields: []field{f2("data", any_), {"result", same, 4}}},
+		ccGetTestResult: {name: "GetTestResult", fields: []field{f2("data", ignored), {"result", same, 4}}},
 		ccGetRandom:     {name: "GetRandom", fields: []field{f2("random", length)}},
 		ccStirRandom:    {name: "StirRandom"},
-		ccGetCapability: {name: "GetCapability", fields: []field{{"data", same, -1}}},
+		ccGetCapability: {name: "GetCapability", fields: []field{{"more", ignored, 1}, {"data", same, -1}}},
 		ccTestParms:     {name: "TestParms"},
 		ccCreatePrimary: {name: "CreatePrimary", handle: true, fields: []field{
 			f2("public", public), f2("creation", same), f2("hash", same), {"ticket", ticket, -2}, f2("name", length)}},
 		ccCreate: {name: "Create", fields: []field{
-			f2("private", any_), f2("public", public), f2("creation", length), f2("hash", length), {"ticket", ticket, -2}}},
+			f2("private", ignored), f2("public", public), f2("creation", length), f2("hash", length), {"ticket", ticket, -2}}},
 		ccLoad:         {name: "Load", handle: true, fields: []field{f2("name", length)}},
 		ccLoadExternal: {name: "LoadExternal", handle: true, fields: []field{f2("name", same)}},
 		ccReadPublic:   {name: "ReadPublic", fields: []field{f2("public", public), f2("name", length), f2("qualified", length)}},
 		ccFlush:        {name: "FlushContext"},
-		ccContextSave:  {name: "ContextSave", fields: []field{{"context", saved_, -1}}},
+		ccContextSave:  {name: "ContextSave", fields: []field{{"context", savedAs, -1}}},
 		ccContextLoad:  {name: "ContextLoad", handle: true},
 		ccEvict:        {name: "EvictControl"},
-		ccChangeAuth:   {name: "ObjectChangeAuth", fields: []field{f2("private", any_)}},
+		ccChangeAuth:   {name: "ObjectChangeAuth", fields: []field{f2("private", ignored)}},
 		ccHierAuth:     {name: "HierarchyChangeAuth"}, ccClear: {name: "Clear"}, ccClearControl: {name: "ClearControl"},
 		ccHierControl: {name: "HierarchyControl"}, ccLockReset: {name: "DictionaryAttackLockReset"},
 		ccLockParams: {name: "DictionaryAttackParameters"},
@@ -73,21 +73,21 @@ func layouts() map[uint32]layout {
 		ccECDHKeyGen:   {name: "ECDH_KeyGen", fields: []field{f2("z", length), f2("point", length)}},
 		ccECDHZGen:     {name: "ECDH_ZGen", fields: []field{f2("z", same)}},
 		ccECCParms:     {name: "ECC_Parameters", fields: []field{{"parms", same, -1}}},
-		ccCertify:      {name: "Certify", fields: []field{f2("attest", attest), {"signature", any_, -1}}},
-		ccQuote:        {name: "Quote", fields: []field{f2("attest", attest), {"signature", any_, -1}}},
-		ccGetTime:      {name: "GetTime", fields: []field{f2("attest", attest), {"signature", any_, -1}}},
-		ccNVCertify:    {name: "NV_Certify", fields: []field{f2("attest", attest), {"signature", any_, -1}}},
-		ccCertCreation: {name: "CertifyCreation", fields: []field{f2("attest", attest), {"signature", any_, -1}}},
+		ccCertify:      {name: "Certify", fields: []field{f2("attest", attest), {"signature", ignored, -1}}},
+		ccQuote:        {name: "Quote", fields: []field{f2("attest", attest), {"signature", ignored, -1}}},
+		ccGetTime:      {name: "GetTime", fields: []field{f2("attest", attest), {"signature", ignored, -1}}},
+		ccNVCertify:    {name: "NV_Certify", fields: []field{f2("attest", attest), {"signature", ignored, -1}}},
+		ccCertCreation: {name: "CertifyCreation", fields: []field{f2("attest", attest), {"signature", ignored, -1}}},
 		ccMakeCred:     {name: "MakeCredential", fields: []field{f2("blob", length), f2("secret", length)}},
 		ccActivate:     {name: "ActivateCredential", fields: []field{f2("info", same)}},
-		ccImport:       {name: "Import", fields: []field{f2("private", any_)}},
+		ccImport:       {name: "Import", fields: []field{f2("private", ignored)}},
 		ccDuplicate:    {name: "Duplicate", fields: []field{f2("key", length), f2("duplicate", length), f2("seed", length)}},
-		ccPCRRead:      {name: "PCR_Read", fields: []field{{"pcrs", same, -1}}},
+		ccPCRRead:      {name: "PCR_Read", fields: []field{{"counter", ignored, 4}, {"pcrs", same, -1}}},
 		ccPCRExtend:    {name: "PCR_Extend"}, ccPCRReset: {name: "PCR_Reset"},
 		ccPCREvent:         {name: "PCR_Event", fields: []field{{"digests", events, -1}}},
-		ccReadClock:        {name: "ReadClock", fields: []field{{"time", any_, -1}}},
-		ccPolicySigned:     {name: "PolicySigned", fields: []field{f2("timeout", any_), {"ticket", ticket, -1}}},
-		ccPolicySecret:     {name: "PolicySecret", fields: []field{f2("timeout", any_), {"ticket", ticket, -1}}},
+		ccReadClock:        {name: "ReadClock", fields: []field{{"time", ignored, -1}}},
+		ccPolicySigned:     {name: "PolicySigned", fields: []field{f2("timeout", ignored), {"ticket", ticket, -1}}},
+		ccPolicySecret:     {name: "PolicySecret", fields: []field{f2("timeout", ignored), {"ticket", ticket, -1}}},
 		ccPolicyDigest:     {name: "PolicyGetDigest", fields: []field{f2("digest", same)}},
 		ccNVReadPublic:     {name: "NV_ReadPublic", fields: []field{f2("public", same), f2("name", same)}},
 		ccNVRead:           {name: "NV_Read", fields: []field{f2("data", same)}},
@@ -143,7 +143,7 @@ func visible(f field, b []byte, known bool) []byte {
 	switch f.how {
 	case length:
 		return u32(uint32(len(b)))
-	case any_:
+	case ignored:
 		return nil
 	case public:
 		return visiblePublic(b, known)
@@ -151,7 +151,7 @@ func visible(f field, b []byte, known bool) []byte {
 		return r.take(6)
 	case signature:
 		alg := r.u16()
-		if alg == algRSASSA && known || alg == algHMAC {
+		if (alg == algRSASSA || alg == algHMAC) && known {
 			return b
 		}
 		return cat(u16(alg), u16(r.u16()))
@@ -171,7 +171,7 @@ func visible(f field, b []byte, known bool) []byte {
 			}
 		}
 		return nil
-	case saved_:
+	case savedAs:
 		r.take(8)
 		return r.take(8)
 	case same:

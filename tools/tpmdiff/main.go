@@ -101,14 +101,14 @@ func judge(out io.Writer, o options, ours, ref target, list string) (bool, error
 			}
 			worked[t.name] = w
 		}
-		if d := seq.found; d != nil {
-			f := groups[d.group()]
+		for _, at := range seq.found {
+			f := groups[at.group()]
 			if f == nil {
-				f = &found{first: *d, seed: o.seed, sequence: n, steps: seq.steps, notes: map[string]int{}}
-				groups[d.group()] = f
+				f = &found{first: at.divergence, seed: o.seed, sequence: n, steps: seq.steps[:at.steps], notes: map[string]int{}}
+				groups[at.group()] = f
 			}
 			f.count++
-			f.notes[d.note]++
+			f.notes[at.note]++
 		}
 	}
 	return report(out, o, ours, ref, groups, rules, commands, worked)
@@ -118,10 +118,17 @@ func judge(out io.Writer, o options, ours, ref target, list string) (bool, error
 type result struct {
 	steps []*step
 	trace []traced
-	found *divergence
+	found []divergedAt
 }
 
-// sequence runs one sequence on two new TPMs, to its end or to a difference.
+// divergedAt is a divergence with how many steps it took.
+type divergedAt struct {
+	divergence
+	steps int
+}
+
+// sequence runs one sequence on two new TPMs, to its end or until one did what
+// the other refused: from there on they have another state.
 func sequence(o options, n int, ours, ref target, keys *outside, supported map[uint32]bool, rules []*rule) (result, error) {
 	p, err := newPair(ours, ref)
 	if err != nil {
@@ -145,11 +152,10 @@ func sequence(o options, n int, ours, ref target, keys *outside, supported map[u
 			continue
 		}
 		if !allow(rules, d) {
-			res.found = d
-			return res, nil
+			res.found = append(res.found, divergedAt{*d, len(res.steps)})
 		}
-		if p.trace[len(p.trace)-1].codes[0] == 0 != (p.trace[len(p.trace)-1].codes[1] == 0) {
-			return res, nil // from here on the two have another state
+		if codes := p.trace[len(p.trace)-1].codes; (codes[0] == 0) != (codes[1] == 0) {
+			return res, nil
 		}
 	}
 	return res, nil

@@ -61,7 +61,7 @@ func nvOps() []op {
 		}),
 		nvOp(ccNVIncrement, 5, true, nil), nvOp(ccNVWriteLock, 2, true, nil), nvOp(ccNVReadLock, 2, false, nil),
 		nvOp(ccNVExtend, 4, true, func(g *generator, _ *nvIndex) []byte { return b2(data(g)) }),
-		nvOp(ccNVSetBits, 4, true, func(g *generator, _ *nvIndex) []byte { return u64(g.next2()) }),
+		nvOp(ccNVSetBits, 4, true, func(g *generator, _ *nvIndex) []byte { return u64(g.number()) }),
 		{ccNVGlobalLock, 1, func(g *generator) (*step, func(bool)) {
 			h := pick[uint32](g.random, rhOwner, rhPlatform)
 			return g.cmd(ccNVGlobalLock, []piece{handle(h)}, []auth{g.by(g.hier[h])}), nil

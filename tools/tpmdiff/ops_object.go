@@ -79,7 +79,7 @@ func (g *generator) wanted(t template) (object, []byte) {
 	if g.one(10) {
 		attrs ^= pick[uint32](g.random, fixedTPM, fixedParent, origin, userWithAuth, adminPolicy, restricted, decrypt, sign, stClear, encDup, 1, 1<<20)
 	}
-	o := object{template: t, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
+	o := object{template: t, made: t.data == 0, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
 	var digest []byte
 	if g.one(5) || attrs&fixedTPM == 0 {
 		all := policies()
@@ -131,7 +131,7 @@ func create(g *generator) (*step, func(bool)) {
 	o.auth = g.authValue()
 	pcrs := u32(0)
 	if g.one(4) {
-		pcrs = cat(u32(1), selection(uint32(g.next2())))
+		pcrs = cat(u32(1), selection(uint32(g.number())))
 	}
 	s := g.cmd(ccCreate, []piece{p.h}, []auth{g.by(p.auth)}, lit(g.sensitive(t, o.auth), b2(public), b2(nil), pcrs))
 	return s, func(ok bool) {

@@ -5,7 +5,7 @@ func platformOps() []op {
 	pcr := func(g *generator) piece { return handle(uint32(pick(g.random, 16, 16, 23, g.below(24), g.below(24)))) }
 	return []op{
 		{ccPCRRead, 5, func(g *generator) (*step, func(bool)) {
-			return g.cmd(ccPCRRead, nil, nil, lit(u32(1), selection(uint32(g.next2())))), nil
+			return g.cmd(ccPCRRead, nil, nil, lit(u32(1), selection(uint32(g.number())))), nil
 		}},
 		{ccPCRExtend, 5, func(g *generator) (*step, func(bool)) {
 			return g.cmd(ccPCRExtend, []piece{pcr(g)}, []auth{g.by(nil)}, lit(digest(g))), nil

@@ -24,10 +24,15 @@ func use(cc uint32, fits func(*object) bool, params func(g *generator, o *object
 		if o == nil {
 			return nil, nil
 		}
-		if o.policy != nil && g.one(2) {
-			return g.withPolicy(o, func(a auth) *step { return g.cmd(cc, []piece{o.h}, []auth{a}, params(g, o)...) })
+		make := func(a auth) *step {
+			s := g.cmd(cc, []piece{o.h}, []auth{a}, params(g, o)...)
+			s.free = o.made
+			return s
 		}
-		return g.cmd(cc, []piece{o.h}, []auth{g.by(o.auth)}, params(g, o)...), nil
+		if o.policy != nil && g.one(2) {
+			return g.withPolicy(o, make)
+		}
+		return make(g.by(o.auth)), nil
 	}
 }
 
@@ -62,12 +67,12 @@ func useOps() []op {
 			}
 			value := g.authValue()
 			s := g.cmd(ccHMACStart, []piece{o.h}, []auth{g.by(o.auth)}, lit(b2(value), u16(hash(g))))
-			return s, g.sequenceStarted(s, value)
+			return s, g.sequenceStarted(s, value, o.made)
 		}},
 		{ccHashStart, 4, func(g *generator) (*step, func(bool)) {
 			value := g.authValue()
 			s := g.cmd(ccHashStart, nil, nil, lit(b2(value), u16(hash(g))))
-			return s, g.sequenceStarted(s, value)
+			return s, g.sequenceStarted(s, value, false)
 		}},
 		{ccSeqUpdate, 6, func(g *generator) (*step, func(bool)) {
 			o := g.some(func(o *object) bool { return o.sequence })
@@ -82,7 +87,9 @@ func useOps() []op {
 				return nil, nil
 			}
 			h := pick[uint32](g.random, rhNull, rhOwner)
-			return g.cmd(ccSeqComplete, []piece{o.h}, []auth{g.by(o.auth)}, lit(b2(g.bytes(g.below(300))), u32(h))), func(ok bool) {
+			s := g.cmd(ccSeqComplete, []piece{o.h}, []auth{g.by(o.auth)}, lit(b2(g.bytes(g.below(300))), u32(h)))
+			s.free = o.made
+			return s, func(ok bool) {
 				if ok {
 					g.drop(o)
 				}
@@ -109,7 +116,7 @@ func useOps() []op {
 		}},
 		{ccCertify, 5, certify}, {ccMakeCred, 3, makeCredential},
 		{ccQuote, 5, use(ccQuote, typed(algECC, sign), func(g *generator, _ *object) []piece {
-			return []piece{lit(b2(g.bytes(g.below(20))), g.signScheme(), u32(1), selection(uint32(g.next2())))}
+			return []piece{lit(b2(g.bytes(g.below(20))), g.signScheme(), u32(1), selection(uint32(g.number())))}
 		})},
 		{ccGetTime, 2, func(g *generator) (*step, func(bool)) {
 			o := g.some(typed(algECC, sign))
@@ -121,10 +128,10 @@ func useOps() []op {
 	}
 }
 
-func (g *generator) sequenceStarted(s *step, value []byte) func(bool) {
+func (g *generator) sequenceStarted(s *step, value []byte, made bool) func(bool) {
 	return func(ok bool) {
 		if ok {
-			g.loaded = append(g.loaded, &object{h: from(s.id, "handle"), auth: value, sequence: true, name: "sequence"})
+			g.loaded = append(g.loaded, &object{h: from(s.id, "handle"), auth: value, sequence: true, made: made, name: "sequence"})
 		}
 	}
 }

@@ -46,6 +46,7 @@ type step struct {
 	auths   []auth
 	params  []piece
 	cycle   bool // no command: an orderly power cycle
+	free    bool // the answer comes from a key that the TPM made, so it is its own
 }
 
 // world is one TPM and what it gave back so far.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"math/big"
 )
 
 // template is a key or data object as a command asks for it.
@@ -169,10 +168,9 @@ func policies() []policy {
 		}
 	}
 	none := cat(b2(nil), b2(nil), b2(nil), u32(0))
-	secret := extend(extend(nil, ccPolicySecret, u32(rhOwner)), 0)
 	first := sha256.Sum256(cat(make([]byte, 32), u32(ccPolicySecret), u32(rhOwner)))
 	second := sha256.Sum256(first[:]) // policyRef is empty (Part 3, 23.2.3)
-	secret = second[:]
+	secret := second[:]
 	return []policy{
 		{"the authValue", extend(nil, ccPolicyAuthValue), one(ccPolicyAuthValue), true},
 		{"the password", extend(nil, ccPolicyAuthValue), one(ccPolicyPassword), true},
@@ -185,5 +183,3 @@ func policies() []policy {
 		}, false},
 	}
 }
-
-func bigBytes(n *big.Int, size int) []byte { return n.FillBytes(make([]byte, size)) }

@@ -30,6 +30,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/idp"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation/attestationtest"
 )
 
 // clientTime bounds a request of HTTPClient. Real clients give up after three.
@@ -69,6 +70,7 @@ type Tenant struct {
 
 	service *idp.Service
 	client  *http.Client
+	maker   *attestationtest.Maker
 }
 
 // New starts a tenant. Without options it is contoso.test with one user. It ends
@@ -79,7 +81,11 @@ func New(t testing.TB, opts ...Option) *Tenant {
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
-	service, err := idp.New(idp.Config{Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log, Persons: true})
+	maker := attestationtest.NewMaker("Maker of emulated TPMs for tests")
+	service, err := idp.New(idp.Config{
+		Tenants: cfg.yaml, Clock: cfg.clock, Log: cfg.log, Persons: true,
+		TPMMakers: []idp.TPMMaker{{Name: "idptest", Kind: "emulated", Certificates: maker.PEM()}},
+	})
 	if err != nil {
 		t.Fatalf("idptest: %v", err)
 	}
@@ -102,6 +108,7 @@ func New(t testing.TB, opts ...Option) *Tenant {
 	}
 	t.Cleanup(func() { end("end of the host", h.Abort()) })
 	tenant := describe(service, h, cfg)
+	tenant.maker = maker
 	tenant.Admin = newAdmin(conn, tenant.ID)
 	tenant.CAFile = filepath.Join(t.TempDir(), host.CAFile)
 	if err := os.WriteFile(tenant.CAFile, tenant.CAPEM, 0o600); err != nil {

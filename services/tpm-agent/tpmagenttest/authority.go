@@ -19,7 +19,8 @@ import (
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 )
 
-// Attested are the public areas of a key set, proven to be in one TPM.
+// Attested are the public areas of a key set, proven to be in one TPM; Storage is
+// nil when it is not offered.
 type Attested struct{ Device, Transport, Storage *tpm2.TPMTPublic }
 
 // Attest plays the registration authority: it makes a credential for the TPM of a
@@ -46,6 +47,9 @@ func Attest(ctx context.Context, devices tpmv1.DeviceKeyServiceClient, set strin
 		statement *tpmv1.KeyStatement
 		into      **tpm2.TPMTPublic
 	}{{resp.GetDeviceKey(), &out.Device}, {resp.GetTransportKey(), &out.Transport}, {resp.GetStorageKey(), &out.Storage}} {
+		if s.statement == nil {
+			continue // not offered
+		}
 		if *s.into, err = checkStatement(ak, s.statement, bound); err != nil {
 			return nil, err
 		}

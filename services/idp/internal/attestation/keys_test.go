@@ -40,7 +40,7 @@ func TestREG26_KeysThatGetNoChallenge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	small, err := rsa.GenerateKey(rand.Reader, 1024) //nolint:gosec // G403: to be refused
+	small, err := rsa.GenerateKey(rand.Reader, 1024) // to be refused
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func (c *cloud) Invoke(_ context.Context, method string, args, reply any, _ ...g
 	answer := c.answers[method]
 	c.mu.Unlock()
 	if answer == nil {
-		return prterr.FromStatus(status.Error(codes.Unimplemented, method))
+		return prterr.FromStatus(status.Error(codes.Internal, method))
 	}
 	out, err := answer(in)
 	if err != nil {

@@ -173,6 +173,8 @@ func FuzzFront(f *testing.F) {
 		{"POST", login, "/login.srf", "", "wa=wsignin1.0&wresult=<a><RequestedSecurityToken><b/></RequestedSecurityToken></a>"},
 		{"POST", drs, "/EnrollmentServer/device/", "Bearer x", `{"JoinType":0,"CertificateRequest":{"Type":"pkcs10","Data":"AA=="},"TransportKey":"AA==","Attributes":{"a":"true"}}`},
 		{"PUT", drs, "/EnrollmentServer/device/x", "", `{"ServerAdJoinData":{"ClientIdentity":{"Type":"sha256signed"}}}`},
+		{"POST", drs, "/EnrollmentServer/lockstep/attestation", "", `{"EndorsementKey":"AA==","AttestationKey":"AA==","Tenant":"x"}`},
+		{"POST", drs, "/EnrollmentServer/lockstep/keys", "", `{"Request":"a.b.c","CertificateRequest":{"Type":"pkcs10","Data":"AA=="},"TransportKey":"AA==","LockstepAttestation":{"Challenge":"x"}}`},
 		{"GET", graph, "/v1.0/devices(deviceId='{x}')?$select=id&$filter=a+eq+'b'", "PoP " + deviceSigned(), ""},
 		{"GET", "localhost", "/common/discovery/instance?authorization_endpoint=https://x/y", "", ""},
 		{"POST", login, "/webapp/bulkaadjtoken/begin", "Bearer x", `{"exp":"2026-01-01"}`},
@@ -232,6 +234,8 @@ func answerAll(c *cloud) {
 	always(c, idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, &idpv1.RegisterDeviceResponse{})
 	always(c, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName, &idpv1.JoinHybridDeviceResponse{})
 	always(c, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, &idpv1.RegisterHelloKeyResponse{})
+	always(c, idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, &idpv1.RequestAttestationChallengeResponse{})
+	always(c, idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName, &idpv1.ReplaceDeviceKeysResponse{})
 	always(c, idpv1.MetadataService_ListSigningKeys_FullMethodName, &idpv1.ListSigningKeysResponse{})
 	always(c, idpv1.ResourceService_GetUserInfo_FullMethodName, &idpv1.GetUserInfoResponse{})
 	always(c, idpv1.ResourceService_GetUser_FullMethodName, &idpv1.GetUserResponse{})

@@ -24,6 +24,9 @@ func (f *Front) registrationRoutes() []route {
 		at("DELETE", "/EnrollmentServer/device/{id}", (*exchange).removeDevice),
 		at("POST", "/EnrollmentServer/key", (*exchange).enrolKey),
 		at("GET", "/EnrollmentServer/nonce/{t}", (*exchange).registrationNonce),
+		// Ours: Entra has no such places, and says so with 404.
+		at("POST", "/EnrollmentServer/lockstep/attestation", (*exchange).attestationChallenge),
+		at("POST", "/EnrollmentServer/lockstep/keys", (*exchange).replaceKeys),
 	}
 }
 
@@ -48,6 +51,8 @@ type enrolment struct {
 	JoinType          json.RawMessage            `json:"JoinType"`
 	Attributes        map[string]json.RawMessage `json:"Attributes"`
 	ServerAdJoinData  *hybridData                `json:"ServerAdJoinData"`
+	// Attestation is ours; no other client sends it.
+	Attestation *attestation `json:"LockstepAttestation"`
 }
 
 // hybridData is about a device whose object came from on-premises.
@@ -140,6 +145,8 @@ type enrolled struct {
 		UPN string `json:"Upn"`
 	} `json:"User"`
 	MembershipChanges []membershipChange `json:"MembershipChanges,omitempty"`
+	// Keys are ours, for who sent an attestation.
+	Keys *keyState `json:"LockstepKeys,omitempty"`
 }
 
 type membershipChange struct {
@@ -178,12 +185,13 @@ func (x *exchange) enrol() error {
 	a, err := x.devices.RegisterDevice(x.ctx, &idpv1.RegisterDeviceRequest{
 		Caller: x.caller(), AccessToken: token, JoinType: kind, CertificateRequest: csr, TransportKey: blob, TransportKeyJwk: key,
 		DisplayName: e.DeviceDisplayName, DeviceType: e.DeviceType, OsVersion: e.OSVersion, TargetDomain: e.TargetDomain,
-		ReturnClientSid: e.attribute("ReturnClientSid"),
+		ReturnClientSid: e.attribute("ReturnClientSid"), Attestation: e.Attestation.message(),
 	})
 	if err != nil {
 		return err
 	}
 	out := newEnrolled(a.GetCertificate(), a.GetThumbprint(), a.GetUserPrincipalName())
+	out.Keys = e.Attestation.state(a.GetKeyProtection(), a.GetNativeSessionKeys())
 	if sids := a.GetAdministratorSids(); len(sids) > 0 {
 		// S-1-5-32-544 is the group of local administrators.
 		out.MembershipChanges = []membershipChange{{LocalSID: "S-1-5-32-544", AddSIDs: sids}}
@@ -219,12 +227,14 @@ func (x *exchange) enrolHybrid() error {
 	a, err := x.devices.JoinHybridDevice(x.ctx, &idpv1.JoinHybridDeviceRequest{
 		Caller: x.caller(), DeviceId: x.vars["id"], CertificateRequest: csr, TransportKey: key, DisplayName: h.DeviceDisplayName,
 		DeviceType: h.DeviceType, OsVersion: h.OSVersion, TargetDomain: h.TargetDomain, TargetTenantId: h.TargetDomainID,
-		ClientIdentity: h.ClientIdentity.Sid, Signature: signature,
+		ClientIdentity: h.ClientIdentity.Sid, Signature: signature, Attestation: e.Attestation.message(),
 	})
 	if err != nil {
 		return err
 	}
-	x.json(http.StatusOK, newEnrolled(a.GetCertificate(), a.GetThumbprint(), ""))
+	out := newEnrolled(a.GetCertificate(), a.GetThumbprint(), "")
+	out.Keys = e.Attestation.state(a.GetKeyProtection(), a.GetNativeSessionKeys())
+	x.json(http.StatusOK, out)
 	return nil
 }
 

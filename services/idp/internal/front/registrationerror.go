@@ -46,6 +46,10 @@ func (x *exchange) operation() string {
 	switch path := strings.ToLower(x.route.template); {
 	case strings.HasSuffix(path, "/discover"):
 		return "Discover"
+	case strings.HasSuffix(path, "/lockstep/attestation"):
+		return "Attestation"
+	case strings.HasSuffix(path, "/lockstep/keys"):
+		return "DeviceRenew"
 	case strings.HasSuffix(path, "/key"):
 		return "KeyProvisioning"
 	case strings.Contains(path, "/nonce/"):

@@ -22,7 +22,7 @@ func (p Policy) check() error {
 	case "", Allow, Refuse, Only:
 		return nil
 	}
-	return fmt.Errorf("setting software_keys is %q: use allow, refuse or only", string(p))
+	return fmt.Errorf("setting software-keys is %q: use allow, refuse or only", string(p))
 }
 
 // Condition is how the configured TPM was found.

@@ -181,7 +181,7 @@ func (o *Opened) close() error {
 func softwareReason(p Policy, cond Condition, addr string, why error) string {
 	switch {
 	case p == Only:
-		return "the setting software_keys says only"
+		return "the setting software-keys says only"
 	case cond == Usable:
 		return "the keys were made when no TPM could be used: migrate the device to have keys in the TPM"
 	default:

@@ -34,7 +34,8 @@ type Statement struct {
 	Public, Attest, Signature []byte
 }
 
-// Statements are those of the keys of a set.
+// Statements are those of the keys of a set; Storage is empty when the key is not
+// offered.
 type Statements struct{ Device, Transport, Storage Statement }
 
 // endorsement is the key that stands for the TPM: the one that its maker certified,
@@ -123,6 +124,9 @@ func (s *Store) CertifyKeys(ctx context.Context, id string, credential, encrypte
 		}{
 			{purposeDK, set.Device, &out.Device}, {purposeTK, set.Transport, &out.Transport}, {purposeStore, set.Storage, &out.Storage},
 		} {
+			if k.purpose == purposeStore && !s.cfg.Native {
+				continue
+			}
 			if *k.into, err = s.certify(c, p, set, k.purpose, k.key, bound[:]); err != nil {
 				return err
 			}

@@ -37,8 +37,9 @@ type chip struct {
 	epoch uint64
 	root  *root
 	hot   hotKey
-	// probed says that native was asked for; it does not change with a TPM.
-	probed, native bool
+	// probed says that native was asked for; it does not change with a TPM. Nobody
+	// asks when native session keys are not offered.
+	offersNative, probed, native bool
 }
 
 // root is the storage root key of the TPM.

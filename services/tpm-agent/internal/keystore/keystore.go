@@ -57,6 +57,10 @@ type Config struct {
 	// Spares is how many key sets are made in advance, when the TPM has nothing to
 	// do, so that a registration does not wait for RSA keys; at most 4.
 	Spares int
+	// Native offers the storage key at attestation, so that an identity provider may
+	// wrap session keys for it. It is safer than Entra's form and costs a chip three
+	// commands a signature in place of one.
+	Native bool
 	// Clock is for the healing of wrong PINs; nil is the machine's.
 	Clock clock.Clock
 	// Progress is told what takes long; nil is nobody.
@@ -105,7 +109,7 @@ func New(cfg Config) (*Store, error) {
 	s := &Store{cfg: cfg, secret: secret, chips: map[Provider]*chip{}, templates: newDerivedTemplates()}
 	for provider, given := range map[Provider]*Chip{TPM: cfg.TPM, Software: cfg.Software} {
 		if given != nil {
-			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level}
+			c := &chip{owner: given.Owner, log: cfg.Log, provider: provider, level: given.Level, offersNative: cfg.Native}
 			given.Owner.OnFull(c.cool)
 			s.chips[provider] = c
 		}
@@ -145,7 +149,7 @@ func (s *Store) chip(set *keySet) (*chip, error) {
 		return p, nil
 	}
 	if set.Provider == Software {
-		return nil, prterr.New(prterr.Denied, "the keys of this device are in software, and the agent is told not to use such keys: allow software_keys and migrate them, or register the device again")
+		return nil, prterr.New(prterr.Denied, "the keys of this device are in software, and the agent is told not to use such keys: allow software-keys and migrate them, or register the device again")
 	}
 	return nil, prterr.New(prterr.TPMFailed, "the keys of this device are in a TPM, and the agent is told to use none: allow it, or register the device again").WithHRESULT(tpmio.HRESULTBadKeyset)
 }

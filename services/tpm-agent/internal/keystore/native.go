@@ -217,6 +217,9 @@ func (s *Store) takesNative(ctx context.Context, id string) error {
 // takesNative asks the TPM for the commands that native session keys need, and
 // tries them once: a TPM may list a command and not do it with such keys.
 func (p *chip) takesNative(ctx context.Context) (bool, error) {
+	if !p.offersNative {
+		return false, nil
+	}
 	err := p.run(ctx, use{what: "ask the TPM what it can do"}, func(c *tpmio.Conn) error {
 		if p.probed {
 			return nil

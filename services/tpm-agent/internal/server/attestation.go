@@ -30,6 +30,9 @@ func (s *DeviceKeys) CertifyDeviceKeys(ctx context.Context, r *tpmv1.CertifyDevi
 }
 
 func statement(s keystore.Statement) *tpmv1.KeyStatement {
+	if len(s.Public) == 0 {
+		return nil
+	}
 	return &tpmv1.KeyStatement{PublicArea: s.Public, Attestation: s.Attest, Signature: s.Signature}
 }
 

@@ -66,7 +66,7 @@ type reaction struct {
 var reactions = [...]reaction{
 	OK:        {name: "ok"},
 	Other:     {name: "other", kind: prterr.Internal},
-	Link:      {"link", prterr.TPMFailed, hresultTPMInternal, "the TPM does not answer: it is dialled again with the next request"},
+	Link:      {"link", prterr.TPMFailed, hresultTPMInternal, "the TPM does not answer: start it; the next request dials it again"},
 	Garbled:   {"garbled", prterr.TPMFailed, hresultTPMInternal, "the TPM's answer is not understood: see the log"},
 	Broken:    {"broken", prterr.TPMFailed, hresultTPMInternal, "the TPM failed: restart it; the keys are not given up"},
 	Again:     {"again", prterr.TPMFailed, hresultTPMInternal, "the TPM stays busy: try again"},

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -246,9 +247,21 @@ func FuzzAnswers(f *testing.F) {
 			for _, call := range []func() ([]byte, error){
 				func() ([]byte, error) { return c.HMAC(1, nil, nil) },
 				func() ([]byte, error) { return c.SignRSA(1, nil, make([]byte, 32)) },
+				func() ([]byte, error) { return c.Import(1, nil, nil, nil, nil) },
+				func() ([]byte, error) { out, _, err := c.EncryptDecrypt(1, nil, nil, nil, false); return out, err },
 			} {
 				if out, err := call(); err == nil && len(out) > len(raw) {
 					t.Errorf("%d bytes out of an answer of %d", len(out), len(raw))
+				}
+			}
+			// Under a session nothing passes that the TPM did not authenticate.
+			for _, call := range []func() error{
+				func() error { _, err := c.RSADecrypt(Key{}, nil); return err },
+				func() error { _, _, err := c.Create(Key{}, nil, nil, nil); return err },
+			} {
+				o.bus.handle, o.bus.begun, o.bus.suspect = sessionFirst, time.Now(), false
+				if call() == nil {
+					t.Errorf("%x passed for an answer in the session", raw)
 				}
 			}
 			_, err := c.Load(1, nil, nil)

@@ -20,7 +20,7 @@ func (w *world) inSoftware(d *lab.Device) {
 }
 
 func TestREG03_WithoutATPMTheKeysAreInSoftwareAndTheStatusSaysSo(t *testing.T) {
-	w := newWorld(t, lab.Config{TPM: "unix:" + socket(t)})
+	w := newWorld(t, lab.Config{TPM: "unix:" + socket(t), SoftwareKeys: "allow"})
 	w.join(w.device)
 	w.inSoftware(w.device)
 	if w.mustToken(w.signIn(w.device)) == "" {
@@ -40,7 +40,7 @@ func TestREG04_ATPMOfFamily12IsLikeNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := socket(t)
 			plugIn(t, path, c.change)
-			w := newWorld(t, lab.Config{TPM: "unix:" + path})
+			w := newWorld(t, lab.Config{TPM: "unix:" + path, SoftwareKeys: "allow"})
 			w.join(w.device)
 			s := w.state(w.device)
 			if s.GetTpmProtected() || (s.GetSoftwareReason() != "") != c.software {
@@ -94,7 +94,7 @@ func TestREG26_AStrictTenantTakesAttestedKeysOnly(t *testing.T) {
 // device, and its user goes on working.
 func TestPRO13_KeysMoveToTheTPMAndTheUserGoesOn(t *testing.T) {
 	path := socket(t)
-	w := newWorld(t, lab.Config{TPM: "unix:" + path})
+	w := newWorld(t, lab.Config{TPM: "unix:" + path, SoftwareKeys: "allow"})
 	w.join(w.device)
 	desktop := w.signIn(w.device)
 	w.mustToken(desktop)

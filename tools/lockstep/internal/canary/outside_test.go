@@ -63,11 +63,6 @@ func (s socketTPM) Send(command []byte) ([]byte, error) {
 	return answer[:n], err
 }
 
-// clobber makes the garbage collector overwrite what it frees (package runtime,
-// GODEBUG). An agent with it in its environment leaves nothing of a key where the
-// libraries that it calls have left copies.
-const clobber = "clobberfree=1"
-
 // afterwards is how many calls without a key follow the last sign-in: they make the
 // collector run several times.
 const afterwards = 2000
@@ -78,7 +73,6 @@ const afterwards = 2000
 func TestA10_TheAgentForgetsKeys(t *testing.T) {
 	n, dir := signIns(t), folder(t)
 	socket := swtpm(t, dir)
-	t.Setenv("GODEBUG", clobber)
 	w := newWorld(t, dir, "unix:"+socket)
 	memory := w.run(n)
 	devices := tpmv1.NewDeviceKeyServiceClient(w.tap.agent["dsreg"])

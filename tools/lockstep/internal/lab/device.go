@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -30,9 +31,13 @@ func (d *Device) Key(component string) string { return d.Name + "/" + component 
 // components of a device, in an order in which each can start; none needs the
 // others to be there yet.
 func (d *Device) components() []spec {
-	tpm := map[string]string{"tpm_ca": d.lab.path(makerDir)}
+	tpm := map[string]string{"tpm-ca": d.lab.path(makerFolder)}
+	if d.lab.cfg.NativeSessionKeys {
+		tpm["native-session-keys"] = "on"
+	}
 	if d.lab.cfg.TPM != "" {
-		tpm["tpm"] = d.lab.cfg.TPM
+		// A TPM that was asked for is used, or the lab fails, unless it is told otherwise.
+		tpm["tpm"], tpm["software-keys"] = d.lab.cfg.TPM, cmp.Or(d.lab.cfg.SoftwareKeys, "refuse")
 	}
 	return []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},

@@ -46,8 +46,18 @@ type Config struct {
 	HTTPS bool
 	// TPM is the TPM address of the devices; empty is a soft TPM in a file.
 	TPM string
+	// SoftwareKeys is the policy of the devices for keys in software; empty is refuse
+	// when there is a TPM address, else what the tpm-agent does by itself.
+	SoftwareKeys string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
+	// TPMMakers are further makers of TPMs whom every tenant trusts, as the idp's
+	// setting tpm-makers has them: KIND=PATH with commas between. The maker of the
+	// emulated TPMs of this lab is always among them.
+	TPMMakers string
+	// NativeSessionKeys has session keys wrapped for the TPMs of the devices, which
+	// derive from them inside, in place of Entra's form.
+	NativeSessionKeys bool
 	// LogLevel of the components; empty is off. Log takes the lines, nil is
 	// standard error; a lab of processes always uses standard error.
 	LogLevel string
@@ -78,10 +88,13 @@ const stsName = "sts.adatum.test"
 func (l *Lab) cloud() []spec {
 	adfs := map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}
 	idp := map[string]string{
-		"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem"), "tpm-makers": "emulated=" + l.path(makerDir, makerRoot),
+		"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem"), "tpm-makers": "emulated=" + l.path(makerFolder, makerRoot),
 	}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
+	}
+	if l.cfg.TPMMakers != "" {
+		idp["tpm-makers"] += "," + l.cfg.TPMMakers
 	}
 	if l.cfg.HTTPS {
 		adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
@@ -124,7 +137,7 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if l.ca, err = rpc.NewCA(); err != nil {
 		return nil, err
 	}
-	if err = l.makeTPMs(); err != nil {
+	if err = l.maker(); err != nil {
 		return nil, err
 	}
 	if err = l.place(ctx); err != nil {
@@ -138,17 +151,20 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	return l, nil
 }
 
-// The lab's maker of emulated TPMs: its folder, and in it the root to trust.
-const makerDir, makerRoot = "tpm-maker", "root.pem"
+// makerFolder is where the maker of the lab's emulated TPMs has its key, and makerRoot
+// the certificate there that the identity provider trusts.
+const (
+	makerFolder = "tpm-maker"
+	makerRoot   = "root.pem"
+)
 
-// makeTPMs founds the maker of the devices' TPMs, whom every tenant of the lab trusts
-// as a maker of emulators.
-func (l *Lab) makeTPMs() error {
-	maker, err := tpmca.Open(l.path(makerDir))
+// maker makes the maker of the lab's TPMs.
+func (l *Lab) maker() error {
+	ca, err := tpmca.Open(l.path(makerFolder))
 	if err != nil {
-		return fmt.Errorf("maker of the lab's TPMs: %w", err)
+		return err
 	}
-	return durable.WriteFile(l.path(makerDir, makerRoot), maker.RootPEM(), nil)
+	return durable.WriteFile(l.path(makerFolder, makerRoot), ca.RootPEM(), nil)
 }
 
 // place chooses where the components live.

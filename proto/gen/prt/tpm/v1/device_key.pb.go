@@ -945,7 +945,8 @@ type CertifyDeviceKeysResponse struct {
 	DeviceKey *KeyStatement `protobuf:"bytes,1,opt,name=device_key,json=deviceKey,proto3" json:"device_key,omitempty"`
 	// TransportKey is tk: decrypts, unrestricted.
 	TransportKey *KeyStatement `protobuf:"bytes,2,opt,name=transport_key,json=transportKey,proto3" json:"transport_key,omitempty"`
-	// StorageKey is the parent of native session keys: decrypts, restricted.
+	// StorageKey is the parent of native session keys: decrypts, restricted. None when
+	// the agent does not offer them.
 	StorageKey    *KeyStatement `protobuf:"bytes,3,opt,name=storage_key,json=storageKey,proto3" json:"storage_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -15,10 +15,12 @@ import (
 	"github.com/google/go-tpm/tpm2/transport"
 )
 
-// Handles at which swtpm_setup leaves endorsement keys and their certificates.
+// Where swtpm_setup leaves endorsement keys and their certificates.
 const (
-	SwtpmRSA, SwtpmRSACertificate   = 0x81010001, 0x01c00002
-	SwtpmP384, SwtpmP384Certificate = 0x81010016, 0x01c00016
+	SwtpmRSA             = 0x81010001
+	SwtpmRSACertificate  = 0x01c00002
+	SwtpmP384            = 0x81010016
+	SwtpmP384Certificate = 0x01c00016
 )
 
 // Swtpm manufactures a TPM with swtpm_setup and an authority of its own, and starts
@@ -31,7 +33,7 @@ func Swtpm(t testing.TB) (transport.TPM, []byte) {
 			t.Skipf("%s is not installed: install swtpm and swtpm-tools", program)
 		}
 	}
-	dir, err := os.MkdirTemp("", "swtpm") // t.TempDir may be too long for a socket
+	dir, err := os.MkdirTemp("", "swtpm") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func manufacture(t testing.TB, dir string) []byte {
 	}
 	var pem []byte
 	for _, name := range []string{"swtpm-localca-rootca-cert.pem", "issuercert.pem"} {
-		b, err := os.ReadFile(filepath.Join(ca, name)) //nolint:gosec // G304: a file of the test's own folder
+		b, err := os.ReadFile(filepath.Join(ca, name))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,15 +137,16 @@ func (s *swtpm) once(command []byte) ([]byte, error) {
 	if _, err := s.conn.Write(command); err != nil {
 		return nil, err
 	}
-	out := make([]byte, 10)
-	if _, err := io.ReadFull(s.conn, out); err != nil {
+	var head [10]byte
+	if _, err := io.ReadFull(s.conn, head[:]); err != nil {
 		return nil, err
 	}
-	n := binary.BigEndian.Uint32(out[2:])
+	n := binary.BigEndian.Uint32(head[2:])
 	if n < 10 || n > 1<<16 {
 		return nil, errors.New("the TPM's answer has no length")
 	}
-	out = append(out, make([]byte, n-10)...)
+	out := make([]byte, n)
+	copy(out, head[:])
 	_, err := io.ReadFull(s.conn, out[10:])
 	return out, err
 }
