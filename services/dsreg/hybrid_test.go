@@ -26,6 +26,7 @@ func (w *world) hybridRequest() *dsregv1.JoinHybridDeviceRequest {
 }
 
 func (w *world) hybrid() (*dsregv1.JoinHybridDeviceResponse, error) {
+	w.clock.Advance(time.Second) // a computer signs its identity once a second
 	return dsregv1.NewRegistrationServiceClient(w.conn).JoinHybridDevice(w.t.Context(), w.hybridRequest())
 }
 
@@ -291,5 +292,21 @@ func TestREG05_AHybridJoinSendsPublicHalvesOnly(t *testing.T) {
 	}
 	if _, err := dsreg.New(w.config(nil)); err != nil {
 		t.Error(err)
+	}
+}
+
+// The tenant takes each text once, and a text has its time in seconds: two identities
+// never have the same.
+func TestAComputerSignsNoIdentityTwice(t *testing.T) {
+	w := newWorld(t)
+	seen := map[string]bool{}
+	for range 2 {
+		if _, err := dsregv1.NewRegistrationServiceClient(w.conn).JoinHybridDevice(t.Context(), w.hybridRequest()); err != nil {
+			t.Fatal(err)
+		}
+		if seen[w.idp.identity] || w.idp.identity == "" {
+			t.Errorf("%q was sent twice", w.idp.identity)
+		}
+		seen[w.idp.identity] = true
 	}
 }

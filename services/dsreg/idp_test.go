@@ -48,6 +48,7 @@ type fakeIdP struct {
 	// whose keys were replaced, attested what was proven at the last registration.
 	waiting  map[ids.DeviceID]*computer
 	attested *idpv1.Attestation
+	identity string // of the last computer that asked to join
 	strict   bool
 	// challenge changes the credential.
 	challenge func(*idpv1.RequestAttestationChallengeResponse)

@@ -115,6 +115,7 @@ func (f *fakeIdP) JoinHybridDevice(_ context.Context, r *idpv1.JoinHybridDeviceR
 	if err := f.before["JoinHybridDevice"]; err != nil {
 		return nil, err
 	}
+	f.identity = r.GetClientIdentity()
 	c := f.waiting[ids.DeviceID(r.GetDeviceId())]
 	if c == nil || r.GetTargetTenantId() != string(f.tenant) {
 		return nil, prterr.New(prterr.NotFound, "DirectoryError: no device of that device_id waits to join")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -14,6 +15,7 @@ import (
 // trouble is lsa-cloudap, to which the tpm-agent has said that keys are lost.
 func (w *world) trouble() (dsregv1.RecoveryOutcome, error) {
 	w.t.Helper()
+	w.clock.Advance(time.Second) // a computer signs its identity once a second
 	conn, stop := w.door("lsa-cloudap")
 	defer stop()
 	resp, err := dsregv1.NewRecoveryServiceClient(conn).StartRecovery(w.t.Context(), &dsregv1.StartRecoveryRequest{})

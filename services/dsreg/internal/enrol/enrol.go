@@ -55,6 +55,9 @@ type Enroller struct {
 	// because a waiting call may end.
 	turn chan struct{}
 
+	// identified is the second of the last computer identity; change guards it.
+	identified int64
+
 	provider providerCache
 	tested   atomic.Pointer[bool] // whether the last self-test passed, nil before one
 	back     *background

@@ -2,6 +2,7 @@ package enrol
 
 import (
 	"context"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -105,7 +106,11 @@ func (e *Enroller) prepare(ctx context.Context, w state.Waiting) error {
 func (e *Enroller) attempt(ctx context.Context) (*state.Identity, error) {
 	r := e.store.Get()
 	w := *r.Waiting
-	identity, signature, err := e.keys.computerIdentity(ctx, w.Keys, w.Computer.SID, e.clock.Now())
+	now, err := e.newSecond(ctx)
+	if err != nil {
+		return nil, err
+	}
+	identity, signature, err := e.keys.computerIdentity(ctx, w.Keys, w.Computer.SID, now)
 	if gone(err) {
 		return nil, e.anew(ctx, w) // the keys that waited are lost too
 	}
@@ -137,6 +142,20 @@ func (e *Enroller) attempt(ctx context.Context) (*state.Identity, error) {
 		return nil, nil
 	}
 	return nil, err
+}
+
+// newSecond is now, in another second than the last time: an identity has its time in
+// seconds, and the tenant takes each text once.
+func (e *Enroller) newSecond(ctx context.Context) (time.Time, error) {
+	now := e.clock.Now()
+	if now.Unix() == e.identified {
+		if next := now.Truncate(time.Second).Add(time.Second); !e.sleep(ctx, next.Sub(now)) {
+			return now, prterr.FromContext(ctx)
+		}
+		now = e.clock.Now()
+	}
+	e.identified = now.Unix()
+	return now, nil
 }
 
 // gone reports whether a pending key set is not there any more, or not in this TPM.

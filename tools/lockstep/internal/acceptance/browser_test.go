@@ -16,14 +16,16 @@ type (
 )
 
 func TestBRO07_TheHeaderHoldsACookieMadeForThisVisit(t *testing.T) {
-	// Over HTTPS nothing is attested, so session keys come in the form of Entra.
-	for version, https := range map[int]bool{3: false, 2: true} {
-		cookieOfThisVisit(t, version, https)
+	for version, native := range map[int]bool{2: false, 3: true} { // session keys in the form of Entra, and wrapped for the TPM
+		for _, https := range []bool{false, true} {
+			cookieOfThisVisit(t, version, lab.Config{TPM: "mem:", NativeSessionKeys: native, HTTPS: https})
+		}
 	}
 }
 
-func cookieOfThisVisit(t *testing.T, version int, https bool) {
-	w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: https})
+func cookieOfThisVisit(t *testing.T, version int, cfg lab.Config) {
+	t.Helper()
+	w := newWorld(t, cfg)
 	w.join(w.device)
 	desktop := w.signIn(w.device)
 	type cookie struct {

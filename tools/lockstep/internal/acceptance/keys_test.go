@@ -60,20 +60,20 @@ func TestREG04_ATPMOfFamily12IsLikeNone(t *testing.T) {
 // certificate of a maker whom the tenant trusts.
 func TestREG26_AStrictTenantTakesAttestedKeysOnly(t *testing.T) {
 	tenants := strictTenants(t)
-	t.Run("a TPM of a trusted maker", func(t *testing.T) {
-		w := newWorld(t, lab.Config{TPM: "mem:", Tenants: tenants})
+	for _, native := range []bool{false, true} {
+		w := newWorld(t, lab.Config{TPM: "mem:", Tenants: tenants, NativeSessionKeys: native})
 		w.join(w.device)
 		if s := w.state(w.device); s.GetAttestedProtection() != "emulated" || s.GetTpmProtected() {
 			t.Errorf("state %v", s)
 		}
-		if list := w.directory(); len(list) != 1 || list[0].GetKeyProtection() != "emulated" {
-			t.Errorf("the directory has %v", list)
+		if got := w.only().GetKeyProtection(); got != "emulated" {
+			t.Errorf("the directory says %q", got)
 		}
-	})
+	}
 	bare := socket(t)
 	plugIn(t, bare, nil)
 	for name, cfg := range map[string]lab.Config{
-		"keys in software":              {TPM: "unix:" + socket(t)},
+		"keys in software":              {TPM: "unix:" + socket(t), SoftwareKeys: "allow"},
 		"a TPM that nobody vouches for": {TPM: "unix:" + bare},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,8 +93,15 @@ func TestREG26_AStrictTenantTakesAttestedKeysOnly(t *testing.T) {
 // A device that was joined before it had a TPM moves its keys there: it stays the same
 // device, and its user goes on working.
 func TestPRO13_KeysMoveToTheTPMAndTheUserGoesOn(t *testing.T) {
+	for name, cfg := range map[string]lab.Config{"gRPC": {}, "HTTPS": {HTTPS: true}, "native": {NativeSessionKeys: true}} {
+		t.Run(name, func(t *testing.T) { keysMove(t, cfg) })
+	}
+}
+
+func keysMove(t *testing.T, cfg lab.Config) {
 	path := socket(t)
-	w := newWorld(t, lab.Config{TPM: "unix:" + path, SoftwareKeys: "allow"})
+	cfg.TPM, cfg.SoftwareKeys = "unix:"+path, "allow"
+	w := newWorld(t, cfg)
 	w.join(w.device)
 	desktop := w.signIn(w.device)
 	w.mustToken(desktop)
@@ -119,8 +126,8 @@ func TestPRO13_KeysMoveToTheTPMAndTheUserGoesOn(t *testing.T) {
 	if s.GetDeviceId() != id || s.GetKeyProvider() != provider || s.GetSoftwareReason() != "" || strings.Contains(strings.ToLower(provider), "software") {
 		t.Errorf("keys are with %q, state %v", provider, s)
 	}
-	if list := w.directory(); len(list) != 1 || list[0].GetDeviceId() != id || list[0].GetCertificateThumbprint() != s.GetCertificateThumbprint() {
-		t.Errorf("the directory has %v", list)
+	if d := w.only(); d.GetDeviceId() != id || d.GetCertificateThumbprint() != s.GetCertificateThumbprint() {
+		t.Errorf("the directory has %v", d)
 	}
 	if _, err := w.token(w.device, desktop); err == nil {
 		t.Error("the PRT of the old keys still gives tokens")
@@ -138,7 +145,7 @@ func TestPRO13_KeysMoveToTheTPMAndTheUserGoesOn(t *testing.T) {
 	}
 }
 
-// device is the directory's only device.
+// only is the directory's one device.
 func (w *world) only() *directoryv1.Device {
 	w.t.Helper()
 	list := w.directory()
