@@ -16,14 +16,14 @@ type (
 )
 
 func TestBRO07_TheHeaderHoldsACookieMadeForThisVisit(t *testing.T) {
-	// Over HTTPS nothing is attested, so session keys come in the form of Entra.
-	for version, https := range map[int]bool{3: false, 2: true} {
-		cookieOfThisVisit(t, version, https)
+	// With a session key in Entra's form, and with one that only the TPM derives from.
+	for version, native := range map[int]bool{2: false, 3: true} {
+		cookieOfThisVisit(t, version, native)
 	}
 }
 
-func cookieOfThisVisit(t *testing.T, version int, https bool) {
-	w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: https})
+func cookieOfThisVisit(t *testing.T, version int, native bool) {
+	w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: native, NativeSessionKeys: native})
 	w.join(w.device)
 	desktop := w.signIn(w.device)
 	type cookie struct {

@@ -73,7 +73,7 @@ func TestREG26_AStrictTenantTakesAttestedKeysOnly(t *testing.T) {
 	bare := socket(t)
 	plugIn(t, bare, nil)
 	for name, cfg := range map[string]lab.Config{
-		"keys in software":              {TPM: "unix:" + socket(t)},
+		"keys in software":              {TPM: "unix:" + socket(t), SoftwareKeys: "allow"},
 		"a TPM that nobody vouches for": {TPM: "unix:" + bare},
 	} {
 		t.Run(name, func(t *testing.T) {

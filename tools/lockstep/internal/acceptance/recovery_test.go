@@ -201,9 +201,10 @@ func (w *world) spoil(key string) {
 }
 
 func TestREG23_ADamagedKeyIsFoundAndTheNextSignInStartsRecovery(t *testing.T) {
-	for _, key := range []string{"device", "storage"} { // what signs a request, and what opens its answer
+	// What signs a request, and what opens its answer in both forms.
+	for key, native := range map[string]bool{"device": false, "transport": false, "storage": true} {
 		t.Run(key, func(t *testing.T) {
-			w := newWorld(t, lab.Config{})
+			w := newWorld(t, lab.Config{NativeSessionKeys: native})
 			w.join(w.device)
 			w.signIn(w.device)
 			w.spoil(key)
