@@ -78,7 +78,6 @@ type pair struct {
 	soft, ref *world
 	known     map[int]bool // steps that loaded a key from outside
 	trace     []traced
-	dead      bool // a TPM did not answer, the reference has to be made anew
 }
 
 // traced is a step as it was, for a report.

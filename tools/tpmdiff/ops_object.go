@@ -1,11 +1,11 @@
 package main
 
 func adminOps() []op {
-	simple := func(cc uint32, weight int, params ...[]byte) op {
-		return op{cc, weight, func(g *generator) (*step, func(bool)) { return g.cmd(cc, nil, nil, lit(params...)), nil }}
+	simple := func(cc uint32, params ...[]byte) op {
+		return op{cc, 1, func(g *generator) (*step, func(bool)) { return g.cmd(cc, nil, nil, lit(params...)), nil }}
 	}
 	return []op{
-		simple(ccSelfTest, 1, u8(1)), simple(ccGetTestResult, 1), simple(ccReadClock, 1), simple(ccStartup, 1, u16(0)), simple(ccShutdown, 1, u16(0)),
+		simple(ccSelfTest, u8(1)), simple(ccGetTestResult), simple(ccReadClock), simple(ccStartup, u16(0)), simple(ccShutdown, u16(0)),
 		{ccGetRandom, 2, func(g *generator) (*step, func(bool)) {
 			return g.cmd(ccGetRandom, nil, nil, lit(u16(uint16(g.below(33))))), nil
 		}},
