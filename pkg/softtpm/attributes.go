@@ -32,39 +32,71 @@ func (p *publicArea) symmetric() bool { return p.typ == algKeyedHash || p.typ ==
 // attributes against the parent's, and the scheme against the attributes
 // (Part 1, 27; Part 2, 8.3.3 and 12.2). parent is nil for a primary key.
 func (p *publicArea) checkPublic(parent *object) rcode {
-	fixed := p.has(attrFixedTPM)
-	if parent == nil || parent.pub.has(attrFixedTPM) {
-		if fixed != p.has(attrFixedParent) {
-			return rcAttributes
-		}
-	} else if fixed {
+	if rc := p.checkPolicySize(); rc != rcSuccess {
+		return rc
+	}
+	fixed, loose := p.has(attrFixedTPM), parent != nil && !parent.pub.has(attrFixedTPM)
+	switch {
+	case !loose && fixed != p.has(attrFixedParent):
+		return rcAttributes
+	case loose && fixed:
 		return rcAttributes // a key cannot be more fixed than its parent
 	}
-	// Below a parent that may move, the whole group moves under one rule.
-	if parent != nil && !parent.pub.has(attrFixedTPM) && p.has(attrEncryptedDup) != parent.pub.has(attrEncryptedDup) {
-		return rcAttributes
+	if rc := p.checkUses(); rc != rcSuccess {
+		return rc
 	}
-	if fixed && p.has(attrEncryptedDup) {
+	switch {
+	case fixed && p.has(attrEncryptedDup):
 		return rcAttributes
+	case loose && p.has(attrEncryptedDup) != parent.pub.has(attrEncryptedDup):
+		return rcAttributes // below a parent that may move, all move by one rule
 	}
-	return p.checkShape()
+	if rc := p.checkScheme(); rc != rcSuccess || parent == nil {
+		return rc
+	}
+	return p.checkGroup(parent.pub)
+}
+
+// checkGroup makes sure that keys which move together have one hash and one
+// cipher: those of the parent.
+func (p *publicArea) checkGroup(parent *publicArea) rcode {
+	switch {
+	case !p.isParent() || p.typ == algKeyedHash || !p.has(attrFixedParent):
+		return rcSuccess
+	case p.nameAlg != parent.nameAlg:
+		return rcHash
+	case p.sym != parent.sym || p.symBits != parent.symBits || p.symMode != parent.symMode:
+		return rcSymmetric
+	}
+	return rcSuccess
 }
 
 // checkShape applies the rules that need no parent.
 func (p *publicArea) checkShape() rcode {
-	signs, decrypts := p.has(attrSignKey), p.has(attrDecryptKey)
-	if p.has(attrRestricted) && signs == decrypts {
-		return rcAttributes
+	if rc := p.checkUses(); rc != rcSuccess {
+		return rc
 	}
-	if p.typ != algKeyedHash && !signs && !decrypts {
-		return rcAttributes // only a sealed object may do nothing
-	}
-	if n := len(p.policy); n != 0 {
-		if h, ok := hashOf(p.nameAlg); !ok || n != h.Size() {
-			return rcSize
-		}
+	if rc := p.checkPolicySize(); rc != rcSuccess {
+		return rc
 	}
 	return p.checkScheme()
+}
+
+func (p *publicArea) checkPolicySize() rcode {
+	if n := len(p.policy); n != 0 && n != p.hash().Size() {
+		return rcSize
+	}
+	return rcSuccess
+}
+
+// checkUses makes sure that a restricted key does one thing, and that only
+// sealed data does nothing.
+func (p *publicArea) checkUses() rcode {
+	signs, decrypts := p.has(attrSignKey), p.has(attrDecryptKey)
+	if signs == decrypts && p.has(attrRestricted) || p.typ != algKeyedHash && !signs && !decrypts {
+		return rcAttributes
+	}
+	return rcSuccess
 }
 
 // checkSize refuses key sizes that are loaded but not made: like common chips,
@@ -77,13 +109,14 @@ func (p *publicArea) checkSize() rcode {
 }
 
 // checkCreate applies the rules for a new object with dataLen bytes of given
-// data (Part 1, 27.3; Part 3, 12.1.1).
-func (p *publicArea) checkCreate(dataLen int) rcode {
+// data (Part 1, 27.3; Part 3, 12.1.1). The data of a primary key may come on
+// top of what is made here.
+func (p *publicArea) checkCreate(dataLen int, primary bool) rcode {
 	origin := p.has(attrSensitiveDataOrigin)
 	switch {
-	case p.symmetric() && origin == (dataLen > 0):
+	case !origin && dataLen == 0, !primary && origin && dataLen > 0:
 		return rcAttributes // the data is either given or made here
-	case !p.symmetric() && (!origin || dataLen > 0):
+	case !p.symmetric() && !origin:
 		return rcAttributes // key pairs are always made here
 	case p.typ == algKeyedHash && origin && p.attrs&(attrSignKey|attrDecryptKey) == 0:
 		return rcAttributes // nobody could know what is sealed
@@ -100,9 +133,6 @@ func (p *publicArea) checkScheme() rcode {
 	case algKeyedHash:
 		return p.checkKeyedHash(signs, decrypts, restricted)
 	case algSymCipher:
-		if restricted && (signs || p.symMode != algCFB) {
-			return rcMode
-		}
 		return rcSuccess
 	}
 	return p.checkPair(signs, decrypts, restricted)
@@ -114,24 +144,21 @@ func (p *publicArea) checkPair(signs, decrypts, restricted bool) rcode {
 	if p.typ == algECC && tpm2.TPMECCCurve(p.curveID) == tpm2.TPMECCBNP256 && (decrypts || p.scheme != algNull && p.scheme != algECDAA) {
 		return rcScheme // the curve is here for ECDAA
 	}
-	if restricted && decrypts {
-		switch {
-		case p.scheme != algNull:
-			return rcScheme
-		case p.sym != algAES || p.symMode != algCFB:
-			return rcSymmetric
-		}
-		return rcSuccess
-	}
-	if p.sym != algNull {
-		return rcSymmetric
-	}
 	signing := p.scheme == algRSASSA || p.scheme == algRSAPSS || p.scheme == algECDSA || p.scheme == algECDAA
 	switch {
-	case p.scheme == algNull && !restricted:
-		return rcSuccess
-	case p.scheme == algNull, signs && decrypts, signs != signing:
+	case signs && decrypts, restricted && decrypts:
+		if p.scheme != algNull {
+			return rcScheme
+		}
+	case p.scheme == algNull:
+		if restricted {
+			return rcScheme
+		}
+	case signs != signing:
 		return rcScheme
+	}
+	if parent := restricted && decrypts; parent != (p.sym != algNull) {
+		return rcSymmetric
 	}
 	return rcSuccess
 }
@@ -142,17 +169,10 @@ func (p *publicArea) checkKeyedHash(signs, decrypts, restricted bool) rcode {
 		if p.scheme != algNull {
 			return rcScheme
 		}
-	case signs:
-		if p.scheme != algHMAC && (restricted || p.scheme != algNull) {
-			return rcScheme
-		}
-	default:
-		if p.scheme != algXOR && (restricted || p.scheme != algNull) {
-			return rcScheme
-		}
-		if p.scheme == algXOR && p.kdf != algKDF108 {
-			return rcKDF
-		}
+	case signs && p.scheme != algHMAC:
+		return rcScheme
+	case decrypts && p.scheme != algXOR, decrypts && restricted && p.kdf != algKDF108:
+		return rcScheme
 	}
 	return rcSuccess
 }

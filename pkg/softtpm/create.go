@@ -45,10 +45,10 @@ func (n *creation) newChild(parent *object, hier uint32) (*object, rcode) {
 	if rc := p.checkSize(); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
-	if rc := p.checkPublic(parent); rc != rcSuccess {
+	if rc := p.checkCreate(len(n.data), parent == nil); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
-	if rc := p.checkCreate(len(n.data)); rc != rcSuccess {
+	if rc := p.checkPublic(parent); rc != rcSuccess {
 		return nil, rc.param(2)
 	}
 	if len(n.auth) > p.hash().Size() {

@@ -143,7 +143,7 @@ func duplicate(c *call) rcode {
 	var enc []byte
 	if parent != nil {
 		var rc rcode
-		if dup, enc, rc = parent.wrapOuter(o.name, dup); rc != rcSuccess {
+		if dup, enc, rc = parent.wrapOuter("DUPLICATE", o.name, dup); rc != rcSuccess {
 			return rc.handle(2)
 		}
 	}
@@ -185,7 +185,7 @@ func rewrap(c *call) rcode {
 		if len(dup) > maxBuffer {
 			return rcValue.param(1)
 		}
-		if dup, enc, rc = to.wrapOuter(name, dup); rc != rcSuccess {
+		if dup, enc, rc = to.wrapOuter("DUPLICATE", name, dup); rc != rcSuccess {
 			return rc.handle(2)
 		}
 	}

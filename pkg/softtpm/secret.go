@@ -79,14 +79,14 @@ func (o *object) unwrap(secret, name, blob []byte) ([]byte, rcode) {
 	return inside, rcSuccess
 }
 
-// wrapOuter is the other way of unwrap, for a duplicate: it also gives the
-// secret, encrypted to this key.
-func (o *object) wrapOuter(name, inside []byte) (blob, enc []byte, rc rcode) {
+// wrapOuter is the other way of unwrap, for duplicates and credentials: it also
+// gives the secret, encrypted to this key under the label.
+func (o *object) wrapOuter(label string, name, inside []byte) (blob, enc []byte, rc rcode) {
 	k, rc := o.encapsulation()
 	if rc != rcSuccess {
 		return nil, nil, rc
 	}
-	secret, enc, err := k.Encapsulate(rand.Reader, "DUPLICATE")
+	secret, enc, err := k.Encapsulate(rand.Reader, label)
 	if err != nil {
 		return nil, nil, rcFailure
 	}
@@ -132,13 +132,9 @@ func makeCredential(c *call) rcode {
 	case len(credential) > o.pub.hash().Size():
 		return rcSize.param(1)
 	}
-	k, rc := o.encapsulation()
+	id, secret, rc := o.wrapOuter("IDENTITY", name, append2B(nil, credential))
 	if rc != rcSuccess {
 		return rc.handle(1)
-	}
-	id, secret, err := tpm2.CreateCredential(rand.Reader, k, name, credential)
-	if err != nil {
-		return rcFailure
 	}
 	c.put2B(id)
 	c.put2B(secret)
