@@ -79,7 +79,7 @@ func (g *generator) wanted(t template) (object, []byte) {
 	if g.one(10) {
 		attrs ^= pick[uint32](g.random, fixedTPM, fixedParent, origin, userWithAuth, adminPolicy, restricted, decrypt, sign, stClear, encDup, 1, 1<<20)
 	}
-	o := object{template: t, made: t.data == 0, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
+	o := object{template: t, made: t.data == 0 || attrs&origin != 0, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
 	var digest []byte
 	if g.one(5) || attrs&fixedTPM == 0 {
 		all := policies()
