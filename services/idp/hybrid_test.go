@@ -196,3 +196,19 @@ func TestPendingDeviceIsGoodForNothing(t *testing.T) {
 	_, err = w.foreign(t).connected.RemoveDevice(context.Background(), &idpv1.RemoveDeviceRequest{DeviceId: d.id, Certificate: d.cert})
 	wantKind(t, err, prterr.Unauthenticated)
 }
+
+// TestADisabledHybridDeviceDoesNotEnableItself by joining, the first time or again.
+func TestADisabledHybridDeviceDoesNotEnableItself(t *testing.T) {
+	w := newWorld(t, idp.Config{Tenants: withHybrid(t)})
+	disable := func(r *store.Device) error { r.Enabled = false; return nil }
+	if err := w.svc.Store().UpdateDevice(context.Background(), ids.DeviceID(hybridID), disable); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.foreign(t).devices.JoinHybridDevice(context.Background(), w.hybridJoin(t, time.Now(), "", rsaKeys()[5])); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := w.svc.Store().Device(context.Background(), hybridID)
+	if err != nil || rec.Pending || rec.Enabled {
+		t.Errorf("%+v, %v", rec, err)
+	}
+}

@@ -49,10 +49,20 @@ func seeds() []string {
 		strings.Replace(joined, "current", "pending", 1),
 		strings.Replace(joined, `"version": 1`, `"version": 1, "leaving": true`, 1),
 		strings.Replace(joined, `"version": 1`, `"version": 3`, 1),
+		second(joined), second(joined) + " ",
+		strings.Replace(second(joined), `"version": 2`, `"version": 2, "keys_lost": true`, 1),
+		strings.Replace(second(joined), `"version": 2`, `"version": 1`, 1),
+		strings.Replace(second(joined), `"software"`, `"steel"`, 1),
 		joined[:len(joined)/2],
 		`{"version": 1}`,
 		`{"version": 1, "current": null, "leaving": true}`,
 	}
+}
+
+// second puts a file of the first version into the form of the second.
+func second(s string) string {
+	s = strings.Replace(s, `"version": 1`, `"version": 2`, 1)
+	return strings.Replace(s, `"display_name"`, `"key_protection": "software", "display_name"`, 1)
 }
 
 func TestSeedsAreOnBothSides(t *testing.T) {
@@ -62,7 +72,7 @@ func TestSeedsAreOnBothSides(t *testing.T) {
 			whole++
 		}
 	}
-	if whole != 3 {
+	if whole != 6 {
 		t.Errorf("%d of the seeds are whole", whole)
 	}
 }

@@ -8,7 +8,10 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"math/big"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,8 +56,19 @@ func TestRecordsComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	two.Protection, two.Administrators = state.Emulated, []string{"S-1-12-1-1-2-3-4"}
+	hybrid := *two
+	hybrid.JoinedBy, hybrid.Administrators, hybrid.ComputerCertificate = "", nil, []byte{1}
+	hybrid.Computer = &state.Computer{ID: two.DeviceID, SID: "S-1-5-21-1-2-3-1104", TargetDomain: "contoso.test"}
+	keys := publicKeys(t, two.Certificate)
+	waiting := &state.Waiting{
+		Computer: *hybrid.Computer, TenantID: two.TenantID, DisplayName: "PC-7", Keys: keys, Certificate: two.Certificate, Asked: true,
+	}
 	for name, want := range map[string]state.Record{
-		"nothing": {}, "joined": {Current: one}, "first join": {Pending: two}, "join again": {Current: one, Pending: two}, "leaving": {Current: one, Leaving: true},
+		"waiting": {Waiting: waiting}, "recovering": {Current: &hybrid, Waiting: waiting, KeysLost: true}, "hybrid": {Current: &hybrid},
+		"lost": {Current: one, KeysLost: true}, "replacing": {Current: one, Replacing: &state.Replacing{Keys: keys}},
+		"replaced": {Current: one, Replacing: &state.Replacing{Keys: keys, Identity: two, Native: true}},
+		"nothing":  {}, "joined": {Current: one}, "first join": {Pending: two}, "join again": {Current: one, Pending: two}, "leaving": {Current: one, Leaving: true},
 		"join while leaving": {Current: one, Pending: two, Leaving: true},
 	} {
 		dir := t.TempDir()
@@ -69,13 +83,74 @@ func TestRecordsComeBack(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		got := s.Get()
-		if !same(got.Current, want.Current) || !same(got.Pending, want.Pending) || got.Leaving != want.Leaving {
+		if !same(got.Current, want.Current) || !same(got.Pending, want.Pending) || got.Leaving != want.Leaving || got.KeysLost != want.KeysLost ||
+			!reflect.DeepEqual(got.Waiting, want.Waiting) || !reflect.DeepEqual(got.Replacing, want.Replacing) {
 			t.Errorf("%s: got %+v", name, got)
 		}
-		if wantSettled := name == "nothing" || name == "joined"; got.Settled() != wantSettled {
+		if wantSettled := want.Pending == nil && !want.Leaving; got.Settled() != wantSettled {
 			t.Errorf("%s: settled %v", name, got.Settled())
 		}
 	}
+}
+
+// publicKeys are a pending set: the device key is a certificate's.
+func publicKeys(tb testing.TB, cert *x509.Certificate) state.Keys {
+	tb.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	blob, err := entrawire.MarshalRSA1(&key.PublicKey)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return state.Keys{ID: "set-2", Device: cert.RawSubjectPublicKeyInfo, Transport: blob}
+}
+
+// Nothing of what is only half there is read.
+func TestADamagedWaitingRecordIsRefused(t *testing.T) {
+	one, err := state.NewIdentity("set-1", certificate(t, string(ids.NewDevice())), "DESKTOP-1", upn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := state.Record{Waiting: &state.Waiting{
+		Computer: state.Computer{ID: one.DeviceID, SID: "S-1-5-21-1-2-3-1104", TargetDomain: "contoso.test"}, TenantID: one.TenantID,
+		DisplayName: "PC-7", Keys: publicKeys(t, one.Certificate), Certificate: one.Certificate,
+	}}
+	for name, change := range map[string]func(*state.Waiting){
+		"computer_id":     func(w *state.Waiting) { w.Computer.ID = "PC-7" },
+		"computer_sid":    func(w *state.Waiting) { w.Computer.SID = "S-1-5-21-1.now" },
+		"target_domain":   func(w *state.Waiting) { w.Computer.TargetDomain = "" },
+		"tenant_id":       func(w *state.Waiting) { w.TenantID = "" },
+		"display_name":    func(w *state.Waiting) { w.DisplayName = "" },
+		"key_set_id":      func(w *state.Waiting) { w.Keys.ID = "" },
+		"device_key":      func(w *state.Waiting) { w.Keys.Device = []byte{1} },
+		"transport_key":   func(w *state.Waiting) { w.Keys.Transport = nil },
+		"certificate is":  func(w *state.Waiting) { w.Certificate = &x509.Certificate{Raw: []byte{1}} },
+		"for the device ": func(w *state.Waiting) { w.Keys = publicKeysOfAnother(t) },
+	} {
+		dir, w := t.TempDir(), *whole.Waiting
+		change(&w)
+		s, err := state.Open(dir, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Put(state.Record{Waiting: &w}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := state.Open(dir, nil); !errors.Is(err, state.ErrDamaged) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func publicKeysOfAnother(t *testing.T) state.Keys {
+	t.Helper()
+	cert, err := x509.ParseCertificate(certificate(t, string(ids.NewDevice())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publicKeys(t, cert)
 }
 
 func same(a, b *state.Identity) bool {
@@ -83,7 +158,7 @@ func same(a, b *state.Identity) bool {
 		return a == b
 	}
 	return a.KeySet == b.KeySet && bytes.Equal(a.Certificate.Raw, b.Certificate.Raw) && a.DeviceID == b.DeviceID &&
-		a.TenantID == b.TenantID && a.DisplayName == b.DisplayName && a.JoinedBy == b.JoinedBy && a.Thumbprint() == b.Thumbprint()
+		reflect.DeepEqual(a, b) && a.TenantID == b.TenantID && a.DisplayName == b.DisplayName && a.JoinedBy == b.JoinedBy && a.Thumbprint() == b.Thumbprint()
 }
 
 // The bytes come from the network: nothing that is not a device certificate of
