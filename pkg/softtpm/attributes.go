@@ -51,17 +51,22 @@ func (p *publicArea) checkPublic(parent *object) rcode {
 	case loose && p.has(attrEncryptedDup) != parent.pub.has(attrEncryptedDup):
 		return rcAttributes // below a parent that may move, all move by one rule
 	}
-	if rc := p.checkScheme(); rc != rcSuccess {
+	if rc := p.checkScheme(); rc != rcSuccess || parent == nil {
 		return rc
 	}
-	// A group of keys that move together has one hash and one cipher.
-	if parent != nil && p.isParent() && p.typ != algKeyedHash && p.has(attrFixedParent) {
-		switch q := parent.pub; {
-		case p.nameAlg != q.nameAlg:
-			return rcHash
-		case p.sym != q.sym || p.symBits != q.symBits || p.symMode != q.symMode:
-			return rcSymmetric
-		}
+	return p.checkGroup(parent.pub)
+}
+
+// checkGroup makes sure that keys which move together have one hash and one
+// cipher: those of the parent.
+func (p *publicArea) checkGroup(parent *publicArea) rcode {
+	switch {
+	case !p.isParent() || p.typ == algKeyedHash || !p.has(attrFixedParent):
+		return rcSuccess
+	case p.nameAlg != parent.nameAlg:
+		return rcHash
+	case p.sym != parent.sym || p.symBits != parent.symBits || p.symMode != parent.symMode:
+		return rcSymmetric
 	}
 	return rcSuccess
 }

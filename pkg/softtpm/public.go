@@ -209,7 +209,7 @@ func (p *publicArea) parseSym(r *reader) rcode {
 	case r.bad:
 		return rcInsufficient
 	case p.symBits != 128 && p.symBits != 192 && p.symBits != 256:
-		return rcKeySize
+		return rcValue
 	case p.symMode != algCFB && p.symMode != algCTR && p.symMode != algNull:
 		return rcMode
 	}
@@ -254,6 +254,9 @@ func readScheme(r *reader, allowed ...uint16) (sigScheme, rcode) {
 	}
 	if _, ok := hashOf(s.hash); !ok {
 		return s, rcHash
+	}
+	if s.alg == algXOR && s.kdf != algKDF108 && s.kdf != algNull {
+		return s, rcKDF
 	}
 	return s, rcSuccess
 }

@@ -157,7 +157,7 @@ func (nv *nvState) decodeVersion2(r *reader) error {
 			return fmt.Errorf("%w: NV index", ErrStateDamaged)
 		}
 		x.auth, x.data = r.sized(), r.sized()
-		if len(x.data) != int(x.size) && len(x.data) != 0 {
+		if len(x.data) != int(x.size) || x.checkType(hashFor(x.nameAlg).Size()) != rcSuccess {
 			return fmt.Errorf("%w: NV index 0x%08x", ErrStateDamaged, x.handle)
 		}
 		nv.indexes[x.handle] = x

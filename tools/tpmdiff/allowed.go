@@ -12,7 +12,7 @@ var allowedText string
 
 // rule allows a difference, for a reason. Each of its parts is what a divergence
 // has, "*" for anything, or for a response code "parameter": one that blames a
-// parameter, numbered or not. when is "*", or "spoiled" for steps that were made
+// parameter, numbered or not. Commas separate alternatives. when is "*", or "spoiled" for steps that were made
 // wrong on purpose.
 type rule struct {
 	target, command, soft, ref, when, reason string
@@ -50,10 +50,17 @@ func allow(rules []*rule, d *divergence) bool {
 	return false
 }
 
+// fits matches one of the alternatives of a pattern, which commas separate.
 func fits(pattern, s string) bool {
-	if pattern != "parameter" {
-		return pattern == "*" || pattern == s
+	for p := range strings.SplitSeq(pattern, ",") {
+		if p = strings.TrimSpace(p); p == "*" || p == s || p == "parameter" && blamesParameter(s) {
+			return true
+		}
 	}
+	return false
+}
+
+func blamesParameter(s string) bool {
 	code, err := strconv.ParseUint(s, 0, 32)
 	// Format one is bit 7. Bit 6 is a parameter; without it and without a number
 	// in bits 8 to 11 nothing is named (Part 2, 6.6.2).

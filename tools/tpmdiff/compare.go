@@ -46,7 +46,7 @@ func compare(s *step, known bool, soft, ref outcome) (*divergence, error) {
 		return nil, nil // it asks for something else, which need not agree
 	}
 	for i, f := range l.fields {
-		if s.free && f.how == same || i == 0 && s.encrypted() {
+		if s.free && f.how == same || i == 0 && s.encrypted() || f.how == attest && s.encrypted() {
 			f.how = length
 		}
 		a, b := visible(f, ours[f.name], known), visible(f, theirs[f.name], known)
@@ -63,10 +63,11 @@ func compare(s *step, known bool, soft, ref outcome) (*divergence, error) {
 	return nil, nil
 }
 
-// encrypted says that a session may have encrypted the first field.
+// encrypted says that a session may have encrypted the first field, or decrypted
+// the first parameter, with a key of its own nonces.
 func (s *step) encrypted() bool {
 	for _, a := range s.auths {
-		if a.attrs&0x40 != 0 {
+		if a.attrs&0x60 != 0 {
 			return true
 		}
 	}
@@ -78,7 +79,6 @@ type pair struct {
 	soft, ref *world
 	known     map[int]bool // steps that loaded a key from outside
 	trace     []traced
-	dead      bool // a TPM did not answer, the reference has to be made anew
 }
 
 // traced is a step as it was, for a report.

@@ -31,7 +31,6 @@ type blob struct {
 type saved struct {
 	step int
 	obj  *object
-	sess *session
 }
 
 type nvIndex struct {
@@ -184,81 +183,79 @@ func (g *generator) reset() {
 	delete(g.hier, rhPlatform)
 }
 
-// spoil makes a step wrong in one way.
+// spoil makes a step wrong in one way, if it can be in the way that comes up.
 func (g *generator) spoil(s *step) {
-	literal := func() *piece {
-		for range 8 {
-			if len(s.params) == 0 {
-				return nil
-			}
-			if p := &s.params[g.below(len(s.params))]; p.field == "" && len(p.lit) > 0 {
-				return p
-			}
-		}
-		return nil
-	}
 	switch g.below(10) {
-	case 0, 1:
-		if p := literal(); p != nil {
-			p.lit = append([]byte{}, p.lit...)
-			p.lit[g.below(len(p.lit))] ^= 1 << g.below(8)
-			s.note = "a bit"
-		}
-	case 2:
-		if p := literal(); p != nil {
-			i := g.below(len(p.lit))
-			p.lit = append([]byte{}, p.lit...)
-			p.lit[i] = pick(g.random, byte(0), 0xff, 0x7f, byte(g.below(256)))
-			s.note = "a byte"
-		}
-	case 3:
-		if n := len(s.params); n > 0 {
-			if last := s.params[n-1]; last.field == "" && len(last.lit) > 0 {
-				s.params = append(append([]piece{}, s.params[:n-1]...), lit(last.lit[:g.below(len(last.lit))]))
-			} else {
-				s.params = s.params[:n-1]
-			}
-			s.note = "cut short"
-		}
-	case 4:
-		s.params = append(append([]piece{}, s.params...), lit(g.bytes(1+g.below(4))))
-		s.note = "more behind"
+	case 0, 1, 2, 3, 4:
+		g.spoilParams(s)
 	case 5:
 		if len(s.handles) > 0 {
 			s.handles = append([]piece{}, s.handles...)
-			i := g.below(len(s.handles))
 			s.free = true
-			s.handles[i] = handle(pick[uint32](g.random, 0, 7, 23, 24, rhOwner, 0x40000000, rhNull, rsPW, rhLockout, rhEndorsement, rhPlatform, 0x4000000d,
+			s.handles[g.below(len(s.handles))] = handle(pick[uint32](g.random, 0, 7, 23, 24, rhOwner, 0x40000000, rhNull, rsPW, rhLockout, rhEndorsement, rhPlatform, 0x4000000d,
 				0x80000000, 0x80000001, 0x80000005, 0x81000001, 0x81000099, 0x81800000, 0x02000000, 0x02000001, 0x03000000, 0x03000002, 0x01500001, 0x01500099, 0xffffffff))
 			s.note = "another handle"
 		}
 	case 6:
-		if len(s.auths) > 0 {
-			s.auths = append([]auth{}, s.auths...)
-			a := &s.auths[g.below(len(s.auths))]
-			a.value = pick(g.random, []byte("wrong"), nil, g.bytes(65), append([]byte{0}, a.value...), append(append([]byte{}, a.value...), 0))
-			s.note = "another authValue"
-		}
-	case 7:
 		s.tag = pick[uint16](g.random, tagNoSessions, tagSessions, 0x8003, 0, uint16(g.number()))
 		s.note = "another tag"
-	case 8:
-		switch {
-		case len(s.auths) > 0 && g.one(2):
-			s.auths = s.auths[:len(s.auths)-1]
-			s.note = "an authorization less"
-		default:
-			s.auths = append(append([]auth{}, s.auths...), g.password(nil))
-			s.tag = tagSessions
-			s.note = "an authorization more"
-		}
-	case 9:
-		if len(s.auths) > 0 {
-			s.auths = append([]auth{}, s.auths...)
-			a := &s.auths[g.below(len(s.auths))]
-			a.attrs ^= 1 << g.below(8)
-			s.note = "another session attribute"
-		}
+	default:
+		g.spoilAuths(s)
+	}
+}
+
+// spoilParams makes the parameters wrong.
+func (g *generator) spoilParams(s *step) {
+	if g.one(5) {
+		s.params = append(append([]piece{}, s.params...), lit(g.bytes(1+g.below(4))))
+		s.note = "more behind"
+		return
+	}
+	if len(s.params) == 0 {
+		return
+	}
+	i := g.below(len(s.params))
+	if g.one(4) {
+		i = len(s.params) - 1
+		b := s.params[i].lit // nil: a thing of an earlier step, which is left out
+		s.params = append(append([]piece{}, s.params[:i]...), lit(b[:g.below(len(b)+1)]))
+		s.note = "cut short"
+		return
+	}
+	if len(s.params[i].lit) == 0 {
+		return
+	}
+	s.params = append([]piece{}, s.params...)
+	b := append([]byte{}, s.params[i].lit...)
+	at := g.below(len(b))
+	if s.note = "a bit"; g.one(3) {
+		b[at], s.note = pick(g.random, byte(0), 0xff, 0x7f, byte(g.below(256))), "a byte"
+	} else {
+		b[at] ^= 1 << g.below(8)
+	}
+	s.params[i] = piece{lit: b}
+}
+
+// spoilAuths makes the authorization area wrong.
+func (g *generator) spoilAuths(s *step) {
+	s.auths = append([]auth{}, s.auths...)
+	if len(s.auths) == 0 || g.one(5) {
+		s.auths = append(s.auths, g.password(nil))
+		s.tag = tagSessions
+		s.note = "an authorization more"
+		return
+	}
+	a := &s.auths[g.below(len(s.auths))]
+	switch g.below(4) {
+	case 0:
+		s.auths = s.auths[:len(s.auths)-1]
+		s.note = "an authorization less"
+	case 1:
+		a.attrs ^= 1 << g.below(8)
+		s.note = "another session attribute"
+	default:
+		a.value = pick(g.random, []byte("wrong"), nil, g.bytes(65), append([]byte{0}, a.value...), append(append([]byte{}, a.value...), 0))
+		s.note = "another authValue"
 	}
 }
 

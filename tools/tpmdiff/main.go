@@ -29,7 +29,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.reference, "reference", "swtpm", "the TPM to compare with: swtpm or mssim")
 	flag.Uint64Var(&o.seed, "seed", 1, "decides what is tried")
-	flag.IntVar(&o.sequences, "sequences", 300, "how many new pairs of TPMs are tried")
+	flag.IntVar(&o.sequences, "sequences", 600, "how many new pairs of TPMs are tried")
 	flag.IntVar(&o.steps, "steps", 120, "commands of a sequence")
 	flag.IntVar(&o.only, "only", -1, "run this sequence alone")
 	flag.BoolVar(&o.full, "full", false, "fail for allowed differences that did not occur")

@@ -1,11 +1,11 @@
 package main
 
 func adminOps() []op {
-	simple := func(cc uint32, weight int, params ...[]byte) op {
-		return op{cc, weight, func(g *generator) (*step, func(bool)) { return g.cmd(cc, nil, nil, lit(params...)), nil }}
+	simple := func(cc uint32, params ...[]byte) op {
+		return op{cc, 1, func(g *generator) (*step, func(bool)) { return g.cmd(cc, nil, nil, lit(params...)), nil }}
 	}
 	return []op{
-		simple(ccSelfTest, 1, u8(1)), simple(ccGetTestResult, 1), simple(ccReadClock, 1), simple(ccStartup, 1, u16(0)), simple(ccShutdown, 1, u16(0)),
+		simple(ccSelfTest, u8(1)), simple(ccGetTestResult), simple(ccReadClock), simple(ccStartup, u16(0)), simple(ccShutdown, u16(0)),
 		{ccGetRandom, 2, func(g *generator) (*step, func(bool)) {
 			return g.cmd(ccGetRandom, nil, nil, lit(u16(uint16(g.below(33))))), nil
 		}},
@@ -79,7 +79,7 @@ func (g *generator) wanted(t template) (object, []byte) {
 	if g.one(10) {
 		attrs ^= pick[uint32](g.random, fixedTPM, fixedParent, origin, userWithAuth, adminPolicy, restricted, decrypt, sign, stClear, encDup, 1, 1<<20)
 	}
-	o := object{template: t, made: t.data == 0, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
+	o := object{template: t, made: t.data == 0 || attrs&origin != 0, protected: attrs&noDA == 0, parent: attrs&restricted != 0 && attrs&decrypt != 0, name: t.name}
 	var digest []byte
 	if g.one(5) || attrs&fixedTPM == 0 {
 		all := policies()

@@ -24,15 +24,15 @@ func use(cc uint32, fits func(*object) bool, params func(g *generator, o *object
 		if o == nil {
 			return nil, nil
 		}
-		make := func(a auth) *step {
+		command := func(a auth) *step {
 			s := g.cmd(cc, []piece{o.h}, []auth{a}, params(g, o)...)
 			s.free = o.made
 			return s
 		}
 		if o.policy != nil && g.one(2) {
-			return g.withPolicy(o, make)
+			return g.withPolicy(o, command)
 		}
-		return make(g.by(o.auth)), nil
+		return command(g.by(o.auth)), nil
 	}
 }
 

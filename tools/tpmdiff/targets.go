@@ -93,6 +93,7 @@ func (s *swtpm) Renew() (err error) {
 	if err != nil {
 		return err
 	}
+	//nolint:gosec // the folder was made above
 	s.cmd = exec.CommandContext(context.Background(), "swtpm", "socket", "--tpm2", "--tpmstate", "dir="+s.dir,
 		"--fd", "3", "--ctrl", "type=unixio,clientfd=4", "--flags", "not-need-init")
 	s.cmd.ExtraFiles = []*os.File{theirs, theirCtrl}

@@ -153,11 +153,9 @@ type policy struct {
 	auth   bool // the authorization carries the authValue
 }
 
-func extend(old []byte, cc uint32, args ...[]byte) []byte {
-	if old == nil {
-		old = make([]byte, 32)
-	}
-	sum := sha256.Sum256(cat(append([][]byte{old, u32(cc)}, args...)...))
+// policyDigest is the digest of a policy of one command (Part 1, 19.7.4).
+func policyDigest(cc uint32, args ...[]byte) []byte {
+	sum := sha256.Sum256(cat(make([]byte, 32), u32(cc), cat(args...)))
 	return sum[:]
 }
 
@@ -172,10 +170,10 @@ func policies() []policy {
 	second := sha256.Sum256(first[:]) // policyRef is empty (Part 3, 23.2.3)
 	secret := second[:]
 	return []policy{
-		{"the authValue", extend(nil, ccPolicyAuthValue), one(ccPolicyAuthValue), true},
-		{"the password", extend(nil, ccPolicyAuthValue), one(ccPolicyPassword), true},
-		{"signing alone", extend(nil, ccPolicyCode, u32(ccSign)), one(ccPolicyCode, u32(ccSign)), false},
-		{"duplication alone", extend(nil, ccPolicyCode, u32(ccDuplicate)), one(ccPolicyCode, u32(ccDuplicate)), false},
+		{"the authValue", policyDigest(ccPolicyAuthValue), one(ccPolicyAuthValue), true},
+		{"the password", policyDigest(ccPolicyAuthValue), one(ccPolicyPassword), true},
+		{"signing alone", policyDigest(ccPolicyCode, u32(ccSign)), one(ccPolicyCode, u32(ccSign)), false},
+		{"duplication alone", policyDigest(ccPolicyCode, u32(ccDuplicate)), one(ccPolicyCode, u32(ccDuplicate)), false},
 		{"the owner", secret, func(g *generator, session piece) []planned {
 			return []planned{func() (*step, func(bool)) {
 				return g.cmd(ccPolicySecret, []piece{handle(rhOwner), session}, []auth{g.password(g.hier[rhOwner])}, lit(none)), nil

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -56,6 +57,13 @@ func Start(t testing.TB, cfg tpmagent.Config) *Agent {
 		t.Cleanup(stop)
 		return conn
 	}}
+}
+
+// Soft runs an agent on a volatile soft TPM, with a clock, for the tests of other
+// components.
+func Soft(t testing.TB, clk clock.Clock) *Agent {
+	t.Helper()
+	return Start(t, tpmagent.Config{Clock: clk})
 }
 
 // Devices is the agent's door for dsreg.

@@ -76,3 +76,18 @@ func TestReplacementOfKeysOnTheWire(t *testing.T) {
 		}
 	}
 }
+
+// TestA08_GraphShowsTheLevelToWhoAsks and to nobody else: the standard answer is Graph's.
+func TestA08_GraphShowsTheLevelToWhoAsks(t *testing.T) {
+	c := newCloud()
+	always(c, idpv1.ResourceService_ListDevices_FullMethodName, &idpv1.ListDevicesResponse{Devices: []*idpv1.DirectoryDevice{{DeviceId: "d", KeyProtection: "software"}}})
+	ask := func(query string) reply {
+		return raw(t, c, "GET /v1.0/devices"+query+" HTTP/1.1\nHost: "+graph+drsBearer+"\n\n")
+	}
+	if r := ask("?$select=deviceId,keyProtection"); r.StatusCode != 200 || r.member(t, "value") != `[{"deviceId":"d","keyProtection":"software"}]` {
+		t.Errorf("answered %s", r.text)
+	}
+	if r := ask(""); r.StatusCode != 200 || strings.Contains(r.text, "keyProtection") {
+		t.Errorf("answered %s", r.text)
+	}
+}

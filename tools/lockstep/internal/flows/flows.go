@@ -46,10 +46,10 @@ type Runner struct {
 	names    map[string]string
 }
 
-// New starts the lab of a script, whose device reaches the cloud over gRPC or over
-// HTTPS.
-func New(ctx context.Context, https bool) (*Runner, error) {
-	l, err := lab.Start(ctx, lab.Config{TPM: "mem:", HTTPS: https})
+// New starts the lab of a script: cfg says how its device reaches the cloud and how
+// session keys come to it.
+func New(ctx context.Context, cfg lab.Config) (*Runner, error) {
+	l, err := lab.Start(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

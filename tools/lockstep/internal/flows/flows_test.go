@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/flows"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
 // TestFlows runs the scripts under testdata, each in a lab of its own. The
@@ -15,7 +16,7 @@ import (
 func TestFlows(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Parallel()
-		r := runner(t, false)
+		r := runner(t, lab.Config{TPM: "mem:"})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			return r.Run(t.Context(), d)
 		})
@@ -26,9 +27,21 @@ func TestFlows(t *testing.T) {
 // protocol to the cloud, and WS-Trust to the federation provider. Every lettered
 // row and every outcome must be the same; how many calls carry a row may differ.
 func TestFlowsOverHTTPS(t *testing.T) {
+	sameRows(t, lab.Config{TPM: "mem:", HTTPS: true})
+}
+
+// TestFlowsWithNativeSessionKeys runs them with session keys that only the TPM
+// derives from, over both carriers.
+func TestFlowsWithNativeSessionKeys(t *testing.T) {
+	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(name, func(t *testing.T) { sameRows(t, lab.Config{TPM: "mem:", HTTPS: https, NativeSessionKeys: true}) })
+	}
+}
+
+func sameRows(t *testing.T, cfg lab.Config) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		t.Parallel()
-		r := runner(t, true)
+		r := runner(t, cfg)
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			got := r.Run(t.Context(), d)
 			if lettered(got) == lettered(d.Expected) {
@@ -40,9 +53,9 @@ func TestFlowsOverHTTPS(t *testing.T) {
 	})
 }
 
-func runner(t *testing.T, https bool) *flows.Runner {
+func runner(t *testing.T, cfg lab.Config) *flows.Runner {
 	t.Helper()
-	r, err := flows.New(t.Context(), https)
+	r, err := flows.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
