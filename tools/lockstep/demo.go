@@ -53,7 +53,9 @@ out of order.`,
 	f.BoolVar(&hops, "hops", false, "also show the calls between components that have no letter")
 	f.BoolVar(&cfg.Processes, "processes", false, "run every component as a process of its own, over unix sockets")
 	f.StringVar(&cfg.OTLP, "otlp", "", "export the traces to this OTLP/gRPC receiver, HOST:PORT")
+	f.StringVar(&cfg.SoftwareKeys, "software-keys", "", "when the TPM cannot be used: allow or refuse keys in software; only ignores the TPM")
 	f.StringVar(&cfg.TPM, "tpm", "", "TPM of the device: mem:, soft:PATH, swtpm:DIR, unix:PATH, tcp:HOST:PORT or device:/dev/tpmrm0 (default a soft TPM in a file)")
+	f.BoolVar(&cfg.NativeSessionKeys, "native-session-keys", false, "have session keys wrapped for the TPM, which derives from them inside, in place of Entra's form")
 	f.StringVar(&cfg.LogLevel, "log", "", "print the components' logs of this level on standard error: debug, info, warn, error")
 	return cmd
 }

@@ -46,6 +46,8 @@ type Demo struct {
 	desktop actor.Desktop
 	seen    map[stepv1.Step]bool
 	summary []line
+	// keys says where the keys of the device are, and what was proven of them.
+	keys string
 }
 
 // New prepares a run.
@@ -100,6 +102,11 @@ func (d *Demo) join(ctx context.Context) error {
 		return fmt.Errorf("join the device: %w", err)
 	}
 	d.note("join", "device "+joined.GetDeviceId()+" joined", time.Since(began))
+	s, err := d.device.Operator.DeviceState(ctx)
+	if err != nil {
+		return fmt.Errorf("state of the device: %w", err)
+	}
+	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
 	return nil
 }
 

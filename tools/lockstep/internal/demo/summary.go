@@ -63,6 +63,7 @@ func (d *Demo) printSummary(total time.Duration) {
 		t.AppendRow(table.Row{l.what, l.outcome, fmt.Sprintf("%.1f", float64(l.took.Microseconds())/1000)})
 	}
 	t.AppendFooter(table.Row{"", fmt.Sprintf("all %d documented rows ran, in order", len(step.All())), fmt.Sprintf("%d", total.Milliseconds())})
+	t.SetCaption("%s", d.keys)
 	t.Render()
 }
 

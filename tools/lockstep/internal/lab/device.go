@@ -31,7 +31,7 @@ func (d *Device) Key(component string) string { return d.Name + "/" + component 
 // components of a device, in an order in which each can start; none needs the
 // others to be there yet.
 func (d *Device) components() []spec {
-	tpm := map[string]string{"tpm-ca": d.lab.path(makerFolder)}
+	tpm := map[string]string{"tpm-ca": d.lab.path(makerFolder), "software-keys": d.lab.cfg.SoftwareKeys}
 	if d.lab.cfg.NativeSessionKeys {
 		tpm["native-session-keys"] = "on"
 	}
