@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	cd tools/conformance && GOWORK=off $(BIN)/golangci-lint run ./...
+	for m in conformance tpmconformance tpmdiff; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors

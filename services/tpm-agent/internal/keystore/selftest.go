@@ -5,7 +5,7 @@ import (
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // OAEP with SHA-1 is what the transport key does
+	"crypto/sha1" // OAEP with SHA-1 is what the transport key does
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
