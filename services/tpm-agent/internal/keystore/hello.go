@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"strconv"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -45,8 +46,6 @@ func (s *Store) CreateHello(ctx context.Context, u HelloUser, pin secret.Text, r
 	if resettable {
 		reset = newResetSecret()
 	}
-	auth := s.authHello(k, pin)
-	defer auth.Wipe()
 	err = p.runSlow(ctx, use{what: "make the Hello key", purpose: purposeHello, set: set.ID, owner: u.owner()}, func(c *tpmio.Conn) error {
 		if err := p.same(set); err != nil {
 			return err
@@ -62,6 +61,11 @@ func (s *Store) CreateHello(ctx context.Context, u HelloUser, pin secret.Text, r
 				return err
 			}
 		}
+		if k.Generation, err = s.newGeneration(c, u); err != nil {
+			return err
+		}
+		auth := s.authHello(k, pin)
+		defer auth.Wipe()
 		k.Key, err = p.create(c, helloTemplate(policy), auth, secret.Bytes{})
 		return err
 	})
@@ -85,9 +89,9 @@ func newResetSecret() secret.Bytes {
 	return secret.NewBytes(text)
 }
 
-// authHello is the authorisation value that a PIN stands for.
+// authHello is the authorisation value that a PIN stands for, in the key's generation.
 func (s *Store) authHello(k *helloKey, pin secret.Text) secret.Bytes {
-	return s.secret.auth(purposeHello, k.Set, string(k.Tenant), string(k.User), pin.Reveal())
+	return s.secret.auth(purposeHello, k.Set, string(k.Tenant), string(k.User), strconv.FormatUint(k.Generation, 10), pin.Reveal())
 }
 
 // resetPolicy is the digest of: the reset object was authorised, and the command
@@ -144,9 +148,12 @@ func (s *Store) ChangePIN(ctx context.Context, u HelloUser, pin, next secret.Tex
 }
 
 // newPIN has the TPM give the key another authorisation value. The blob from before
-// would go on working with the old PIN, so it is overwritten, here and with it on
-// disk. A session that encrypts goes beside one that does not.
+// would go on working with the old PIN, so the key goes to its next generation: the
+// caller writes it, and then advances the counter. A session that encrypts goes beside one that does not.
 func (s *Store) newPIN(c *tpmio.Conn, p *chip, k *helloKey, key tpm2.AuthHandle, pin secret.Text, encrypted ...tpm2.Session) error {
+	if k.Generation != 0 {
+		k.Generation++
+	}
 	auth := s.authHello(k, pin)
 	defer auth.Wipe()
 	r, err := tpm2.ObjectChangeAuth{
@@ -193,16 +200,21 @@ func (s *Store) withPIN(ctx context.Context, u HelloUser, pin secret.Text, what 
 		if err != nil {
 			return err
 		}
+		k.Generation = before.Generation // a second attempt begins as the first
+		if err := s.checkGeneration(c, k); err != nil {
+			return err
+		}
 		return wrongPIN(f(c, p, k, tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}, Auth: c.Session(auth.Reveal(), tpmio.ToTPM)}))
 	})
 	switch {
 	case err == nil:
 		k.Wrong = 0
+		return s.keep(ctx, p, k, before.Generation)
 	case errors.Is(err, errWrongPIN):
 		return prterr.Wrap(prterr.Unauthenticated, err, "pin: it is wrong; %d tries are left for this user", userTries-k.Wrong).WithHRESULT(tpmio.HRESULTWrongPIN)
 	default:
 		// Nothing was tried: the TPM did not get as far as the PIN.
-		k.Wrong, k.WrongAt = before.Wrong, before.WrongAt
+		*k = before
 	}
 	return errors.Join(err, s.writeHello(k))
 }
@@ -235,8 +247,10 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 	if k.Reset.empty() {
 		return prterr.New(prterr.Conflict, "user: this Hello key was made without a PIN reset service: delete it and set up a new one")
 	}
+	before := k.Generation
 	err = p.run(ctx, use{what: "reset the PIN", purpose: purposeHello, set: set.ID, owner: u.owner()}, func(c *tpmio.Conn) error {
-		if err := p.same(set); err != nil {
+		k.Generation = before // a second attempt begins as the first
+		if err := errors.Join(p.same(set), s.checkGeneration(c, k)); err != nil {
 			return err
 		}
 		h, err := p.load(c, k.Key)
@@ -273,7 +287,17 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 		return err
 	}
 	k.Wrong = 0
-	return s.writeHello(k)
+	return s.keep(ctx, p, k, before)
+}
+
+// keep writes a key, and when it is of another generation than before, has the TPM
+// count. In this order: a crash between the two leaves a key that is one ahead, which
+// its next use sets right.
+func (s *Store) keep(ctx context.Context, p *chip, k *helloKey, before uint64) error {
+	if err := s.writeHello(k); err != nil || k.Generation == before {
+		return err
+	}
+	return p.run(ctx, use{what: "leave the old PIN behind"}, func(c *tpmio.Conn) error { return s.checkGeneration(c, k) })
 }
 
 func wrongReset(err error) error {

@@ -52,6 +52,9 @@ type helloKey struct {
 	// Reset is the object whose authorisation allows a new PIN, empty without a PIN
 	// reset service.
 	Reset blob `json:"reset"`
+	// Generation is what the TPM's counter for this user said at the last change; 0 is a
+	// key without one.
+	Generation uint64 `json:"generation,omitempty"`
 	// Wrong PINs that are not healed yet, the last one at WrongAt.
 	Wrong   int       `json:"wrong,omitempty"`
 	WrongAt time.Time `json:"wrong_at,omitzero"`

@@ -68,11 +68,14 @@ func (s *Store) DeleteHello(ctx context.Context, u HelloUser) error {
 	}
 	err = p.run(ctx, use{what: "destroy the Hello key", purpose: purposeHello, set: set.ID, owner: u.owner()}, func(c *tpmio.Conn) error {
 		p.evict(c, k.Key)
+		n := s.counter(u)
+		defer n.auth.Wipe()
+		n.remove(c) // so that the key does not come back with its file
 		return nil
 	})
 	if err != nil {
 		// The blob is destroyed; what may be left is a key in a slot, until the TPM is
-		// started again.
+		// started again, and its counter.
 		s.cfg.Log.WarnContext(ctx, "a destroyed Hello key was not evicted from the TPM", "error", err)
 	}
 	return nil

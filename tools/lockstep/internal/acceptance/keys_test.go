@@ -1,12 +1,17 @@
 package acceptance_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
@@ -153,4 +158,45 @@ func (w *world) only() *directoryv1.Device {
 		w.t.Fatalf("the directory has %v", list)
 	}
 	return list[0]
+}
+
+// TestT13_ADeviceIsItsTPMAndNotItsName: two devices of one name are two; and one that
+// has all files of the other, but for the TPM, is neither.
+func TestT13_ADeviceIsItsTPMAndNotItsName(t *testing.T) {
+	w := newWorld(t, lab.Config{})
+	other := w.addDevice()
+	w.join(w.device)
+	w.join(other)
+	list := w.directory()
+	if len(list) != 2 || list[0].GetDeviceId() == list[1].GetDeviceId() || list[0].GetDisplayName() != list[1].GetDisplayName() {
+		t.Fatalf("the directory has %v", list)
+	}
+	w.signIn(w.device)
+	w.signIn(other)
+	for _, component := range []string{"tpm-agent", "dsreg", "lsa-cloudap"} {
+		from, to := w.device.StateDir(component), other.StateDir(component)
+		if err := other.Stop(component); err != nil {
+			t.Fatal(err)
+		}
+		own, err := os.ReadFile(filepath.Join(to, "tpm.state"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.RemoveAll(to), os.CopyFS(to, os.DirFS(from))); err != nil {
+			t.Fatal(err)
+		}
+		if component == "tpm-agent" {
+			state := filepath.Join(to, "tpm.state")
+			if err := errors.Join(os.Remove(state), os.WriteFile(state, own, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := other.Resume(t.Context(), component); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := other.LogonUI.SignIn(t.Context(), demo.People()["bob"].UPN, demo.People()["bob"].Password); prterr.KindOf(err) != prterr.KeysLost {
+		t.Errorf("the copy signs in: %v", err)
+	}
+	w.mustToken(w.signIn(w.device))
 }

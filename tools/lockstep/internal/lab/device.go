@@ -127,11 +127,19 @@ func (d *Device) StateDir(component string) string { return d.lab.path(d.Name, c
 
 // Restart stops a component of the device and starts it again on its state.
 func (d *Device) Restart(ctx context.Context, component string) error {
+	if err := d.Stop(component); err != nil {
+		return err
+	}
+	return d.Resume(ctx, component)
+}
+
+// Stop ends a component of the device.
+func (d *Device) Stop(component string) error { return d.lab.host.stop(d.Key(component)) }
+
+// Resume starts a component that was stopped, on the state that is in its folder now.
+func (d *Device) Resume(ctx context.Context, component string) error {
 	for _, s := range d.components() {
 		if s.name == component {
-			if err := d.lab.host.stop(s.key); err != nil {
-				return err
-			}
 			return d.lab.start(ctx, s, d.peers())
 		}
 	}
