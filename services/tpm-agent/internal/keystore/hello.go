@@ -189,22 +189,13 @@ func (s *Store) withPIN(ctx context.Context, u HelloUser, pin secret.Text, what 
 	auth := s.authHello(k, pin)
 	defer auth.Wipe()
 	err = p.run(ctx, use{what: what, purpose: purposeHello, set: set.ID, owner: u.owner()}, func(c *tpmio.Conn) error {
-		if err := p.same(set); err != nil {
-			return err
-		}
-		h, err := p.load(c, k.Key)
-		if err != nil {
-			return err
-		}
-		name, err := k.Key.name()
-		if err != nil {
-			return err
-		}
 		k.Generation = before.Generation // a second attempt begins as the first
-		if err := s.checkGeneration(c, k); err != nil {
+		key, err := s.loadHello(c, p, set, k)
+		if err != nil {
 			return err
 		}
-		return wrongPIN(f(c, p, k, tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}, Auth: c.Session(auth.Reveal(), tpmio.ToTPM)}))
+		key.Auth = c.Session(auth.Reveal(), tpmio.ToTPM)
+		return wrongPIN(f(c, p, k, key))
 	})
 	switch {
 	case err == nil:
@@ -217,6 +208,23 @@ func (s *Store) withPIN(ctx context.Context, u HelloUser, pin secret.Text, what 
 		*k = before
 	}
 	return errors.Join(err, s.writeHello(k))
+}
+
+// loadHello puts the key of a user into a slot, if it is the newest of that user. What
+// authorises its use is the caller's to add.
+func (s *Store) loadHello(c *tpmio.Conn, p *chip, set *keySet, k *helloKey) (tpm2.AuthHandle, error) {
+	if err := p.same(set); err != nil {
+		return tpm2.AuthHandle{}, err
+	}
+	if err := s.checkGeneration(c, k); err != nil {
+		return tpm2.AuthHandle{}, err
+	}
+	h, err := p.load(c, k.Key)
+	if err != nil {
+		return tpm2.AuthHandle{}, err
+	}
+	name, err := k.Key.name()
+	return tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}}, err
 }
 
 var errWrongPIN = errors.New("the TPM refuses the PIN")
@@ -250,10 +258,7 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 	before := k.Generation
 	err = p.run(ctx, use{what: "reset the PIN", purpose: purposeHello, set: set.ID, owner: u.owner()}, func(c *tpmio.Conn) error {
 		k.Generation = before // a second attempt begins as the first
-		if err := errors.Join(p.same(set), s.checkGeneration(c, k)); err != nil {
-			return err
-		}
-		h, err := p.load(c, k.Key)
+		key, err := s.loadHello(c, p, set, k)
 		if err != nil {
 			return err
 		}
@@ -262,15 +267,11 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 			return err
 		}
 		defer done()
-		name, err := k.Key.name()
-		if err != nil {
-			return err
-		}
 		resetName, err := k.Reset.name()
 		if err != nil {
 			return err
 		}
-		allowed := policy(c, func(session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
+		key.Auth = policy(c, func(session tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 			_, err := tpm2.PolicySecret{
 				AuthHandle:    tpm2.AuthHandle{Handle: object, Name: tpm2.TPM2BName{Buffer: resetName}, Auth: c.Session(reset.Reveal(), tpmio.Neither)},
 				PolicySession: session, NonceTPM: nonce,
@@ -281,7 +282,7 @@ func (s *Store) ResetPIN(ctx context.Context, u HelloUser, reset secret.Bytes, n
 			_, err = tpm2.PolicyCommandCode{PolicySession: session, Code: tpm2.TPMCCObjectChangeAuth}.Execute(c)
 			return err
 		})
-		return wrongReset(s.newPIN(c, p, k, tpm2.AuthHandle{Handle: h, Name: tpm2.TPM2BName{Buffer: name}, Auth: allowed}, next, c.Session(nil, tpmio.ToTPM)))
+		return wrongReset(s.newPIN(c, p, k, key, next, c.Session(nil, tpmio.ToTPM)))
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package keystore
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -86,18 +85,13 @@ func (s *Store) readHello(set *keySet, u HelloUser) (*helloKey, error) {
 }
 
 func readHelloFile(path string) (*helloKey, error) {
-	b, err := durable.ReadFile(path)
+	var k helloKey
+	err := readStrict(path, &k)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoHello()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("hello key: %w", err)
-	}
-	var k helloKey
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&k); err != nil {
-		return nil, fmt.Errorf("hello key %s is damaged: restore it, or remove it and set up Hello again: %w", path, err)
+		return nil, fmt.Errorf("hello key %s: restore it, or remove it and set up Hello again: %w", path, err)
 	}
 	if k.Version != helloVersion {
 		return nil, fmt.Errorf("hello key %s has version %d: it was written by another version of the agent", path, k.Version)

@@ -123,15 +123,9 @@ func (s *Store) loadSets() error {
 }
 
 func readSet(path, id string) (*keySet, error) {
-	b, err := durable.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("key set: %w", err)
-	}
 	var set keySet
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&set); err != nil {
-		return nil, fmt.Errorf("key set %s is damaged: restore it, or remove it and register the device again: %w", path, err)
+	if err := readStrict(path, &set); err != nil {
+		return nil, fmt.Errorf("key set %s: restore it, or remove it and register the device again: %w", path, err)
 	}
 	if set.Version < 1 || set.Version > setVersion || set.ID != id {
 		return nil, fmt.Errorf("key set %s has version %d or another id: it was written by another version of the agent", path, set.Version)
@@ -143,6 +137,21 @@ func readSet(path, id string) (*keySet, error) {
 		return nil, fmt.Errorf("key set %s is of provider %q: it was written by another version of the agent", path, set.Provider)
 	}
 	return &set, nil
+}
+
+// readStrict reads a file of the agent's own, which has the members that it knows and
+// no others.
+func readStrict(path string, into any) error {
+	b, err := durable.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("it is damaged: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) writeSet(set *keySet) error {

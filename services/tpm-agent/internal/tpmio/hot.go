@@ -102,9 +102,14 @@ func handleAt(b []byte) (tpm2.TPMHandle, error) {
 // Load puts a key into a slot and returns its handle. The parent has an empty
 // authorisation value.
 func (c *Conn) Load(parent tpm2.TPMHandle, public, private []byte) (tpm2.TPMHandle, error) {
+	return c.LoadUnder(parent, nil, public, private)
+}
+
+// LoadUnder is Load for a parent with an authorisation value.
+func (c *Conn) LoadUnder(parent tpm2.TPMHandle, auth, public, private []byte) (tpm2.TPMHandle, error) {
 	cmd := newCommand(tagSessions, tpm2.TPMCCLoad)
 	cmd.u32(uint32(parent))
-	cmd.password(nil)
+	cmd.password(auth)
 	cmd.sized(private)
 	cmd.sized(public)
 	resp, err := cmd.send(c)

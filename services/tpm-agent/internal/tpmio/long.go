@@ -72,17 +72,3 @@ func (c *Conn) SetLockoutParameters(auth []byte, tries, recovery, lockoutRecover
 // ccLockoutParameters is TPM2_DictionaryAttackParameters, which go-tpm 0.9.8 has no
 // name for.
 const ccLockoutParameters tpm2.TPMCC = 0x13a
-
-// LoadUnder is Load for a parent with an authorisation value.
-func (c *Conn) LoadUnder(parent tpm2.TPMHandle, auth, public, private []byte) (tpm2.TPMHandle, error) {
-	cmd := newCommand(tagSessions, tpm2.TPMCCLoad)
-	cmd.u32(uint32(parent))
-	cmd.password(auth)
-	cmd.sized(private)
-	cmd.sized(public)
-	resp, err := cmd.send(c)
-	if err != nil {
-		return 0, err
-	}
-	return handleAt(resp)
-}
