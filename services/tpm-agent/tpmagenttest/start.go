@@ -3,6 +3,7 @@
 package tpmagenttest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -126,7 +127,7 @@ func (a *Agent) Register() Identity {
 
 // Certificate makes a certificate for a device key, from an authority that is gone
 // at once: the agent does not judge who signed.
-func Certificate(t testing.TB, dk *rsa.PublicKey) []byte {
+func Certificate(t testing.TB, dk crypto.PublicKey) []byte {
 	t.Helper()
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

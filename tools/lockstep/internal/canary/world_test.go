@@ -37,7 +37,7 @@ type world struct {
 	stop   func()
 }
 
-func newWorld(t *testing.T, dir, tpm string) *world {
+func newWorld(t *testing.T, dir, tpm string, change ...func(*lab.Config)) *world {
 	t.Helper()
 	bin := filepath.Join(dir, "lockstep")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/lockstep-sso/lockstep/tools/lockstep").CombinedOutput(); err != nil {
@@ -45,9 +45,13 @@ func newWorld(t *testing.T, dir, tpm string) *world {
 	}
 	w := &world{t: t, dir: dir, tenant: demo.DefaultTenant(), spans: receiveSpans(t, filepath.Join(dir, "spans.sock"))}
 	log := w.logTo(filepath.Join(dir, "log"))
-	l, err := lab.Start(t.Context(), lab.Config{
+	cfg := lab.Config{
 		Dir: filepath.Join(dir, "lab"), Processes: true, Self: []string{bin, "component"}, TPM: tpm, LogLevel: "debug", OTLP: "unix:" + filepath.Join(dir, "spans.sock"),
-	})
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	l, err := lab.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
