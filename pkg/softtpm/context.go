@@ -156,8 +156,8 @@ func evictControl(c *call) rcode {
 		return rcAttributes.handle(2)
 	case (o.hier == rhPlatform) != (by == rhPlatform):
 		return rcHierarchy.handle(2)
-	case (handle&0x00800000 != 0) != (by == rhPlatform):
-		return rcRange.param(1) // each of the two owns one half of the range
+	case persistentOwner(handle) != by:
+		return rcRange.param(1)
 	case kept:
 		rc := t.update(func(nv *nvState) { delete(nv.persistent, handle) })
 		if rc == rcSuccess {

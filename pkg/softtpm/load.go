@@ -8,6 +8,9 @@ func load(c *call) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
+	if rc := c.t.room(); rc != rcSuccess {
+		return rc
+	}
 	parent := c.object(0)
 	if !parent.isStorage() {
 		return rcType.handle(1)
@@ -28,6 +31,9 @@ func load(c *call) rcode {
 func loadExternal(c *call) rcode {
 	sensitive, p, hier := c.in.sensitive(), c.in.public(), c.in.hierarchy()
 	if rc := c.in.end(); rc != rcSuccess {
+		return rc
+	}
+	if rc := c.t.room(); rc != rcSuccess {
 		return rc
 	}
 	if rc := p.checkShape(); rc != rcSuccess {

@@ -43,8 +43,8 @@ func nvWrite(c *call) rcode {
 		return rcNVRange
 	}
 	next := bytes.Clone(x.data)
-	if !x.has(nvWritten) { // what is not written now reads as ones
-		next = bytes.Repeat([]byte{0xff}, len(x.data))
+	if !x.has(nvWritten) { // what is not written now reads as erased memory
+		next = bytes.Repeat([]byte{x.erased()}, len(x.data))
 	}
 	copy(next[offset:], data)
 	return c.t.writeIndex(x, next)

@@ -183,7 +183,9 @@ func sequenceComplete(c *call) rcode {
 	s.write(data)
 	digest := s.sum()
 	c.put2B(digest)
-	c.putHashTicket(hier, digest, s.prefix, s.outer != nil)
+	// Of a sequence, which may come in pieces, short data is not safe either.
+	safe := s.outer == nil && len(s.prefix) == len(generated) && !bytes.HasPrefix(s.prefix, generated[:])
+	c.putHashTicket(hier, digest, safe)
 	c.flush = c.entities[0].handle
 	return rcSuccess
 }
@@ -220,14 +222,14 @@ func hashCommand(c *call) rcode {
 	x.Write(data)
 	digest := x.Sum(nil)
 	c.put2B(digest)
-	c.putHashTicket(hier, digest, data, false)
+	c.putHashTicket(hier, digest, !bytes.HasPrefix(data, generated[:]))
 	return rcSuccess
 }
 
 // putHashTicket says that this TPM hashed the data and that it is no forged
 // attestation; else the ticket is empty.
-func (c *call) putHashTicket(hier uint32, digest, data []byte, keyed bool) {
-	if keyed || len(data) < len(generated) || bytes.HasPrefix(data, generated[:]) {
+func (c *call) putHashTicket(hier uint32, digest []byte, safe bool) {
+	if !safe {
 		c.putNullTicket(tagHashCheck)
 		return
 	}
