@@ -24,7 +24,7 @@ func (c *call) rsaEncryption() (data, label []byte, s sigScheme, rc rcode) {
 		return nil, nil, s, rcKey.handle(1)
 	case !p.has(attrDecryptKey), p.has(attrRestricted) && c.cmd.auths > 0:
 		return nil, nil, s, rcAttributes.handle(1)
-	case len(label) > 0 && (label[len(label)-1] != 0 || bytes.IndexByte(label, 0) != len(label)-1):
+	case len(label) > 0 && label[len(label)-1] != 0:
 		return nil, nil, s, rcValue.param(3) // Part 3: null-terminated
 	case p.scheme == algNull:
 		return data, label, asked, rcSuccess

@@ -140,6 +140,11 @@ func (p *pair) do(s *step) (d *divergence, ok bool, err error) {
 	if a.rc != 0 || b.rc != 0 || s.cycle {
 		return d, a.rc == 0 && b.rc == 0, nil
 	}
+	for id := range p.known { // another object has the handle now
+		if a.handle != nil && bytes.Equal(p.soft.value(from(id, "handle")), a.handle) {
+			delete(p.known, id)
+		}
+	}
 	switch s.cc {
 	case ccLoadExternal:
 		p.known[s.id] = true
