@@ -16,18 +16,19 @@ func startup(c *call) rcode {
 	if kind != tpm2.TPMSUClear {
 		return rcValue.param(1)
 	}
+	orderly := c.t.nv.orderly
 	if rc := c.t.update(func(nv *nvState) {
 		nv.resets++
 		restartIndexes(nv)
 	}); rc != rcSuccess {
 		return rc
 	}
-	c.t.started = true
+	c.t.started, c.t.orderly = true, orderly
 	return rcSuccess
 }
 
 // shutdown is TPM2_Shutdown (Part 3, 9.4). Every change is saved when it is
-// made, so it saves the clock and nothing else.
+// made, so it saves the clock, and that the end was orderly.
 func shutdown(c *call) rcode {
 	kind := tpm2.TPMSU(c.in.u16())
 	if rc := c.in.end(); rc != rcSuccess {
@@ -36,7 +37,7 @@ func shutdown(c *call) rcode {
 	if kind != tpm2.TPMSUClear && kind != tpm2.TPMSUState {
 		return rcValue.param(1)
 	}
-	return c.t.update(func(*nvState) {})
+	return c.t.update(func(nv *nvState) { nv.orderly = true })
 }
 
 // selfTest is TPM2_SelfTest. The Go crypto libraries run their own tests at

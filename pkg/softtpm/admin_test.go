@@ -178,14 +178,25 @@ func TestEvictControl(t *testing.T) {
 	wantRC(t, "half of the platform", evict(tpm, tpm2.TPMRHOwner, root, 0x81800001), 0x1cd)
 	wantRC(t, "owner key by the platform", evict(tpm, tpm2.TPMRHPlatform, root, 0x81800001), 0x285)
 	flush(t, tpm, root.Handle)
-	for i := range 3 { // persistent keys take no slot
-		must[key](t)(primary(tpm, tpm2.TPMRHNull, tpm2.ECCSRKTemplate))
-		root.Handle = 0x81000001
-		_, err := create(tpm, root, skTemplate(true), "", []byte(fmt.Sprint("key", i)))
+	// A persistent key takes a slot while a command uses it, and what Create
+	// makes takes another, as on a chip.
+	persistent := root
+	persistent.Handle = 0x81000001
+	for i := range 2 {
+		_, err := create(tpm, persistent, skTemplate(true), "", []byte(fmt.Sprint("key", i)))
 		ok(t, err)
+		must[key](t)(primary(tpm, tpm2.TPMRHNull, tpm2.ECCSRKTemplate))
 	}
-	ok(t, evict(tpm, tpm2.TPMRHOwner, root, 0x81000001))
-	_, err := tpm2.ReadPublic{ObjectHandle: tpm2.TPMHandle(0x81000001)}.Execute(tpm)
+	_, err := create(tpm, persistent, skTemplate(true), "", span(0, 32))
+	wantRC(t, "no slot for what is made", err, 0x902)
+	_, err = tpm2.ReadPublic{ObjectHandle: persistent.Handle}.Execute(tpm)
+	ok(t, err)
+	must[key](t)(primary(tpm, tpm2.TPMRHNull, tpm2.ECCSRKTemplate))
+	_, err = tpm2.ReadPublic{ObjectHandle: persistent.Handle}.Execute(tpm)
+	wantRC(t, "no slot to use it", err, 0x902)
+	flush(t, tpm, 0x80000002)
+	ok(t, evict(tpm, tpm2.TPMRHOwner, persistent, 0x81000001))
+	_, err = tpm2.ReadPublic{ObjectHandle: tpm2.TPMHandle(0x81000001)}.Execute(tpm)
 	wantRC(t, "removed", err, 0x18b)
 	flush(t, tpm, 0x80000000)
 	root = srk(t, tpm)

@@ -130,9 +130,9 @@ func algorithmItems() []item {
 		{algRSA, asymmetric | object}, {algSHA1, hash}, {algHMAC, hash | signing}, {algAES, symmetric},
 		{uint16(tpm2.TPMAlgMGF1), hash | method}, {algKeyedHash, hash | object | signing | encrypting}, {algXOR, hash | symmetric},
 		{algSHA256, hash}, {algSHA384, hash}, {algSHA512, hash},
-		{algRSASSA, asymmetric | signing}, {algRSAPSS, asymmetric | signing}, {algOAEP, asymmetric | encrypting | hash},
+		{algRSASSA, asymmetric | signing}, {algRSAES, asymmetric | encrypting}, {algRSAPSS, asymmetric | signing}, {algOAEP, asymmetric | encrypting | hash},
 		{algECDSA, asymmetric | signing | method}, {algECDH, asymmetric | method}, {algECDAA, asymmetric | signing | method},
-		{uint16(tpm2.TPMAlgKDF1SP80056A), hash | method}, {algKDF108, hash | method}, {algECC, asymmetric | object},
+		{algKDF56A, hash | method}, {algKDF108, hash | method}, {algECC, asymmetric | object},
 		{algSymCipher, object | symmetric}, {algCTR, symmetric | encrypting}, {algCFB, symmetric | encrypting},
 	}
 	list := make([]item, 0, len(all))

@@ -96,7 +96,7 @@ func adminCommands() []command {
 	return []command{
 		{code: tpm2.TPMCCStartup, flags: noSessions | writesNV, run: startup},
 		{code: tpm2.TPMCCShutdown, flags: writesNV, run: shutdown},
-		{code: ccSelfTest, run: selfTest},
+		{code: ccSelfTest, flags: writesNV, run: selfTest},
 		{code: ccGetTestResult, flags: encOut, run: getTestResult},
 		{code: tpm2.TPMCCIncrementalSelfTest, run: incrementalSelfTest},
 		{code: tpm2.TPMCCTestParms, run: testParms},

@@ -72,6 +72,7 @@ type TPM struct {
 	commands commandTable
 	closed   bool
 	started  bool // TPM2_Startup was done
+	orderly  bool // and TPM2_Shutdown before it
 	failed   bool // failure mode, see Fail
 	unlock   func() error
 

@@ -154,10 +154,13 @@ func evictControl(c *call) rcode {
 		return rcHandle.handle(2)
 	case o.sequence != nil, o.publicOnly, o.external, o.hier == rhNull, o.pub.has(attrStClear):
 		return rcAttributes.handle(2)
+	case kept && by == rhPlatform: // it removes what it likes
 	case (o.hier == rhPlatform) != (by == rhPlatform):
 		return rcHierarchy.handle(2)
-	case (handle&0x00800000 != 0) != (by == rhPlatform):
-		return rcRange.param(1) // each of the two owns one half of the range
+	case persistentOwner(handle) != by:
+		return rcRange.param(1)
+	}
+	switch {
 	case kept:
 		rc := t.update(func(nv *nvState) { delete(nv.persistent, handle) })
 		if rc == rcSuccess {

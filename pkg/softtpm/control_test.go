@@ -94,6 +94,7 @@ func TestStateVersion1(t *testing.T) {
 	if n := property(t, tpm, tpm2.TPMPTMaxAuthFail); n != 7 {
 		t.Errorf("%d tries, want 7", n)
 	}
+	flush(t, tpm, root.Handle)
 	root.Handle = 0x81000001
 	sk := must[key](t)(load(tpm, root, blob{
 		*must[*tpm2.TPM2BPublic](t)(tpm2.Unmarshal[tpm2.TPM2BPublic](want["pub"])),

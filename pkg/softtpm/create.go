@@ -69,6 +69,9 @@ func create(c *call) rcode {
 	if !parent.isStorage() {
 		return rcType.handle(1)
 	}
+	if rc := c.t.room(); rc != rcSuccess {
+		return rc
+	}
 	o, rc := n.newChild(parent, parent.hier)
 	if rc != rcSuccess {
 		return rc
@@ -86,6 +89,9 @@ func create(c *call) rcode {
 func createPrimary(c *call) rcode {
 	n, rc := c.readCreation(true)
 	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.t.room(); rc != rcSuccess {
 		return rc
 	}
 	hier := c.entities[0].handle
@@ -136,6 +142,9 @@ func (t *TPM) primary(n *creation, hier uint32) (*object, rcode) {
 func createLoaded(c *call) rcode {
 	n, rc := c.readCreation(false)
 	if rc != rcSuccess {
+		return rc
+	}
+	if rc := c.t.room(); rc != rcSuccess {
 		return rc
 	}
 	var o *object

@@ -15,7 +15,8 @@ type curve struct {
 	id    uint16
 	ecdh  ecdh.Curve
 	ecdsa elliptic.Curve
-	size  int // bytes of a coordinate
+	size  int    // bytes of a coordinate
+	hash  uint16 // of the KDF that goes with the curve, 0: none
 }
 
 const curveCount = 4
@@ -29,11 +30,11 @@ func curveIDs() [curveCount]tpm2.TPMECCCurve {
 func curveOf(id uint16) (curve, bool) {
 	switch tpm2.TPMECCCurve(id) {
 	case tpm2.TPMECCNistP256:
-		return curve{id, ecdh.P256(), elliptic.P256(), 32}, true
+		return curve{id, ecdh.P256(), elliptic.P256(), 32, algSHA256}, true
 	case tpm2.TPMECCNistP384:
-		return curve{id, ecdh.P384(), elliptic.P384(), 48}, true
+		return curve{id, ecdh.P384(), elliptic.P384(), 48, algSHA384}, true
 	case tpm2.TPMECCNistP521:
-		return curve{id, ecdh.P521(), elliptic.P521(), 66}, true
+		return curve{id, ecdh.P521(), elliptic.P521(), 66, algSHA512}, true
 	case tpm2.TPMECCBNP256:
 		return curve{id: id, size: 32}, true
 	}
@@ -151,7 +152,11 @@ func eccParameters(c *call) rcode {
 	e := cv.equation()
 	c.out = be.AppendUint16(c.out, id)
 	c.out = be.AppendUint16(c.out, uint16(e.p.BitLen()))
-	c.out = be.AppendUint16(c.out, algNull) // no KDF of its own
+	if cv.hash != 0 {
+		c.out = be.AppendUint16(be.AppendUint16(c.out, algKDF56A), cv.hash)
+	} else {
+		c.out = be.AppendUint16(c.out, algNull)
+	}
 	c.out = be.AppendUint16(c.out, algNull) // no signing scheme of its own
 	for _, n := range []*big.Int{e.p, e.a, e.b, e.gx, e.gy, e.n} {
 		c.put2B(n.FillBytes(make([]byte, e.size)))

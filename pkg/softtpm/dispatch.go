@@ -30,6 +30,8 @@ type call struct {
 	base     int    // where the parameters start in out
 	handle   uint32 // response handle
 	flush    uint32 // transient object to drop once the response is built
+	borrowed [3]int // slots of persistent objects, see borrow
+	borrows  int    // how many of them are in use
 }
 
 // Send runs one command. It implements transport.TPM: a refused command is a
@@ -44,6 +46,7 @@ func (t *TPM) Send(input []byte) ([]byte, error) {
 	c := &t.call
 	c.t = t
 	rc := c.execute(input)
+	c.giveBack()
 	if rc == rcSuccess {
 		t.delay(c.cmd.code)
 	}

@@ -127,8 +127,11 @@ func duplicate(c *call) rcode {
 	case len(key) > 0 && len(key) != bits/8:
 		return rcSize.param(1)
 	}
+	// The authValue is padded, so that a duplicate does not tell how long it is.
+	auth := make([]byte, o.pub.hash().Size())
+	copy(auth, o.auth)
 	sensitive := be.AppendUint16(nil, o.pub.typ)
-	for _, f := range [][]byte{o.auth, o.seed, o.secret} {
+	for _, f := range [][]byte{auth, o.seed, o.secret} {
 		sensitive = append2B(sensitive, f)
 	}
 	dup := append2B(nil, sensitive)

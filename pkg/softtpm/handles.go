@@ -1,6 +1,10 @@
 package softtpm
 
-import "github.com/google/go-tpm/tpm2"
+import (
+	"slices"
+
+	"github.com/google/go-tpm/tpm2"
+)
 
 // Fixed handles (Part 2, 7.4).
 const (
@@ -139,8 +143,9 @@ func (t *TPM) resolve(k handleKind, h uint32, i int) (entity, rcode) {
 		if !k.object() {
 			return e, wrong
 		}
-		if e.object = t.persistent(h); e.object == nil || !t.enabled(e.object.hier) {
-			return e, rcHandle.handle(i + 1)
+		var rc rcode
+		if e.object, rc = t.borrow(h); rc != rcSuccess {
+			return e, rc.handle(i + 1)
 		}
 	case rangeNV:
 		if !k.nv() {
@@ -184,8 +189,44 @@ func (t *TPM) transient(h uint32) *object {
 	return nil
 }
 
-// persistent gives a persistent object. It is unpacked at its first use and
-// takes no transient slot.
+// borrow gives a persistent object for one command. As on other TPMs it takes a
+// free slot for that time, so that whoever gets by with the slots of this TPM
+// gets by with those of a chip.
+func (t *TPM) borrow(h uint32) (*object, rcode) {
+	if !t.enabled(persistentOwner(h)) {
+		return nil, rcHandle
+	}
+	i := slices.Index(t.slots, nil)
+	if i < 0 {
+		return nil, rcObjectMemory
+	}
+	o := t.persistent(h)
+	if o == nil || !t.enabled(o.hier) && t.call.cmd.code != tpm2.TPMCCEvictControl {
+		return nil, rcHandle
+	}
+	t.slots[i] = o
+	t.call.borrowed[t.call.borrows] = i
+	t.call.borrows++
+	return o, rcSuccess
+}
+
+// persistentOwner gives the hierarchy that a persistent handle belongs to: each
+// of the two has one half of the range.
+func persistentOwner(h uint32) uint32 {
+	if h&0x00800000 != 0 {
+		return rhPlatform
+	}
+	return rhOwner
+}
+
+// giveBack frees the slots that a command took for persistent objects.
+func (c *call) giveBack() {
+	for _, i := range c.borrowed[:c.borrows] {
+		c.t.slots[i] = nil
+	}
+}
+
+// persistent gives a persistent object, unpacked at its first use.
 func (t *TPM) persistent(h uint32) *object {
 	if o := t.persisted[h]; o != nil {
 		return o
@@ -207,13 +248,21 @@ func (t *TPM) persistent(h uint32) *object {
 
 // place puts an object into a free slot.
 func (t *TPM) place(o *object) (uint32, rcode) {
-	for i, s := range t.slots {
-		if s == nil {
-			t.slots[i] = o
-			return baseTransient + uint32(i), rcSuccess
-		}
+	i := slices.Index(t.slots, nil)
+	if i < 0 {
+		return 0, rcObjectMemory
 	}
-	return 0, rcObjectMemory
+	t.slots[i] = o
+	return baseTransient + uint32(i), rcSuccess
+}
+
+// room refuses a command that makes an object, before any work, when there is
+// no slot for it. Create needs one too, because chips make the object in it.
+func (t *TPM) room() rcode {
+	if slices.Index(t.slots, nil) < 0 {
+		return rcObjectMemory
+	}
+	return rcSuccess
 }
 
 // appendName appends the Name of an entity as it enters cpHash and policies

@@ -8,6 +8,9 @@ func load(c *call) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
+	if rc := c.t.room(); rc != rcSuccess {
+		return rc
+	}
 	parent := c.object(0)
 	if !parent.isStorage() {
 		return rcType.handle(1)
@@ -30,24 +33,24 @@ func loadExternal(c *call) rcode {
 	if rc := c.in.end(); rc != rcSuccess {
 		return rc
 	}
+	if rc := c.t.room(); rc != rcSuccess {
+		return rc
+	}
+	switch {
+	case !c.t.enabled(hier), len(sensitive) > 0 && hier != rhNull:
+		return rcHierarchy.param(3)
+	case len(sensitive) > 0 && p.attrs&(attrFixedTPM|attrFixedParent|attrRestricted) != 0:
+		return rcAttributes.param(2) // a known key must not look bound
+	}
 	if rc := p.checkShape(); rc != rcSuccess {
 		return rc.param(2)
 	}
 	if rc := p.checkPublicKey(); rc != rcSuccess {
 		return rc.param(2)
 	}
-	if !c.t.enabled(hier) {
-		return rcHierarchy.param(3)
-	}
 	o := newObject(p.own(), hier)
 	o.external, o.publicOnly = true, len(sensitive) == 0
 	if !o.publicOnly {
-		switch {
-		case hier != rhNull:
-			return rcHierarchy.param(3)
-		case p.attrs&(attrFixedTPM|attrFixedParent|attrRestricted) != 0:
-			return rcAttributes.param(2) // a known key must not look bound
-		}
 		if rc := o.readSensitive(sensitive); rc != rcSuccess {
 			return rc.param(1)
 		}

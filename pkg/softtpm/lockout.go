@@ -62,6 +62,7 @@ func (t *TPM) wrongAuth(e entity, s *session, i int) rcode {
 	default:
 		return rcBadAuth.session(i + 1)
 	}
+	t.nv.orderly = false
 	if rc := t.save(&t.nv); rc != rcSuccess {
 		t.unsaved = true // counted in memory whatever the storage does
 		return rc

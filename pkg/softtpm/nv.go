@@ -24,6 +24,7 @@ const (
 	nvAuthRead       = 1 << 18
 	nvPolicyRead     = 1 << 19
 	nvNoDA           = 1 << 25
+	nvOrderly        = 1 << 26
 	nvClearStClear   = 1 << 27
 	nvReadLocked     = 1 << 28
 	nvWritten        = 1 << 29
@@ -67,7 +68,18 @@ type nvIndex struct {
 func (x *nvIndex) has(attr uint32) bool { return x.attrs&attr == attr }
 func (x *nvIndex) kind() uint32         { return x.attrs & nvTypeMask >> 4 }
 func (x *nvIndex) pin() bool            { return x.kind() == nvPinFail || x.kind() == nvPinPass }
-func (x *nvIndex) value() uint64        { return be.Uint64(x.data) } // of counters, bits and PINs
+
+// erased is what an unwritten byte reads as: other TPMs keep orderly indexes in
+// RAM and the rest in flash memory. A PIN index lets nobody in by what is not
+// written.
+func (x *nvIndex) erased() byte {
+	if x.has(nvOrderly) || x.pin() {
+		return 0
+	}
+	return 0xff
+}
+
+func (x *nvIndex) value() uint64 { return be.Uint64(x.data) } // of counters, bits and PINs
 
 // public encodes the TPMS_NV_PUBLIC (Part 2, 13.5).
 func (x *nvIndex) public() []byte {
@@ -205,16 +217,17 @@ func (t *TPM) putIndex(x *nvIndex, change func(*nvIndex)) rcode {
 	return t.update(func(nv *nvState) { nv.indexes[x.handle] = &next })
 }
 
-// restartIndexes lifts the locks that last until a start, as TPM2_Startup
-// does (Part 2, 13.4).
+// restartIndexes lifts the locks that last until a start, and takes back what
+// was written in an index that other TPMs keep in RAM, as TPM2_Startup does (Part
+// 2, 13.4). Counters stay.
 func restartIndexes(nv *nvState) {
 	for h, x := range nv.indexes {
 		attrs := x.attrs &^ nvReadLocked
-		if !x.has(nvWriteDefine) || !x.has(nvWritten) {
-			attrs &^= nvWriteLocked
-		}
-		if x.has(nvClearStClear) {
+		if x.attrs&(nvClearStClear|nvOrderly) != 0 && x.kind() != nvCounter {
 			attrs &^= nvWritten
+		}
+		if attrs&(nvWriteDefine|nvWritten) != nvWriteDefine|nvWritten {
+			attrs &^= nvWriteLocked
 		}
 		if attrs != x.attrs {
 			next := *x

@@ -43,8 +43,8 @@ func nvWrite(c *call) rcode {
 		return rcNVRange
 	}
 	next := bytes.Clone(x.data)
-	if !x.has(nvWritten) { // what is not written now reads as ones
-		next = bytes.Repeat([]byte{0xff}, len(x.data))
+	if !x.has(nvWritten) { // what is not written now reads as erased memory
+		next = bytes.Repeat([]byte{x.erased()}, len(x.data))
 	}
 	copy(next[offset:], data)
 	return c.t.writeIndex(x, next)
@@ -70,22 +70,11 @@ func nvIncrement(c *call) rcode {
 	if x.kind() != nvCounter {
 		return rcAttributes.handle(2)
 	}
-	value := c.t.highestCount()
+	value := c.t.nv.maxCount
 	if x.has(nvWritten) {
 		value = x.value()
 	}
 	return c.t.writeIndex(x, be.AppendUint64(nil, value+1))
-}
-
-// highestCount is the highest value that any counter of this TPM has or had.
-func (t *TPM) highestCount() uint64 {
-	n := t.nv.maxCount
-	for _, x := range t.nv.indexes {
-		if x.kind() == nvCounter && x.has(nvWritten) {
-			n = max(n, x.value())
-		}
-	}
-	return n
 }
 
 // nvExtendCommand is TPM2_NV_Extend (Part 3, 31.9).

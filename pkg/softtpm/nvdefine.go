@@ -29,7 +29,7 @@ func nvDefineSpace(c *call) rcode {
 	if c.t.nv.used()+int(x.size)+indexCost > maxNVSpace || len(c.t.nv.indexes) >= maxIndexes {
 		return rcNVSpace
 	}
-	x.auth, x.data = auth, bytes.Repeat([]byte{0xff}, int(x.size))
+	x.auth, x.data = auth, bytes.Repeat([]byte{x.erased()}, int(x.size))
 	return c.t.update(func(nv *nvState) {
 		if nv.indexes == nil {
 			nv.indexes = map[uint32]*nvIndex{}

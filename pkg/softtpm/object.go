@@ -96,9 +96,13 @@ func (o *object) checkSecretSize() rcode {
 		return rcKeySize
 	case len(o.secret) > maxSealed:
 		return rcSize
-	case o.pub.scheme == algHMAC:
-		if h, _ := hashOf(o.pub.schemeHash); len(o.secret) > h.New().BlockSize() {
-			return rcSize
+	case o.pub.typ == algKeyedHash && o.pub.attrs&(attrSignKey|attrDecryptKey) != 0:
+		h, ok := hashOf(o.pub.schemeHash)
+		if !ok {
+			h = o.pub.hash()
+		}
+		if len(o.secret) > h.New().BlockSize() {
+			return rcSize // HMAC would hash it first
 		}
 	}
 	return rcSuccess

@@ -86,7 +86,12 @@ func policyBinding(c *call, kind bindKind, again bool) rcode {
 		return rc
 	}
 	s := c.entities[0].session
-	if len(hash) != s.hash.Size() {
+	switch {
+	case kind == bindTemplate && s.bindTo == bindTemplate && !bytes.Equal(s.binding, hash):
+		return rcValue.param(1) // the other kinds answer CPHASH
+	case kind == bindTemplate && s.bindTo != bindNothing && s.bindTo != bindTemplate:
+		return rcCPHash
+	case len(hash) != s.hash.Size():
 		return rcSize.param(1)
 	}
 	if rc := s.bind(kind, hash, again); rc != rcSuccess {

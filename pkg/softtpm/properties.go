@@ -84,6 +84,9 @@ func (t *TPM) permanentFlags() uint32 {
 // startupFlags is TPMA_STARTUP_CLEAR (Part 2, 8.7).
 func (t *TPM) startupFlags() uint32 {
 	v := uint32(0)
+	if t.orderly {
+		v = 1 << 31
+	}
 	for bit, off := range []bool{t.off.platform, t.off.owner, t.off.endorsement, t.off.platformNV} {
 		if !off {
 			v |= 1 << bit

@@ -153,7 +153,7 @@ func (p *publicArea) parseRSA(r *reader) rcode {
 	if rc := p.parseSym(r); rc != rcSuccess {
 		return rc
 	}
-	switch rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP); rc {
+	switch rc := p.parseScheme(r, algRSASSA, algRSAPSS, algOAEP, algRSAES); rc {
 	case rcSuccess:
 	case rcScheme:
 		return rcValue
@@ -208,7 +208,7 @@ func (p *publicArea) parseSym(r *reader) rcode {
 	switch {
 	case r.bad:
 		return rcInsufficient
-	case p.symBits != 128 && p.symBits != 192 && p.symBits != 256:
+	case p.symBits != 128 && p.symBits != 256:
 		return rcValue
 	case p.symMode != algCFB && p.symMode != algCTR && p.symMode != algNull:
 		return rcMode
@@ -216,8 +216,8 @@ func (p *publicArea) parseSym(r *reader) rcode {
 	return rcSuccess
 }
 
-// parseScheme reads a scheme that must be null or one of those allowed. All of
-// them carry a hash, XOR also a KDF.
+// parseScheme reads a scheme that must be null or one of those allowed. All but
+// RSAES carry a hash, XOR also a KDF.
 func (p *publicArea) parseScheme(r *reader, allowed ...uint16) rcode {
 	s, rc := readScheme(r, allowed...)
 	p.scheme, p.schemeHash, p.kdf = s.alg, s.hash, s.kdf
@@ -241,6 +241,9 @@ func readScheme(r *reader, allowed ...uint16) (sigScheme, rcode) {
 		return s, rcSuccess
 	case !slices.Contains(allowed, s.alg):
 		return s, rcScheme
+	}
+	if s.alg == algRSAES {
+		return s, rcSuccess // it has no hash
 	}
 	s.hash = r.u16()
 	switch s.alg {

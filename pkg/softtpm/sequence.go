@@ -12,7 +12,8 @@ type sequence struct {
 	algs   []uint16
 	hashes []hash.Hash
 	outer  []byte // of an HMAC: the key of its outer hash; such a result gets no ticket
-	prefix []byte // the first bytes, to see a forged attestation
+	begun  bool   // there was a first block
+	safe   bool   // and it shows that this is no forged attestation
 	event  bool
 }
 
@@ -60,8 +61,10 @@ func (s *sequence) sum() []byte {
 // pack gives every byte of the state; nil if the hash cannot be packed.
 func (s *sequence) pack() []byte {
 	b := []byte{byte(len(s.algs)), 0}
-	if s.event {
-		b[1] = 1
+	for i, set := range []bool{s.event, s.begun, s.safe} {
+		if set {
+			b[1] |= 1 << i
+		}
 	}
 	for i, h := range s.hashes {
 		m, ok := h.(encoding.BinaryMarshaler)
@@ -74,13 +77,13 @@ func (s *sequence) pack() []byte {
 		}
 		b = append2B(be.AppendUint16(b, s.algs[i]), state)
 	}
-	return append2B(append2B(b, s.outer), s.prefix)
+	return append2B(b, s.outer)
 }
 
 // unpackSequence reads what pack wrote.
 func unpackSequence(r *reader) (*sequence, bool) {
-	n, event := r.u8(), r.u8()
-	s := &sequence{event: event == 1}
+	n, flags := r.u8(), r.u8()
+	s := &sequence{event: flags&1 != 0, begun: flags&2 != 0, safe: flags&4 != 0}
 	for range n {
 		alg, state := r.u16(), r.sized()
 		a, ok := hashOf(alg)
@@ -97,7 +100,6 @@ func unpackSequence(r *reader) (*sequence, bool) {
 	if outer := r.sized(); len(outer) > 0 {
 		s.outer = bytes.Clone(outer)
 	}
-	s.prefix = bytes.Clone(r.sized())
 	return s, r.end() == rcSuccess && len(s.hashes) > 0
 }
 
@@ -105,9 +107,11 @@ func unpackSequence(r *reader) (*sequence, bool) {
 // signs starts with it, so data that does gets no ticket (Part 2, 6.2).
 var generated = [4]byte{0xff, 'T', 'C', 'G'}
 
+// write adds a block. The first decides whether there will be a ticket, and one
+// that is too short to tell is not safe (Part 3, 17.4).
 func (s *sequence) write(b []byte) {
-	if n := len(generated) - len(s.prefix); n > 0 {
-		s.prefix = append(s.prefix, b[:min(n, len(b))]...)
+	if !s.begun {
+		s.begun, s.safe = true, len(b) >= len(generated) && !bytes.HasPrefix(b, generated[:])
 	}
 	for _, h := range s.hashes {
 		h.Write(b)
@@ -183,7 +187,7 @@ func sequenceComplete(c *call) rcode {
 	s.write(data)
 	digest := s.sum()
 	c.put2B(digest)
-	c.putHashTicket(hier, digest, s.prefix, s.outer != nil)
+	c.putHashTicket(hier, digest, s.safe && s.outer == nil)
 	c.flush = c.entities[0].handle
 	return rcSuccess
 }
@@ -220,14 +224,14 @@ func hashCommand(c *call) rcode {
 	x.Write(data)
 	digest := x.Sum(nil)
 	c.put2B(digest)
-	c.putHashTicket(hier, digest, data, false)
+	c.putHashTicket(hier, digest, !bytes.HasPrefix(data, generated[:]))
 	return rcSuccess
 }
 
 // putHashTicket says that this TPM hashed the data and that it is no forged
 // attestation; else the ticket is empty.
-func (c *call) putHashTicket(hier uint32, digest, data []byte, keyed bool) {
-	if keyed || len(data) < len(generated) || bytes.HasPrefix(data, generated[:]) {
+func (c *call) putHashTicket(hier uint32, digest []byte, safe bool) {
+	if !safe {
 		c.putNullTicket(tagHashCheck)
 		return
 	}

@@ -176,6 +176,9 @@ func startAuthSession(c *call) rcode {
 	bind := c.entities[1]
 	var secret []byte
 	if bind.handle != rhNull {
+		if bind.object != nil && bind.object.publicOnly {
+			return rcHandle.handle(2)
+		}
 		if rc := c.t.lockedOut(bind); rc != rcSuccess {
 			return rc
 		}
@@ -214,7 +217,7 @@ func readSessionCipher(r *reader) (bits int, rc rcode) {
 	case mode != algCFB:
 		return 0, rcMode
 	}
-	if bits != 128 && bits != 192 && bits != 256 {
+	if bits != 128 && bits != 256 {
 		return 0, rcValue
 	}
 	return bits, rcSuccess

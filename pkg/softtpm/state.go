@@ -41,6 +41,7 @@ type nvState struct {
 	ownerPolicy, endorsementPolicy, lockoutPolicy policy
 
 	clearDisabled bool                // by TPM2_ClearControl
+	orderly       bool                // nothing changed since TPM2_Shutdown
 	indexes       map[uint32]*nvIndex // an index is never changed, but replaced
 	maxCount      uint64              // the highest value that a deleted counter had
 
@@ -61,7 +62,7 @@ const (
 func manufacture() nvState {
 	return nvState{
 		owner: newHierarchy(), endorsement: newHierarchy(), platform: newHierarchy(),
-		maxTries: firstTries, recovery: firstRecovery, lockoutRecovery: firstLockoutRecovery,
+		orderly: true, maxTries: firstTries, recovery: firstRecovery, lockoutRecovery: firstLockoutRecovery,
 		auditAlg: algSHA256, auditCommands: firstAudited(),
 	}
 }
@@ -88,6 +89,7 @@ func (t *TPM) update(change func(*nvState)) rcode {
 	next := t.nv
 	next.persistent = maps.Clone(t.nv.persistent)
 	next.indexes = maps.Clone(t.nv.indexes)
+	next.orderly = false
 	change(&next)
 	if rc := t.save(&next); rc != rcSuccess {
 		return rc

@@ -16,6 +16,9 @@ const (
 	stateMagic    = "softtpm\x00"
 	stateVersion  = 2
 	stateVersion1 = 1
+
+	flagClearDisabled = 1 << 0
+	flagOrderly       = 1 << 1
 )
 
 // Errors of a state that cannot be used.
@@ -54,11 +57,14 @@ func (nv *nvState) encodeVersion2(b []byte) []byte {
 	for _, p := range []policy{nv.ownerPolicy, nv.endorsementPolicy, nv.lockoutPolicy} {
 		b = append2B(be.AppendUint16(b, p.alg), p.digest)
 	}
-	flag := byte(0)
+	flags := byte(0)
 	if nv.clearDisabled {
-		flag = 1
+		flags |= flagClearDisabled
 	}
-	b = be.AppendUint64(append(b, flag), nv.maxCount)
+	if nv.orderly {
+		flags |= flagOrderly
+	}
+	b = be.AppendUint64(append(b, flags), nv.maxCount)
 	b = be.AppendUint64(be.AppendUint16(b, nv.auditAlg), nv.auditCounter)
 	b = be.AppendUint16(b, uint16(len(nv.auditCommands)))
 	for _, cc := range nv.auditCommands {
@@ -134,7 +140,8 @@ func (nv *nvState) decodeVersion2(r *reader) error {
 	for _, p := range []*policy{&nv.ownerPolicy, &nv.endorsementPolicy, &nv.lockoutPolicy} {
 		p.alg, p.digest = r.u16(), r.sized()
 	}
-	nv.clearDisabled = r.u8() != 0
+	flags := r.u8()
+	nv.clearDisabled, nv.orderly = flags&flagClearDisabled != 0, flags&flagOrderly != 0
 	nv.maxCount, nv.auditAlg, nv.auditCounter = r.u64(), r.u16(), r.u64()
 	if _, ok := hashOf(nv.auditAlg); !ok || r.bad {
 		return ErrStateDamaged

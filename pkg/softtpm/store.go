@@ -89,12 +89,12 @@ func (t *TPM) loadChild(parent *object, private []byte, p *publicArea) (*object,
 	if o := t.cache.get(id); o != nil {
 		return o, rcSuccess
 	}
-	if rc := p.checkPublic(parent); rc != rcSuccess {
-		return nil, rc.param(2)
-	}
 	o := newObject(p.own(), parent.hier)
 	if rc := parent.open(o, private); rc != rcSuccess {
 		return nil, rc.param(1)
+	}
+	if rc := p.checkPublic(parent); rc != rcSuccess {
+		return nil, rc.param(2)
 	}
 	o.qualify(parent.qn)
 	t.cache.put(id, o)

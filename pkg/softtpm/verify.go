@@ -73,10 +73,9 @@ func (o *object) verify(s signature, digest []byte) rcode {
 			return rcKey
 		}
 		good = ecdsa.Verify(key, digest, new(big.Int).SetBytes(s.a), new(big.Int).SetBytes(s.b))
+	case o.pub.typ == algKeyedHash && o.publicOnly:
+		return rcHandle
 	case o.pub.typ == algKeyedHash && s.alg == algHMAC:
-		if o.publicOnly {
-			return rcHandle
-		}
 		m := hmac.New(h.New, o.secret)
 		m.Write(digest)
 		good = hmac.Equal(m.Sum(nil), s.a)

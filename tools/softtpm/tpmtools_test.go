@@ -19,7 +19,7 @@ import (
 )
 
 // judged is the variable by which make tpm-tools says that the judge has to
-// run: what is missing then fails.
+// run. Without it the test is skipped; with it what is missing fails.
 const judged = "SOFTTPM_TPM2_TOOLS"
 
 // TestTPM2Tools lets tpm2-tools, which nobody here wrote, use the TPM over both
@@ -27,12 +27,12 @@ const judged = "SOFTTPM_TPM2_TOOLS"
 // order and one leaves files to the next. swtpm is the control: a case that
 // fails there is a wrong case.
 func TestTPM2Tools(t *testing.T) {
+	if os.Getenv(judged) == "" {
+		t.Skip("this takes two minutes: run `make tpm-tools`")
+	}
 	for _, p := range []string{"bash", "openssl", "swtpm", "tpm2_startup", "xxd"} {
 		if _, err := exec.LookPath(p); err != nil {
-			if os.Getenv(judged) != "" {
-				t.Fatalf("%s is not installed (Debian: tpm2-tools, swtpm, openssl, xxd)", p)
-			}
-			t.Skipf("%s is not installed: tpm2-tools cannot judge the TPM", p)
+			t.Fatalf("%s is not installed (Debian: tpm2-tools, swtpm, openssl, xxd)", p)
 		}
 	}
 	scripts, err := filepath.Glob("testdata/tpm2-tools/*.sh")
@@ -68,9 +68,7 @@ func TestTPM2Tools(t *testing.T) {
 		failed += (i+1)*len(scripts) - passed - failed // cases that had no TPM to run on
 	}
 	t.Logf("%d passed, %d failed", passed, failed)
-	if os.Getenv(judged) != "" {
-		verdict = fmt.Sprintf("%d passed, %d failed", passed, failed)
-	}
+	verdict = fmt.Sprintf("%d passed, %d failed", passed, failed)
 }
 
 // prelude makes a script strict. Tools leave the objects they load, as they may

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 )
 
@@ -93,15 +94,23 @@ func newPair(soft, ref target) (*pair, error) {
 		if err := t.Renew(); err != nil {
 			return nil, fmt.Errorf("%s: %w", t.Name(), err)
 		}
-		// The maker's limits differ, and a TPM's owner sets them first of all.
-		cmd := cat(u16(tagSessions), u32(0), u32(ccLockParams), u32(rhLockout), u32(9), u32(rsPW), u16(0), u8(1), u16(0), u32(32), u32(1000), u32(1000))
-		copy(cmd[2:], u32(uint32(len(cmd))))
-		rsp, err := t.Send(cmd)
-		if err := succeeded("DictionaryAttackParameters", rsp, err); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.Name(), err)
+		if err := setLimits(t); err != nil {
+			return nil, err
 		}
 	}
 	return &pair{soft: newWorld(soft), ref: newWorld(ref), known: map[int]bool{}}, nil
+}
+
+// setLimits gives the lockout of a new or cleared TPM limits that do not depend
+// on its maker, as an owner does first of all.
+func setLimits(t target) error {
+	cmd := cat(u16(tagSessions), u32(0), u32(ccLockParams), u32(rhLockout), u32(9), u32(rsPW), u16(0), u8(1), u16(0), u32(32), u32(1000), u32(1000))
+	copy(cmd[2:], u32(uint32(len(cmd))))
+	rsp, err := t.Send(cmd)
+	if err := succeeded("DictionaryAttackParameters", rsp, err); err != nil {
+		return fmt.Errorf("%s: %w", t.Name(), err)
+	}
+	return nil
 }
 
 // do runs one step on both. ok says that both did it.
@@ -131,8 +140,18 @@ func (p *pair) do(s *step) (d *divergence, ok bool, err error) {
 	if a.rc != 0 || b.rc != 0 || s.cycle {
 		return d, a.rc == 0 && b.rc == 0, nil
 	}
-	if s.cc == ccLoadExternal {
+	for id := range p.known { // another object has the handle now
+		if a.handle != nil && bytes.Equal(p.soft.value(from(id, "handle")), a.handle) {
+			delete(p.known, id)
+		}
+	}
+	switch s.cc {
+	case ccLoadExternal:
 		p.known[s.id] = true
+	case ccClear:
+		if err := errors.Join(setLimits(p.soft.tpm), setLimits(p.ref.tpm)); err != nil {
+			return nil, false, err
+		}
 	}
 	ours, err := split(layoutOf(s.cc), a.params)
 	if err != nil {

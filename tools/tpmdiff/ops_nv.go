@@ -54,6 +54,9 @@ func nvOps() []op {
 			return g.cmd(ccNVReadPublic, []piece{handle(n.handle)}, nil), nil
 		}},
 		nvOp(ccNVWrite, 12, true, func(g *generator, n *nvIndex) []byte {
+			if n.attrs&0xf0 >= nvPIN { // of one that is written in part the rest is defined nowhere
+				return cat(b2(g.bytes(8)), u16(0))
+			}
 			return cat(b2(g.bytes(g.below(n.size+2))), u16(uint16(pick(g.random, 0, 0, 0, g.below(n.size+1)))))
 		}),
 		nvOp(ccNVRead, 12, false, func(g *generator, n *nvIndex) []byte {
@@ -173,6 +176,7 @@ func nvDefine(g *generator) (*step, func(bool)) {
 	}
 	if g.one(20) {
 		n.size = pick(g.random, 0, 7, 2048, 4096)
+		n.attrs &^= nvOrderly // the references have 512 bytes for those
 	}
 	hash := pick[uint16](g.random, algSHA256, algSHA256, algSHA256, algSHA384, algSHA1)
 	public := cat(u32(n.handle), u16(hash), u32(n.attrs), b2(nil), u16(uint16(n.size)))

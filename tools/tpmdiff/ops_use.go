@@ -112,7 +112,7 @@ func useOps() []op {
 			return g.cmd(ccECDHKeyGen, []piece{o.h}, nil), nil
 		}},
 		{ccECCParms, 2, func(g *generator) (*step, func(bool)) {
-			return g.cmd(ccECCParms, nil, nil, lit(u16(pick[uint16](g.random, p256, p256, p384, 0, 0x99)))), nil
+			return g.cmd(ccECCParms, nil, nil, lit(u16(pick[uint16](g.random, p256, p384, 5, 0x10, 0, 0x99)))), nil
 		}},
 		{ccCertify, 5, certify}, {ccMakeCred, 3, makeCredential},
 		{ccQuote, 5, use(ccQuote, typed(algECC, sign), func(g *generator, _ *object) []piece {
