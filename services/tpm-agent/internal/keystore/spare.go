@@ -27,8 +27,11 @@ const (
 // are whole sets with ids of their own, because the id is in the authorisation
 // values of the keys.
 type spares struct {
-	mu     sync.Mutex
-	sets   []*keySet
+	mu   sync.Mutex
+	sets []*keySet
+	// making is closed when the set that is being made is there, or will not be; nil
+	// when none is.
+	making chan struct{}
 	wanted chan struct{}
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -98,39 +101,67 @@ func (s *Store) keepSpares(ctx context.Context) {
 }
 
 func (s *Store) fillSpares(ctx context.Context) error {
-	for s.spareCount() < s.cfg.Spares {
-		set, err := s.makeSet(ctx, func(string) {})
-		if err != nil {
+	for s.beginSpare() {
+		if err := s.makeSpare(ctx); err != nil {
 			return err
 		}
-		set.Version = setVersion
-		b, err := json.Marshal(set)
-		if err != nil {
-			return fmt.Errorf("spare key set: %w", err)
-		}
-		if err := durable.WriteFile(s.sparePath(set.ID), b, nil); err != nil {
-			return err
-		}
-		s.spares.mu.Lock()
-		s.spares.sets = append(s.spares.sets, set)
-		s.spares.mu.Unlock()
 	}
 	return nil
 }
 
-func (s *Store) spareCount() int {
+// beginSpare says whether another one is wanted, and that it is being made.
+func (s *Store) beginSpare() bool {
 	s.spares.mu.Lock()
 	defer s.spares.mu.Unlock()
-	return len(s.spares.sets)
+	if len(s.spares.sets) >= s.cfg.Spares {
+		return false
+	}
+	s.spares.making = make(chan struct{})
+	return true
 }
 
-// takeSpare gives a spare of the best provider that the TPM still knows, or nil.
+func (s *Store) makeSpare(ctx context.Context) error {
+	defer func() {
+		s.spares.mu.Lock()
+		defer s.spares.mu.Unlock()
+		close(s.spares.making)
+		s.spares.making = nil
+	}()
+	set, err := s.makeSet(ctx, func(string) {})
+	if err != nil {
+		return err
+	}
+	set.Version = setVersion
+	b, err := json.Marshal(set)
+	if err != nil {
+		return fmt.Errorf("spare key set: %w", err)
+	}
+	if err := durable.WriteFile(s.sparePath(set.ID), b, nil); err != nil {
+		return err
+	}
+	s.spares.mu.Lock()
+	s.spares.sets = append(s.spares.sets, set)
+	s.spares.mu.Unlock()
+	return nil
+}
+
+// takeSpare gives a spare of the best provider that the TPM still knows, or nil. One
+// that is being made is waited for: it will be there before one that is begun now.
 func (s *Store) takeSpare(ctx context.Context) *keySet {
 	for {
 		s.spares.mu.Lock()
-		if len(s.spares.sets) == 0 {
+		if making := s.spares.making; len(s.spares.sets) == 0 {
 			s.spares.mu.Unlock()
-			return nil
+			if making == nil {
+				return nil
+			}
+			s.cfg.Progress("finishing keys that were begun")
+			select {
+			case <-making:
+				continue
+			case <-ctx.Done():
+				return nil
+			}
 		}
 		set := s.spares.sets[0]
 		s.spares.sets = s.spares.sets[1:]

@@ -31,7 +31,8 @@ func (d *Device) Key(component string) string { return d.Name + "/" + component 
 // components of a device, in an order in which each can start; none needs the
 // others to be there yet.
 func (d *Device) components() []spec {
-	tpm := map[string]string{"tpm-ca": d.lab.path(makerFolder), "software-keys": d.lab.cfg.SoftwareKeys}
+	// A device of a lab registers at once, and mostly once: no keys in advance.
+	tpm := map[string]string{"tpm-ca": d.lab.path(makerFolder), "software-keys": d.lab.cfg.SoftwareKeys, "spare-key-sets": "0"}
 	if d.lab.cfg.NativeSessionKeys {
 		tpm["native-session-keys"] = "on"
 	}
