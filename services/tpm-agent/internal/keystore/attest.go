@@ -60,7 +60,7 @@ func (s *Store) DescribeAttestor(ctx context.Context, id string) (Attestor, erro
 		if err := p.same(set); err != nil {
 			return err
 		}
-		e, err := findEndorsement(c)
+		e, err := s.findEndorsement(c)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,9 @@ func (s *Store) DescribeAttestor(ctx context.Context, id string) (Attestor, erro
 	return a, err
 }
 
-func findEndorsement(c *tpmio.Conn) (endorsement, error) {
+// findEndorsement looks for the certificate of the maker where the TCG has it (EK
+// Credential Profile, 2.2.1.4).
+func (s *Store) findEndorsement(c *tpmio.Conn) (endorsement, error) {
 	for _, e := range []struct {
 		index    tpm2.TPMHandle
 		template tpm2.TPMTPublic
@@ -84,11 +86,25 @@ func findEndorsement(c *tpmio.Conn) (endorsement, error) {
 		if err == nil {
 			return endorsement{e.template, der}, nil
 		}
-		if !errors.Is(err, tpmca.ErrNoCertificate) {
+		if !s.readOn(err) {
 			return endorsement{}, err
 		}
 	}
 	return endorsement{template: tpm2.ECCEKTemplate}, nil
+}
+
+// readOn tells a TPM that has no certificate at a place, or none that can be read,
+// from one that does not work. Without a certificate the keys are still proven to be
+// in one TPM; whose it is, nobody knows.
+func (s *Store) readOn(err error) bool {
+	switch tpmio.Classify(err) {
+	case tpmio.Link, tpmio.Restarted, tpmio.Broken, tpmio.Again, tpmio.Resource:
+		return errors.Is(err, tpmca.ErrNoCertificate)
+	}
+	if !errors.Is(err, tpmca.ErrNoCertificate) {
+		s.cfg.Log.Warn("an endorsement certificate of the TPM cannot be read and is not used", "error", err)
+	}
+	return true
 }
 
 // CertifyKeys opens a credential that was made for this TPM and this attestation
@@ -139,7 +155,7 @@ func (s *Store) CertifyKeys(ctx context.Context, id string, credential, encrypte
 // activate opens the credential: the TPM does so only if it is for its endorsement
 // key and names the attestation key. It takes all three slots.
 func (s *Store) activate(c *tpmio.Conn, p *chip, set *keySet, credential, encryptedSecret []byte) ([]byte, error) {
-	e, err := findEndorsement(c)
+	e, err := s.findEndorsement(c)
 	if err != nil {
 		return nil, err
 	}

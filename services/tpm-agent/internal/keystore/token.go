@@ -119,9 +119,9 @@ func label(set *keySet, o Owner, client ids.ClientID) []byte {
 	return b
 }
 
-// dataAEAD has the TPM unseal the data key of the installed set, once. The TPM is
-// asked even when the key is in memory: a TPM that is gone or another one means
-// that nothing of this device is used.
+// dataAEAD has the TPM unseal the data key of the installed set, once. The set's root
+// is compared each time: once the TPM is known to be another one, nothing of this
+// device is used, although the key is still in memory.
 func (s *Store) dataAEAD(ctx context.Context, o Owner) (*keySet, cipher.AEAD, error) {
 	set, p, err := s.current()
 	if err != nil {
