@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -97,9 +98,9 @@ func (s *Store) findEndorsement(c *tpmio.Conn) (endorsement, error) {
 // from one that does not work. Without a certificate the keys are still proven to be
 // in one TPM; whose it is, nobody knows.
 func (s *Store) readOn(err error) bool {
-	switch tpmio.Classify(err) {
-	case tpmio.Link, tpmio.Restarted, tpmio.Broken, tpmio.Again, tpmio.Resource:
-		return errors.Is(err, tpmca.ErrNoCertificate)
+	down := []tpmio.Class{tpmio.Link, tpmio.Restarted, tpmio.Broken, tpmio.Again, tpmio.Resource}
+	if !errors.Is(err, tpmca.ErrNoCertificate) && slices.Contains(down, tpmio.Classify(err)) {
+		return false
 	}
 	if !errors.Is(err, tpmca.ErrNoCertificate) {
 		s.cfg.Log.Warn("an endorsement certificate of the TPM cannot be read and is not used", "error", err)
