@@ -3,13 +3,10 @@ package keystore
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
-	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
@@ -39,13 +36,6 @@ type Statement struct {
 // offered.
 type Statements struct{ Device, Transport, Storage Statement }
 
-// endorsement is the key that stands for the TPM: the one that its maker certified,
-// or the P-256 one when there is no certificate.
-type endorsement struct {
-	template    tpm2.TPMTPublic
-	certificate []byte
-}
-
 // DescribeAttestor gives the public keys. The store in software has no endorsement:
 // nobody vouches for it, so what it says of its keys is worth nothing.
 func (s *Store) DescribeAttestor(ctx context.Context, id string) (Attestor, error) {
@@ -66,46 +56,15 @@ func (s *Store) DescribeAttestor(ctx context.Context, id string) (Attestor, erro
 			return err
 		}
 		p.cool(c)
-		r, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHEndorsement, InPublic: tpm2.New2B(e.template)}.Execute(c)
+		ek, err := e.open(c)
 		if err != nil {
 			return err
 		}
-		a.Endorsement, a.Certificate = r.OutPublic.Bytes(), e.certificate
-		return c.Flush(r.ObjectHandle)
+		defer ek.done()
+		a.Endorsement, a.Certificate = ek.public, e.certificate
+		return nil
 	})
 	return a, err
-}
-
-// findEndorsement looks for the certificate of the maker where the TCG has it (EK
-// Credential Profile, 2.2.1.4).
-func (s *Store) findEndorsement(c *tpmio.Conn) (endorsement, error) {
-	for _, e := range []struct {
-		index    tpm2.TPMHandle
-		template tpm2.TPMTPublic
-	}{{tpmca.IndexP256, tpm2.ECCEKTemplate}, {tpmca.IndexRSA2048, tpm2.RSAEKTemplate}} {
-		der, err := tpmca.EKCertificateAt(c, e.index)
-		if err == nil {
-			return endorsement{e.template, der}, nil
-		}
-		if !s.readOn(err) {
-			return endorsement{}, err
-		}
-	}
-	return endorsement{template: tpm2.ECCEKTemplate}, nil
-}
-
-// readOn tells a TPM that has no certificate at a place, or none that can be read,
-// from one that does not work. Without a certificate the keys are still proven to be
-// in one TPM; whose it is, nobody knows.
-func (s *Store) readOn(err error) bool {
-	down := []tpmio.Class{tpmio.Link, tpmio.Restarted, tpmio.Broken, tpmio.Again, tpmio.Resource}
-	if !errors.Is(err, tpmca.ErrNoCertificate) && slices.Contains(down, tpmio.Classify(err)) {
-		return false
-	}
-	if !errors.Is(err, tpmca.ErrNoCertificate) {
-		s.cfg.Log.Warn("an endorsement certificate of the TPM cannot be read and is not used", "error", err)
-	}
-	return true
 }
 
 // CertifyKeys opens a credential that was made for this TPM and this attestation
@@ -164,14 +123,14 @@ func (s *Store) activate(c *tpmio.Conn, p *chip, set *keySet, credential, encryp
 	if err != nil {
 		return nil, err
 	}
-	ek, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHEndorsement, InPublic: tpm2.New2B(e.template)}.Execute(c)
+	ek, err := e.open(c)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = c.Flush(ek.ObjectHandle) }()
+	defer ek.done()
 	r, err := tpm2.ActivateCredential{
 		ActivateHandle: ak,
-		KeyHandle:      tpm2.AuthHandle{Handle: ek.ObjectHandle, Name: ek.Name, Auth: policy(c, endorsementPolicy(c))},
+		KeyHandle:      tpm2.AuthHandle{Handle: ek.handle, Name: ek.name, Auth: policy(c, endorsementPolicy(c))},
 		CredentialBlob: tpm2.TPM2BIDObject{Buffer: credential},
 		Secret:         tpm2.TPM2BEncryptedSecret{Buffer: encryptedSecret},
 	}.Execute(c)
