@@ -161,7 +161,7 @@ func (t *TPM) hierarchyOf(e entity) uint32 {
 		return rhPlatform
 	case e.handle == rhEndorsement:
 		return rhEndorsement
-	case e.handle == rhNull, e.handle < pcrCount:
+	case e.handle == rhNull:
 		return rhNull
 	default:
 		return rhOwner

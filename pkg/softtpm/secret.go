@@ -149,7 +149,7 @@ func activateCredential(c *call) rcode {
 		return rc
 	}
 	o, key := c.object(0), c.object(1)
-	if o.sequence != nil || !key.isStorage() || !key.canReceive() {
+	if !key.isStorage() || !key.canReceive() {
 		return rcType.handle(2)
 	}
 	secret, rc := key.recoverSecret(enc, "IDENTITY")

@@ -22,9 +22,6 @@ func sign(c *call) rcode {
 	if rc != rcSuccess {
 		return rc.param(2)
 	}
-	if len(digest) != hashFor(scheme.hash).Size() {
-		return rcSize.param(1)
-	}
 	// A restricted key signs only digests that this TPM computed over data
 	// that does not look like an attestation; the ticket is the proof.
 	if o.pub.has(attrRestricted) || len(ticket) > 0 {
@@ -32,6 +29,9 @@ func sign(c *call) rcode {
 		if want == nil || !hmac.Equal(ticket, want) {
 			return rcTicket.param(3)
 		}
+	}
+	if len(digest) != hashFor(scheme.hash).Size() {
+		return rcSize.param(1)
 	}
 	return c.putSignature(o, scheme, digest)
 }
