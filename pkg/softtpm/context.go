@@ -52,7 +52,7 @@ func contextSave(c *call) rcode {
 				return rcType.handle(1)
 			}
 			handle, inside = savedSequence, append(append2B(nil, o.auth), packed...)
-		case o.pub.has(attrStClear):
+		case o.stClear:
 			handle, inside = savedStClear, o.pack()
 		default:
 			inside = o.pack()
@@ -152,7 +152,7 @@ func evictControl(c *call) rcode {
 		return rcValue.param(1)
 	case kept && handle != e.handle:
 		return rcHandle.handle(2)
-	case o.sequence != nil, o.publicOnly, o.external, o.hier == rhNull, o.pub.has(attrStClear):
+	case o.sequence != nil, o.publicOnly, o.external, o.hier == rhNull, o.stClear:
 		return rcAttributes.handle(2)
 	case kept && by == rhPlatform: // it removes what it likes
 	case (o.hier == rhPlatform) != (by == rhPlatform):

@@ -159,6 +159,7 @@ func createLoaded(c *call) rcode {
 		if o, rc = n.newChild(parent, parent.hier); rc == rcSuccess {
 			if rc = o.generate(fresh(), n.data).param(1); rc == rcSuccess {
 				o.qualify(parent.qn)
+				o.stClear = o.stClear || parent.stClear
 				private = parent.seal(o)
 			}
 		}
@@ -217,7 +218,7 @@ func (o *object) derive(n *creation) (*object, rcode) {
 		return nil, rcSize.param(1)
 	}
 	child := newObject(p, o.hier)
-	child.auth = n.auth
+	child.auth, child.stClear = n.auth, child.stClear || o.stClear
 	if rc := child.generate(source{Reader: newDerivedStream(o, d), fixed: true}, nil); rc != rcSuccess {
 		return nil, rc.param(2)
 	}

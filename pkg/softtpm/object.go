@@ -23,6 +23,7 @@ type object struct {
 
 	publicOnly bool // LoadExternal without a private part
 	external   bool
+	stClear    bool // lasts until a reset at most, as an ancestor may too
 
 	rsa *rsa.PrivateKey
 	ec  *ecdsa.PrivateKey
@@ -34,7 +35,7 @@ type object struct {
 
 // newObject makes an object of a public area, with nothing private yet.
 func newObject(p *publicArea, hier uint32) *object {
-	return &object{pub: p, name: p.name(), hier: hier}
+	return &object{pub: p, name: p.name(), hier: hier, stClear: p.has(attrStClear)}
 }
 
 // isStorage tells whether the object can be a parent of stored keys.
@@ -119,6 +120,9 @@ func (o *object) pack() []byte {
 	if o.external {
 		flags |= 2
 	}
+	if o.stClear {
+		flags |= 4
+	}
 	b = append(b, flags)
 	for _, f := range [][]byte{o.pub.raw, o.qn, o.auth, o.seed, o.secret} {
 		b = append2B(b, f)
@@ -138,7 +142,7 @@ func unpackObject(b []byte) (*object, rcode) {
 		return nil, rc
 	}
 	o := newObject(p, hier)
-	o.publicOnly, o.external = flags&1 != 0, flags&2 != 0
+	o.publicOnly, o.external, o.stClear = flags&1 != 0, flags&2 != 0, o.stClear || flags&4 != 0
 	o.qn, o.auth, o.seed, o.secret = r.sized(), r.sized(), r.sized(), r.sized()
 	if rc := r.end(); rc != rcSuccess {
 		return nil, rc

@@ -131,3 +131,15 @@ func TestDuplicateIsPadded(t *testing.T) {
 		t.Errorf("sizes %v", sizes)
 	}
 }
+
+// What is loaded under a parent that does not outlive a reset does not either.
+func TestStClearIsInherited(t *testing.T) {
+	tpm := newTPM(t, softtpm.Config{})
+	tmpl := tpm2.ECCSRKTemplate
+	tmpl.ObjectAttributes.STClear = true
+	root := must[key](t)(primary(tpm, tpm2.TPMRHOwner, tmpl))
+	k := made(t, tpm, root, skTemplate(true), "", span(0, 32))
+	for _, o := range []key{root, k} {
+		wantRC(t, "made persistent", evict(tpm, owner, o, 0x81000001), 0x282)
+	}
+}

@@ -79,6 +79,9 @@ func (t *TPM) loadChild(parent *object, private []byte, p *publicArea) (*object,
 	s := parent.children()
 	h := sha256.New()
 	h.Write(s.id[:])
+	if parent.stClear {
+		h.Write([]byte{1}) // what it has from its ancestors
+	}
 	var size [2]byte
 	be.PutUint16(size[:], uint16(len(private)))
 	h.Write(size[:])
@@ -90,6 +93,7 @@ func (t *TPM) loadChild(parent *object, private []byte, p *publicArea) (*object,
 		return o, rcSuccess
 	}
 	o := newObject(p.own(), parent.hier)
+	o.stClear = o.stClear || parent.stClear
 	if rc := parent.open(o, private); rc != rcSuccess {
 		return nil, rc.param(1)
 	}
