@@ -52,6 +52,10 @@ type keySet struct {
 	Certificate []byte `json:"certificate,omitempty"`
 	// Native says that session keys come wrapped for the storage key.
 	Native bool `json:"native,omitempty"`
+
+	// dk is the public half of Device: every request wants it, and go-tpm's codec takes
+	// longer than the rest of a signature's bookkeeping.
+	dk *rsa.PublicKey
 }
 
 // Purpose of a long-lived key.
@@ -136,6 +140,10 @@ func readSet(path, id string) (*keySet, error) {
 	if set.Provider != TPM && set.Provider != Software {
 		return nil, fmt.Errorf("key set %s is of provider %q: it was written by another version of the agent", path, set.Provider)
 	}
+	var err error
+	if set.dk, err = set.Device.rsaKey(); err != nil {
+		return nil, fmt.Errorf("key set %s: restore it, or remove it and register the device again: %w", path, err)
+	}
 	return &set, nil
 }
 
@@ -199,11 +207,7 @@ func (set *keySet) checkCertificate(der []byte) error {
 	if err != nil {
 		return prterr.New(prterr.Invalid, "certificate: it is not an X.509 certificate")
 	}
-	public, err := set.Device.rsaKey()
-	if err != nil {
-		return err
-	}
-	if !public.Equal(cert.PublicKey) {
+	if !set.dk.Equal(cert.PublicKey) {
 		return prterr.New(prterr.Invalid, "certificate: it is not for the device key of this key set")
 	}
 	return nil
@@ -211,11 +215,8 @@ func (set *keySet) checkCertificate(der []byte) error {
 
 // publics are dkpub and tkpub of a set.
 func (set *keySet) publics() (dk, tk *rsa.PublicKey, err error) {
-	if dk, err = set.Device.rsaKey(); err != nil {
-		return nil, nil, err
-	}
 	tk, err = set.Transport.rsaKey()
-	return dk, tk, err
+	return set.dk, tk, err
 }
 
 // Found says where the keys in an agent's folder were made: those of the installed

@@ -69,7 +69,9 @@ func (s *Store) makeSet(ctx context.Context, progress func(string)) (*keySet, er
 			return nil, err
 		}
 	}
-	return set, nil
+	var err error
+	set.dk, err = set.Device.rsaKey()
+	return set, err
 }
 
 func (s *Store) addPending(set *keySet) error {

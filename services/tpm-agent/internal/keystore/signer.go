@@ -14,11 +14,10 @@ import (
 // DeviceSigner signs with a device key, in the TPM. It is a crypto.Signer for
 // payloads that the agent builds itself; it never reaches a caller of the agent.
 type DeviceSigner struct {
-	store  *Store
-	chip   *chip
-	ctx    context.Context //nolint:containedctx // crypto.Signer has no room for it, and a signer lives for one call
-	set    *keySet
-	public *rsa.PublicKey
+	store *Store
+	chip  *chip
+	ctx   context.Context //nolint:containedctx // crypto.Signer has no room for it, and a signer lives for one call
+	set   *keySet
 }
 
 // Device is the installed identity: a signer with its key, its certificate, and
@@ -28,8 +27,7 @@ func (s *Store) Device(ctx context.Context) (signer *DeviceSigner, certificate [
 	if err != nil {
 		return nil, nil, false, err
 	}
-	signer, err = s.signer(ctx, p, set)
-	return signer, set.Certificate, set.Native, err
+	return &DeviceSigner{s, p, ctx, set}, set.Certificate, set.Native, nil
 }
 
 // SetSigner is a signer with the device key of any set by its id.
@@ -38,7 +36,7 @@ func (s *Store) SetSigner(ctx context.Context, id string) (*DeviceSigner, error)
 	if err != nil {
 		return nil, err
 	}
-	return s.signer(ctx, p, set)
+	return &DeviceSigner{s, p, ctx, set}, nil
 }
 
 // SetPublics are dkpub and tkpub of a set.
@@ -50,16 +48,8 @@ func (s *Store) SetPublics(id string) (dk, tk *rsa.PublicKey, err error) {
 	return set.publics()
 }
 
-func (s *Store) signer(ctx context.Context, p *chip, set *keySet) (*DeviceSigner, error) {
-	public, err := set.Device.rsaKey()
-	if err != nil {
-		return nil, err
-	}
-	return &DeviceSigner{s, p, ctx, set, public}, nil
-}
-
 // Public is dkpub.
-func (d *DeviceSigner) Public() crypto.PublicKey { return d.public }
+func (d *DeviceSigner) Public() crypto.PublicKey { return d.set.dk }
 
 // Sign signs a SHA-256 digest, PKCS#1 v1.5; the key can do nothing else.
 func (d *DeviceSigner) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
