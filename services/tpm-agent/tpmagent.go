@@ -70,6 +70,7 @@ type Service struct {
 	store  *keystore.Store
 	closer []io.Closer
 	edge   edges
+	log    *slog.Logger
 	once   sync.Once
 }
 
@@ -90,7 +91,10 @@ func New(cfg Config) (_ *Service, err error) {
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("tpm-agent: state folder: %w", err)
 	}
-	s := &Service{}
+	s := &Service{log: cfg.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("tpm-agent: %w", err), s.release())
@@ -180,12 +184,36 @@ func (s *Service) CommandLog() map[tpm2.TPMCC]int {
 	return log
 }
 
+// Stats is what became of the TPM's commands, and how long they waited for their
+// turn: one entry for each TPM in use.
+func (s *Service) Stats() []Stats {
+	var all []Stats
+	for _, o := range s.owners {
+		all = append(all, o.Stats())
+	}
+	return all
+}
+
+// Stats of one TPM.
+type Stats = tpmio.Stats
+
+// report writes the statistics to the log, a line for each kind of command.
+func (s *Service) report(ctx context.Context) {
+	for _, one := range s.Stats() {
+		for cc, c := range one.Commands {
+			s.log.DebugContext(ctx, "TPM command", "command", fmt.Sprintf("%v", cc), "count", c.Count, "resent", c.Resent, "time", c.Time, "longest", c.Longest, "failed", len(c.Failed))
+		}
+		s.log.InfoContext(ctx, "TPM queue", "jobs", one.Queue.Jobs, "waited", one.Queue.Time, "longest", one.Queue.Longest)
+	}
+}
+
 // Close shuts the TPM down in order. A TPM that is gone already is no error, nor is
 // a second Close.
 func (s *Service) Close() (err error) {
 	s.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), openTime)
 		defer cancel()
+		s.report(ctx)
 		err = errors.Join(s.store.Close(ctx), s.release())
 	})
 	return err
