@@ -145,11 +145,13 @@ func unpad(text []byte) (n, ok int) {
 // ErrAnswer, and then into is as it was.
 func (a *Answer) OpenInto(derived secret.Bytes, into Shape) error {
 	plain, err := a.Open(derived)
-	if err != nil {
-		return ErrAnswer
-	}
+	return adoptOpened(plain, err, into)
+}
+
+// adoptOpened reads a decrypted answer and wipes it.
+func adoptOpened(plain []byte, err error, into Shape) error {
 	defer clear(plain)
-	if into.adopt(plain) != nil {
+	if err != nil || into.adopt(plain) != nil {
 		return ErrAnswer
 	}
 	return nil

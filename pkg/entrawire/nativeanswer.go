@@ -122,14 +122,7 @@ func (a *NativeAnswer) Open(block cipher.Block) ([]byte, error) {
 // ErrAnswer, and then into is as it was.
 func (a *NativeAnswer) OpenInto(block cipher.Block, into Shape) error {
 	plain, err := a.Open(block)
-	if err != nil {
-		return ErrAnswer
-	}
-	defer clear(plain)
-	if into.adopt(plain) != nil {
-		return ErrAnswer
-	}
-	return nil
+	return adoptOpened(plain, err, into)
 }
 
 // OpenNativeAnswer opens with a session key in software: for tests, tools and

@@ -129,7 +129,7 @@ func describe(tpm transport.TPM) (About, error) {
 	var v [4]uint32
 	for i, p := range []tpm2.TPMPT{tpm2.TPMPTFirmwareVersion1, tpm2.TPMPTFirmwareVersion2, tpm2.TPMPTLevel, tpm2.TPMPTRevision} {
 		var err error
-		if v[i], err = property(tpm, p); err != nil {
+		if v[i], err = Property(tpm, p); err != nil {
 			return About{}, fmt.Errorf("tpmca: describe the TPM: %w", err)
 		}
 	}

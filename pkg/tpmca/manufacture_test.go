@@ -5,13 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
+	"github.com/lockstep-sso/lockstep/pkg/swtpmtest"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 )
 
@@ -172,24 +170,7 @@ func TestManufactureRefuses(t *testing.T) {
 // swtpm_setup makes TPMs as a maker of virtual ones does, with an authority of
 // its own; its P-384 certificate is the one found first.
 func TestCertificateOfSwtpmSetup(t *testing.T) {
-	if _, err := exec.LookPath("swtpm_setup"); err != nil {
-		t.Skip("the program swtpm_setup is not installed: no certificate of another maker to read")
-	}
-	dir := t.TempDir()
-	file := func(name, content string) string {
-		p := filepath.Join(dir, name)
-		ok(t, os.WriteFile(p, []byte(content), 0o600))
-		return p
-	}
-	authority := file("localca.conf", "statedir = "+dir+"\nsigningkey = "+filepath.Join(dir, "key.pem")+
-		"\nissuercert = "+filepath.Join(dir, "issuer.pem")+"\ncertserial = "+filepath.Join(dir, "serial")+"\n")
-	options := file("localca.options", "--platform-manufacturer Test\n--platform-version 1\n--platform-model Test\n")
-	setup := file("setup.conf", "create_certs_tool= swtpm_localca\ncreate_certs_tool_config = "+authority+
-		"\ncreate_certs_tool_options = "+options+"\nactive_pcr_banks = sha256\n")
-	out, err := exec.Command("swtpm_setup", "--tpm2", "--tpmstate", dir, "--create-ek-cert", "--config", setup).CombinedOutput()
-	if err != nil {
-		t.Fatalf("swtpm_setup: %v\n%s", err, out)
-	}
+	dir, _ := swtpmtest.Manufacture(t)
 	tpm := swtpm(t, dir)
 	tpm.start(t)
 	for _, index := range []tpm2.TPMHandle{tpmca.IndexRSA2048, tpmca.IndexP384} {

@@ -100,15 +100,16 @@ func readPublic(tpm transport.TPM, index tpm2.TPMHandle) (*tpm2.TPMSNVPublic, *t
 
 // nvBuffer is how many bytes one NV command moves.
 func nvBuffer(tpm transport.TPM) int {
-	v, err := property(tpm, tpm2.TPMPTNVBufferMax)
+	v, err := Property(tpm, tpm2.TPMPTNVBufferMax)
 	if err != nil || v < leastBuffer {
 		return leastBuffer
 	}
 	return int(min(v, mostBuffer))
 }
 
-// property reads one property of a TPM.
-func property(tpm transport.TPM, p tpm2.TPMPT) (uint32, error) {
+// Property reads one property of a TPM (TPM_CAP_TPM_PROPERTIES). It is an error when
+// the TPM does not have it.
+func Property(tpm transport.TPM, p tpm2.TPMPT) (uint32, error) {
 	r, err := tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(p), PropertyCount: 1}.Execute(tpm)
 	if err != nil {
 		return 0, err

@@ -21,11 +21,8 @@ import (
 // the key, because its name is in the integrity check of the import; what is
 // checked here is that they are the ones that make a parent for derivation.
 
-const (
-	// maxBuffer bounds what one command takes, in bytes (TPM2B_MAX_BUFFER).
-	maxBuffer = 1024
-	blockSize = 16
-)
+// blockSize is that of AES, in bytes.
+const blockSize = 16
 
 // importNative has the TPM import the key and gives it the owner's authorisation
 // value in place of the empty one it came with.
@@ -156,7 +153,7 @@ func (k *Session) MAC(ctx context.Context, kdfContext []byte, message string) (m
 			return err
 		}
 		defer func() { _ = c.Flush(child) }()
-		if len(message) > maxBuffer {
+		if len(message) > tpmio.MaxBuffer {
 			k.chip.cool(c) // the sequence needs a slot
 		}
 		mac, err = c.HMACLong(child, nil, []byte(message))
@@ -184,7 +181,7 @@ func (k *Session) Blocks(ctx context.Context, a *entrawire.NativeAnswer) (blocks
 		first, n := a.Counters()
 		iv, stream := first[:], make([]byte, 0, n*blockSize)
 		for left := n * blockSize; left > 0; {
-			size := min(left, maxBuffer)
+			size := min(left, tpmio.MaxBuffer)
 			var part []byte
 			if part, iv, err = c.EncryptDecrypt(child, nil, iv, make([]byte, size), false); err != nil {
 				return err

@@ -3,11 +3,11 @@ package keystore
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"strings"
 
 	"github.com/google/go-tpm/tpm2"
 
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
@@ -46,7 +46,7 @@ func (s *Store) Describe(ctx context.Context) (Description, error) {
 			{tpm2.TPMPTFamilyIndicator, &family}, {tpm2.TPMPTManufacturer, &maker},
 			{tpm2.TPMPTFirmwareVersion1, &high}, {tpm2.TPMPTFirmwareVersion2, &low},
 		} {
-			if *f.into, err = property(c, f.which); err != nil {
+			if *f.into, err = tpmca.Property(c, f.which); err != nil {
 				return err
 			}
 		}
@@ -59,23 +59,6 @@ func (s *Store) Describe(ctx context.Context) (Description, error) {
 	}
 	d.Native, err = p.takesNative(ctx)
 	return d, err
-}
-
-func property(c *tpmio.Conn, which tpm2.TPMPT) (uint32, error) {
-	r, err := tpm2.GetCapability{Capability: tpm2.TPMCapTPMProperties, Property: uint32(which), PropertyCount: 1}.Execute(c)
-	if err != nil {
-		return 0, err
-	}
-	list, err := r.CapabilityData.Data.TPMProperties()
-	if err != nil {
-		return 0, err
-	}
-	for _, prop := range list.TPMProperty {
-		if prop.Property == which {
-			return prop.Value, nil
-		}
-	}
-	return 0, fmt.Errorf("the TPM does not tell property %#x", uint32(which))
 }
 
 // printable reads four characters out of a property; a chip may put anything

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/tpmio"
 )
 
@@ -51,7 +52,7 @@ func readLockout(c *tpmio.Conn) (Lockout, error) {
 		tpm2.TPMPTLockoutCounter: &l.Failed, tpm2.TPMPTMaxAuthFail: &l.Limit, tpm2.TPMPTLockoutInterval: &recovery,
 		tpm2.TPMPTPermanent: &permanent,
 	} {
-		v, err := property(c, which)
+		v, err := tpmca.Property(c, which)
 		if err != nil {
 			return Lockout{}, err
 		}

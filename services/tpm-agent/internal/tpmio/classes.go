@@ -46,11 +46,13 @@ const (
 	Refused
 )
 
-// Windows codes of the same failures, as people look them up.
+// Windows codes of the same failures, as people look them up. The rooms above give the
+// exported ones to failures of their own.
 const (
-	hresultBadKeyset   = 0x80090016 // NTE_BAD_KEYSET: the key set is not there
+	HRESULTBadKeyset   = 0x80090016 // NTE_BAD_KEYSET: the key set is not there
 	hresultTPMInternal = 0x80290407 // TPM_E_PCP_INTERNAL_ERROR
-	hresultLockout     = 0x80090031 // NTE_AUTHENTICATION_IGNORED: dictionary-attack lock-out
+	HRESULTWrongPIN    = 0x80090033 // NTE_INCORRECT_PASSWORD
+	HRESULTLockout     = 0x80090031 // NTE_AUTHENTICATION_IGNORED: dictionary-attack lock-out
 )
 
 // reaction is a row of the table: how a class is reported, and what comes next.
@@ -72,9 +74,9 @@ var reactions = [...]reaction{
 	Again:     {"again", prterr.TPMFailed, hresultTPMInternal, "the TPM stays busy: try again"},
 	Restarted: {"restarted", prterr.TPMFailed, hresultTPMInternal, "the TPM was reset: try again"},
 	Resource:  {"resource", prterr.TPMFailed, hresultTPMInternal, "the TPM is full: end other programs that use it, then try again"},
-	Blob:      {"blob", prterr.KeysLost, hresultBadKeyset, "the TPM does not know this key any more: register the device again"},
+	Blob:      {"blob", prterr.KeysLost, HRESULTBadKeyset, "the TPM does not know this key any more: register the device again"},
 	User:      {"user", prterr.Denied, 0, "the key is not usable here"},
-	Lockout:   {"lockout", prterr.Exhausted, hresultLockout, "the TPM is locked after wrong attempts: wait"},
+	Lockout:   {"lockout", prterr.Exhausted, HRESULTLockout, "the TPM is locked after wrong attempts: wait"},
 	Hierarchy: {"hierarchy", prterr.TPMFailed, hresultTPMInternal, "the TPM's owner hierarchy is off: switch it on in the firmware's setup; the keys come back"},
 	Ownership: {"ownership", prterr.TPMFailed, hresultTPMInternal, "somebody set an owner password in the TPM: remove it; the keys are not given up"},
 	Refused:   {"refused", prterr.TPMFailed, hresultTPMInternal, "the TPM refuses the command"},

@@ -6,29 +6,29 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// maxBuffer bounds the data of one command, in bytes (TPM2B_MAX_BUFFER).
-const maxBuffer = 1024
+// MaxBuffer bounds the data of one command, in bytes (TPM2B_MAX_BUFFER).
+const MaxBuffer = 1024
 
 // HMACLong is HMAC-SHA256 of a message of any length under a key in a slot. One that
 // is longer than 1,024 bytes takes a sequence, which needs a free slot.
 func (c *Conn) HMACLong(key tpm2.TPMHandle, auth, message []byte) ([]byte, error) {
-	if len(message) <= maxBuffer {
+	if len(message) <= MaxBuffer {
 		return c.HMAC(key, auth, message)
 	}
 	sequence, err := c.startHMAC(key, auth)
 	if err != nil {
 		return nil, err
 	}
-	for len(message) > maxBuffer {
+	for len(message) > MaxBuffer {
 		cmd := newCommand(tagSessions, tpm2.TPMCCSequenceUpdate)
 		cmd.u32(uint32(sequence))
 		cmd.password(nil)
-		cmd.sized(message[:maxBuffer])
+		cmd.sized(message[:MaxBuffer])
 		if _, err := cmd.send(c); err != nil {
 			_ = c.Flush(sequence)
 			return nil, err
 		}
-		message = message[maxBuffer:]
+		message = message[MaxBuffer:]
 	}
 	cmd := newCommand(tagSessions, tpm2.TPMCCSequenceComplete)
 	cmd.u32(uint32(sequence))

@@ -154,11 +154,11 @@ func TestErrorsHaveNames(t *testing.T) {
 		{&LinkError{errors.New("broken pipe"), false}, prterr.TPMFailed, hresultTPMInternal},
 		{errors.New("no answer of a TPM"), prterr.TPMFailed, hresultTPMInternal},
 		{tpm2.TPMRC(0x101), prterr.TPMFailed, hresultTPMInternal},
-		{tpm2.TPMRC(0x1df), prterr.KeysLost, hresultBadKeyset},
-		{tpm2.TPMRC(0x1da), prterr.KeysLost, hresultBadKeyset},
+		{tpm2.TPMRC(0x1df), prterr.KeysLost, HRESULTBadKeyset},
+		{tpm2.TPMRC(0x1da), prterr.KeysLost, HRESULTBadKeyset},
 		{tpm2.TPMRC(0x98e), prterr.Denied, 0},
 		{tpm2.TPMRC(0x9a2), prterr.Denied, 0},
-		{tpm2.TPMRC(0x921), prterr.Exhausted, hresultLockout},
+		{tpm2.TPMRC(0x921), prterr.Exhausted, HRESULTLockout},
 		{prterr.New(prterr.Conflict, "named already"), prterr.Conflict, 0},
 	} {
 		err := Named(c.err, "x")

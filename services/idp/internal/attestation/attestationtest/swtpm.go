@@ -3,7 +3,6 @@ package attestationtest
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-tpm/tpm2/transport"
+
+	"github.com/lockstep-sso/lockstep/pkg/swtpmtest"
 )
 
 // Where swtpm_setup leaves endorsement keys and their certificates.
@@ -28,74 +29,29 @@ const (
 // is not installed the test is skipped.
 func Swtpm(t testing.TB) (transport.TPM, []byte) {
 	t.Helper()
-	for _, program := range []string{"swtpm", "swtpm_setup", "swtpm_localca"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed: install swtpm and swtpm-tools", program)
-		}
-	}
+	state, authority := swtpmtest.Manufacture(t)
 	dir, err := os.MkdirTemp("", "swtpm") //nolint:usetesting // t.TempDir may be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	authority := manufacture(t, dir)
-	s := &swtpm{t: t, dir: dir}
+	s := &swtpm{t: t, dir: dir, state: state}
 	if err := s.start(); err != nil {
 		t.Fatalf("swtpm: %v", err)
 	}
 	return s, authority
 }
 
-func manufacture(t testing.TB, dir string) []byte {
-	t.Helper()
-	state, ca := filepath.Join(dir, "state"), filepath.Join(dir, "ca")
-	for _, d := range []string{state, ca} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	localca, err := exec.LookPath("swtpm_localca")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{
-		"setup.conf": fmt.Sprintf("create_certs_tool=%s\ncreate_certs_tool_config=%s\ncreate_certs_tool_options=%s\n", localca, filepath.Join(dir, "ca.conf"), filepath.Join(dir, "ca.options")),
-		"ca.conf": fmt.Sprintf("statedir=%s\nsigningkey=%s\nissuercert=%s\ncertserial=%s\n",
-			ca, filepath.Join(ca, "signkey.pem"), filepath.Join(ca, "issuercert.pem"), filepath.Join(ca, "certserial")),
-		"ca.options": "--platform-manufacturer Lockstep\n--platform-version 1\n--platform-model Test\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	args := []string{"--tpm2", "--tpmstate", state, "--createek", "--create-ek-cert", "--config", filepath.Join(dir, "setup.conf")}
-	if os.Getuid() == 0 {
-		args = append(args, "--runas", "root")
-	}
-	if out, err := exec.CommandContext(t.Context(), "swtpm_setup", args...).CombinedOutput(); err != nil { //nolint:gosec // G204: the program is swtpm_setup from the PATH
-		t.Fatalf("swtpm_setup: %v\n%s", err, out)
-	}
-	var pem []byte
-	for _, name := range []string{"swtpm-localca-rootca-cert.pem", "issuercert.pem"} {
-		b, err := os.ReadFile(filepath.Join(ca, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pem = append(pem, b...)
-	}
-	return pem
-}
-
 // swtpm is a child process behind a socket.
 type swtpm struct {
-	t    testing.TB
-	dir  string
-	conn net.Conn
+	t          testing.TB
+	dir, state string
+	conn       net.Conn
 }
 
 func (s *swtpm) start() error {
 	socket := filepath.Join(s.dir, "tpm")
-	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+filepath.Join(s.dir, "state"), //nolint:gosec,noctx // G204: the program is swtpm from the PATH; it ends with the test
+	cmd := exec.Command("swtpm", "socket", "--tpm2", "--tpmstate", "dir="+s.state, //nolint:gosec,noctx // G204: the program is swtpm from the PATH; it ends with the test
 		"--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear", "--terminate")
 	if err := cmd.Start(); err != nil {
 		return err
