@@ -19,13 +19,16 @@ func Allow() rpc.AllowList {
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName: {wam, lsa},
 		idpv1.TokenService_RedeemPRT_FullMethodName:          {wam, lsa},
 
-		idpv1.SessionService_Authorize_FullMethodName: {browser},
+		idpv1.SessionService_Authorize_FullMethodName:         {browser},
+		idpv1.GrantService_RequestTokens_FullMethodName:       {lsa},
+		idpv1.PINResetService_DescribePINReset_FullMethodName: {lsa},
+		idpv1.PINResetService_OpenResetSecret_FullMethodName:  {lsa},
 
 		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: {dsreg},
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           {dsreg},
 		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             {dsreg},
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         {dsreg},
-		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName:         {dsreg},
+		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName:         {lsa},
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {dsreg},
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {dsreg},
@@ -53,10 +56,19 @@ func Allow() rpc.AllowList {
 		directoryv1.AdminService_PutPolicy_FullMethodName:           {operator},
 		directoryv1.AdminService_DeletePolicy_FullMethodName:        {operator},
 		directoryv1.AdminService_RotateKeys_FullMethodName:          {operator},
+		directoryv1.AdminService_IssueAccessPass_FullMethodName:     {operator},
+		directoryv1.AdminService_RemoveUserMethod_FullMethodName:    {operator},
+		directoryv1.AdminService_PutHelloKey_FullMethodName:         {operator},
+		directoryv1.AdminService_SetUserRisk_FullMethodName:         {operator},
+		directoryv1.AdminService_ReplacePolicies_FullMethodName:     {operator},
+		directoryv1.ReadService_ListUserMethods_FullMethodName:      {operator},
+		directoryv1.ReadService_ListMessages_FullMethodName:         {operator},
+		directoryv1.ReadService_EvaluatePolicies_FullMethodName:     {operator},
 
 		directoryv1.PersonService_ApproveDeviceCode_FullMethodName: {operator},
 		directoryv1.PersonService_AnswerChallenge_FullMethodName:   {operator},
 		directoryv1.PersonService_ReadOneTimeCode_FullMethodName:   {operator},
+		directoryv1.PersonService_PairAuthenticator_FullMethodName: {operator},
 	}
 }
 
@@ -80,6 +92,13 @@ func FrontAllow() rpc.AllowList {
 		idpv1.SignInService_ResumeSignIn_FullMethodName, idpv1.SignInService_SubmitUserCode_FullMethodName,
 		idpv1.SignInService_ConfirmDevice_FullMethodName, idpv1.SignInService_ChangePassword_FullMethodName,
 		idpv1.SignInService_SubmitAssertion_FullMethodName, idpv1.SignInService_SignOut_FullMethodName,
+		idpv1.SignInService_SubmitAccessPass_FullMethodName, idpv1.SignInService_SubmitCertificate_FullMethodName,
+		idpv1.SignInService_BeginPasskey_FullMethodName, idpv1.SignInService_SubmitPasskey_FullMethodName,
+		idpv1.SignInService_BeginPhoneSignIn_FullMethodName, idpv1.SignInService_CheckPhoneSignIn_FullMethodName,
+		idpv1.SignInService_SubmitPhoneSignIn_FullMethodName, idpv1.SignInService_AnswerConsent_FullMethodName,
+		idpv1.SecurityInfoService_ListSecurityInfo_FullMethodName, idpv1.SecurityInfoService_BeginSecurityInfo_FullMethodName,
+		idpv1.SecurityInfoService_CompleteSecurityInfo_FullMethodName, idpv1.SecurityInfoService_RemoveSecurityInfo_FullMethodName,
+		idpv1.SecurityInfoService_SetDefaultSecurityInfo_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName,

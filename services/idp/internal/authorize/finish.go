@@ -46,6 +46,7 @@ func (s *Service) artefact(st *flowstate.State, who someone) (sealed.Artefact, e
 		AuthTime: time.Unix(p.AuthTime, 0), PasswordEpoch: p.PasswordEpoch, SessionEpoch: p.SessionEpoch,
 		Details: sealed.Details{
 			Scope: a.Scope, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, MFATime: p.MFATime,
+			Used: slices.Clone(p.Used), PassEnds: p.PassEnds,
 			SPA: who.app.SPA(a.RedirectURI), Persistent: p.Persistent, CAE: a.CAE,
 		},
 	}

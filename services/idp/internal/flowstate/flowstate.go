@@ -16,9 +16,11 @@
 package flowstate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
@@ -84,6 +86,11 @@ type Proof struct {
 	User       ids.UserID        `json:"u,omitempty"`
 	Credential sealed.Credential `json:"r,omitempty"`
 	AMR        []string          `json:"m,omitempty"`
+	// Used are the methods that proved the user, in order; AMR follows from them.
+	Used []methods.Used `json:"us,omitempty"`
+	// PassEnds is when the Temporary Access Pass ends that the sign-in began with, in
+	// seconds since 1970, 0 without one.
+	PassEnds int64 `json:"pe,omitempty"`
 	// AuthTime and MFATime are seconds since 1970; MFATime is 0 for never.
 	AuthTime int64 `json:"w,omitempty"`
 	MFATime  int64 `json:"f,omitempty"`
@@ -102,6 +109,22 @@ type Proof struct {
 
 // Known reports whether somebody proved who they are.
 func (p Proof) Known() bool { return p.User != "" }
+
+// Prove adds a proof that was given just now, and what follows from all of them
+// together. The session cookie of before knows nothing of it: there will be another.
+func (p *Proof) Prove(m methods.Method, now time.Time) {
+	p.Used = methods.Add(p.Used, m, now)
+	amr := methods.AMR(methods.Names(p.Used))
+	if t := methods.FactorTime(p.Used); !t.IsZero() {
+		p.MFATime, amr = t.Unix(), append([]string{"mfa"}, amr...)
+	}
+	for _, v := range amr {
+		if !slices.Contains(p.AMR, v) {
+			p.AMR = append(p.AMR, v)
+		}
+	}
+	p.Cookie = ""
+}
 
 // Device is the device that authenticated beside the user.
 type Device struct {

@@ -125,7 +125,7 @@ func (a *Authority) RegistrationToken(t *tenant.Tenant, u store.User) (secret.Te
 	now := a.clock.Now()
 	g := Grant{
 		Tenant: t, User: u, Client: Client{Application: tenant.Application{ID: entrawire.BrokerClientID}}, Version: 1,
-		Resource: &tenant.Resource{URI: entrawire.RegistrationResource, Version: 1}, Scopes: registrationScope, AMR: methods(sealed.Password)[:1],
+		Resource: &tenant.Resource{URI: entrawire.RegistrationResource, Version: 1}, Scopes: registrationScope, AMR: amrOf(sealed.Password)[:1],
 		From: sealed.Artefact{Credential: sealed.Password, AuthTime: now, PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch},
 	}
 	return a.signClaims(g.access(now, accessLifetime(t.Lifetimes.AccessToken), false))

@@ -25,7 +25,7 @@ func (a *Authority) DevicelessPRT(g Grant, transport *rsa.PublicKey, protocol in
 		Type: sealed.PRT, Tenant: g.Tenant.ID, User: g.User.ID, Client: g.Client.ID, SessionID: newID(), SessionKey: key, KeyMade: now,
 		Credential: g.From.Credential, AMR: g.From.AMR, AuthTime: g.From.AuthTime, KDFMin: 1,
 		PasswordEpoch: g.From.PasswordEpoch, SessionEpoch: g.From.SessionEpoch, Issued: now, Expires: now.Add(g.Tenant.Lifetimes.PRT),
-		Details: sealed.Details{Deviceless: true, Protocol: protocol, MFATime: g.From.MFATime, Origin: g.From.Origin},
+		Details: sealed.Details{Deviceless: true, Protocol: protocol, MFATime: g.From.MFATime, Origin: g.From.Origin, Used: g.From.Used, PassEnds: g.From.PassEnds},
 	}
 	out := Tokens{Issued: now, Lifetime: time.Duration(prtSeconds(g.Tenant)) * time.Second, SessionKeyJWE: wrapped}
 	out.RefreshLifetime = out.Lifetime

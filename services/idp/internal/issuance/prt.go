@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -50,8 +51,9 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	now := a.clock.Now()
 	prt := sealed.Artefact{
 		Type: sealed.PRT, Tenant: n.Tenant.ID, User: n.User.ID, Device: n.Device.ID, Certificate: Fingerprint(n.Device),
-		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: methods(n.Credential), AuthTime: now,
+		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: amrOf(n.Credential), AuthTime: now,
 		KDFMin: n.KDFMin, PasswordEpoch: n.User.PasswordEpoch, SessionEpoch: n.User.SessionEpoch,
+		Details: sealed.Details{Used: methods.Add(nil, methodOf(n.Credential), now)},
 	}
 	if n.Credential == sealed.Hello {
 		prt.MFATime = now.Unix() // the key in its chip, and what opens it
@@ -59,6 +61,7 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	if n.From != nil {
 		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
 		prt.MFATime, prt.MFAKept, prt.Origin = n.From.MFATime, n.From.MFAKept, n.From.Origin
+		prt.Used, prt.PassEnds = slices.Clone(n.From.Used), n.From.PassEnds
 	}
 	prt.Protocol = int(n.Protocol)
 	if n.Protocol == entrawire.Protocol4 {
@@ -144,9 +147,21 @@ func SealAnswer(from sealed.Artefact, plain []byte) (string, error) {
 	return entrawire.SealAnswer(from.SessionKey, plain)
 }
 
-// methods are the amr values of a credential. A request is always signed with
+// methodOf is the method that a credential is, when the device itself brings it.
+func methodOf(c sealed.Credential) methods.Method {
+	switch c {
+	case sealed.SAML:
+		return methods.FederatedSingle
+	case sealed.Hello:
+		return methods.WindowsHello
+	default:
+		return methods.Password
+	}
+}
+
+// amrOf are the amr values of a credential. A request is always signed with
 // the device key as well, which is the rsa.
-func methods(c sealed.Credential) []string {
+func amrOf(c sealed.Credential) []string {
 	switch c {
 	case sealed.SAML:
 		return []string{"fed", "rsa"}

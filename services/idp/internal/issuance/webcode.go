@@ -34,7 +34,7 @@ func (a *Authority) Code(signIn sealed.Artefact) (secret.Text, error) {
 func (a *Authority) Cookie(signIn sealed.Artefact) (secret.Text, error) {
 	c, now := signIn, a.clock.Now()
 	c.Type, c.Issued, c.Expires = sealed.Cookie, now, now.Add(cookieLifetime)
-	c.Details = sealed.Details{MFATime: signIn.MFATime, Persistent: signIn.Persistent}
+	c.Details = sealed.Details{MFATime: signIn.MFATime, Persistent: signIn.Persistent, Used: signIn.Used, PassEnds: signIn.PassEnds}
 	if c.SessionKey.Empty() {
 		c.Device, c.Certificate = "", [32]byte{}
 		if c.Persistent {

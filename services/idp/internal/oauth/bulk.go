@@ -138,7 +138,8 @@ func (s *Service) packageTokens(ctx context.Context, made enrolment, e *signinlo
 	if err != nil {
 		return Answer{}, err
 	}
-	from := x.signedIn(u, sealed.Bulk, "none")
+	from := x.signedIn(u, sealed.Bulk, "")
+	from.AMR, from.Used = []string{"none"}, nil
 	from.Type, from.Expires = sealed.RefreshToken, made.Expires
 	return x.tokens(ctx, from, audience{openid: true, offline: true, told: []string{"openid"}}, func(g *issuance.Grant) { g.AskedResource = "" })
 }

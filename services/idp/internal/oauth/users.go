@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/saml"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -56,7 +57,7 @@ func (p Password) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if u.MustChange {
 		return Answer{}, prterr.AADSTS(aadsts.PasswordExpired, "")
 	}
-	return x.tokens(ctx, x.signedIn(u, sealed.Password, "pwd"), a, nil)
+	return x.tokens(ctx, x.signedIn(u, sealed.Password, methods.Password), a, nil)
 }
 
 // homeOf is the tenant that the user has to be of: the one that the path names, or
@@ -73,11 +74,11 @@ func (x *exchange) homeOf(name ids.UPN) (*tenant.Tenant, error) {
 }
 
 // signedIn is what a code would say of somebody who has signed in just now.
-func (x *exchange) signedIn(u store.User, c sealed.Credential, method string) sealed.Artefact {
+func (x *exchange) signedIn(u store.User, c sealed.Credential, m methods.Method) sealed.Artefact {
 	now := x.gate.Clock.Now()
 	return sealed.Artefact{
-		Type: sealed.Code, Tenant: u.Tenant, User: u.ID, Client: x.client, SessionID: rand.Text(), Credential: c, AMR: []string{method}, AuthTime: now,
-		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, Issued: now, Expires: now,
+		Type: sealed.Code, Tenant: u.Tenant, User: u.ID, Client: x.client, SessionID: rand.Text(), Credential: c, AMR: methods.AMR([]methods.Method{m}), AuthTime: now,
+		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, Issued: now, Expires: now, Details: sealed.Details{Used: methods.Add(nil, m, now)},
 	}
 }
 
@@ -112,7 +113,7 @@ func (s Assertion) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return x.tokens(ctx, x.signedIn(u, sealed.SAML, "fed"), a, nil)
+	return x.tokens(ctx, x.signedIn(u, sealed.SAML, methods.FederatedSingle), a, nil)
 }
 
 // federated finds whose provider vouches for whom. Where the path names no tenant,

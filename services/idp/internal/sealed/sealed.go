@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 )
 
 // Type is the kind of artefact. It is part of what is authenticated, so that one
@@ -44,11 +45,26 @@ const (
 	Client Credential = "client"
 	// Bulk is a bulk enrolment package: it registers devices and nothing else.
 	Bulk Credential = "bulk"
+	// FIDO is a security key or passkey, Pass a Temporary Access Pass, Phone the
+	// authenticator without a password, Certificate a certificate at a page, SmartCard
+	// one at the federation provider.
+	FIDO        Credential = "fido"
+	Pass        Credential = "tap"
+	Phone       Credential = "phone"
+	Certificate Credential = "certificate"
+	SmartCard   Credential = "smartcard"
 )
 
 // OfAUser says whether it is something a user signs in with. A kind that is not
 // known is not.
-func (c Credential) OfAUser() bool { return c == Password || c == SAML || c == Hello }
+func (c Credential) OfAUser() bool {
+	switch c {
+	case Password, SAML, Hello, FIDO, Pass, Phone, Certificate, SmartCard:
+		return true
+	default:
+		return false
+	}
+}
 
 // Artefact is the content. A PRT binds user, device, session key and the state
 // of both objects at issue; a refresh token and a cookie descend from a PRT and
@@ -123,6 +139,11 @@ type Details struct {
 	Nonce string `json:"no,omitempty"`
 	// Origin is the way the user came when it matters later, such as device_code.
 	Origin string `json:"or,omitempty"`
+	// Used are the methods that proved the user, in order.
+	Used []methods.Used `json:"us,omitempty"`
+	// PassEnds is when the Temporary Access Pass ends that the sign-in began with, in
+	// seconds since 1970, 0 without one: nothing that descends from it lives longer.
+	PassEnds int64 `json:"pe,omitempty"`
 	// MFATime is when a second factor was last proven, in seconds since 1970.
 	MFATime int64 `json:"mt,omitempty"`
 	// MFAKept is until when the device kept it alive without the user, as a Hello

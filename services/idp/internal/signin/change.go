@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -54,7 +55,7 @@ func (s *Service) ChangePassword(ctx context.Context, f Change) (authorize.Outco
 		return s.next.AskChange(ctx, st, err)
 	}
 	keep := st.Proof
-	st.Proof = s.proof(u, sealed.Password, "pwd")
+	st.Proof = s.proof(u, sealed.Password, methods.Password)
 	st.Proof.Persistent, st.Carried = keep.Persistent, false
 	if err := s.noteChange(ctx, st); err != nil {
 		return authorize.Outcome{}, err

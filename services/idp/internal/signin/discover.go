@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -75,7 +76,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 		return authorize.Over(err), nil
 	}
 	st.Asked.Hint = string(u.UPN)
-	st.Proof, st.Carried = s.proof(u, sealed.SAML, "fed"), false
+	st.Proof, st.Carried = s.proof(u, sealed.SAML, methods.FederatedSingle), false
 	return s.next.Proceed(ctx, st)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -137,20 +138,19 @@ func (s *Service) CheckMethod(ctx context.Context, c Check) (Checked, error) {
 // proven notes a second factor in the state: how, and when. What is demanded
 // right now is a fresh one (ngcmfa), and so is this.
 func (s *Service) proven(st *flowstate.State) {
-	add := []string{"mfa"}
-	if st.Method == authorize.MethodCode {
-		add = append(add, "otp")
+	st.Proof.Prove(usedBy(st.Method), s.clock.Now())
+	if st.Asked.FreshFactor && !slices.Contains(st.Proof.AMR, "ngcmfa") {
+		st.Proof.AMR = append(st.Proof.AMR, "ngcmfa")
 	}
-	if st.Asked.FreshFactor {
-		add = append(add, "ngcmfa")
+	st.Method = ""
+}
+
+// usedBy is the method behind a name that clients know.
+func usedBy(method string) methods.Method {
+	if method == authorize.MethodCode {
+		return methods.SoftwareOATH
 	}
-	for _, m := range add {
-		if !slices.Contains(st.Proof.AMR, m) {
-			st.Proof.AMR = append(st.Proof.AMR, m)
-		}
-	}
-	// The cookie of before knows nothing of it: the session gets a new one.
-	st.Proof.MFATime, st.Proof.Cookie, st.Method = s.clock.Now().Unix(), "", ""
+	return methods.Push
 }
 
 // CompleteMethod goes on after the second factor. Whether it was proven is in the

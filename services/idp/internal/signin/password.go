@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -53,15 +54,18 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 		s.next.Log(ctx, st, signinlog.WebSignIn, name, err)
 		return s.next.Ask(ctx, st, err)
 	}
-	st.Proof = s.proof(u, sealed.Password, "pwd")
+	st.Proof = s.proof(u, sealed.Password, methods.Password)
 	st.Proof.Persistent, st.Carried = f.Stay, false
 	return s.next.Proceed(ctx, st)
 }
 
 // proof is what a user has proven just now.
-func (s *Service) proof(u store.User, c sealed.Credential, amr ...string) flowstate.Proof {
-	return flowstate.Proof{
-		Tenant: u.Tenant, User: u.ID, Credential: c, AMR: amr, AuthTime: s.clock.Now().Unix(),
+func (s *Service) proof(u store.User, c sealed.Credential, m methods.Method) flowstate.Proof {
+	now := s.clock.Now()
+	p := flowstate.Proof{
+		Tenant: u.Tenant, User: u.ID, Credential: c, AuthTime: now.Unix(),
 		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, SessionID: uuid.NewString(),
 	}
+	p.Prove(m, now)
+	return p
 }

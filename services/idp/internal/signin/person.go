@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -118,9 +119,9 @@ func (s *Service) ApproveDevice(ctx context.Context, a Approval) error {
 		_, err := s.next.Decline(ctx, st)
 		return err
 	}
-	st.Confirmed, st.Proof = true, s.proof(u, sealed.Password, "pwd")
+	st.Confirmed, st.Proof = true, s.proof(u, sealed.Password, methods.Password)
 	if home, known := s.tenants.Home(u.UPN.Domain()); known && home.Domain.Federated != nil {
-		st.Proof = s.proof(u, sealed.SAML, "fed")
+		st.Proof = s.proof(u, sealed.SAML, methods.FederatedSingle)
 	}
 	if a.WithMFA {
 		s.proven(st)

@@ -614,6 +614,349 @@ func (x *CreatePRTCookieResponse) GetValue() string {
 	return ""
 }
 
+// Interaction is a sign-in page for somebody to show. The headers prove device and
+// user to that page and to no other; whoever shows it sends them on the first
+// request only, and nowhere but to Url.
+type Interaction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// InteractionID names it; good for an hour and once.
+	InteractionId string `protobuf:"bytes,1,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// Url to open, https.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// Headers for the first request to Url.
+	Headers []*Header `protobuf:"bytes,3,rep,name=headers,proto3" json:"headers,omitempty"`
+	// RedirectUri that the page ends at: the address that begins with it is the
+	// answer, and is not to be opened.
+	RedirectUri   string `protobuf:"bytes,4,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Interaction) Reset() {
+	*x = Interaction{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Interaction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Interaction) ProtoMessage() {}
+
+func (x *Interaction) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Interaction.ProtoReflect.Descriptor instead.
+func (*Interaction) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Interaction) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *Interaction) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Interaction) GetHeaders() []*Header {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *Interaction) GetRedirectUri() string {
+	if x != nil {
+		return x.RedirectUri
+	}
+	return ""
+}
+
+// Header is one HTTP header.
+type Header struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the header.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Value of the header.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Header) Reset() {
+	*x = Header{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Header) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Header) ProtoMessage() {}
+
+func (x *Header) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Header.ProtoReflect.Descriptor instead.
+func (*Header) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Header) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Header) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// BeginInteractionRequest says for whom and why.
+type BeginInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Claims is the claims challenge in JSON that was the answer to the application,
+	// or empty.
+	Claims string `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
+	// SignIn demands a sign-in at the page, whatever PRT there is.
+	SignIn        bool `protobuf:"varint,3,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginInteractionRequest) Reset() {
+	*x = BeginInteractionRequest{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginInteractionRequest) ProtoMessage() {}
+
+func (x *BeginInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginInteractionRequest.ProtoReflect.Descriptor instead.
+func (*BeginInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *BeginInteractionRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *BeginInteractionRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *BeginInteractionRequest) GetSignIn() bool {
+	if x != nil {
+		return x.SignIn
+	}
+	return false
+}
+
+// BeginInteractionResponse carries the page.
+type BeginInteractionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction to show.
+	Interaction   *Interaction `protobuf:"bytes,1,opt,name=interaction,proto3" json:"interaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginInteractionResponse) Reset() {
+	*x = BeginInteractionResponse{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginInteractionResponse) ProtoMessage() {}
+
+func (x *BeginInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginInteractionResponse.ProtoReflect.Descriptor instead.
+func (*BeginInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *BeginInteractionResponse) GetInteraction() *Interaction {
+	if x != nil {
+		return x.Interaction
+	}
+	return nil
+}
+
+// CompleteInteractionRequest carries its end.
+type CompleteInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// InteractionID that was begun for this session.
+	InteractionId string `protobuf:"bytes,2,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// FinalUri is the address that the page ended at, with code or error.
+	FinalUri      string `protobuf:"bytes,3,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteInteractionRequest) Reset() {
+	*x = CompleteInteractionRequest{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteInteractionRequest) ProtoMessage() {}
+
+func (x *CompleteInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteInteractionRequest.ProtoReflect.Descriptor instead.
+func (*CompleteInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CompleteInteractionRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *CompleteInteractionRequest) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *CompleteInteractionRequest) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+// CompleteInteractionResponse is empty.
+type CompleteInteractionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompleteInteractionResponse) Reset() {
+	*x = CompleteInteractionResponse{}
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompleteInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompleteInteractionResponse) ProtoMessage() {}
+
+func (x *CompleteInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_authority_v1_authority_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompleteInteractionResponse.ProtoReflect.Descriptor instead.
+func (*CompleteInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_prt_authority_v1_authority_proto_rawDescGZIP(), []int{15}
+}
+
 var File_prt_authority_v1_authority_proto protoreflect.FileDescriptor
 
 const file_prt_authority_v1_authority_proto_rawDesc = "" +
@@ -653,12 +996,33 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\vsign_in_uri\x18\x02 \x01(\tR\tsignInUri\"H\n" +
 	"\x17CreatePRTCookieResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value2\xa5\x03\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"\xa2\x01\n" +
+	"\vInteraction\x12*\n" +
+	"\x0einteraction_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x122\n" +
+	"\aheaders\x18\x03 \x03(\v2\x18.prt.authority.v1.HeaderR\aheaders\x12!\n" +
+	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\"7\n" +
+	"\x06Header\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"t\n" +
+	"\x17BeginInteractionRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x16\n" +
+	"\x06claims\x18\x02 \x01(\tR\x06claims\x12\x17\n" +
+	"\asign_in\x18\x03 \x01(\bR\x06signIn\"[\n" +
+	"\x18BeginInteractionResponse\x12?\n" +
+	"\vinteraction\x18\x01 \x01(\v2\x1d.prt.authority.v1.InteractionR\vinteraction\"\x94\x01\n" +
+	"\x1aCompleteInteractionRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12*\n" +
+	"\x0einteraction_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
+	"\tfinal_uri\x18\x03 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"\x1d\n" +
+	"\x1bCompleteInteractionResponse2\x84\x05\n" +
 	"\x15TokenAuthorityService\x12f\n" +
 	"\x0fDescribeAccount\x12(.prt.authority.v1.DescribeAccountRequest\x1a).prt.authority.v1.DescribeAccountResponse\x12i\n" +
 	"\x10SignTokenRequest\x12).prt.authority.v1.SignTokenRequestRequest\x1a*.prt.authority.v1.SignTokenRequestResponse\x12f\n" +
 	"\x0fOpenTokenAnswer\x12(.prt.authority.v1.OpenTokenAnswerRequest\x1a).prt.authority.v1.OpenTokenAnswerResponse\x12Q\n" +
-	"\bOfferPRT\x12!.prt.authority.v1.OfferPRTRequest\x1a\".prt.authority.v1.OfferPRTResponse2\x87\x01\n" +
+	"\bOfferPRT\x12!.prt.authority.v1.OfferPRTRequest\x1a\".prt.authority.v1.OfferPRTResponse\x12i\n" +
+	"\x10BeginInteraction\x12).prt.authority.v1.BeginInteractionRequest\x1a*.prt.authority.v1.BeginInteractionResponse\x12r\n" +
+	"\x13CompleteInteraction\x12,.prt.authority.v1.CompleteInteractionRequest\x1a-.prt.authority.v1.CompleteInteractionResponse2\x87\x01\n" +
 	"\x16CookieAuthorityService\x12m\n" +
 	"\x0fCreatePRTCookie\x12(.prt.authority.v1.CreatePRTCookieRequest\x1a).prt.authority.v1.CreatePRTCookieResponse\"\x05\xb2\xd4\x18\x01?B\xd1\x01\n" +
 	"\x14com.prt.authority.v1B\x0eAuthorityProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1;authorityv1\xa2\x02\x03PAX\xaa\x02\x10Prt.Authority.V1\xca\x02\x10Prt\\Authority\\V1\xe2\x02\x1cPrt\\Authority\\V1\\GPBMetadata\xea\x02\x12Prt::Authority::V1b\x06proto3"
@@ -675,39 +1039,51 @@ func file_prt_authority_v1_authority_proto_rawDescGZIP() []byte {
 	return file_prt_authority_v1_authority_proto_rawDescData
 }
 
-var file_prt_authority_v1_authority_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_prt_authority_v1_authority_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_prt_authority_v1_authority_proto_goTypes = []any{
-	(*DescribeAccountRequest)(nil),     // 0: prt.authority.v1.DescribeAccountRequest
-	(*DescribeAccountResponse)(nil),    // 1: prt.authority.v1.DescribeAccountResponse
-	(*SignTokenRequestRequest)(nil),    // 2: prt.authority.v1.SignTokenRequestRequest
-	(*SignTokenRequestResponse)(nil),   // 3: prt.authority.v1.SignTokenRequestResponse
-	(*OpenTokenAnswerRequest)(nil),     // 4: prt.authority.v1.OpenTokenAnswerRequest
-	(*OpenTokenAnswerResponse)(nil),    // 5: prt.authority.v1.OpenTokenAnswerResponse
-	(*OfferPRTRequest)(nil),            // 6: prt.authority.v1.OfferPRTRequest
-	(*OfferPRTResponse)(nil),           // 7: prt.authority.v1.OfferPRTResponse
-	(*CreatePRTCookieRequest)(nil),     // 8: prt.authority.v1.CreatePRTCookieRequest
-	(*CreatePRTCookieResponse)(nil),    // 9: prt.authority.v1.CreatePRTCookieResponse
-	(*v1.SealedToken)(nil),             // 10: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 11: prt.tpm.v1.OpenTokenAnswerResponse
+	(*DescribeAccountRequest)(nil),      // 0: prt.authority.v1.DescribeAccountRequest
+	(*DescribeAccountResponse)(nil),     // 1: prt.authority.v1.DescribeAccountResponse
+	(*SignTokenRequestRequest)(nil),     // 2: prt.authority.v1.SignTokenRequestRequest
+	(*SignTokenRequestResponse)(nil),    // 3: prt.authority.v1.SignTokenRequestResponse
+	(*OpenTokenAnswerRequest)(nil),      // 4: prt.authority.v1.OpenTokenAnswerRequest
+	(*OpenTokenAnswerResponse)(nil),     // 5: prt.authority.v1.OpenTokenAnswerResponse
+	(*OfferPRTRequest)(nil),             // 6: prt.authority.v1.OfferPRTRequest
+	(*OfferPRTResponse)(nil),            // 7: prt.authority.v1.OfferPRTResponse
+	(*CreatePRTCookieRequest)(nil),      // 8: prt.authority.v1.CreatePRTCookieRequest
+	(*CreatePRTCookieResponse)(nil),     // 9: prt.authority.v1.CreatePRTCookieResponse
+	(*Interaction)(nil),                 // 10: prt.authority.v1.Interaction
+	(*Header)(nil),                      // 11: prt.authority.v1.Header
+	(*BeginInteractionRequest)(nil),     // 12: prt.authority.v1.BeginInteractionRequest
+	(*BeginInteractionResponse)(nil),    // 13: prt.authority.v1.BeginInteractionResponse
+	(*CompleteInteractionRequest)(nil),  // 14: prt.authority.v1.CompleteInteractionRequest
+	(*CompleteInteractionResponse)(nil), // 15: prt.authority.v1.CompleteInteractionResponse
+	(*v1.SealedToken)(nil),              // 16: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil),  // 17: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_authority_v1_authority_proto_depIdxs = []int32{
-	10, // 0: prt.authority.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	11, // 1: prt.authority.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	0,  // 2: prt.authority.v1.TokenAuthorityService.DescribeAccount:input_type -> prt.authority.v1.DescribeAccountRequest
-	2,  // 3: prt.authority.v1.TokenAuthorityService.SignTokenRequest:input_type -> prt.authority.v1.SignTokenRequestRequest
-	4,  // 4: prt.authority.v1.TokenAuthorityService.OpenTokenAnswer:input_type -> prt.authority.v1.OpenTokenAnswerRequest
-	6,  // 5: prt.authority.v1.TokenAuthorityService.OfferPRT:input_type -> prt.authority.v1.OfferPRTRequest
-	8,  // 6: prt.authority.v1.CookieAuthorityService.CreatePRTCookie:input_type -> prt.authority.v1.CreatePRTCookieRequest
-	1,  // 7: prt.authority.v1.TokenAuthorityService.DescribeAccount:output_type -> prt.authority.v1.DescribeAccountResponse
-	3,  // 8: prt.authority.v1.TokenAuthorityService.SignTokenRequest:output_type -> prt.authority.v1.SignTokenRequestResponse
-	5,  // 9: prt.authority.v1.TokenAuthorityService.OpenTokenAnswer:output_type -> prt.authority.v1.OpenTokenAnswerResponse
-	7,  // 10: prt.authority.v1.TokenAuthorityService.OfferPRT:output_type -> prt.authority.v1.OfferPRTResponse
-	9,  // 11: prt.authority.v1.CookieAuthorityService.CreatePRTCookie:output_type -> prt.authority.v1.CreatePRTCookieResponse
-	7,  // [7:12] is the sub-list for method output_type
-	2,  // [2:7] is the sub-list for method input_type
-	2,  // [2:2] is the sub-list for extension type_name
-	2,  // [2:2] is the sub-list for extension extendee
-	0,  // [0:2] is the sub-list for field type_name
+	16, // 0: prt.authority.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	17, // 1: prt.authority.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	11, // 2: prt.authority.v1.Interaction.headers:type_name -> prt.authority.v1.Header
+	10, // 3: prt.authority.v1.BeginInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
+	0,  // 4: prt.authority.v1.TokenAuthorityService.DescribeAccount:input_type -> prt.authority.v1.DescribeAccountRequest
+	2,  // 5: prt.authority.v1.TokenAuthorityService.SignTokenRequest:input_type -> prt.authority.v1.SignTokenRequestRequest
+	4,  // 6: prt.authority.v1.TokenAuthorityService.OpenTokenAnswer:input_type -> prt.authority.v1.OpenTokenAnswerRequest
+	6,  // 7: prt.authority.v1.TokenAuthorityService.OfferPRT:input_type -> prt.authority.v1.OfferPRTRequest
+	12, // 8: prt.authority.v1.TokenAuthorityService.BeginInteraction:input_type -> prt.authority.v1.BeginInteractionRequest
+	14, // 9: prt.authority.v1.TokenAuthorityService.CompleteInteraction:input_type -> prt.authority.v1.CompleteInteractionRequest
+	8,  // 10: prt.authority.v1.CookieAuthorityService.CreatePRTCookie:input_type -> prt.authority.v1.CreatePRTCookieRequest
+	1,  // 11: prt.authority.v1.TokenAuthorityService.DescribeAccount:output_type -> prt.authority.v1.DescribeAccountResponse
+	3,  // 12: prt.authority.v1.TokenAuthorityService.SignTokenRequest:output_type -> prt.authority.v1.SignTokenRequestResponse
+	5,  // 13: prt.authority.v1.TokenAuthorityService.OpenTokenAnswer:output_type -> prt.authority.v1.OpenTokenAnswerResponse
+	7,  // 14: prt.authority.v1.TokenAuthorityService.OfferPRT:output_type -> prt.authority.v1.OfferPRTResponse
+	13, // 15: prt.authority.v1.TokenAuthorityService.BeginInteraction:output_type -> prt.authority.v1.BeginInteractionResponse
+	15, // 16: prt.authority.v1.TokenAuthorityService.CompleteInteraction:output_type -> prt.authority.v1.CompleteInteractionResponse
+	9,  // 17: prt.authority.v1.CookieAuthorityService.CreatePRTCookie:output_type -> prt.authority.v1.CreatePRTCookieResponse
+	11, // [11:18] is the sub-list for method output_type
+	4,  // [4:11] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_prt_authority_v1_authority_proto_init() }
@@ -721,7 +1097,7 @@ func file_prt_authority_v1_authority_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_authority_v1_authority_proto_rawDesc), len(file_prt_authority_v1_authority_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

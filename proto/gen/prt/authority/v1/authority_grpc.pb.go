@@ -23,10 +23,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	TokenAuthorityService_DescribeAccount_FullMethodName  = "/prt.authority.v1.TokenAuthorityService/DescribeAccount"
-	TokenAuthorityService_SignTokenRequest_FullMethodName = "/prt.authority.v1.TokenAuthorityService/SignTokenRequest"
-	TokenAuthorityService_OpenTokenAnswer_FullMethodName  = "/prt.authority.v1.TokenAuthorityService/OpenTokenAnswer"
-	TokenAuthorityService_OfferPRT_FullMethodName         = "/prt.authority.v1.TokenAuthorityService/OfferPRT"
+	TokenAuthorityService_DescribeAccount_FullMethodName     = "/prt.authority.v1.TokenAuthorityService/DescribeAccount"
+	TokenAuthorityService_SignTokenRequest_FullMethodName    = "/prt.authority.v1.TokenAuthorityService/SignTokenRequest"
+	TokenAuthorityService_OpenTokenAnswer_FullMethodName     = "/prt.authority.v1.TokenAuthorityService/OpenTokenAnswer"
+	TokenAuthorityService_OfferPRT_FullMethodName            = "/prt.authority.v1.TokenAuthorityService/OfferPRT"
+	TokenAuthorityService_BeginInteraction_FullMethodName    = "/prt.authority.v1.TokenAuthorityService/BeginInteraction"
+	TokenAuthorityService_CompleteInteraction_FullMethodName = "/prt.authority.v1.TokenAuthorityService/CompleteInteraction"
 )
 
 // TokenAuthorityServiceClient is the client API for TokenAuthorityService service.
@@ -46,6 +48,14 @@ type TokenAuthorityServiceClient interface {
 	// OfferPRT hands down a new PRT that came with an answer. The authority
 	// validates it with the identity provider before it adopts it (app token D).
 	OfferPRT(ctx context.Context, in *OfferPRTRequest, opts ...grpc.CallOption) (*OfferPRTResponse, error)
+	// BeginInteraction makes a sign-in page for a user whose PRT cannot answer an
+	// application by itself: it has ended, or policy wants more proof. Code verifier
+	// and state stay here.
+	BeginInteraction(ctx context.Context, in *BeginInteractionRequest, opts ...grpc.CallOption) (*BeginInteractionResponse, error)
+	// CompleteInteraction takes the address that the page ended at and puts the new
+	// PRT in the place of the old one of the same kind. A page at which another user
+	// signed in changes nothing.
+	CompleteInteraction(ctx context.Context, in *CompleteInteractionRequest, opts ...grpc.CallOption) (*CompleteInteractionResponse, error)
 }
 
 type tokenAuthorityServiceClient struct {
@@ -96,6 +106,26 @@ func (c *tokenAuthorityServiceClient) OfferPRT(ctx context.Context, in *OfferPRT
 	return out, nil
 }
 
+func (c *tokenAuthorityServiceClient) BeginInteraction(ctx context.Context, in *BeginInteractionRequest, opts ...grpc.CallOption) (*BeginInteractionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginInteractionResponse)
+	err := c.cc.Invoke(ctx, TokenAuthorityService_BeginInteraction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *tokenAuthorityServiceClient) CompleteInteraction(ctx context.Context, in *CompleteInteractionRequest, opts ...grpc.CallOption) (*CompleteInteractionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompleteInteractionResponse)
+	err := c.cc.Invoke(ctx, TokenAuthorityService_CompleteInteraction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TokenAuthorityServiceServer is the server API for TokenAuthorityService service.
 // All implementations must embed UnimplementedTokenAuthorityServiceServer
 // for forward compatibility.
@@ -113,6 +143,14 @@ type TokenAuthorityServiceServer interface {
 	// OfferPRT hands down a new PRT that came with an answer. The authority
 	// validates it with the identity provider before it adopts it (app token D).
 	OfferPRT(context.Context, *OfferPRTRequest) (*OfferPRTResponse, error)
+	// BeginInteraction makes a sign-in page for a user whose PRT cannot answer an
+	// application by itself: it has ended, or policy wants more proof. Code verifier
+	// and state stay here.
+	BeginInteraction(context.Context, *BeginInteractionRequest) (*BeginInteractionResponse, error)
+	// CompleteInteraction takes the address that the page ended at and puts the new
+	// PRT in the place of the old one of the same kind. A page at which another user
+	// signed in changes nothing.
+	CompleteInteraction(context.Context, *CompleteInteractionRequest) (*CompleteInteractionResponse, error)
 	mustEmbedUnimplementedTokenAuthorityServiceServer()
 }
 
@@ -134,6 +172,12 @@ func (UnimplementedTokenAuthorityServiceServer) OpenTokenAnswer(context.Context,
 }
 func (UnimplementedTokenAuthorityServiceServer) OfferPRT(context.Context, *OfferPRTRequest) (*OfferPRTResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OfferPRT not implemented")
+}
+func (UnimplementedTokenAuthorityServiceServer) BeginInteraction(context.Context, *BeginInteractionRequest) (*BeginInteractionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginInteraction not implemented")
+}
+func (UnimplementedTokenAuthorityServiceServer) CompleteInteraction(context.Context, *CompleteInteractionRequest) (*CompleteInteractionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompleteInteraction not implemented")
 }
 func (UnimplementedTokenAuthorityServiceServer) mustEmbedUnimplementedTokenAuthorityServiceServer() {}
 func (UnimplementedTokenAuthorityServiceServer) testEmbeddedByValue()                               {}
@@ -228,6 +272,42 @@ func _TokenAuthorityService_OfferPRT_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TokenAuthorityService_BeginInteraction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginInteractionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenAuthorityServiceServer).BeginInteraction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenAuthorityService_BeginInteraction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenAuthorityServiceServer).BeginInteraction(ctx, req.(*BeginInteractionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TokenAuthorityService_CompleteInteraction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompleteInteractionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TokenAuthorityServiceServer).CompleteInteraction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TokenAuthorityService_CompleteInteraction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TokenAuthorityServiceServer).CompleteInteraction(ctx, req.(*CompleteInteractionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TokenAuthorityService_ServiceDesc is the grpc.ServiceDesc for TokenAuthorityService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -250,6 +330,14 @@ var TokenAuthorityService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OfferPRT",
 			Handler:    _TokenAuthorityService_OfferPRT_Handler,
+		},
+		{
+			MethodName: "BeginInteraction",
+			Handler:    _TokenAuthorityService_BeginInteraction_Handler,
+		},
+		{
+			MethodName: "CompleteInteraction",
+			Handler:    _TokenAuthorityService_CompleteInteraction_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -388,8 +388,42 @@ type Policy struct {
 	Grant string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	// SignInFrequencySeconds demands a sign-in not older than that; 0 is none.
 	SignInFrequencySeconds int64 `protobuf:"varint,11,opt,name=sign_in_frequency_seconds,json=signInFrequencySeconds,proto3" json:"sign_in_frequency_seconds,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// UserActions it is about in place of resources: register_security_info,
+	// register_device.
+	UserActions []string `protobuf:"bytes,12,rep,name=user_actions,json=userActions,proto3" json:"user_actions,omitempty"`
+	// AuthContexts it is about in place of resources: c1 to c99.
+	AuthContexts []string `protobuf:"bytes,13,rep,name=auth_contexts,json=authContexts,proto3" json:"auth_contexts,omitempty"`
+	// ClientApps narrow it: browser, native.
+	ClientApps []string `protobuf:"bytes,14,rep,name=client_apps,json=clientApps,proto3" json:"client_apps,omitempty"`
+	// Platforms it is about: windows, macos, linux, ios, android; empty is every one.
+	Platforms []string `protobuf:"bytes,15,rep,name=platforms,proto3" json:"platforms,omitempty"`
+	// ExcludePlatforms it is not about.
+	ExcludePlatforms []string `protobuf:"bytes,16,rep,name=exclude_platforms,json=excludePlatforms,proto3" json:"exclude_platforms,omitempty"`
+	// IncludeLocations by name, All or Trusted; empty is everywhere.
+	IncludeLocations []string `protobuf:"bytes,17,rep,name=include_locations,json=includeLocations,proto3" json:"include_locations,omitempty"`
+	// ExcludeLocations by name, All or Trusted.
+	ExcludeLocations []string `protobuf:"bytes,18,rep,name=exclude_locations,json=excludeLocations,proto3" json:"exclude_locations,omitempty"`
+	// SignInRisks narrow it: none, low, medium, high.
+	SignInRisks []string `protobuf:"bytes,19,rep,name=sign_in_risks,json=signInRisks,proto3" json:"sign_in_risks,omitempty"`
+	// DeviceFilterMode is include or exclude; empty without a rule.
+	DeviceFilterMode string `protobuf:"bytes,20,opt,name=device_filter_mode,json=deviceFilterMode,proto3" json:"device_filter_mode,omitempty"`
+	// DeviceFilterRule such as device.trustType -eq "AzureAD".
+	DeviceFilterRule string `protobuf:"bytes,21,opt,name=device_filter_rule,json=deviceFilterRule,proto3" json:"device_filter_rule,omitempty"`
+	// GrantOperator is and or or; empty is and.
+	GrantOperator string `protobuf:"bytes,22,opt,name=grant_operator,json=grantOperator,proto3" json:"grant_operator,omitempty"`
+	// GrantControls it demands: block, mfa, device, compliant_device,
+	// hybrid_joined_device. A policy has these or Grant.
+	GrantControls []string `protobuf:"bytes,23,rep,name=grant_controls,json=grantControls,proto3" json:"grant_controls,omitempty"`
+	// AuthenticationStrength by name; it does not go with the control mfa.
+	AuthenticationStrength string `protobuf:"bytes,24,opt,name=authentication_strength,json=authenticationStrength,proto3" json:"authentication_strength,omitempty"`
+	// SignInFrequencyEveryTime demands a sign-in now.
+	SignInFrequencyEveryTime bool `protobuf:"varint,25,opt,name=sign_in_frequency_every_time,json=signInFrequencyEveryTime,proto3" json:"sign_in_frequency_every_time,omitempty"`
+	// TokenProtection demands tokens that are bound to the device.
+	TokenProtection bool `protobuf:"varint,26,opt,name=token_protection,json=tokenProtection,proto3" json:"token_protection,omitempty"`
+	// PersistentBrowser is always or never; empty leaves it to the user.
+	PersistentBrowser string `protobuf:"bytes,27,opt,name=persistent_browser,json=persistentBrowser,proto3" json:"persistent_browser,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -497,6 +531,118 @@ func (x *Policy) GetSignInFrequencySeconds() int64 {
 		return x.SignInFrequencySeconds
 	}
 	return 0
+}
+
+func (x *Policy) GetUserActions() []string {
+	if x != nil {
+		return x.UserActions
+	}
+	return nil
+}
+
+func (x *Policy) GetAuthContexts() []string {
+	if x != nil {
+		return x.AuthContexts
+	}
+	return nil
+}
+
+func (x *Policy) GetClientApps() []string {
+	if x != nil {
+		return x.ClientApps
+	}
+	return nil
+}
+
+func (x *Policy) GetPlatforms() []string {
+	if x != nil {
+		return x.Platforms
+	}
+	return nil
+}
+
+func (x *Policy) GetExcludePlatforms() []string {
+	if x != nil {
+		return x.ExcludePlatforms
+	}
+	return nil
+}
+
+func (x *Policy) GetIncludeLocations() []string {
+	if x != nil {
+		return x.IncludeLocations
+	}
+	return nil
+}
+
+func (x *Policy) GetExcludeLocations() []string {
+	if x != nil {
+		return x.ExcludeLocations
+	}
+	return nil
+}
+
+func (x *Policy) GetSignInRisks() []string {
+	if x != nil {
+		return x.SignInRisks
+	}
+	return nil
+}
+
+func (x *Policy) GetDeviceFilterMode() string {
+	if x != nil {
+		return x.DeviceFilterMode
+	}
+	return ""
+}
+
+func (x *Policy) GetDeviceFilterRule() string {
+	if x != nil {
+		return x.DeviceFilterRule
+	}
+	return ""
+}
+
+func (x *Policy) GetGrantOperator() string {
+	if x != nil {
+		return x.GrantOperator
+	}
+	return ""
+}
+
+func (x *Policy) GetGrantControls() []string {
+	if x != nil {
+		return x.GrantControls
+	}
+	return nil
+}
+
+func (x *Policy) GetAuthenticationStrength() string {
+	if x != nil {
+		return x.AuthenticationStrength
+	}
+	return ""
+}
+
+func (x *Policy) GetSignInFrequencyEveryTime() bool {
+	if x != nil {
+		return x.SignInFrequencyEveryTime
+	}
+	return false
+}
+
+func (x *Policy) GetTokenProtection() bool {
+	if x != nil {
+		return x.TokenProtection
+	}
+	return false
+}
+
+func (x *Policy) GetPersistentBrowser() string {
+	if x != nil {
+		return x.PersistentBrowser
+	}
+	return ""
 }
 
 // PutApplicationRequest describes the application.
@@ -895,6 +1041,429 @@ func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
 	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{13}
 }
 
+// ReplacePoliciesRequest carries a policy file.
+type ReplacePoliciesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID of the tenant.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Document is YAML with the members policies, strengths and locations of a tenant
+	// file; at most 1 MiB. All that there were are replaced.
+	Document      []byte `protobuf:"bytes,2,opt,name=document,proto3" json:"document,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplacePoliciesRequest) Reset() {
+	*x = ReplacePoliciesRequest{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplacePoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplacePoliciesRequest) ProtoMessage() {}
+
+func (x *ReplacePoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplacePoliciesRequest.ProtoReflect.Descriptor instead.
+func (*ReplacePoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReplacePoliciesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *ReplacePoliciesRequest) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+// ReplacePoliciesResponse counts.
+type ReplacePoliciesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Policies that are in force now.
+	Policies      int32 `protobuf:"varint,1,opt,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplacePoliciesResponse) Reset() {
+	*x = ReplacePoliciesResponse{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplacePoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplacePoliciesResponse) ProtoMessage() {}
+
+func (x *ReplacePoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplacePoliciesResponse.ProtoReflect.Descriptor instead.
+func (*ReplacePoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReplacePoliciesResponse) GetPolicies() int32 {
+	if x != nil {
+		return x.Policies
+	}
+	return 0
+}
+
+// EvaluatePoliciesRequest is a sign-in that nobody makes: which policies would
+// apply to it, and with what result.
+type EvaluatePoliciesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID of the tenant.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserPrincipalName who signs in.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// ClientID of the application.
+	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Resource by any of its names, or empty with UserAction.
+	Resource string `protobuf:"bytes,4,opt,name=resource,proto3" json:"resource,omitempty"`
+	// UserAction in place of a resource.
+	UserAction string `protobuf:"bytes,5,opt,name=user_action,json=userAction,proto3" json:"user_action,omitempty"`
+	// AuthContexts demanded.
+	AuthContexts []string `protobuf:"bytes,6,rep,name=auth_contexts,json=authContexts,proto3" json:"auth_contexts,omitempty"`
+	// ClientApp is browser or native; empty is native.
+	ClientApp string `protobuf:"bytes,7,opt,name=client_app,json=clientApp,proto3" json:"client_app,omitempty"`
+	// Platform, where no device says it.
+	Platform string `protobuf:"bytes,8,opt,name=platform,proto3" json:"platform,omitempty"`
+	// DeviceID that authenticates, or empty.
+	DeviceId string `protobuf:"bytes,9,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// IpAddress the request comes from.
+	IpAddress string `protobuf:"bytes,10,opt,name=ip_address,json=ipAddress,proto3" json:"ip_address,omitempty"`
+	// Flow is device_code, authentication_transfer, or empty.
+	Flow string `protobuf:"bytes,11,opt,name=flow,proto3" json:"flow,omitempty"`
+	// Methods that were used, as an authentication strength names them.
+	Methods []string `protobuf:"bytes,12,rep,name=methods,proto3" json:"methods,omitempty"`
+	// AgeSeconds is how long ago.
+	AgeSeconds int64 `protobuf:"varint,13,opt,name=age_seconds,json=ageSeconds,proto3" json:"age_seconds,omitempty"`
+	// Bound says that the token is bound to the device.
+	Bound         bool `protobuf:"varint,14,opt,name=bound,proto3" json:"bound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluatePoliciesRequest) Reset() {
+	*x = EvaluatePoliciesRequest{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluatePoliciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluatePoliciesRequest) ProtoMessage() {}
+
+func (x *EvaluatePoliciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluatePoliciesRequest.ProtoReflect.Descriptor instead.
+func (*EvaluatePoliciesRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *EvaluatePoliciesRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetUserAction() string {
+	if x != nil {
+		return x.UserAction
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetAuthContexts() []string {
+	if x != nil {
+		return x.AuthContexts
+	}
+	return nil
+}
+
+func (x *EvaluatePoliciesRequest) GetClientApp() string {
+	if x != nil {
+		return x.ClientApp
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetPlatform() string {
+	if x != nil {
+		return x.Platform
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetIpAddress() string {
+	if x != nil {
+		return x.IpAddress
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesRequest) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *EvaluatePoliciesRequest) GetAgeSeconds() int64 {
+	if x != nil {
+		return x.AgeSeconds
+	}
+	return 0
+}
+
+func (x *EvaluatePoliciesRequest) GetBound() bool {
+	if x != nil {
+		return x.Bound
+	}
+	return false
+}
+
+// EvaluatePoliciesResponse has the answer.
+type EvaluatePoliciesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ErrorCode is the AADSTS number, 0 when nothing stands in the way.
+	ErrorCode int32 `protobuf:"varint,1,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// Claims is the claims challenge in JSON, or empty.
+	Claims string `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Policies with their results.
+	Policies      []*AppliedPolicy `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluatePoliciesResponse) Reset() {
+	*x = EvaluatePoliciesResponse{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluatePoliciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluatePoliciesResponse) ProtoMessage() {}
+
+func (x *EvaluatePoliciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluatePoliciesResponse.ProtoReflect.Descriptor instead.
+func (*EvaluatePoliciesResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *EvaluatePoliciesResponse) GetErrorCode() int32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
+func (x *EvaluatePoliciesResponse) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *EvaluatePoliciesResponse) GetPolicies() []*AppliedPolicy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// AppliedPolicy is a policy with its result for one sign-in.
+type AppliedPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// PolicyID is a GUID.
+	PolicyId string `protobuf:"bytes,1,opt,name=policy_id,json=policyId,proto3" json:"policy_id,omitempty"`
+	// Name of the policy.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Result as the sign-in log words it: success, failure, notApplied, notEnabled,
+	// reportOnlySuccess, reportOnlyFailure, reportOnlyInterrupted,
+	// reportOnlyNotApplied.
+	Result string `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	// GrantControls that were demanded.
+	GrantControls []string `protobuf:"bytes,4,rep,name=grant_controls,json=grantControls,proto3" json:"grant_controls,omitempty"`
+	// SessionControls that were demanded.
+	SessionControls []string `protobuf:"bytes,5,rep,name=session_controls,json=sessionControls,proto3" json:"session_controls,omitempty"`
+	// NotAppliedBecause names the condition that did not hold, for notApplied.
+	NotAppliedBecause string `protobuf:"bytes,6,opt,name=not_applied_because,json=notAppliedBecause,proto3" json:"not_applied_because,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *AppliedPolicy) Reset() {
+	*x = AppliedPolicy{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppliedPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppliedPolicy) ProtoMessage() {}
+
+func (x *AppliedPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppliedPolicy.ProtoReflect.Descriptor instead.
+func (*AppliedPolicy) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AppliedPolicy) GetPolicyId() string {
+	if x != nil {
+		return x.PolicyId
+	}
+	return ""
+}
+
+func (x *AppliedPolicy) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AppliedPolicy) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *AppliedPolicy) GetGrantControls() []string {
+	if x != nil {
+		return x.GrantControls
+	}
+	return nil
+}
+
+func (x *AppliedPolicy) GetSessionControls() []string {
+	if x != nil {
+		return x.SessionControls
+	}
+	return nil
+}
+
+func (x *AppliedPolicy) GetNotAppliedBecause() string {
+	if x != nil {
+		return x.NotAppliedBecause
+	}
+	return ""
+}
+
 var File_prt_directory_v1_application_proto protoreflect.FileDescriptor
 
 const file_prt_directory_v1_application_proto_rawDesc = "" +
@@ -922,7 +1491,7 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\x13ListPoliciesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"L\n" +
 	"\x14ListPoliciesResponse\x124\n" +
-	"\bpolicies\x18\x01 \x03(\v2\x18.prt.directory.v1.PolicyR\bpolicies\"\xf4\x02\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x18.prt.directory.v1.PolicyR\bpolicies\"\xa3\b\n" +
 	"\x06Policy\x12\x1b\n" +
 	"\tpolicy_id\x18\x01 \x01(\tR\bpolicyId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -935,7 +1504,24 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\x05flows\x18\t \x03(\tR\x05flows\x12\x14\n" +
 	"\x05grant\x18\n" +
 	" \x01(\tR\x05grant\x129\n" +
-	"\x19sign_in_frequency_seconds\x18\v \x01(\x03R\x16signInFrequencySeconds\"\xc5\x01\n" +
+	"\x19sign_in_frequency_seconds\x18\v \x01(\x03R\x16signInFrequencySeconds\x12!\n" +
+	"\fuser_actions\x18\f \x03(\tR\vuserActions\x12#\n" +
+	"\rauth_contexts\x18\r \x03(\tR\fauthContexts\x12\x1f\n" +
+	"\vclient_apps\x18\x0e \x03(\tR\n" +
+	"clientApps\x12\x1c\n" +
+	"\tplatforms\x18\x0f \x03(\tR\tplatforms\x12+\n" +
+	"\x11exclude_platforms\x18\x10 \x03(\tR\x10excludePlatforms\x12+\n" +
+	"\x11include_locations\x18\x11 \x03(\tR\x10includeLocations\x12+\n" +
+	"\x11exclude_locations\x18\x12 \x03(\tR\x10excludeLocations\x12\"\n" +
+	"\rsign_in_risks\x18\x13 \x03(\tR\vsignInRisks\x12,\n" +
+	"\x12device_filter_mode\x18\x14 \x01(\tR\x10deviceFilterMode\x12,\n" +
+	"\x12device_filter_rule\x18\x15 \x01(\tR\x10deviceFilterRule\x12%\n" +
+	"\x0egrant_operator\x18\x16 \x01(\tR\rgrantOperator\x12%\n" +
+	"\x0egrant_controls\x18\x17 \x03(\tR\rgrantControls\x127\n" +
+	"\x17authentication_strength\x18\x18 \x01(\tR\x16authenticationStrength\x12>\n" +
+	"\x1csign_in_frequency_every_time\x18\x19 \x01(\bR\x18signInFrequencyEveryTime\x12)\n" +
+	"\x10token_protection\x18\x1a \x01(\bR\x0ftokenProtection\x12-\n" +
+	"\x12persistent_browser\x18\x1b \x01(\tR\x11persistentBrowser\"\xc5\x01\n" +
 	"\x15PutApplicationRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12?\n" +
 	"\vapplication\x18\x02 \x01(\v2\x1d.prt.directory.v1.ApplicationR\vapplication\x12*\n" +
@@ -954,7 +1540,44 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\x13DeletePolicyRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1b\n" +
 	"\tpolicy_id\x18\x02 \x01(\tR\bpolicyId\"\x16\n" +
-	"\x14DeletePolicyResponseB\xd5\x01\n" +
+	"\x14DeletePolicyResponse\"Q\n" +
+	"\x16ReplacePoliciesRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
+	"\bdocument\x18\x02 \x01(\fR\bdocument\"5\n" +
+	"\x17ReplacePoliciesResponse\x12\x1a\n" +
+	"\bpolicies\x18\x01 \x01(\x05R\bpolicies\"\xc1\x03\n" +
+	"\x17EvaluatePoliciesRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12\x1a\n" +
+	"\bresource\x18\x04 \x01(\tR\bresource\x12\x1f\n" +
+	"\vuser_action\x18\x05 \x01(\tR\n" +
+	"userAction\x12#\n" +
+	"\rauth_contexts\x18\x06 \x03(\tR\fauthContexts\x12\x1d\n" +
+	"\n" +
+	"client_app\x18\a \x01(\tR\tclientApp\x12\x1a\n" +
+	"\bplatform\x18\b \x01(\tR\bplatform\x12\x1b\n" +
+	"\tdevice_id\x18\t \x01(\tR\bdeviceId\x12\x1d\n" +
+	"\n" +
+	"ip_address\x18\n" +
+	" \x01(\tR\tipAddress\x12\x12\n" +
+	"\x04flow\x18\v \x01(\tR\x04flow\x12\x18\n" +
+	"\amethods\x18\f \x03(\tR\amethods\x12\x1f\n" +
+	"\vage_seconds\x18\r \x01(\x03R\n" +
+	"ageSeconds\x12\x14\n" +
+	"\x05bound\x18\x0e \x01(\bR\x05bound\"\x8e\x01\n" +
+	"\x18EvaluatePoliciesResponse\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x01 \x01(\x05R\terrorCode\x12\x16\n" +
+	"\x06claims\x18\x02 \x01(\tR\x06claims\x12;\n" +
+	"\bpolicies\x18\x03 \x03(\v2\x1f.prt.directory.v1.AppliedPolicyR\bpolicies\"\xda\x01\n" +
+	"\rAppliedPolicy\x12\x1b\n" +
+	"\tpolicy_id\x18\x01 \x01(\tR\bpolicyId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\x12%\n" +
+	"\x0egrant_controls\x18\x04 \x03(\tR\rgrantControls\x12)\n" +
+	"\x10session_controls\x18\x05 \x03(\tR\x0fsessionControls\x12.\n" +
+	"\x13not_applied_because\x18\x06 \x01(\tR\x11notAppliedBecauseB\xd5\x01\n" +
 	"\x14com.prt.directory.v1B\x10ApplicationProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1;directoryv1\xa2\x02\x03PDX\xaa\x02\x10Prt.Directory.V1\xca\x02\x11Prt\\Directory_\\V1\xe2\x02\x1dPrt\\Directory_\\V1\\GPBMetadata\xea\x02\x12Prt::Directory::V1b\x06proto3"
 
 var (
@@ -969,7 +1592,7 @@ func file_prt_directory_v1_application_proto_rawDescGZIP() []byte {
 	return file_prt_directory_v1_application_proto_rawDescData
 }
 
-var file_prt_directory_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_prt_directory_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_prt_directory_v1_application_proto_goTypes = []any{
 	(*ListApplicationsRequest)(nil),   // 0: prt.directory.v1.ListApplicationsRequest
 	(*ListApplicationsResponse)(nil),  // 1: prt.directory.v1.ListApplicationsResponse
@@ -985,17 +1608,23 @@ var file_prt_directory_v1_application_proto_goTypes = []any{
 	(*PutPolicyResponse)(nil),         // 11: prt.directory.v1.PutPolicyResponse
 	(*DeletePolicyRequest)(nil),       // 12: prt.directory.v1.DeletePolicyRequest
 	(*DeletePolicyResponse)(nil),      // 13: prt.directory.v1.DeletePolicyResponse
+	(*ReplacePoliciesRequest)(nil),    // 14: prt.directory.v1.ReplacePoliciesRequest
+	(*ReplacePoliciesResponse)(nil),   // 15: prt.directory.v1.ReplacePoliciesResponse
+	(*EvaluatePoliciesRequest)(nil),   // 16: prt.directory.v1.EvaluatePoliciesRequest
+	(*EvaluatePoliciesResponse)(nil),  // 17: prt.directory.v1.EvaluatePoliciesResponse
+	(*AppliedPolicy)(nil),             // 18: prt.directory.v1.AppliedPolicy
 }
 var file_prt_directory_v1_application_proto_depIdxs = []int32{
-	2, // 0: prt.directory.v1.ListApplicationsResponse.applications:type_name -> prt.directory.v1.Application
-	5, // 1: prt.directory.v1.ListPoliciesResponse.policies:type_name -> prt.directory.v1.Policy
-	2, // 2: prt.directory.v1.PutApplicationRequest.application:type_name -> prt.directory.v1.Application
-	5, // 3: prt.directory.v1.PutPolicyRequest.policy:type_name -> prt.directory.v1.Policy
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2,  // 0: prt.directory.v1.ListApplicationsResponse.applications:type_name -> prt.directory.v1.Application
+	5,  // 1: prt.directory.v1.ListPoliciesResponse.policies:type_name -> prt.directory.v1.Policy
+	2,  // 2: prt.directory.v1.PutApplicationRequest.application:type_name -> prt.directory.v1.Application
+	5,  // 3: prt.directory.v1.PutPolicyRequest.policy:type_name -> prt.directory.v1.Policy
+	18, // 4: prt.directory.v1.EvaluatePoliciesResponse.policies:type_name -> prt.directory.v1.AppliedPolicy
+	5,  // [5:5] is the sub-list for method output_type
+	5,  // [5:5] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_prt_directory_v1_application_proto_init() }
@@ -1009,7 +1638,7 @@ func file_prt_directory_v1_application_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_directory_v1_application_proto_rawDesc), len(file_prt_directory_v1_application_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

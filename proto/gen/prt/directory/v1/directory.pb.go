@@ -1168,6 +1168,35 @@ type SignIn struct {
 	CorrelationId string `protobuf:"bytes,10,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// KeyProtection of the device is software, emulated or hardware, or empty.
 	KeyProtection string `protobuf:"bytes,11,opt,name=key_protection,json=keyProtection,proto3" json:"key_protection,omitempty"`
+	// SignInID names the event, a GUID.
+	SignInId string `protobuf:"bytes,12,opt,name=sign_in_id,json=signInId,proto3" json:"sign_in_id,omitempty"`
+	// Resource that was asked for, by name, or empty.
+	Resource string `protobuf:"bytes,13,opt,name=resource,proto3" json:"resource,omitempty"`
+	// ClientApp is browser or native.
+	ClientApp string `protobuf:"bytes,14,opt,name=client_app,json=clientApp,proto3" json:"client_app,omitempty"`
+	// IpAddress the request came from, or empty.
+	IpAddress string `protobuf:"bytes,15,opt,name=ip_address,json=ipAddress,proto3" json:"ip_address,omitempty"`
+	// UserAgent of the request, shortened.
+	UserAgent string `protobuf:"bytes,16,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// IncomingTokenType is what proved the user: none, primaryRefreshToken,
+	// refreshToken, saml11.
+	IncomingTokenType string `protobuf:"bytes,17,opt,name=incoming_token_type,json=incomingTokenType,proto3" json:"incoming_token_type,omitempty"`
+	// AuthenticationProtocol is none or deviceCode.
+	AuthenticationProtocol string `protobuf:"bytes,18,opt,name=authentication_protocol,json=authenticationProtocol,proto3" json:"authentication_protocol,omitempty"`
+	// Methods that were used, as an authentication strength names them.
+	Methods []string `protobuf:"bytes,19,rep,name=methods,proto3" json:"methods,omitempty"`
+	// Policies with their results.
+	Policies []*AppliedPolicy `protobuf:"bytes,20,rep,name=policies,proto3" json:"policies,omitempty"`
+	// ConditionalAccessStatus is success, failure or notApplied.
+	ConditionalAccessStatus string `protobuf:"bytes,21,opt,name=conditional_access_status,json=conditionalAccessStatus,proto3" json:"conditional_access_status,omitempty"`
+	// Interactive is true when somebody sat at a page.
+	Interactive bool `protobuf:"varint,22,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	// Risk that the policies saw: none, low, medium, high.
+	Risk string `protobuf:"bytes,23,opt,name=risk,proto3" json:"risk,omitempty"`
+	// SessionID of the sign-in that all of it descends from.
+	SessionId string `protobuf:"bytes,24,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Entra is the event in the shape of the public service's sign-in log, JSON.
+	Entra         string `protobuf:"bytes,25,opt,name=entra,proto3" json:"entra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1275,6 +1304,104 @@ func (x *SignIn) GetCorrelationId() string {
 func (x *SignIn) GetKeyProtection() string {
 	if x != nil {
 		return x.KeyProtection
+	}
+	return ""
+}
+
+func (x *SignIn) GetSignInId() string {
+	if x != nil {
+		return x.SignInId
+	}
+	return ""
+}
+
+func (x *SignIn) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *SignIn) GetClientApp() string {
+	if x != nil {
+		return x.ClientApp
+	}
+	return ""
+}
+
+func (x *SignIn) GetIpAddress() string {
+	if x != nil {
+		return x.IpAddress
+	}
+	return ""
+}
+
+func (x *SignIn) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *SignIn) GetIncomingTokenType() string {
+	if x != nil {
+		return x.IncomingTokenType
+	}
+	return ""
+}
+
+func (x *SignIn) GetAuthenticationProtocol() string {
+	if x != nil {
+		return x.AuthenticationProtocol
+	}
+	return ""
+}
+
+func (x *SignIn) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *SignIn) GetPolicies() []*AppliedPolicy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *SignIn) GetConditionalAccessStatus() string {
+	if x != nil {
+		return x.ConditionalAccessStatus
+	}
+	return ""
+}
+
+func (x *SignIn) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+func (x *SignIn) GetRisk() string {
+	if x != nil {
+		return x.Risk
+	}
+	return ""
+}
+
+func (x *SignIn) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SignIn) GetEntra() string {
+	if x != nil {
+		return x.Entra
 	}
 	return ""
 }
@@ -1809,7 +1936,11 @@ type SetUserMethodsRequest struct {
 	// TotpSecret in base32; empty is none.
 	TotpSecret string `protobuf:"bytes,2,opt,name=totp_secret,json=totpSecret,proto3" json:"totp_secret,omitempty"`
 	// Push is true for an authenticator app that approves.
-	Push          bool `protobuf:"varint,3,opt,name=push,proto3" json:"push,omitempty"`
+	Push bool `protobuf:"varint,3,opt,name=push,proto3" json:"push,omitempty"`
+	// PhoneNumber in the form +CC NUMBER, for text messages and calls; empty is none.
+	PhoneNumber string `protobuf:"bytes,4,opt,name=phone_number,json=phoneNumber,proto3" json:"phone_number,omitempty"`
+	// PhoneSignIn says that the user's authenticator may sign in without a password.
+	PhoneSignIn   bool `protobuf:"varint,5,opt,name=phone_sign_in,json=phoneSignIn,proto3" json:"phone_sign_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1861,6 +1992,20 @@ func (x *SetUserMethodsRequest) GetTotpSecret() string {
 func (x *SetUserMethodsRequest) GetPush() bool {
 	if x != nil {
 		return x.Push
+	}
+	return false
+}
+
+func (x *SetUserMethodsRequest) GetPhoneNumber() string {
+	if x != nil {
+		return x.PhoneNumber
+	}
+	return ""
+}
+
+func (x *SetUserMethodsRequest) GetPhoneSignIn() bool {
+	if x != nil {
+		return x.PhoneSignIn
 	}
 	return false
 }
@@ -2196,6 +2341,785 @@ func (x *RotateKeysResponse) GetKid() string {
 	return ""
 }
 
+// ListUserMethodsRequest names the user.
+type ListUserMethodsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ListUserMethodsRequest) Reset() {
+	*x = ListUserMethodsRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserMethodsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserMethodsRequest) ProtoMessage() {}
+
+func (x *ListUserMethodsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserMethodsRequest.ProtoReflect.Descriptor instead.
+func (*ListUserMethodsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListUserMethodsRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// ListUserMethodsResponse lists them.
+type ListUserMethodsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Methods, in the order in which they were added.
+	Methods       []*UserMethod `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListUserMethodsResponse) Reset() {
+	*x = ListUserMethodsResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListUserMethodsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListUserMethodsResponse) ProtoMessage() {}
+
+func (x *ListUserMethodsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListUserMethodsResponse.ProtoReflect.Descriptor instead.
+func (*ListUserMethodsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListUserMethodsResponse) GetMethods() []*UserMethod {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+// UserMethod is one way of a user to prove who they are.
+type UserMethod struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// MethodID names it among the user's.
+	MethodId string `protobuf:"bytes,1,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
+	// Kind as an authentication strength names it.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Display such as +XX XXXXXXX42, or a name.
+	Display string `protobuf:"bytes,3,opt,name=display,proto3" json:"display,omitempty"`
+	// AddedAt is when.
+	AddedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=added_at,json=addedAt,proto3" json:"added_at,omitempty"`
+	// IsDefault marks the one that is asked first.
+	IsDefault bool `protobuf:"varint,5,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
+	// DeviceID of a Windows Hello key.
+	DeviceId string `protobuf:"bytes,6,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// Provenance of a Windows Hello key: registered, or written by an administrator.
+	Provenance    string `protobuf:"bytes,7,opt,name=provenance,proto3" json:"provenance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserMethod) Reset() {
+	*x = UserMethod{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserMethod) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserMethod) ProtoMessage() {}
+
+func (x *UserMethod) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserMethod.ProtoReflect.Descriptor instead.
+func (*UserMethod) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *UserMethod) GetMethodId() string {
+	if x != nil {
+		return x.MethodId
+	}
+	return ""
+}
+
+func (x *UserMethod) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *UserMethod) GetDisplay() string {
+	if x != nil {
+		return x.Display
+	}
+	return ""
+}
+
+func (x *UserMethod) GetAddedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AddedAt
+	}
+	return nil
+}
+
+func (x *UserMethod) GetIsDefault() bool {
+	if x != nil {
+		return x.IsDefault
+	}
+	return false
+}
+
+func (x *UserMethod) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *UserMethod) GetProvenance() string {
+	if x != nil {
+		return x.Provenance
+	}
+	return ""
+}
+
+// ListMessagesRequest narrows the list.
+type ListMessagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user; empty is everybody.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ListMessagesRequest) Reset() {
+	*x = ListMessagesRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMessagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMessagesRequest) ProtoMessage() {}
+
+func (x *ListMessagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMessagesRequest.ProtoReflect.Descriptor instead.
+func (*ListMessagesRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ListMessagesRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// ListMessagesResponse lists them.
+type ListMessagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages, the newest last; at most 1,000 are kept.
+	Messages      []*Message `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMessagesResponse) Reset() {
+	*x = ListMessagesResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMessagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMessagesResponse) ProtoMessage() {}
+
+func (x *ListMessagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMessagesResponse.ProtoReflect.Descriptor instead.
+func (*ListMessagesResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ListMessagesResponse) GetMessages() []*Message {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+// Message is what a telephone got.
+type Message struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SentAt is when.
+	SentAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
+	// UserPrincipalName it was for.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Channel is sms or voice.
+	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
+	// PhoneNumber it went to.
+	PhoneNumber string `protobuf:"bytes,4,opt,name=phone_number,json=phoneNumber,proto3" json:"phone_number,omitempty"`
+	// Text that was sent or spoken.
+	Text          string `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Message) Reset() {
+	*x = Message{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Message) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Message) ProtoMessage() {}
+
+func (x *Message) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Message.ProtoReflect.Descriptor instead.
+func (*Message) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Message) GetSentAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SentAt
+	}
+	return nil
+}
+
+func (x *Message) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *Message) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Message) GetPhoneNumber() string {
+	if x != nil {
+		return x.PhoneNumber
+	}
+	return ""
+}
+
+func (x *Message) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// IssueAccessPassRequest says for whom.
+type IssueAccessPassRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// LifetimeSeconds is 600 to 2,592,000; 0 is 3,600.
+	LifetimeSeconds int64 `protobuf:"varint,2,opt,name=lifetime_seconds,json=lifetimeSeconds,proto3" json:"lifetime_seconds,omitempty"`
+	// OneTime makes one that is good once.
+	OneTime       bool `protobuf:"varint,3,opt,name=one_time,json=oneTime,proto3" json:"one_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueAccessPassRequest) Reset() {
+	*x = IssueAccessPassRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueAccessPassRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueAccessPassRequest) ProtoMessage() {}
+
+func (x *IssueAccessPassRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueAccessPassRequest.ProtoReflect.Descriptor instead.
+func (*IssueAccessPassRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *IssueAccessPassRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *IssueAccessPassRequest) GetLifetimeSeconds() int64 {
+	if x != nil {
+		return x.LifetimeSeconds
+	}
+	return 0
+}
+
+func (x *IssueAccessPassRequest) GetOneTime() bool {
+	if x != nil {
+		return x.OneTime
+	}
+	return false
+}
+
+// IssueAccessPassResponse carries the pass, once.
+type IssueAccessPassResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AccessPass to give to the user.
+	AccessPass string `protobuf:"bytes,1,opt,name=access_pass,json=accessPass,proto3" json:"access_pass,omitempty"`
+	// ExpiresAt is when it ends.
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IssueAccessPassResponse) Reset() {
+	*x = IssueAccessPassResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IssueAccessPassResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IssueAccessPassResponse) ProtoMessage() {}
+
+func (x *IssueAccessPassResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IssueAccessPassResponse.ProtoReflect.Descriptor instead.
+func (*IssueAccessPassResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *IssueAccessPassResponse) GetAccessPass() string {
+	if x != nil {
+		return x.AccessPass
+	}
+	return ""
+}
+
+func (x *IssueAccessPassResponse) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+// RemoveUserMethodRequest names the method.
+type RemoveUserMethodRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// MethodID from ListUserMethods.
+	MethodId      string `protobuf:"bytes,2,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveUserMethodRequest) Reset() {
+	*x = RemoveUserMethodRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveUserMethodRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveUserMethodRequest) ProtoMessage() {}
+
+func (x *RemoveUserMethodRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveUserMethodRequest.ProtoReflect.Descriptor instead.
+func (*RemoveUserMethodRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *RemoveUserMethodRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *RemoveUserMethodRequest) GetMethodId() string {
+	if x != nil {
+		return x.MethodId
+	}
+	return ""
+}
+
+// RemoveUserMethodResponse is empty.
+type RemoveUserMethodResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveUserMethodResponse) Reset() {
+	*x = RemoveUserMethodResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveUserMethodResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveUserMethodResponse) ProtoMessage() {}
+
+func (x *RemoveUserMethodResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveUserMethodResponse.ProtoReflect.Descriptor instead.
+func (*RemoveUserMethodResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{46}
+}
+
+// PutHelloKeyRequest carries the key.
+type PutHelloKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Key is an RSA1 blob.
+	Key []byte `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// DeviceID it is written down for, or empty.
+	DeviceId      string `protobuf:"bytes,3,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutHelloKeyRequest) Reset() {
+	*x = PutHelloKeyRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutHelloKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutHelloKeyRequest) ProtoMessage() {}
+
+func (x *PutHelloKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutHelloKeyRequest.ProtoReflect.Descriptor instead.
+func (*PutHelloKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *PutHelloKeyRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *PutHelloKeyRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *PutHelloKeyRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+// PutHelloKeyResponse names the key.
+type PutHelloKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// MethodID names it among the user's.
+	MethodId      string `protobuf:"bytes,1,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutHelloKeyResponse) Reset() {
+	*x = PutHelloKeyResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutHelloKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutHelloKeyResponse) ProtoMessage() {}
+
+func (x *PutHelloKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutHelloKeyResponse.ProtoReflect.Descriptor instead.
+func (*PutHelloKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PutHelloKeyResponse) GetMethodId() string {
+	if x != nil {
+		return x.MethodId
+	}
+	return ""
+}
+
+// SetUserRiskRequest carries the risk.
+type SetUserRiskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Risk is none, low, medium or high.
+	Risk          string `protobuf:"bytes,2,opt,name=risk,proto3" json:"risk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserRiskRequest) Reset() {
+	*x = SetUserRiskRequest{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserRiskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserRiskRequest) ProtoMessage() {}
+
+func (x *SetUserRiskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserRiskRequest.ProtoReflect.Descriptor instead.
+func (*SetUserRiskRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *SetUserRiskRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *SetUserRiskRequest) GetRisk() string {
+	if x != nil {
+		return x.Risk
+	}
+	return ""
+}
+
+// SetUserRiskResponse is empty.
+type SetUserRiskResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetUserRiskResponse) Reset() {
+	*x = SetUserRiskResponse{}
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetUserRiskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetUserRiskResponse) ProtoMessage() {}
+
+func (x *SetUserRiskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_directory_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetUserRiskResponse.ProtoReflect.Descriptor instead.
+func (*SetUserRiskResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_directory_proto_rawDescGZIP(), []int{50}
+}
+
 var File_prt_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_prt_directory_v1_directory_proto_rawDesc = "" +
@@ -2271,7 +3195,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\"J\n" +
 	"\x13ListSignInsResponse\x123\n" +
-	"\bsign_ins\x18\x01 \x03(\v2\x18.prt.directory.v1.SignInR\asignIns\"\xee\x02\n" +
+	"\bsign_ins\x18\x01 \x03(\v2\x18.prt.directory.v1.SignInR\asignIns\"\xec\x06\n" +
 	"\x06SignIn\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1b\n" +
@@ -2285,7 +3209,26 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x06reason\x18\t \x01(\tR\x06reason\x12%\n" +
 	"\x0ecorrelation_id\x18\n" +
 	" \x01(\tR\rcorrelationId\x12%\n" +
-	"\x0ekey_protection\x18\v \x01(\tR\rkeyProtection\"G\n" +
+	"\x0ekey_protection\x18\v \x01(\tR\rkeyProtection\x12\x1c\n" +
+	"\n" +
+	"sign_in_id\x18\f \x01(\tR\bsignInId\x12\x1a\n" +
+	"\bresource\x18\r \x01(\tR\bresource\x12\x1d\n" +
+	"\n" +
+	"client_app\x18\x0e \x01(\tR\tclientApp\x12\x1d\n" +
+	"\n" +
+	"ip_address\x18\x0f \x01(\tR\tipAddress\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x10 \x01(\tR\tuserAgent\x12.\n" +
+	"\x13incoming_token_type\x18\x11 \x01(\tR\x11incomingTokenType\x127\n" +
+	"\x17authentication_protocol\x18\x12 \x01(\tR\x16authenticationProtocol\x12\x18\n" +
+	"\amethods\x18\x13 \x03(\tR\amethods\x12;\n" +
+	"\bpolicies\x18\x14 \x03(\v2\x1f.prt.directory.v1.AppliedPolicyR\bpolicies\x12:\n" +
+	"\x19conditional_access_status\x18\x15 \x01(\tR\x17conditionalAccessStatus\x12 \n" +
+	"\vinteractive\x18\x16 \x01(\bR\vinteractive\x12\x12\n" +
+	"\x04risk\x18\x17 \x01(\tR\x04risk\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x18 \x01(\tR\tsessionId\x12\x14\n" +
+	"\x05entra\x18\x19 \x01(\tR\x05entra\"G\n" +
 	"\x15ListChallengesRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"U\n" +
 	"\x16ListChallengesResponse\x12;\n" +
@@ -2320,12 +3263,14 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x12DeleteUserResponse\"G\n" +
 	"\x15RevokeSessionsRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\x18\n" +
-	"\x16RevokeSessionsResponse\"\x81\x01\n" +
+	"\x16RevokeSessionsResponse\"\xc8\x01\n" +
 	"\x15SetUserMethodsRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12$\n" +
 	"\vtotp_secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\n" +
 	"totpSecret\x12\x12\n" +
-	"\x04push\x18\x03 \x01(\bR\x04push\"\x18\n" +
+	"\x04push\x18\x03 \x01(\bR\x04push\x12!\n" +
+	"\fphone_number\x18\x04 \x01(\tR\vphoneNumber\x12\"\n" +
+	"\rphone_sign_in\x18\x05 \x01(\bR\vphoneSignIn\"\x18\n" +
 	"\x16SetUserMethodsResponse\"W\n" +
 	"\x1aSetDeviceComplianceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1c\n" +
@@ -2340,7 +3285,56 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x17PutHybridDeviceResponse\"\x13\n" +
 	"\x11RotateKeysRequest\"&\n" +
 	"\x12RotateKeysResponse\x12\x10\n" +
-	"\x03kid\x18\x01 \x01(\tR\x03kid2\xa6\x05\n" +
+	"\x03kid\x18\x01 \x01(\tR\x03kid\"H\n" +
+	"\x16ListUserMethodsRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"Q\n" +
+	"\x17ListUserMethodsResponse\x126\n" +
+	"\amethods\x18\x01 \x03(\v2\x1c.prt.directory.v1.UserMethodR\amethods\"\xea\x01\n" +
+	"\n" +
+	"UserMethod\x12\x1b\n" +
+	"\tmethod_id\x18\x01 \x01(\tR\bmethodId\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n" +
+	"\adisplay\x18\x03 \x01(\tR\adisplay\x125\n" +
+	"\badded_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\aaddedAt\x12\x1d\n" +
+	"\n" +
+	"is_default\x18\x05 \x01(\bR\tisDefault\x12\x1b\n" +
+	"\tdevice_id\x18\x06 \x01(\tR\bdeviceId\x12\x1e\n" +
+	"\n" +
+	"provenance\x18\a \x01(\tR\n" +
+	"provenance\"E\n" +
+	"\x13ListMessagesRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"M\n" +
+	"\x14ListMessagesResponse\x125\n" +
+	"\bmessages\x18\x01 \x03(\v2\x19.prt.directory.v1.MessageR\bmessages\"\xc4\x01\n" +
+	"\aMessage\x123\n" +
+	"\asent_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x06sentAt\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x18\n" +
+	"\achannel\x18\x03 \x01(\tR\achannel\x12!\n" +
+	"\fphone_number\x18\x04 \x01(\tR\vphoneNumber\x12\x17\n" +
+	"\x04text\x18\x05 \x01(\tB\x03\x80\x01\x01R\x04text\"\x8e\x01\n" +
+	"\x16IssueAccessPassRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12)\n" +
+	"\x10lifetime_seconds\x18\x02 \x01(\x03R\x0flifetimeSeconds\x12\x19\n" +
+	"\bone_time\x18\x03 \x01(\bR\aoneTime\"z\n" +
+	"\x17IssueAccessPassResponse\x12$\n" +
+	"\vaccess_pass\x18\x01 \x01(\tB\x03\x80\x01\x01R\n" +
+	"accessPass\x129\n" +
+	"\n" +
+	"expires_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"f\n" +
+	"\x17RemoveUserMethodRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
+	"\tmethod_id\x18\x02 \x01(\tR\bmethodId\"\x1a\n" +
+	"\x18RemoveUserMethodResponse\"s\n" +
+	"\x12PutHelloKeyRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x1b\n" +
+	"\tdevice_id\x18\x03 \x01(\tR\bdeviceId\"2\n" +
+	"\x13PutHelloKeyResponse\x12\x1b\n" +
+	"\tmethod_id\x18\x01 \x01(\tR\bmethodId\"X\n" +
+	"\x12SetUserRiskRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x12\n" +
+	"\x04risk\x18\x02 \x01(\tR\x04risk\"\x15\n" +
+	"\x13SetUserRiskResponse2\xd8\a\n" +
 	"\vReadService\x12Z\n" +
 	"\vListDevices\x12$.prt.directory.v1.ListDevicesRequest\x1a%.prt.directory.v1.ListDevicesResponse\x12Z\n" +
 	"\vListTenants\x12$.prt.directory.v1.ListTenantsRequest\x1a%.prt.directory.v1.ListTenantsResponse\x12T\n" +
@@ -2348,7 +3342,10 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x10ListApplications\x12).prt.directory.v1.ListApplicationsRequest\x1a*.prt.directory.v1.ListApplicationsResponse\x12]\n" +
 	"\fListPolicies\x12%.prt.directory.v1.ListPoliciesRequest\x1a&.prt.directory.v1.ListPoliciesResponse\x12Z\n" +
 	"\vListSignIns\x12$.prt.directory.v1.ListSignInsRequest\x1a%.prt.directory.v1.ListSignInsResponse\x12c\n" +
-	"\x0eListChallenges\x12'.prt.directory.v1.ListChallengesRequest\x1a(.prt.directory.v1.ListChallengesResponse2\xde\v\n" +
+	"\x0eListChallenges\x12'.prt.directory.v1.ListChallengesRequest\x1a(.prt.directory.v1.ListChallengesResponse\x12f\n" +
+	"\x0fListUserMethods\x12(.prt.directory.v1.ListUserMethodsRequest\x1a).prt.directory.v1.ListUserMethodsResponse\x12]\n" +
+	"\fListMessages\x12%.prt.directory.v1.ListMessagesRequest\x1a&.prt.directory.v1.ListMessagesResponse\x12i\n" +
+	"\x10EvaluatePolicies\x12).prt.directory.v1.EvaluatePoliciesRequest\x1a*.prt.directory.v1.EvaluatePoliciesResponse2\xd1\x0f\n" +
 	"\fAdminService\x12c\n" +
 	"\x0eSetUserEnabled\x12'.prt.directory.v1.SetUserEnabledRequest\x1a(.prt.directory.v1.SetUserEnabledResponse\x12f\n" +
 	"\x0fSetUserPassword\x12(.prt.directory.v1.SetUserPasswordRequest\x1a).prt.directory.v1.SetUserPasswordResponse\x12i\n" +
@@ -2367,7 +3364,12 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\tPutPolicy\x12\".prt.directory.v1.PutPolicyRequest\x1a#.prt.directory.v1.PutPolicyResponse\x12]\n" +
 	"\fDeletePolicy\x12%.prt.directory.v1.DeletePolicyRequest\x1a&.prt.directory.v1.DeletePolicyResponse\x12W\n" +
 	"\n" +
-	"RotateKeys\x12#.prt.directory.v1.RotateKeysRequest\x1a$.prt.directory.v1.RotateKeysResponseB\xd3\x01\n" +
+	"RotateKeys\x12#.prt.directory.v1.RotateKeysRequest\x1a$.prt.directory.v1.RotateKeysResponse\x12f\n" +
+	"\x0fIssueAccessPass\x12(.prt.directory.v1.IssueAccessPassRequest\x1a).prt.directory.v1.IssueAccessPassResponse\x12i\n" +
+	"\x10RemoveUserMethod\x12).prt.directory.v1.RemoveUserMethodRequest\x1a*.prt.directory.v1.RemoveUserMethodResponse\x12Z\n" +
+	"\vPutHelloKey\x12$.prt.directory.v1.PutHelloKeyRequest\x1a%.prt.directory.v1.PutHelloKeyResponse\x12Z\n" +
+	"\vSetUserRisk\x12$.prt.directory.v1.SetUserRiskRequest\x1a%.prt.directory.v1.SetUserRiskResponse\x12f\n" +
+	"\x0fReplacePolicies\x12(.prt.directory.v1.ReplacePoliciesRequest\x1a).prt.directory.v1.ReplacePoliciesResponseB\xd3\x01\n" +
 	"\x14com.prt.directory.v1B\x0eDirectoryProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1;directoryv1\xa2\x02\x03PDX\xaa\x02\x10Prt.Directory.V1\xca\x02\x11Prt\\Directory_\\V1\xe2\x02\x1dPrt\\Directory_\\V1\\GPBMetadata\xea\x02\x12Prt::Directory::V1b\x06proto3"
 
 var (
@@ -2382,7 +3384,7 @@ func file_prt_directory_v1_directory_proto_rawDescGZIP() []byte {
 	return file_prt_directory_v1_directory_proto_rawDescData
 }
 
-var file_prt_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_prt_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_prt_directory_v1_directory_proto_goTypes = []any{
 	(*ListDevicesRequest)(nil),          // 0: prt.directory.v1.ListDevicesRequest
 	(*ListDevicesResponse)(nil),         // 1: prt.directory.v1.ListDevicesResponse
@@ -2421,78 +3423,119 @@ var file_prt_directory_v1_directory_proto_goTypes = []any{
 	(*PutHybridDeviceResponse)(nil),     // 34: prt.directory.v1.PutHybridDeviceResponse
 	(*RotateKeysRequest)(nil),           // 35: prt.directory.v1.RotateKeysRequest
 	(*RotateKeysResponse)(nil),          // 36: prt.directory.v1.RotateKeysResponse
-	(*timestamppb.Timestamp)(nil),       // 37: google.protobuf.Timestamp
-	(*ListApplicationsRequest)(nil),     // 38: prt.directory.v1.ListApplicationsRequest
-	(*ListPoliciesRequest)(nil),         // 39: prt.directory.v1.ListPoliciesRequest
-	(*PutApplicationRequest)(nil),       // 40: prt.directory.v1.PutApplicationRequest
-	(*DeleteApplicationRequest)(nil),    // 41: prt.directory.v1.DeleteApplicationRequest
-	(*PutPolicyRequest)(nil),            // 42: prt.directory.v1.PutPolicyRequest
-	(*DeletePolicyRequest)(nil),         // 43: prt.directory.v1.DeletePolicyRequest
-	(*ListApplicationsResponse)(nil),    // 44: prt.directory.v1.ListApplicationsResponse
-	(*ListPoliciesResponse)(nil),        // 45: prt.directory.v1.ListPoliciesResponse
-	(*PutApplicationResponse)(nil),      // 46: prt.directory.v1.PutApplicationResponse
-	(*DeleteApplicationResponse)(nil),   // 47: prt.directory.v1.DeleteApplicationResponse
-	(*PutPolicyResponse)(nil),           // 48: prt.directory.v1.PutPolicyResponse
-	(*DeletePolicyResponse)(nil),        // 49: prt.directory.v1.DeletePolicyResponse
+	(*ListUserMethodsRequest)(nil),      // 37: prt.directory.v1.ListUserMethodsRequest
+	(*ListUserMethodsResponse)(nil),     // 38: prt.directory.v1.ListUserMethodsResponse
+	(*UserMethod)(nil),                  // 39: prt.directory.v1.UserMethod
+	(*ListMessagesRequest)(nil),         // 40: prt.directory.v1.ListMessagesRequest
+	(*ListMessagesResponse)(nil),        // 41: prt.directory.v1.ListMessagesResponse
+	(*Message)(nil),                     // 42: prt.directory.v1.Message
+	(*IssueAccessPassRequest)(nil),      // 43: prt.directory.v1.IssueAccessPassRequest
+	(*IssueAccessPassResponse)(nil),     // 44: prt.directory.v1.IssueAccessPassResponse
+	(*RemoveUserMethodRequest)(nil),     // 45: prt.directory.v1.RemoveUserMethodRequest
+	(*RemoveUserMethodResponse)(nil),    // 46: prt.directory.v1.RemoveUserMethodResponse
+	(*PutHelloKeyRequest)(nil),          // 47: prt.directory.v1.PutHelloKeyRequest
+	(*PutHelloKeyResponse)(nil),         // 48: prt.directory.v1.PutHelloKeyResponse
+	(*SetUserRiskRequest)(nil),          // 49: prt.directory.v1.SetUserRiskRequest
+	(*SetUserRiskResponse)(nil),         // 50: prt.directory.v1.SetUserRiskResponse
+	(*timestamppb.Timestamp)(nil),       // 51: google.protobuf.Timestamp
+	(*AppliedPolicy)(nil),               // 52: prt.directory.v1.AppliedPolicy
+	(*ListApplicationsRequest)(nil),     // 53: prt.directory.v1.ListApplicationsRequest
+	(*ListPoliciesRequest)(nil),         // 54: prt.directory.v1.ListPoliciesRequest
+	(*EvaluatePoliciesRequest)(nil),     // 55: prt.directory.v1.EvaluatePoliciesRequest
+	(*PutApplicationRequest)(nil),       // 56: prt.directory.v1.PutApplicationRequest
+	(*DeleteApplicationRequest)(nil),    // 57: prt.directory.v1.DeleteApplicationRequest
+	(*PutPolicyRequest)(nil),            // 58: prt.directory.v1.PutPolicyRequest
+	(*DeletePolicyRequest)(nil),         // 59: prt.directory.v1.DeletePolicyRequest
+	(*ReplacePoliciesRequest)(nil),      // 60: prt.directory.v1.ReplacePoliciesRequest
+	(*ListApplicationsResponse)(nil),    // 61: prt.directory.v1.ListApplicationsResponse
+	(*ListPoliciesResponse)(nil),        // 62: prt.directory.v1.ListPoliciesResponse
+	(*EvaluatePoliciesResponse)(nil),    // 63: prt.directory.v1.EvaluatePoliciesResponse
+	(*PutApplicationResponse)(nil),      // 64: prt.directory.v1.PutApplicationResponse
+	(*DeleteApplicationResponse)(nil),   // 65: prt.directory.v1.DeleteApplicationResponse
+	(*PutPolicyResponse)(nil),           // 66: prt.directory.v1.PutPolicyResponse
+	(*DeletePolicyResponse)(nil),        // 67: prt.directory.v1.DeletePolicyResponse
+	(*ReplacePoliciesResponse)(nil),     // 68: prt.directory.v1.ReplacePoliciesResponse
 }
 var file_prt_directory_v1_directory_proto_depIdxs = []int32{
 	2,  // 0: prt.directory.v1.ListDevicesResponse.devices:type_name -> prt.directory.v1.Device
-	37, // 1: prt.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
+	51, // 1: prt.directory.v1.Device.registered_at:type_name -> google.protobuf.Timestamp
 	13, // 2: prt.directory.v1.ListTenantsResponse.tenants:type_name -> prt.directory.v1.Tenant
 	16, // 3: prt.directory.v1.ListUsersResponse.users:type_name -> prt.directory.v1.User
 	19, // 4: prt.directory.v1.ListSignInsResponse.sign_ins:type_name -> prt.directory.v1.SignIn
-	37, // 5: prt.directory.v1.SignIn.at:type_name -> google.protobuf.Timestamp
-	22, // 6: prt.directory.v1.ListChallengesResponse.challenges:type_name -> prt.directory.v1.Challenge
-	37, // 7: prt.directory.v1.Challenge.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 8: prt.directory.v1.ReadService.ListDevices:input_type -> prt.directory.v1.ListDevicesRequest
-	11, // 9: prt.directory.v1.ReadService.ListTenants:input_type -> prt.directory.v1.ListTenantsRequest
-	14, // 10: prt.directory.v1.ReadService.ListUsers:input_type -> prt.directory.v1.ListUsersRequest
-	38, // 11: prt.directory.v1.ReadService.ListApplications:input_type -> prt.directory.v1.ListApplicationsRequest
-	39, // 12: prt.directory.v1.ReadService.ListPolicies:input_type -> prt.directory.v1.ListPoliciesRequest
-	17, // 13: prt.directory.v1.ReadService.ListSignIns:input_type -> prt.directory.v1.ListSignInsRequest
-	20, // 14: prt.directory.v1.ReadService.ListChallenges:input_type -> prt.directory.v1.ListChallengesRequest
-	3,  // 15: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
-	5,  // 16: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
-	7,  // 17: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
-	9,  // 18: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
-	23, // 19: prt.directory.v1.AdminService.CreateUser:input_type -> prt.directory.v1.CreateUserRequest
-	25, // 20: prt.directory.v1.AdminService.DeleteUser:input_type -> prt.directory.v1.DeleteUserRequest
-	27, // 21: prt.directory.v1.AdminService.RevokeSessions:input_type -> prt.directory.v1.RevokeSessionsRequest
-	29, // 22: prt.directory.v1.AdminService.SetUserMethods:input_type -> prt.directory.v1.SetUserMethodsRequest
-	31, // 23: prt.directory.v1.AdminService.SetDeviceCompliance:input_type -> prt.directory.v1.SetDeviceComplianceRequest
-	33, // 24: prt.directory.v1.AdminService.PutHybridDevice:input_type -> prt.directory.v1.PutHybridDeviceRequest
-	40, // 25: prt.directory.v1.AdminService.PutApplication:input_type -> prt.directory.v1.PutApplicationRequest
-	41, // 26: prt.directory.v1.AdminService.DeleteApplication:input_type -> prt.directory.v1.DeleteApplicationRequest
-	42, // 27: prt.directory.v1.AdminService.PutPolicy:input_type -> prt.directory.v1.PutPolicyRequest
-	43, // 28: prt.directory.v1.AdminService.DeletePolicy:input_type -> prt.directory.v1.DeletePolicyRequest
-	35, // 29: prt.directory.v1.AdminService.RotateKeys:input_type -> prt.directory.v1.RotateKeysRequest
-	1,  // 30: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
-	12, // 31: prt.directory.v1.ReadService.ListTenants:output_type -> prt.directory.v1.ListTenantsResponse
-	15, // 32: prt.directory.v1.ReadService.ListUsers:output_type -> prt.directory.v1.ListUsersResponse
-	44, // 33: prt.directory.v1.ReadService.ListApplications:output_type -> prt.directory.v1.ListApplicationsResponse
-	45, // 34: prt.directory.v1.ReadService.ListPolicies:output_type -> prt.directory.v1.ListPoliciesResponse
-	18, // 35: prt.directory.v1.ReadService.ListSignIns:output_type -> prt.directory.v1.ListSignInsResponse
-	21, // 36: prt.directory.v1.ReadService.ListChallenges:output_type -> prt.directory.v1.ListChallengesResponse
-	4,  // 37: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
-	6,  // 38: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
-	8,  // 39: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
-	10, // 40: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
-	24, // 41: prt.directory.v1.AdminService.CreateUser:output_type -> prt.directory.v1.CreateUserResponse
-	26, // 42: prt.directory.v1.AdminService.DeleteUser:output_type -> prt.directory.v1.DeleteUserResponse
-	28, // 43: prt.directory.v1.AdminService.RevokeSessions:output_type -> prt.directory.v1.RevokeSessionsResponse
-	30, // 44: prt.directory.v1.AdminService.SetUserMethods:output_type -> prt.directory.v1.SetUserMethodsResponse
-	32, // 45: prt.directory.v1.AdminService.SetDeviceCompliance:output_type -> prt.directory.v1.SetDeviceComplianceResponse
-	34, // 46: prt.directory.v1.AdminService.PutHybridDevice:output_type -> prt.directory.v1.PutHybridDeviceResponse
-	46, // 47: prt.directory.v1.AdminService.PutApplication:output_type -> prt.directory.v1.PutApplicationResponse
-	47, // 48: prt.directory.v1.AdminService.DeleteApplication:output_type -> prt.directory.v1.DeleteApplicationResponse
-	48, // 49: prt.directory.v1.AdminService.PutPolicy:output_type -> prt.directory.v1.PutPolicyResponse
-	49, // 50: prt.directory.v1.AdminService.DeletePolicy:output_type -> prt.directory.v1.DeletePolicyResponse
-	36, // 51: prt.directory.v1.AdminService.RotateKeys:output_type -> prt.directory.v1.RotateKeysResponse
-	30, // [30:52] is the sub-list for method output_type
-	8,  // [8:30] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	51, // 5: prt.directory.v1.SignIn.at:type_name -> google.protobuf.Timestamp
+	52, // 6: prt.directory.v1.SignIn.policies:type_name -> prt.directory.v1.AppliedPolicy
+	22, // 7: prt.directory.v1.ListChallengesResponse.challenges:type_name -> prt.directory.v1.Challenge
+	51, // 8: prt.directory.v1.Challenge.expires_at:type_name -> google.protobuf.Timestamp
+	39, // 9: prt.directory.v1.ListUserMethodsResponse.methods:type_name -> prt.directory.v1.UserMethod
+	51, // 10: prt.directory.v1.UserMethod.added_at:type_name -> google.protobuf.Timestamp
+	42, // 11: prt.directory.v1.ListMessagesResponse.messages:type_name -> prt.directory.v1.Message
+	51, // 12: prt.directory.v1.Message.sent_at:type_name -> google.protobuf.Timestamp
+	51, // 13: prt.directory.v1.IssueAccessPassResponse.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 14: prt.directory.v1.ReadService.ListDevices:input_type -> prt.directory.v1.ListDevicesRequest
+	11, // 15: prt.directory.v1.ReadService.ListTenants:input_type -> prt.directory.v1.ListTenantsRequest
+	14, // 16: prt.directory.v1.ReadService.ListUsers:input_type -> prt.directory.v1.ListUsersRequest
+	53, // 17: prt.directory.v1.ReadService.ListApplications:input_type -> prt.directory.v1.ListApplicationsRequest
+	54, // 18: prt.directory.v1.ReadService.ListPolicies:input_type -> prt.directory.v1.ListPoliciesRequest
+	17, // 19: prt.directory.v1.ReadService.ListSignIns:input_type -> prt.directory.v1.ListSignInsRequest
+	20, // 20: prt.directory.v1.ReadService.ListChallenges:input_type -> prt.directory.v1.ListChallengesRequest
+	37, // 21: prt.directory.v1.ReadService.ListUserMethods:input_type -> prt.directory.v1.ListUserMethodsRequest
+	40, // 22: prt.directory.v1.ReadService.ListMessages:input_type -> prt.directory.v1.ListMessagesRequest
+	55, // 23: prt.directory.v1.ReadService.EvaluatePolicies:input_type -> prt.directory.v1.EvaluatePoliciesRequest
+	3,  // 24: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
+	5,  // 25: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
+	7,  // 26: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
+	9,  // 27: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
+	23, // 28: prt.directory.v1.AdminService.CreateUser:input_type -> prt.directory.v1.CreateUserRequest
+	25, // 29: prt.directory.v1.AdminService.DeleteUser:input_type -> prt.directory.v1.DeleteUserRequest
+	27, // 30: prt.directory.v1.AdminService.RevokeSessions:input_type -> prt.directory.v1.RevokeSessionsRequest
+	29, // 31: prt.directory.v1.AdminService.SetUserMethods:input_type -> prt.directory.v1.SetUserMethodsRequest
+	31, // 32: prt.directory.v1.AdminService.SetDeviceCompliance:input_type -> prt.directory.v1.SetDeviceComplianceRequest
+	33, // 33: prt.directory.v1.AdminService.PutHybridDevice:input_type -> prt.directory.v1.PutHybridDeviceRequest
+	56, // 34: prt.directory.v1.AdminService.PutApplication:input_type -> prt.directory.v1.PutApplicationRequest
+	57, // 35: prt.directory.v1.AdminService.DeleteApplication:input_type -> prt.directory.v1.DeleteApplicationRequest
+	58, // 36: prt.directory.v1.AdminService.PutPolicy:input_type -> prt.directory.v1.PutPolicyRequest
+	59, // 37: prt.directory.v1.AdminService.DeletePolicy:input_type -> prt.directory.v1.DeletePolicyRequest
+	35, // 38: prt.directory.v1.AdminService.RotateKeys:input_type -> prt.directory.v1.RotateKeysRequest
+	43, // 39: prt.directory.v1.AdminService.IssueAccessPass:input_type -> prt.directory.v1.IssueAccessPassRequest
+	45, // 40: prt.directory.v1.AdminService.RemoveUserMethod:input_type -> prt.directory.v1.RemoveUserMethodRequest
+	47, // 41: prt.directory.v1.AdminService.PutHelloKey:input_type -> prt.directory.v1.PutHelloKeyRequest
+	49, // 42: prt.directory.v1.AdminService.SetUserRisk:input_type -> prt.directory.v1.SetUserRiskRequest
+	60, // 43: prt.directory.v1.AdminService.ReplacePolicies:input_type -> prt.directory.v1.ReplacePoliciesRequest
+	1,  // 44: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
+	12, // 45: prt.directory.v1.ReadService.ListTenants:output_type -> prt.directory.v1.ListTenantsResponse
+	15, // 46: prt.directory.v1.ReadService.ListUsers:output_type -> prt.directory.v1.ListUsersResponse
+	61, // 47: prt.directory.v1.ReadService.ListApplications:output_type -> prt.directory.v1.ListApplicationsResponse
+	62, // 48: prt.directory.v1.ReadService.ListPolicies:output_type -> prt.directory.v1.ListPoliciesResponse
+	18, // 49: prt.directory.v1.ReadService.ListSignIns:output_type -> prt.directory.v1.ListSignInsResponse
+	21, // 50: prt.directory.v1.ReadService.ListChallenges:output_type -> prt.directory.v1.ListChallengesResponse
+	38, // 51: prt.directory.v1.ReadService.ListUserMethods:output_type -> prt.directory.v1.ListUserMethodsResponse
+	41, // 52: prt.directory.v1.ReadService.ListMessages:output_type -> prt.directory.v1.ListMessagesResponse
+	63, // 53: prt.directory.v1.ReadService.EvaluatePolicies:output_type -> prt.directory.v1.EvaluatePoliciesResponse
+	4,  // 54: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
+	6,  // 55: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
+	8,  // 56: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
+	10, // 57: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
+	24, // 58: prt.directory.v1.AdminService.CreateUser:output_type -> prt.directory.v1.CreateUserResponse
+	26, // 59: prt.directory.v1.AdminService.DeleteUser:output_type -> prt.directory.v1.DeleteUserResponse
+	28, // 60: prt.directory.v1.AdminService.RevokeSessions:output_type -> prt.directory.v1.RevokeSessionsResponse
+	30, // 61: prt.directory.v1.AdminService.SetUserMethods:output_type -> prt.directory.v1.SetUserMethodsResponse
+	32, // 62: prt.directory.v1.AdminService.SetDeviceCompliance:output_type -> prt.directory.v1.SetDeviceComplianceResponse
+	34, // 63: prt.directory.v1.AdminService.PutHybridDevice:output_type -> prt.directory.v1.PutHybridDeviceResponse
+	64, // 64: prt.directory.v1.AdminService.PutApplication:output_type -> prt.directory.v1.PutApplicationResponse
+	65, // 65: prt.directory.v1.AdminService.DeleteApplication:output_type -> prt.directory.v1.DeleteApplicationResponse
+	66, // 66: prt.directory.v1.AdminService.PutPolicy:output_type -> prt.directory.v1.PutPolicyResponse
+	67, // 67: prt.directory.v1.AdminService.DeletePolicy:output_type -> prt.directory.v1.DeletePolicyResponse
+	36, // 68: prt.directory.v1.AdminService.RotateKeys:output_type -> prt.directory.v1.RotateKeysResponse
+	44, // 69: prt.directory.v1.AdminService.IssueAccessPass:output_type -> prt.directory.v1.IssueAccessPassResponse
+	46, // 70: prt.directory.v1.AdminService.RemoveUserMethod:output_type -> prt.directory.v1.RemoveUserMethodResponse
+	48, // 71: prt.directory.v1.AdminService.PutHelloKey:output_type -> prt.directory.v1.PutHelloKeyResponse
+	50, // 72: prt.directory.v1.AdminService.SetUserRisk:output_type -> prt.directory.v1.SetUserRiskResponse
+	68, // 73: prt.directory.v1.AdminService.ReplacePolicies:output_type -> prt.directory.v1.ReplacePoliciesResponse
+	44, // [44:74] is the sub-list for method output_type
+	14, // [14:44] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_prt_directory_v1_directory_proto_init() }
@@ -2507,7 +3550,7 @@ func file_prt_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_directory_v1_directory_proto_rawDesc), len(file_prt_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -29,6 +29,9 @@ const (
 	ReadService_ListPolicies_FullMethodName     = "/prt.directory.v1.ReadService/ListPolicies"
 	ReadService_ListSignIns_FullMethodName      = "/prt.directory.v1.ReadService/ListSignIns"
 	ReadService_ListChallenges_FullMethodName   = "/prt.directory.v1.ReadService/ListChallenges"
+	ReadService_ListUserMethods_FullMethodName  = "/prt.directory.v1.ReadService/ListUserMethods"
+	ReadService_ListMessages_FullMethodName     = "/prt.directory.v1.ReadService/ListMessages"
+	ReadService_EvaluatePolicies_FullMethodName = "/prt.directory.v1.ReadService/EvaluatePolicies"
 )
 
 // ReadServiceClient is the client API for ReadService service.
@@ -51,6 +54,13 @@ type ReadServiceClient interface {
 	ListSignIns(ctx context.Context, in *ListSignInsRequest, opts ...grpc.CallOption) (*ListSignInsResponse, error)
 	// ListChallenges lists the second factors that wait for an answer.
 	ListChallenges(ctx context.Context, in *ListChallengesRequest, opts ...grpc.CallOption) (*ListChallengesResponse, error)
+	// ListUserMethods lists how a user can prove who they are.
+	ListUserMethods(ctx context.Context, in *ListUserMethodsRequest, opts ...grpc.CallOption) (*ListUserMethodsResponse, error)
+	// ListMessages lists what was sent to telephones: the outbox for text messages and
+	// calls, which go nowhere else.
+	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
+	// EvaluatePolicies asks what the policies say of a sign-in, without one.
+	EvaluatePolicies(ctx context.Context, in *EvaluatePoliciesRequest, opts ...grpc.CallOption) (*EvaluatePoliciesResponse, error)
 }
 
 type readServiceClient struct {
@@ -131,6 +141,36 @@ func (c *readServiceClient) ListChallenges(ctx context.Context, in *ListChalleng
 	return out, nil
 }
 
+func (c *readServiceClient) ListUserMethods(ctx context.Context, in *ListUserMethodsRequest, opts ...grpc.CallOption) (*ListUserMethodsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListUserMethodsResponse)
+	err := c.cc.Invoke(ctx, ReadService_ListUserMethods_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *readServiceClient) ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMessagesResponse)
+	err := c.cc.Invoke(ctx, ReadService_ListMessages_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *readServiceClient) EvaluatePolicies(ctx context.Context, in *EvaluatePoliciesRequest, opts ...grpc.CallOption) (*EvaluatePoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EvaluatePoliciesResponse)
+	err := c.cc.Invoke(ctx, ReadService_EvaluatePolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReadServiceServer is the server API for ReadService service.
 // All implementations must embed UnimplementedReadServiceServer
 // for forward compatibility.
@@ -151,6 +191,13 @@ type ReadServiceServer interface {
 	ListSignIns(context.Context, *ListSignInsRequest) (*ListSignInsResponse, error)
 	// ListChallenges lists the second factors that wait for an answer.
 	ListChallenges(context.Context, *ListChallengesRequest) (*ListChallengesResponse, error)
+	// ListUserMethods lists how a user can prove who they are.
+	ListUserMethods(context.Context, *ListUserMethodsRequest) (*ListUserMethodsResponse, error)
+	// ListMessages lists what was sent to telephones: the outbox for text messages and
+	// calls, which go nowhere else.
+	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
+	// EvaluatePolicies asks what the policies say of a sign-in, without one.
+	EvaluatePolicies(context.Context, *EvaluatePoliciesRequest) (*EvaluatePoliciesResponse, error)
 	mustEmbedUnimplementedReadServiceServer()
 }
 
@@ -181,6 +228,15 @@ func (UnimplementedReadServiceServer) ListSignIns(context.Context, *ListSignInsR
 }
 func (UnimplementedReadServiceServer) ListChallenges(context.Context, *ListChallengesRequest) (*ListChallengesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListChallenges not implemented")
+}
+func (UnimplementedReadServiceServer) ListUserMethods(context.Context, *ListUserMethodsRequest) (*ListUserMethodsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListUserMethods not implemented")
+}
+func (UnimplementedReadServiceServer) ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMessages not implemented")
+}
+func (UnimplementedReadServiceServer) EvaluatePolicies(context.Context, *EvaluatePoliciesRequest) (*EvaluatePoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EvaluatePolicies not implemented")
 }
 func (UnimplementedReadServiceServer) mustEmbedUnimplementedReadServiceServer() {}
 func (UnimplementedReadServiceServer) testEmbeddedByValue()                     {}
@@ -329,6 +385,60 @@ func _ReadService_ListChallenges_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReadService_ListUserMethods_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListUserMethodsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReadServiceServer).ListUserMethods(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReadService_ListUserMethods_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReadServiceServer).ListUserMethods(ctx, req.(*ListUserMethodsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReadService_ListMessages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMessagesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReadServiceServer).ListMessages(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReadService_ListMessages_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReadServiceServer).ListMessages(ctx, req.(*ListMessagesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReadService_EvaluatePolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EvaluatePoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReadServiceServer).EvaluatePolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReadService_EvaluatePolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReadServiceServer).EvaluatePolicies(ctx, req.(*EvaluatePoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReadService_ServiceDesc is the grpc.ServiceDesc for ReadService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -364,6 +474,18 @@ var ReadService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListChallenges",
 			Handler:    _ReadService_ListChallenges_Handler,
 		},
+		{
+			MethodName: "ListUserMethods",
+			Handler:    _ReadService_ListUserMethods_Handler,
+		},
+		{
+			MethodName: "ListMessages",
+			Handler:    _ReadService_ListMessages_Handler,
+		},
+		{
+			MethodName: "EvaluatePolicies",
+			Handler:    _ReadService_EvaluatePolicies_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "prt/directory/v1/directory.proto",
@@ -385,6 +507,11 @@ const (
 	AdminService_PutPolicy_FullMethodName           = "/prt.directory.v1.AdminService/PutPolicy"
 	AdminService_DeletePolicy_FullMethodName        = "/prt.directory.v1.AdminService/DeletePolicy"
 	AdminService_RotateKeys_FullMethodName          = "/prt.directory.v1.AdminService/RotateKeys"
+	AdminService_IssueAccessPass_FullMethodName     = "/prt.directory.v1.AdminService/IssueAccessPass"
+	AdminService_RemoveUserMethod_FullMethodName    = "/prt.directory.v1.AdminService/RemoveUserMethod"
+	AdminService_PutHelloKey_FullMethodName         = "/prt.directory.v1.AdminService/PutHelloKey"
+	AdminService_SetUserRisk_FullMethodName         = "/prt.directory.v1.AdminService/SetUserRisk"
+	AdminService_ReplacePolicies_FullMethodName     = "/prt.directory.v1.AdminService/ReplacePolicies"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -426,6 +553,19 @@ type AdminServiceClient interface {
 	// use. What was issued under a key lives through two rotations and dies with
 	// the third.
 	RotateKeys(ctx context.Context, in *RotateKeysRequest, opts ...grpc.CallOption) (*RotateKeysResponse, error)
+	// IssueAccessPass makes a Temporary Access Pass for a user, in place of an earlier
+	// one.
+	IssueAccessPass(ctx context.Context, in *IssueAccessPassRequest, opts ...grpc.CallOption) (*IssueAccessPassResponse, error)
+	// RemoveUserMethod removes one method of a user: a telephone, a passkey, a Windows
+	// Hello key. What was got with it stays until it ends; RevokeSessions ends it now.
+	RemoveUserMethod(ctx context.Context, in *RemoveUserMethodRequest, opts ...grpc.CallOption) (*RemoveUserMethodResponse, error)
+	// PutHelloKey writes a Windows Hello key into the directory, past the key service.
+	// Such a key is marked as one that no device has registered.
+	PutHelloKey(ctx context.Context, in *PutHelloKeyRequest, opts ...grpc.CallOption) (*PutHelloKeyResponse, error)
+	// SetUserRisk sets the risk that policies see in the sign-ins of a user.
+	SetUserRisk(ctx context.Context, in *SetUserRiskRequest, opts ...grpc.CallOption) (*SetUserRiskResponse, error)
+	// ReplacePolicies puts a policy file in the place of all policies of a tenant.
+	ReplacePolicies(ctx context.Context, in *ReplacePoliciesRequest, opts ...grpc.CallOption) (*ReplacePoliciesResponse, error)
 }
 
 type adminServiceClient struct {
@@ -586,6 +726,56 @@ func (c *adminServiceClient) RotateKeys(ctx context.Context, in *RotateKeysReque
 	return out, nil
 }
 
+func (c *adminServiceClient) IssueAccessPass(ctx context.Context, in *IssueAccessPassRequest, opts ...grpc.CallOption) (*IssueAccessPassResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IssueAccessPassResponse)
+	err := c.cc.Invoke(ctx, AdminService_IssueAccessPass_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RemoveUserMethod(ctx context.Context, in *RemoveUserMethodRequest, opts ...grpc.CallOption) (*RemoveUserMethodResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveUserMethodResponse)
+	err := c.cc.Invoke(ctx, AdminService_RemoveUserMethod_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) PutHelloKey(ctx context.Context, in *PutHelloKeyRequest, opts ...grpc.CallOption) (*PutHelloKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutHelloKeyResponse)
+	err := c.cc.Invoke(ctx, AdminService_PutHelloKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) SetUserRisk(ctx context.Context, in *SetUserRiskRequest, opts ...grpc.CallOption) (*SetUserRiskResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetUserRiskResponse)
+	err := c.cc.Invoke(ctx, AdminService_SetUserRisk_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ReplacePolicies(ctx context.Context, in *ReplacePoliciesRequest, opts ...grpc.CallOption) (*ReplacePoliciesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReplacePoliciesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ReplacePolicies_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -625,6 +815,19 @@ type AdminServiceServer interface {
 	// use. What was issued under a key lives through two rotations and dies with
 	// the third.
 	RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error)
+	// IssueAccessPass makes a Temporary Access Pass for a user, in place of an earlier
+	// one.
+	IssueAccessPass(context.Context, *IssueAccessPassRequest) (*IssueAccessPassResponse, error)
+	// RemoveUserMethod removes one method of a user: a telephone, a passkey, a Windows
+	// Hello key. What was got with it stays until it ends; RevokeSessions ends it now.
+	RemoveUserMethod(context.Context, *RemoveUserMethodRequest) (*RemoveUserMethodResponse, error)
+	// PutHelloKey writes a Windows Hello key into the directory, past the key service.
+	// Such a key is marked as one that no device has registered.
+	PutHelloKey(context.Context, *PutHelloKeyRequest) (*PutHelloKeyResponse, error)
+	// SetUserRisk sets the risk that policies see in the sign-ins of a user.
+	SetUserRisk(context.Context, *SetUserRiskRequest) (*SetUserRiskResponse, error)
+	// ReplacePolicies puts a policy file in the place of all policies of a tenant.
+	ReplacePolicies(context.Context, *ReplacePoliciesRequest) (*ReplacePoliciesResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -679,6 +882,21 @@ func (UnimplementedAdminServiceServer) DeletePolicy(context.Context, *DeletePoli
 }
 func (UnimplementedAdminServiceServer) RotateKeys(context.Context, *RotateKeysRequest) (*RotateKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RotateKeys not implemented")
+}
+func (UnimplementedAdminServiceServer) IssueAccessPass(context.Context, *IssueAccessPassRequest) (*IssueAccessPassResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method IssueAccessPass not implemented")
+}
+func (UnimplementedAdminServiceServer) RemoveUserMethod(context.Context, *RemoveUserMethodRequest) (*RemoveUserMethodResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveUserMethod not implemented")
+}
+func (UnimplementedAdminServiceServer) PutHelloKey(context.Context, *PutHelloKeyRequest) (*PutHelloKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutHelloKey not implemented")
+}
+func (UnimplementedAdminServiceServer) SetUserRisk(context.Context, *SetUserRiskRequest) (*SetUserRiskResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetUserRisk not implemented")
+}
+func (UnimplementedAdminServiceServer) ReplacePolicies(context.Context, *ReplacePoliciesRequest) (*ReplacePoliciesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReplacePolicies not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -971,6 +1189,96 @@ func _AdminService_RotateKeys_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_IssueAccessPass_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IssueAccessPassRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).IssueAccessPass(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_IssueAccessPass_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).IssueAccessPass(ctx, req.(*IssueAccessPassRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RemoveUserMethod_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveUserMethodRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RemoveUserMethod(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RemoveUserMethod_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RemoveUserMethod(ctx, req.(*RemoveUserMethodRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_PutHelloKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutHelloKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).PutHelloKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_PutHelloKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).PutHelloKey(ctx, req.(*PutHelloKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_SetUserRisk_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetUserRiskRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).SetUserRisk(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_SetUserRisk_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).SetUserRisk(ctx, req.(*SetUserRiskRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ReplacePolicies_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReplacePoliciesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ReplacePolicies(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ReplacePolicies_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ReplacePolicies(ctx, req.(*ReplacePoliciesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1037,6 +1345,26 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RotateKeys",
 			Handler:    _AdminService_RotateKeys_Handler,
+		},
+		{
+			MethodName: "IssueAccessPass",
+			Handler:    _AdminService_IssueAccessPass_Handler,
+		},
+		{
+			MethodName: "RemoveUserMethod",
+			Handler:    _AdminService_RemoveUserMethod_Handler,
+		},
+		{
+			MethodName: "PutHelloKey",
+			Handler:    _AdminService_PutHelloKey_Handler,
+		},
+		{
+			MethodName: "SetUserRisk",
+			Handler:    _AdminService_SetUserRisk_Handler,
+		},
+		{
+			MethodName: "ReplacePolicies",
+			Handler:    _AdminService_ReplacePolicies_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

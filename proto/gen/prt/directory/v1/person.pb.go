@@ -336,6 +336,116 @@ func (x *ReadOneTimeCodeResponse) GetOneTimeCode() string {
 	return ""
 }
 
+// PairAuthenticatorRequest carries the code.
+type PairAuthenticatorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// ActivationCode from the registration page.
+	ActivationCode string `protobuf:"bytes,2,opt,name=activation_code,json=activationCode,proto3" json:"activation_code,omitempty"`
+	// PhoneSignIn turns on signing in without a password.
+	PhoneSignIn bool `protobuf:"varint,3,opt,name=phone_sign_in,json=phoneSignIn,proto3" json:"phone_sign_in,omitempty"`
+	// DeviceName such as Pixel 9.
+	DeviceName    string `protobuf:"bytes,4,opt,name=device_name,json=deviceName,proto3" json:"device_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairAuthenticatorRequest) Reset() {
+	*x = PairAuthenticatorRequest{}
+	mi := &file_prt_directory_v1_person_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairAuthenticatorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairAuthenticatorRequest) ProtoMessage() {}
+
+func (x *PairAuthenticatorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_person_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairAuthenticatorRequest.ProtoReflect.Descriptor instead.
+func (*PairAuthenticatorRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_person_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PairAuthenticatorRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *PairAuthenticatorRequest) GetActivationCode() string {
+	if x != nil {
+		return x.ActivationCode
+	}
+	return ""
+}
+
+func (x *PairAuthenticatorRequest) GetPhoneSignIn() bool {
+	if x != nil {
+		return x.PhoneSignIn
+	}
+	return false
+}
+
+func (x *PairAuthenticatorRequest) GetDeviceName() string {
+	if x != nil {
+		return x.DeviceName
+	}
+	return ""
+}
+
+// PairAuthenticatorResponse is empty.
+type PairAuthenticatorResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PairAuthenticatorResponse) Reset() {
+	*x = PairAuthenticatorResponse{}
+	mi := &file_prt_directory_v1_person_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PairAuthenticatorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PairAuthenticatorResponse) ProtoMessage() {}
+
+func (x *PairAuthenticatorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_person_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PairAuthenticatorResponse.ProtoReflect.Descriptor instead.
+func (*PairAuthenticatorResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_person_proto_rawDescGZIP(), []int{7}
+}
+
 var File_prt_directory_v1_person_proto protoreflect.FileDescriptor
 
 const file_prt_directory_v1_person_proto_rawDesc = "" +
@@ -356,11 +466,19 @@ const file_prt_directory_v1_person_proto_rawDesc = "" +
 	"\x16ReadOneTimeCodeRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"B\n" +
 	"\x17ReadOneTimeCodeResponse\x12'\n" +
-	"\rone_time_code\x18\x01 \x01(\tB\x03\x80\x01\x01R\voneTimeCode2\xcd\x02\n" +
+	"\rone_time_code\x18\x01 \x01(\tB\x03\x80\x01\x01R\voneTimeCode\"\xbd\x01\n" +
+	"\x18PairAuthenticatorRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12,\n" +
+	"\x0factivation_code\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0eactivationCode\x12\"\n" +
+	"\rphone_sign_in\x18\x03 \x01(\bR\vphoneSignIn\x12\x1f\n" +
+	"\vdevice_name\x18\x04 \x01(\tR\n" +
+	"deviceName\"\x1b\n" +
+	"\x19PairAuthenticatorResponse2\xbb\x03\n" +
 	"\rPersonService\x12l\n" +
 	"\x11ApproveDeviceCode\x12*.prt.directory.v1.ApproveDeviceCodeRequest\x1a+.prt.directory.v1.ApproveDeviceCodeResponse\x12f\n" +
 	"\x0fAnswerChallenge\x12(.prt.directory.v1.AnswerChallengeRequest\x1a).prt.directory.v1.AnswerChallengeResponse\x12f\n" +
-	"\x0fReadOneTimeCode\x12(.prt.directory.v1.ReadOneTimeCodeRequest\x1a).prt.directory.v1.ReadOneTimeCodeResponseB\xd0\x01\n" +
+	"\x0fReadOneTimeCode\x12(.prt.directory.v1.ReadOneTimeCodeRequest\x1a).prt.directory.v1.ReadOneTimeCodeResponse\x12l\n" +
+	"\x11PairAuthenticator\x12*.prt.directory.v1.PairAuthenticatorRequest\x1a+.prt.directory.v1.PairAuthenticatorResponseB\xd0\x01\n" +
 	"\x14com.prt.directory.v1B\vPersonProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1;directoryv1\xa2\x02\x03PDX\xaa\x02\x10Prt.Directory.V1\xca\x02\x11Prt\\Directory_\\V1\xe2\x02\x1dPrt\\Directory_\\V1\\GPBMetadata\xea\x02\x12Prt::Directory::V1b\x06proto3"
 
 var (
@@ -375,7 +493,7 @@ func file_prt_directory_v1_person_proto_rawDescGZIP() []byte {
 	return file_prt_directory_v1_person_proto_rawDescData
 }
 
-var file_prt_directory_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_prt_directory_v1_person_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_prt_directory_v1_person_proto_goTypes = []any{
 	(*ApproveDeviceCodeRequest)(nil),  // 0: prt.directory.v1.ApproveDeviceCodeRequest
 	(*ApproveDeviceCodeResponse)(nil), // 1: prt.directory.v1.ApproveDeviceCodeResponse
@@ -383,16 +501,20 @@ var file_prt_directory_v1_person_proto_goTypes = []any{
 	(*AnswerChallengeResponse)(nil),   // 3: prt.directory.v1.AnswerChallengeResponse
 	(*ReadOneTimeCodeRequest)(nil),    // 4: prt.directory.v1.ReadOneTimeCodeRequest
 	(*ReadOneTimeCodeResponse)(nil),   // 5: prt.directory.v1.ReadOneTimeCodeResponse
+	(*PairAuthenticatorRequest)(nil),  // 6: prt.directory.v1.PairAuthenticatorRequest
+	(*PairAuthenticatorResponse)(nil), // 7: prt.directory.v1.PairAuthenticatorResponse
 }
 var file_prt_directory_v1_person_proto_depIdxs = []int32{
 	0, // 0: prt.directory.v1.PersonService.ApproveDeviceCode:input_type -> prt.directory.v1.ApproveDeviceCodeRequest
 	2, // 1: prt.directory.v1.PersonService.AnswerChallenge:input_type -> prt.directory.v1.AnswerChallengeRequest
 	4, // 2: prt.directory.v1.PersonService.ReadOneTimeCode:input_type -> prt.directory.v1.ReadOneTimeCodeRequest
-	1, // 3: prt.directory.v1.PersonService.ApproveDeviceCode:output_type -> prt.directory.v1.ApproveDeviceCodeResponse
-	3, // 4: prt.directory.v1.PersonService.AnswerChallenge:output_type -> prt.directory.v1.AnswerChallengeResponse
-	5, // 5: prt.directory.v1.PersonService.ReadOneTimeCode:output_type -> prt.directory.v1.ReadOneTimeCodeResponse
-	3, // [3:6] is the sub-list for method output_type
-	0, // [0:3] is the sub-list for method input_type
+	6, // 3: prt.directory.v1.PersonService.PairAuthenticator:input_type -> prt.directory.v1.PairAuthenticatorRequest
+	1, // 4: prt.directory.v1.PersonService.ApproveDeviceCode:output_type -> prt.directory.v1.ApproveDeviceCodeResponse
+	3, // 5: prt.directory.v1.PersonService.AnswerChallenge:output_type -> prt.directory.v1.AnswerChallengeResponse
+	5, // 6: prt.directory.v1.PersonService.ReadOneTimeCode:output_type -> prt.directory.v1.ReadOneTimeCodeResponse
+	7, // 7: prt.directory.v1.PersonService.PairAuthenticator:output_type -> prt.directory.v1.PairAuthenticatorResponse
+	4, // [4:8] is the sub-list for method output_type
+	0, // [0:4] is the sub-list for method input_type
 	0, // [0:0] is the sub-list for extension type_name
 	0, // [0:0] is the sub-list for extension extendee
 	0, // [0:0] is the sub-list for field type_name
@@ -409,7 +531,7 @@ func file_prt_directory_v1_person_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_directory_v1_person_proto_rawDesc), len(file_prt_directory_v1_person_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

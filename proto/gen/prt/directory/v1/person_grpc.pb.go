@@ -25,6 +25,7 @@ const (
 	PersonService_ApproveDeviceCode_FullMethodName = "/prt.directory.v1.PersonService/ApproveDeviceCode"
 	PersonService_AnswerChallenge_FullMethodName   = "/prt.directory.v1.PersonService/AnswerChallenge"
 	PersonService_ReadOneTimeCode_FullMethodName   = "/prt.directory.v1.PersonService/ReadOneTimeCode"
+	PersonService_PairAuthenticator_FullMethodName = "/prt.directory.v1.PersonService/PairAuthenticator"
 )
 
 // PersonServiceClient is the client API for PersonService service.
@@ -41,6 +42,9 @@ type PersonServiceClient interface {
 	AnswerChallenge(ctx context.Context, in *AnswerChallengeRequest, opts ...grpc.CallOption) (*AnswerChallengeResponse, error)
 	// ReadOneTimeCode reads the one-time code that the user's app shows now.
 	ReadOneTimeCode(ctx context.Context, in *ReadOneTimeCodeRequest, opts ...grpc.CallOption) (*ReadOneTimeCodeResponse, error)
+	// PairAuthenticator is the person's authenticator taking the activation code that
+	// the registration page shows.
+	PairAuthenticator(ctx context.Context, in *PairAuthenticatorRequest, opts ...grpc.CallOption) (*PairAuthenticatorResponse, error)
 }
 
 type personServiceClient struct {
@@ -81,6 +85,16 @@ func (c *personServiceClient) ReadOneTimeCode(ctx context.Context, in *ReadOneTi
 	return out, nil
 }
 
+func (c *personServiceClient) PairAuthenticator(ctx context.Context, in *PairAuthenticatorRequest, opts ...grpc.CallOption) (*PairAuthenticatorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PairAuthenticatorResponse)
+	err := c.cc.Invoke(ctx, PersonService_PairAuthenticator_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PersonServiceServer is the server API for PersonService service.
 // All implementations must embed UnimplementedPersonServiceServer
 // for forward compatibility.
@@ -95,6 +109,9 @@ type PersonServiceServer interface {
 	AnswerChallenge(context.Context, *AnswerChallengeRequest) (*AnswerChallengeResponse, error)
 	// ReadOneTimeCode reads the one-time code that the user's app shows now.
 	ReadOneTimeCode(context.Context, *ReadOneTimeCodeRequest) (*ReadOneTimeCodeResponse, error)
+	// PairAuthenticator is the person's authenticator taking the activation code that
+	// the registration page shows.
+	PairAuthenticator(context.Context, *PairAuthenticatorRequest) (*PairAuthenticatorResponse, error)
 	mustEmbedUnimplementedPersonServiceServer()
 }
 
@@ -113,6 +130,9 @@ func (UnimplementedPersonServiceServer) AnswerChallenge(context.Context, *Answer
 }
 func (UnimplementedPersonServiceServer) ReadOneTimeCode(context.Context, *ReadOneTimeCodeRequest) (*ReadOneTimeCodeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadOneTimeCode not implemented")
+}
+func (UnimplementedPersonServiceServer) PairAuthenticator(context.Context, *PairAuthenticatorRequest) (*PairAuthenticatorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PairAuthenticator not implemented")
 }
 func (UnimplementedPersonServiceServer) mustEmbedUnimplementedPersonServiceServer() {}
 func (UnimplementedPersonServiceServer) testEmbeddedByValue()                       {}
@@ -189,6 +209,24 @@ func _PersonService_ReadOneTimeCode_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PersonService_PairAuthenticator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PairAuthenticatorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PersonServiceServer).PairAuthenticator(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PersonService_PairAuthenticator_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PersonServiceServer).PairAuthenticator(ctx, req.(*PairAuthenticatorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PersonService_ServiceDesc is the grpc.ServiceDesc for PersonService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -207,6 +245,10 @@ var PersonService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadOneTimeCode",
 			Handler:    _PersonService_ReadOneTimeCode_Handler,
+		},
+		{
+			MethodName: "PairAuthenticator",
+			Handler:    _PersonService_PairAuthenticator_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -52,6 +52,8 @@ const (
 	PageKind_PAGE_KIND_SIGNED_OUT PageKind = 9
 	// The device is about to be signed in for this application: is it you?
 	PageKind_PAGE_KIND_DEVICE_CONFIRM PageKind = 10
+	// What the application wants to be allowed (ConvergedConsent).
+	PageKind_PAGE_KIND_CONSENT PageKind = 11
 )
 
 // Enum value maps for PageKind.
@@ -68,6 +70,7 @@ var (
 		8:  "PAGE_KIND_ERROR",
 		9:  "PAGE_KIND_SIGNED_OUT",
 		10: "PAGE_KIND_DEVICE_CONFIRM",
+		11: "PAGE_KIND_CONSENT",
 	}
 	PageKind_value = map[string]int32{
 		"PAGE_KIND_UNSPECIFIED":     0,
@@ -81,6 +84,7 @@ var (
 		"PAGE_KIND_ERROR":           8,
 		"PAGE_KIND_SIGNED_OUT":      9,
 		"PAGE_KIND_DEVICE_CONFIRM":  10,
+		"PAGE_KIND_CONSENT":         11,
 	}
 )
 
@@ -872,6 +876,61 @@ func (x *Method) GetIsDefault() bool {
 	return false
 }
 
+// Permission is one thing that an application wants to be allowed.
+type Permission struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Resource it is on, by name.
+	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Scope such as User.Read.
+	Scope         string `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Permission) Reset() {
+	*x = Permission{}
+	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Permission) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Permission) ProtoMessage() {}
+
+func (x *Permission) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Permission.ProtoReflect.Descriptor instead.
+func (*Permission) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Permission) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Permission) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
 // SignInPage is an interactive page: what is on it, not how it looks.
 type SignInPage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -898,14 +957,25 @@ type SignInPage struct {
 	// SsoNonce is a fresh nonce for a client that asks the broker itself.
 	SsoNonce string `protobuf:"bytes,11,opt,name=sso_nonce,json=ssoNonce,proto3" json:"sso_nonce,omitempty"`
 	// UserCode typed so far on the device pages.
-	UserCode      string `protobuf:"bytes,12,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	UserCode string `protobuf:"bytes,12,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	// Permissions to consent to on PAGE_KIND_CONSENT.
+	Permissions []*Permission `protobuf:"bytes,13,rep,name=permissions,proto3" json:"permissions,omitempty"`
+	// MayConsentForOrganization is true for an administrator.
+	MayConsentForOrganization bool `protobuf:"varint,14,opt,name=may_consent_for_organization,json=mayConsentForOrganization,proto3" json:"may_consent_for_organization,omitempty"`
+	// Guidance says what the user can do that this page cannot offer, such as
+	// signing in to Windows with Windows Hello.
+	Guidance string `protobuf:"bytes,15,opt,name=guidance,proto3" json:"guidance,omitempty"`
+	// RegisterUrl is where a method is registered, on PAGE_KIND_REGISTER_METHOD.
+	RegisterUrl string `protobuf:"bytes,16,opt,name=register_url,json=registerUrl,proto3" json:"register_url,omitempty"`
+	// RegisterLater is true when registering can be put off.
+	RegisterLater bool `protobuf:"varint,17,opt,name=register_later,json=registerLater,proto3" json:"register_later,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignInPage) Reset() {
 	*x = SignInPage{}
-	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -917,7 +987,7 @@ func (x *SignInPage) String() string {
 func (*SignInPage) ProtoMessage() {}
 
 func (x *SignInPage) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_session_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -930,7 +1000,7 @@ func (x *SignInPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignInPage.ProtoReflect.Descriptor instead.
 func (*SignInPage) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_prt_idp_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignInPage) GetKind() PageKind {
@@ -1017,6 +1087,41 @@ func (x *SignInPage) GetUserCode() string {
 	return ""
 }
 
+func (x *SignInPage) GetPermissions() []*Permission {
+	if x != nil {
+		return x.Permissions
+	}
+	return nil
+}
+
+func (x *SignInPage) GetMayConsentForOrganization() bool {
+	if x != nil {
+		return x.MayConsentForOrganization
+	}
+	return false
+}
+
+func (x *SignInPage) GetGuidance() string {
+	if x != nil {
+		return x.Guidance
+	}
+	return ""
+}
+
+func (x *SignInPage) GetRegisterUrl() string {
+	if x != nil {
+		return x.RegisterUrl
+	}
+	return ""
+}
+
+func (x *SignInPage) GetRegisterLater() bool {
+	if x != nil {
+		return x.RegisterLater
+	}
+	return false
+}
+
 var File_prt_idp_v1_session_proto protoreflect.FileDescriptor
 
 const file_prt_idp_v1_session_proto_rawDesc = "" +
@@ -1088,7 +1193,11 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\tmethod_id\x18\x01 \x01(\tR\bmethodId\x12\x18\n" +
 	"\adisplay\x18\x02 \x01(\tR\adisplay\x12\x1d\n" +
 	"\n" +
-	"is_default\x18\x03 \x01(\bR\tisDefault\"\xaf\x03\n" +
+	"is_default\x18\x03 \x01(\bR\tisDefault\">\n" +
+	"\n" +
+	"Permission\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\x14\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\"\x90\x05\n" +
 	"\n" +
 	"SignInPage\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.prt.idp.v1.PageKindR\x04kind\x12\"\n" +
@@ -1108,7 +1217,12 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\amethods\x18\n" +
 	" \x03(\v2\x12.prt.idp.v1.MethodR\amethods\x12\x1b\n" +
 	"\tsso_nonce\x18\v \x01(\tR\bssoNonce\x12\x1b\n" +
-	"\tuser_code\x18\f \x01(\tR\buserCode*\xb8\x02\n" +
+	"\tuser_code\x18\f \x01(\tR\buserCode\x128\n" +
+	"\vpermissions\x18\r \x03(\v2\x16.prt.idp.v1.PermissionR\vpermissions\x12?\n" +
+	"\x1cmay_consent_for_organization\x18\x0e \x01(\bR\x19mayConsentForOrganization\x12\x1a\n" +
+	"\bguidance\x18\x0f \x01(\tR\bguidance\x12!\n" +
+	"\fregister_url\x18\x10 \x01(\tR\vregisterUrl\x12%\n" +
+	"\x0eregister_later\x18\x11 \x01(\bR\rregisterLater*\xcf\x02\n" +
 	"\bPageKind\x12\x19\n" +
 	"\x15PAGE_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PAGE_KIND_SIGN_IN\x10\x01\x12\x1b\n" +
@@ -1121,7 +1235,8 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\x0fPAGE_KIND_ERROR\x10\b\x12\x18\n" +
 	"\x14PAGE_KIND_SIGNED_OUT\x10\t\x12\x1c\n" +
 	"\x18PAGE_KIND_DEVICE_CONFIRM\x10\n" +
-	"2a\n" +
+	"\x12\x15\n" +
+	"\x11PAGE_KIND_CONSENT\x10\v2a\n" +
 	"\x0eSessionService\x12O\n" +
 	"\tAuthorize\x12\x1c.prt.idp.v1.AuthorizeRequest\x1a\x1d.prt.idp.v1.AuthorizeResponse\"\x05\xb2\xd4\x18\x01AB\xa5\x01\n" +
 	"\x0ecom.prt.idp.v1B\fSessionProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
@@ -1141,7 +1256,7 @@ func file_prt_idp_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_idp_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_idp_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_prt_idp_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_prt_idp_v1_session_proto_goTypes = []any{
 	(PageKind)(0),             // 0: prt.idp.v1.PageKind
 	(*AuthorizeRequest)(nil),  // 1: prt.idp.v1.AuthorizeRequest
@@ -1151,27 +1266,29 @@ var file_prt_idp_v1_session_proto_goTypes = []any{
 	(*RedirectError)(nil),     // 5: prt.idp.v1.RedirectError
 	(*Elsewhere)(nil),         // 6: prt.idp.v1.Elsewhere
 	(*Method)(nil),            // 7: prt.idp.v1.Method
-	(*SignInPage)(nil),        // 8: prt.idp.v1.SignInPage
-	(*Caller)(nil),            // 9: prt.idp.v1.Caller
-	(Protocol)(0),             // 10: prt.idp.v1.Protocol
+	(*Permission)(nil),        // 8: prt.idp.v1.Permission
+	(*SignInPage)(nil),        // 9: prt.idp.v1.SignInPage
+	(*Caller)(nil),            // 10: prt.idp.v1.Caller
+	(Protocol)(0),             // 11: prt.idp.v1.Protocol
 }
 var file_prt_idp_v1_session_proto_depIdxs = []int32{
-	9,  // 0: prt.idp.v1.AuthorizeRequest.caller:type_name -> prt.idp.v1.Caller
-	10, // 1: prt.idp.v1.AuthorizeRequest.protocol:type_name -> prt.idp.v1.Protocol
+	10, // 0: prt.idp.v1.AuthorizeRequest.caller:type_name -> prt.idp.v1.Caller
+	11, // 1: prt.idp.v1.AuthorizeRequest.protocol:type_name -> prt.idp.v1.Protocol
 	3,  // 2: prt.idp.v1.AuthorizeResponse.signed_in:type_name -> prt.idp.v1.SignedIn
 	4,  // 3: prt.idp.v1.AuthorizeResponse.nonce_challenge:type_name -> prt.idp.v1.NonceChallenge
-	8,  // 4: prt.idp.v1.AuthorizeResponse.sign_in_page:type_name -> prt.idp.v1.SignInPage
+	9,  // 4: prt.idp.v1.AuthorizeResponse.sign_in_page:type_name -> prt.idp.v1.SignInPage
 	5,  // 5: prt.idp.v1.AuthorizeResponse.redirect_error:type_name -> prt.idp.v1.RedirectError
 	6,  // 6: prt.idp.v1.AuthorizeResponse.elsewhere:type_name -> prt.idp.v1.Elsewhere
 	0,  // 7: prt.idp.v1.SignInPage.kind:type_name -> prt.idp.v1.PageKind
 	7,  // 8: prt.idp.v1.SignInPage.methods:type_name -> prt.idp.v1.Method
-	1,  // 9: prt.idp.v1.SessionService.Authorize:input_type -> prt.idp.v1.AuthorizeRequest
-	2,  // 10: prt.idp.v1.SessionService.Authorize:output_type -> prt.idp.v1.AuthorizeResponse
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 9: prt.idp.v1.SignInPage.permissions:type_name -> prt.idp.v1.Permission
+	1,  // 10: prt.idp.v1.SessionService.Authorize:input_type -> prt.idp.v1.AuthorizeRequest
+	2,  // 11: prt.idp.v1.SessionService.Authorize:output_type -> prt.idp.v1.AuthorizeResponse
+	11, // [11:12] is the sub-list for method output_type
+	10, // [10:11] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_session_proto_init() }
@@ -1193,7 +1310,7 @@ func file_prt_idp_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_session_proto_rawDesc), len(file_prt_idp_v1_session_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,132 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// CredentialType is a way to begin a sign-in.
+type CredentialType int32
+
+const (
+	// Not known; never sent.
+	CredentialType_CREDENTIAL_TYPE_UNSPECIFIED CredentialType = 0
+	// A password.
+	CredentialType_CREDENTIAL_TYPE_PASSWORD CredentialType = 1
+	// The user's federation provider.
+	CredentialType_CREDENTIAL_TYPE_FEDERATION CredentialType = 2
+	// A security key or passkey.
+	CredentialType_CREDENTIAL_TYPE_PASSKEY CredentialType = 3
+	// The authenticator, without a password.
+	CredentialType_CREDENTIAL_TYPE_PHONE_SIGN_IN CredentialType = 4
+	// A Temporary Access Pass.
+	CredentialType_CREDENTIAL_TYPE_ACCESS_PASS CredentialType = 5
+	// A certificate.
+	CredentialType_CREDENTIAL_TYPE_CERTIFICATE CredentialType = 6
+)
+
+// Enum value maps for CredentialType.
+var (
+	CredentialType_name = map[int32]string{
+		0: "CREDENTIAL_TYPE_UNSPECIFIED",
+		1: "CREDENTIAL_TYPE_PASSWORD",
+		2: "CREDENTIAL_TYPE_FEDERATION",
+		3: "CREDENTIAL_TYPE_PASSKEY",
+		4: "CREDENTIAL_TYPE_PHONE_SIGN_IN",
+		5: "CREDENTIAL_TYPE_ACCESS_PASS",
+		6: "CREDENTIAL_TYPE_CERTIFICATE",
+	}
+	CredentialType_value = map[string]int32{
+		"CREDENTIAL_TYPE_UNSPECIFIED":   0,
+		"CREDENTIAL_TYPE_PASSWORD":      1,
+		"CREDENTIAL_TYPE_FEDERATION":    2,
+		"CREDENTIAL_TYPE_PASSKEY":       3,
+		"CREDENTIAL_TYPE_PHONE_SIGN_IN": 4,
+		"CREDENTIAL_TYPE_ACCESS_PASS":   5,
+		"CREDENTIAL_TYPE_CERTIFICATE":   6,
+	}
+)
+
+func (x CredentialType) Enum() *CredentialType {
+	p := new(CredentialType)
+	*p = x
+	return p
+}
+
+func (x CredentialType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CredentialType) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_idp_v1_signin_proto_enumTypes[0].Descriptor()
+}
+
+func (CredentialType) Type() protoreflect.EnumType {
+	return &file_prt_idp_v1_signin_proto_enumTypes[0]
+}
+
+func (x CredentialType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CredentialType.Descriptor instead.
+func (CredentialType) EnumDescriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{0}
+}
+
+// PhoneSignInState is how the question stands.
+type PhoneSignInState int32
+
+const (
+	// Not known; never answered.
+	PhoneSignInState_PHONE_SIGN_IN_STATE_UNSPECIFIED PhoneSignInState = 0
+	// Nobody answered yet.
+	PhoneSignInState_PHONE_SIGN_IN_STATE_PENDING PhoneSignInState = 1
+	// It was denied, or its time is over.
+	PhoneSignInState_PHONE_SIGN_IN_STATE_DENIED PhoneSignInState = 2
+	// It was approved.
+	PhoneSignInState_PHONE_SIGN_IN_STATE_APPROVED PhoneSignInState = 3
+)
+
+// Enum value maps for PhoneSignInState.
+var (
+	PhoneSignInState_name = map[int32]string{
+		0: "PHONE_SIGN_IN_STATE_UNSPECIFIED",
+		1: "PHONE_SIGN_IN_STATE_PENDING",
+		2: "PHONE_SIGN_IN_STATE_DENIED",
+		3: "PHONE_SIGN_IN_STATE_APPROVED",
+	}
+	PhoneSignInState_value = map[string]int32{
+		"PHONE_SIGN_IN_STATE_UNSPECIFIED": 0,
+		"PHONE_SIGN_IN_STATE_PENDING":     1,
+		"PHONE_SIGN_IN_STATE_DENIED":      2,
+		"PHONE_SIGN_IN_STATE_APPROVED":    3,
+	}
+)
+
+func (x PhoneSignInState) Enum() *PhoneSignInState {
+	p := new(PhoneSignInState)
+	*p = x
+	return p
+}
+
+func (x PhoneSignInState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PhoneSignInState) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_idp_v1_signin_proto_enumTypes[1].Descriptor()
+}
+
+func (PhoneSignInState) Type() protoreflect.EnumType {
+	return &file_prt_idp_v1_signin_proto_enumTypes[1]
+}
+
+func (x PhoneSignInState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PhoneSignInState.Descriptor instead.
+func (PhoneSignInState) EnumDescriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{1}
+}
+
 // NextAction is what the browser does next.
 type NextAction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -241,7 +367,9 @@ type DiscoverCredentialsResponse struct {
 	// DomainKnown is false for a domain of no tenant here.
 	DomainKnown bool `protobuf:"varint,5,opt,name=domain_known,json=domainKnown,proto3" json:"domain_known,omitempty"`
 	// FlowToken to go on with.
-	FlowToken     string `protobuf:"bytes,6,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	FlowToken string `protobuf:"bytes,6,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Credentials are the ways this name may begin a sign-in, the preferred first.
+	Credentials   []CredentialType `protobuf:"varint,7,rep,packed,name=credentials,proto3,enum=prt.idp.v1.CredentialType" json:"credentials,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -316,6 +444,13 @@ func (x *DiscoverCredentialsResponse) GetFlowToken() string {
 		return x.FlowToken
 	}
 	return ""
+}
+
+func (x *DiscoverCredentialsResponse) GetCredentials() []CredentialType {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
 }
 
 // SubmitPasswordRequest is the form.
@@ -1790,6 +1925,1051 @@ func (x *SignOutResponse) GetRedirectUri() string {
 	return ""
 }
 
+// SubmitAccessPassRequest is the form.
+type SubmitAccessPassRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Canary of the page.
+	Canary string `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	// UserPrincipalName typed.
+	UserPrincipalName string `protobuf:"bytes,4,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// AccessPass typed.
+	AccessPass string `protobuf:"bytes,5,opt,name=access_pass,json=accessPass,proto3" json:"access_pass,omitempty"`
+	// RefreshTokenCredential is a PRT cookie that came beside; it tells the device.
+	RefreshTokenCredential string `protobuf:"bytes,6,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
+	// DeviceCredential is a device header that came beside.
+	DeviceCredential string `protobuf:"bytes,7,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SubmitAccessPassRequest) Reset() {
+	*x = SubmitAccessPassRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAccessPassRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAccessPassRequest) ProtoMessage() {}
+
+func (x *SubmitAccessPassRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAccessPassRequest.ProtoReflect.Descriptor instead.
+func (*SubmitAccessPassRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SubmitAccessPassRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *SubmitAccessPassRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *SubmitAccessPassRequest) GetCanary() string {
+	if x != nil {
+		return x.Canary
+	}
+	return ""
+}
+
+func (x *SubmitAccessPassRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *SubmitAccessPassRequest) GetAccessPass() string {
+	if x != nil {
+		return x.AccessPass
+	}
+	return ""
+}
+
+func (x *SubmitAccessPassRequest) GetRefreshTokenCredential() string {
+	if x != nil {
+		return x.RefreshTokenCredential
+	}
+	return ""
+}
+
+func (x *SubmitAccessPassRequest) GetDeviceCredential() string {
+	if x != nil {
+		return x.DeviceCredential
+	}
+	return ""
+}
+
+// SubmitAccessPassResponse says what comes next.
+type SubmitAccessPassResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next action of the browser.
+	Next          *NextAction `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitAccessPassResponse) Reset() {
+	*x = SubmitAccessPassResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitAccessPassResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitAccessPassResponse) ProtoMessage() {}
+
+func (x *SubmitAccessPassResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitAccessPassResponse.ProtoReflect.Descriptor instead.
+func (*SubmitAccessPassResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SubmitAccessPassResponse) GetNext() *NextAction {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// BeginPasskeyRequest asks for a challenge.
+type BeginPasskeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// UserPrincipalName typed; empty lets the authenticator name the user.
+	UserPrincipalName string `protobuf:"bytes,3,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *BeginPasskeyRequest) Reset() {
+	*x = BeginPasskeyRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPasskeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPasskeyRequest) ProtoMessage() {}
+
+func (x *BeginPasskeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPasskeyRequest.ProtoReflect.Descriptor instead.
+func (*BeginPasskeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *BeginPasskeyRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *BeginPasskeyRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *BeginPasskeyRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// BeginPasskeyResponse carries the challenge.
+type BeginPasskeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// FlowToken to go on with; it holds the challenge.
+	FlowToken string `protobuf:"bytes,1,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Options is the JSON of PublicKeyCredentialRequestOptions (WebAuthn section
+	// 5.5), as PublicKeyCredential.parseRequestOptionsFromJSON takes it.
+	Options       string `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginPasskeyResponse) Reset() {
+	*x = BeginPasskeyResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPasskeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPasskeyResponse) ProtoMessage() {}
+
+func (x *BeginPasskeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPasskeyResponse.ProtoReflect.Descriptor instead.
+func (*BeginPasskeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *BeginPasskeyResponse) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *BeginPasskeyResponse) GetOptions() string {
+	if x != nil {
+		return x.Options
+	}
+	return ""
+}
+
+// SubmitPasskeyRequest is the answer of an authenticator.
+type SubmitPasskeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of BeginPasskey.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Canary of the page.
+	Canary string `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	// Credential is the JSON of the PublicKeyCredential, as its toJSON makes it.
+	Credential string `protobuf:"bytes,4,opt,name=credential,proto3" json:"credential,omitempty"`
+	// RefreshTokenCredential is a PRT cookie that came beside; it tells the device.
+	RefreshTokenCredential string `protobuf:"bytes,5,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
+	// DeviceCredential is a device header that came beside.
+	DeviceCredential string `protobuf:"bytes,6,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SubmitPasskeyRequest) Reset() {
+	*x = SubmitPasskeyRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPasskeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPasskeyRequest) ProtoMessage() {}
+
+func (x *SubmitPasskeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPasskeyRequest.ProtoReflect.Descriptor instead.
+func (*SubmitPasskeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SubmitPasskeyRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *SubmitPasskeyRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *SubmitPasskeyRequest) GetCanary() string {
+	if x != nil {
+		return x.Canary
+	}
+	return ""
+}
+
+func (x *SubmitPasskeyRequest) GetCredential() string {
+	if x != nil {
+		return x.Credential
+	}
+	return ""
+}
+
+func (x *SubmitPasskeyRequest) GetRefreshTokenCredential() string {
+	if x != nil {
+		return x.RefreshTokenCredential
+	}
+	return ""
+}
+
+func (x *SubmitPasskeyRequest) GetDeviceCredential() string {
+	if x != nil {
+		return x.DeviceCredential
+	}
+	return ""
+}
+
+// SubmitPasskeyResponse says what comes next.
+type SubmitPasskeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next action of the browser.
+	Next          *NextAction `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPasskeyResponse) Reset() {
+	*x = SubmitPasskeyResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPasskeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPasskeyResponse) ProtoMessage() {}
+
+func (x *SubmitPasskeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPasskeyResponse.ProtoReflect.Descriptor instead.
+func (*SubmitPasskeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *SubmitPasskeyResponse) GetNext() *NextAction {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// BeginPhoneSignInRequest names the user.
+type BeginPhoneSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// UserPrincipalName typed.
+	UserPrincipalName string `protobuf:"bytes,3,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *BeginPhoneSignInRequest) Reset() {
+	*x = BeginPhoneSignInRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPhoneSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPhoneSignInRequest) ProtoMessage() {}
+
+func (x *BeginPhoneSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPhoneSignInRequest.ProtoReflect.Descriptor instead.
+func (*BeginPhoneSignInRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *BeginPhoneSignInRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *BeginPhoneSignInRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *BeginPhoneSignInRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// BeginPhoneSignInResponse carries the number. A name without an authenticator
+// gets one too: nobody will ever approve it.
+type BeginPhoneSignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// FlowToken to go on with.
+	FlowToken string `protobuf:"bytes,1,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// SessionID names the question.
+	SessionId string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Entropy is the number to compare, 10 to 99.
+	Entropy int32 `protobuf:"varint,3,opt,name=entropy,proto3" json:"entropy,omitempty"`
+	// ErrorCode is the AADSTS number when it was not asked, or 0.
+	ErrorCode int32 `protobuf:"varint,4,opt,name=error_code,json=errorCode,proto3" json:"error_code,omitempty"`
+	// Message says so to the user.
+	Message       string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginPhoneSignInResponse) Reset() {
+	*x = BeginPhoneSignInResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPhoneSignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPhoneSignInResponse) ProtoMessage() {}
+
+func (x *BeginPhoneSignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPhoneSignInResponse.ProtoReflect.Descriptor instead.
+func (*BeginPhoneSignInResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *BeginPhoneSignInResponse) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *BeginPhoneSignInResponse) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *BeginPhoneSignInResponse) GetEntropy() int32 {
+	if x != nil {
+		return x.Entropy
+	}
+	return 0
+}
+
+func (x *BeginPhoneSignInResponse) GetErrorCode() int32 {
+	if x != nil {
+		return x.ErrorCode
+	}
+	return 0
+}
+
+func (x *BeginPhoneSignInResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+// CheckPhoneSignInRequest names the question.
+type CheckPhoneSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// SessionID of BeginPhoneSignIn.
+	SessionId     string `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPhoneSignInRequest) Reset() {
+	*x = CheckPhoneSignInRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPhoneSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPhoneSignInRequest) ProtoMessage() {}
+
+func (x *CheckPhoneSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPhoneSignInRequest.ProtoReflect.Descriptor instead.
+func (*CheckPhoneSignInRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *CheckPhoneSignInRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *CheckPhoneSignInRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+// CheckPhoneSignInResponse carries the state.
+type CheckPhoneSignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// State of the question.
+	State         PhoneSignInState `protobuf:"varint,1,opt,name=state,proto3,enum=prt.idp.v1.PhoneSignInState" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckPhoneSignInResponse) Reset() {
+	*x = CheckPhoneSignInResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckPhoneSignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckPhoneSignInResponse) ProtoMessage() {}
+
+func (x *CheckPhoneSignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckPhoneSignInResponse.ProtoReflect.Descriptor instead.
+func (*CheckPhoneSignInResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *CheckPhoneSignInResponse) GetState() PhoneSignInState {
+	if x != nil {
+		return x.State
+	}
+	return PhoneSignInState_PHONE_SIGN_IN_STATE_UNSPECIFIED
+}
+
+// SubmitPhoneSignInRequest is the form.
+type SubmitPhoneSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Canary of the page.
+	Canary string `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	// SessionID of BeginPhoneSignIn.
+	SessionId string `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// RefreshTokenCredential is a PRT cookie that came beside; it tells the device.
+	RefreshTokenCredential string `protobuf:"bytes,5,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
+	// DeviceCredential is a device header that came beside.
+	DeviceCredential string `protobuf:"bytes,6,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SubmitPhoneSignInRequest) Reset() {
+	*x = SubmitPhoneSignInRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPhoneSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPhoneSignInRequest) ProtoMessage() {}
+
+func (x *SubmitPhoneSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPhoneSignInRequest.ProtoReflect.Descriptor instead.
+func (*SubmitPhoneSignInRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SubmitPhoneSignInRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *SubmitPhoneSignInRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *SubmitPhoneSignInRequest) GetCanary() string {
+	if x != nil {
+		return x.Canary
+	}
+	return ""
+}
+
+func (x *SubmitPhoneSignInRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *SubmitPhoneSignInRequest) GetRefreshTokenCredential() string {
+	if x != nil {
+		return x.RefreshTokenCredential
+	}
+	return ""
+}
+
+func (x *SubmitPhoneSignInRequest) GetDeviceCredential() string {
+	if x != nil {
+		return x.DeviceCredential
+	}
+	return ""
+}
+
+// SubmitPhoneSignInResponse says what comes next.
+type SubmitPhoneSignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next action of the browser.
+	Next          *NextAction `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitPhoneSignInResponse) Reset() {
+	*x = SubmitPhoneSignInResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitPhoneSignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitPhoneSignInResponse) ProtoMessage() {}
+
+func (x *SubmitPhoneSignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitPhoneSignInResponse.ProtoReflect.Descriptor instead.
+func (*SubmitPhoneSignInResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SubmitPhoneSignInResponse) GetNext() *NextAction {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// SubmitCertificateRequest carries a certificate whose key the TLS connection has
+// proven. The edge vouches for that and for nothing else.
+type SubmitCertificateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Chain is DER, the user's certificate first; at most 8.
+	Chain [][]byte `protobuf:"bytes,3,rep,name=chain,proto3" json:"chain,omitempty"`
+	// RefreshTokenCredential is a PRT cookie that came beside; it tells the device.
+	RefreshTokenCredential string `protobuf:"bytes,4,opt,name=refresh_token_credential,json=refreshTokenCredential,proto3" json:"refresh_token_credential,omitempty"`
+	// DeviceCredential is a device header that came beside.
+	DeviceCredential string `protobuf:"bytes,5,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SubmitCertificateRequest) Reset() {
+	*x = SubmitCertificateRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitCertificateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitCertificateRequest) ProtoMessage() {}
+
+func (x *SubmitCertificateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitCertificateRequest.ProtoReflect.Descriptor instead.
+func (*SubmitCertificateRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SubmitCertificateRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *SubmitCertificateRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *SubmitCertificateRequest) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *SubmitCertificateRequest) GetRefreshTokenCredential() string {
+	if x != nil {
+		return x.RefreshTokenCredential
+	}
+	return ""
+}
+
+func (x *SubmitCertificateRequest) GetDeviceCredential() string {
+	if x != nil {
+		return x.DeviceCredential
+	}
+	return ""
+}
+
+// SubmitCertificateResponse says what comes next.
+type SubmitCertificateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next action of the browser.
+	Next          *NextAction `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubmitCertificateResponse) Reset() {
+	*x = SubmitCertificateResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubmitCertificateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubmitCertificateResponse) ProtoMessage() {}
+
+func (x *SubmitCertificateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubmitCertificateResponse.ProtoReflect.Descriptor instead.
+func (*SubmitCertificateResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SubmitCertificateResponse) GetNext() *NextAction {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// AnswerConsentRequest is the form.
+type AnswerConsentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Caller as the edge saw it.
+	Caller *Caller `protobuf:"bytes,1,opt,name=caller,proto3" json:"caller,omitempty"`
+	// FlowToken of the page.
+	FlowToken string `protobuf:"bytes,2,opt,name=flow_token,json=flowToken,proto3" json:"flow_token,omitempty"`
+	// Canary of the page.
+	Canary string `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	// Accept what the page listed.
+	Accept bool `protobuf:"varint,4,opt,name=accept,proto3" json:"accept,omitempty"`
+	// ForOrganization accepts it for everybody; an administrator only.
+	ForOrganization bool `protobuf:"varint,5,opt,name=for_organization,json=forOrganization,proto3" json:"for_organization,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AnswerConsentRequest) Reset() {
+	*x = AnswerConsentRequest{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerConsentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerConsentRequest) ProtoMessage() {}
+
+func (x *AnswerConsentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerConsentRequest.ProtoReflect.Descriptor instead.
+func (*AnswerConsentRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *AnswerConsentRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+func (x *AnswerConsentRequest) GetFlowToken() string {
+	if x != nil {
+		return x.FlowToken
+	}
+	return ""
+}
+
+func (x *AnswerConsentRequest) GetCanary() string {
+	if x != nil {
+		return x.Canary
+	}
+	return ""
+}
+
+func (x *AnswerConsentRequest) GetAccept() bool {
+	if x != nil {
+		return x.Accept
+	}
+	return false
+}
+
+func (x *AnswerConsentRequest) GetForOrganization() bool {
+	if x != nil {
+		return x.ForOrganization
+	}
+	return false
+}
+
+// AnswerConsentResponse says what comes next.
+type AnswerConsentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Next action of the browser.
+	Next          *NextAction `protobuf:"bytes,1,opt,name=next,proto3" json:"next,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AnswerConsentResponse) Reset() {
+	*x = AnswerConsentResponse{}
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AnswerConsentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AnswerConsentResponse) ProtoMessage() {}
+
+func (x *AnswerConsentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_signin_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AnswerConsentResponse.ProtoReflect.Descriptor instead.
+func (*AnswerConsentResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_signin_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *AnswerConsentResponse) GetNext() *NextAction {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
 var File_prt_idp_v1_signin_proto protoreflect.FileDescriptor
 
 const file_prt_idp_v1_signin_proto_rawDesc = "" +
@@ -1808,7 +2988,7 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\"\n" +
 	"\n" +
-	"flow_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\tflowToken\"\xf6\x01\n" +
+	"flow_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\tflowToken\"\xb4\x02\n" +
 	"\x1bDiscoverCredentialsResponse\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12!\n" +
@@ -1816,7 +2996,8 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x0efederation_url\x18\x04 \x01(\tR\rfederationUrl\x12!\n" +
 	"\fdomain_known\x18\x05 \x01(\bR\vdomainKnown\x12\"\n" +
 	"\n" +
-	"flow_token\x18\x06 \x01(\tB\x03\x80\x01\x01R\tflowToken\"\xda\x02\n" +
+	"flow_token\x18\x06 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12<\n" +
+	"\vcredentials\x18\a \x03(\x0e2\x1a.prt.idp.v1.CredentialTypeR\vcredentials\"\xda\x02\n" +
 	"\x15SubmitPasswordRequest\x12*\n" +
 	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
 	"\n" +
@@ -1926,7 +3107,102 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x05state\x18\x05 \x01(\tR\x05state\x12\x1b\n" +
 	"\tclient_id\x18\x06 \x01(\tR\bclientId\"4\n" +
 	"\x0fSignOutResponse\x12!\n" +
-	"\fredirect_uri\x18\x01 \x01(\tR\vredirectUri2\x91\b\n" +
+	"\fredirect_uri\x18\x01 \x01(\tR\vredirectUri\"\xcd\x02\n" +
+	"\x17SubmitAccessPassRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1b\n" +
+	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12.\n" +
+	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12$\n" +
+	"\vaccess_pass\x18\x05 \x01(\tB\x03\x80\x01\x01R\n" +
+	"accessPass\x12=\n" +
+	"\x18refresh_token_credential\x18\x06 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
+	"\x11device_credential\x18\a \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\"F\n" +
+	"\x18SubmitAccessPassResponse\x12*\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\x95\x01\n" +
+	"\x13BeginPasskeyRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12.\n" +
+	"\x13user_principal_name\x18\x03 \x01(\tR\x11userPrincipalName\"T\n" +
+	"\x14BeginPasskeyResponse\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x18\n" +
+	"\aoptions\x18\x02 \x01(\tR\aoptions\"\x99\x02\n" +
+	"\x14SubmitPasskeyRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1b\n" +
+	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12#\n" +
+	"\n" +
+	"credential\x18\x04 \x01(\tB\x03\x80\x01\x01R\n" +
+	"credential\x12=\n" +
+	"\x18refresh_token_credential\x18\x05 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
+	"\x11device_credential\x18\x06 \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\"C\n" +
+	"\x15SubmitPasskeyResponse\x12*\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\x99\x01\n" +
+	"\x17BeginPhoneSignInRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12.\n" +
+	"\x13user_principal_name\x18\x03 \x01(\tR\x11userPrincipalName\"\xb0\x01\n" +
+	"\x18BeginPhoneSignInResponse\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId\x12\x18\n" +
+	"\aentropy\x18\x03 \x01(\x05R\aentropy\x12\x1d\n" +
+	"\n" +
+	"error_code\x18\x04 \x01(\x05R\terrorCode\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"d\n" +
+	"\x17CheckPhoneSignInRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x02 \x01(\tR\tsessionId\"N\n" +
+	"\x18CheckPhoneSignInResponse\x122\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1c.prt.idp.v1.PhoneSignInStateR\x05state\"\x97\x02\n" +
+	"\x18SubmitPhoneSignInRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1b\n" +
+	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12\x1d\n" +
+	"\n" +
+	"session_id\x18\x04 \x01(\tR\tsessionId\x12=\n" +
+	"\x18refresh_token_credential\x18\x05 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
+	"\x11device_credential\x18\x06 \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\"G\n" +
+	"\x19SubmitPhoneSignInResponse\x12*\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\xf1\x01\n" +
+	"\x18SubmitCertificateRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x14\n" +
+	"\x05chain\x18\x03 \x03(\fR\x05chain\x12=\n" +
+	"\x18refresh_token_credential\x18\x04 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
+	"\x11device_credential\x18\x05 \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\"G\n" +
+	"\x19SubmitCertificateResponse\x12*\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\xc6\x01\n" +
+	"\x14AnswerConsentRequest\x12*\n" +
+	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
+	"\n" +
+	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12\x1b\n" +
+	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12\x16\n" +
+	"\x06accept\x18\x04 \x01(\bR\x06accept\x12)\n" +
+	"\x10for_organization\x18\x05 \x01(\bR\x0fforOrganization\"C\n" +
+	"\x15AnswerConsentResponse\x12*\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next*\xf1\x01\n" +
+	"\x0eCredentialType\x12\x1f\n" +
+	"\x1bCREDENTIAL_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18CREDENTIAL_TYPE_PASSWORD\x10\x01\x12\x1e\n" +
+	"\x1aCREDENTIAL_TYPE_FEDERATION\x10\x02\x12\x1b\n" +
+	"\x17CREDENTIAL_TYPE_PASSKEY\x10\x03\x12!\n" +
+	"\x1dCREDENTIAL_TYPE_PHONE_SIGN_IN\x10\x04\x12\x1f\n" +
+	"\x1bCREDENTIAL_TYPE_ACCESS_PASS\x10\x05\x12\x1f\n" +
+	"\x1bCREDENTIAL_TYPE_CERTIFICATE\x10\x06*\x9a\x01\n" +
+	"\x10PhoneSignInState\x12#\n" +
+	"\x1fPHONE_SIGN_IN_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bPHONE_SIGN_IN_STATE_PENDING\x10\x01\x12\x1e\n" +
+	"\x1aPHONE_SIGN_IN_STATE_DENIED\x10\x02\x12 \n" +
+	"\x1cPHONE_SIGN_IN_STATE_APPROVED\x10\x032\xf1\r\n" +
 	"\rSignInService\x12f\n" +
 	"\x13DiscoverCredentials\x12&.prt.idp.v1.DiscoverCredentialsRequest\x1a'.prt.idp.v1.DiscoverCredentialsResponse\x12W\n" +
 	"\x0eSubmitPassword\x12!.prt.idp.v1.SubmitPasswordRequest\x1a\".prt.idp.v1.SubmitPasswordResponse\x12N\n" +
@@ -1939,7 +3215,15 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x0eSubmitUserCode\x12!.prt.idp.v1.SubmitUserCodeRequest\x1a\".prt.idp.v1.SubmitUserCodeResponse\x12T\n" +
 	"\rConfirmDevice\x12 .prt.idp.v1.ConfirmDeviceRequest\x1a!.prt.idp.v1.ConfirmDeviceResponse\x12W\n" +
 	"\x0eChangePassword\x12!.prt.idp.v1.ChangePasswordRequest\x1a\".prt.idp.v1.ChangePasswordResponse\x12Z\n" +
-	"\x0fSubmitAssertion\x12\".prt.idp.v1.SubmitAssertionRequest\x1a#.prt.idp.v1.SubmitAssertionResponse\x12B\n" +
+	"\x0fSubmitAssertion\x12\".prt.idp.v1.SubmitAssertionRequest\x1a#.prt.idp.v1.SubmitAssertionResponse\x12]\n" +
+	"\x10SubmitAccessPass\x12#.prt.idp.v1.SubmitAccessPassRequest\x1a$.prt.idp.v1.SubmitAccessPassResponse\x12Q\n" +
+	"\fBeginPasskey\x12\x1f.prt.idp.v1.BeginPasskeyRequest\x1a .prt.idp.v1.BeginPasskeyResponse\x12T\n" +
+	"\rSubmitPasskey\x12 .prt.idp.v1.SubmitPasskeyRequest\x1a!.prt.idp.v1.SubmitPasskeyResponse\x12]\n" +
+	"\x10BeginPhoneSignIn\x12#.prt.idp.v1.BeginPhoneSignInRequest\x1a$.prt.idp.v1.BeginPhoneSignInResponse\x12]\n" +
+	"\x10CheckPhoneSignIn\x12#.prt.idp.v1.CheckPhoneSignInRequest\x1a$.prt.idp.v1.CheckPhoneSignInResponse\x12`\n" +
+	"\x11SubmitPhoneSignIn\x12$.prt.idp.v1.SubmitPhoneSignInRequest\x1a%.prt.idp.v1.SubmitPhoneSignInResponse\x12`\n" +
+	"\x11SubmitCertificate\x12$.prt.idp.v1.SubmitCertificateRequest\x1a%.prt.idp.v1.SubmitCertificateResponse\x12T\n" +
+	"\rAnswerConsent\x12 .prt.idp.v1.AnswerConsentRequest\x1a!.prt.idp.v1.AnswerConsentResponse\x12B\n" +
 	"\aSignOut\x12\x1a.prt.idp.v1.SignOutRequest\x1a\x1b.prt.idp.v1.SignOutResponseB\xa4\x01\n" +
 	"\x0ecom.prt.idp.v1B\vSigninProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
 	"Prt.Idp.V1\xca\x02\n" +
@@ -1957,95 +3241,145 @@ func file_prt_idp_v1_signin_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_signin_proto_rawDescData
 }
 
-var file_prt_idp_v1_signin_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_prt_idp_v1_signin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_prt_idp_v1_signin_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_prt_idp_v1_signin_proto_goTypes = []any{
-	(*NextAction)(nil),                  // 0: prt.idp.v1.NextAction
-	(*DiscoverCredentialsRequest)(nil),  // 1: prt.idp.v1.DiscoverCredentialsRequest
-	(*DiscoverCredentialsResponse)(nil), // 2: prt.idp.v1.DiscoverCredentialsResponse
-	(*SubmitPasswordRequest)(nil),       // 3: prt.idp.v1.SubmitPasswordRequest
-	(*SubmitPasswordResponse)(nil),      // 4: prt.idp.v1.SubmitPasswordResponse
-	(*BeginMethodRequest)(nil),          // 5: prt.idp.v1.BeginMethodRequest
-	(*BeginMethodResponse)(nil),         // 6: prt.idp.v1.BeginMethodResponse
-	(*CheckMethodRequest)(nil),          // 7: prt.idp.v1.CheckMethodRequest
-	(*CheckMethodResponse)(nil),         // 8: prt.idp.v1.CheckMethodResponse
-	(*CompleteMethodRequest)(nil),       // 9: prt.idp.v1.CompleteMethodRequest
-	(*CompleteMethodResponse)(nil),      // 10: prt.idp.v1.CompleteMethodResponse
-	(*ChooseStayRequest)(nil),           // 11: prt.idp.v1.ChooseStayRequest
-	(*ChooseStayResponse)(nil),          // 12: prt.idp.v1.ChooseStayResponse
-	(*ResumeSignInRequest)(nil),         // 13: prt.idp.v1.ResumeSignInRequest
-	(*ResumeSignInResponse)(nil),        // 14: prt.idp.v1.ResumeSignInResponse
-	(*SubmitUserCodeRequest)(nil),       // 15: prt.idp.v1.SubmitUserCodeRequest
-	(*SubmitUserCodeResponse)(nil),      // 16: prt.idp.v1.SubmitUserCodeResponse
-	(*ConfirmDeviceRequest)(nil),        // 17: prt.idp.v1.ConfirmDeviceRequest
-	(*ConfirmDeviceResponse)(nil),       // 18: prt.idp.v1.ConfirmDeviceResponse
-	(*ChangePasswordRequest)(nil),       // 19: prt.idp.v1.ChangePasswordRequest
-	(*ChangePasswordResponse)(nil),      // 20: prt.idp.v1.ChangePasswordResponse
-	(*SubmitAssertionRequest)(nil),      // 21: prt.idp.v1.SubmitAssertionRequest
-	(*SubmitAssertionResponse)(nil),     // 22: prt.idp.v1.SubmitAssertionResponse
-	(*SignOutRequest)(nil),              // 23: prt.idp.v1.SignOutRequest
-	(*SignOutResponse)(nil),             // 24: prt.idp.v1.SignOutResponse
-	(*SignedIn)(nil),                    // 25: prt.idp.v1.SignedIn
-	(*SignInPage)(nil),                  // 26: prt.idp.v1.SignInPage
-	(*RedirectError)(nil),               // 27: prt.idp.v1.RedirectError
-	(*Elsewhere)(nil),                   // 28: prt.idp.v1.Elsewhere
-	(*NonceChallenge)(nil),              // 29: prt.idp.v1.NonceChallenge
-	(*Caller)(nil),                      // 30: prt.idp.v1.Caller
+	(CredentialType)(0),                 // 0: prt.idp.v1.CredentialType
+	(PhoneSignInState)(0),               // 1: prt.idp.v1.PhoneSignInState
+	(*NextAction)(nil),                  // 2: prt.idp.v1.NextAction
+	(*DiscoverCredentialsRequest)(nil),  // 3: prt.idp.v1.DiscoverCredentialsRequest
+	(*DiscoverCredentialsResponse)(nil), // 4: prt.idp.v1.DiscoverCredentialsResponse
+	(*SubmitPasswordRequest)(nil),       // 5: prt.idp.v1.SubmitPasswordRequest
+	(*SubmitPasswordResponse)(nil),      // 6: prt.idp.v1.SubmitPasswordResponse
+	(*BeginMethodRequest)(nil),          // 7: prt.idp.v1.BeginMethodRequest
+	(*BeginMethodResponse)(nil),         // 8: prt.idp.v1.BeginMethodResponse
+	(*CheckMethodRequest)(nil),          // 9: prt.idp.v1.CheckMethodRequest
+	(*CheckMethodResponse)(nil),         // 10: prt.idp.v1.CheckMethodResponse
+	(*CompleteMethodRequest)(nil),       // 11: prt.idp.v1.CompleteMethodRequest
+	(*CompleteMethodResponse)(nil),      // 12: prt.idp.v1.CompleteMethodResponse
+	(*ChooseStayRequest)(nil),           // 13: prt.idp.v1.ChooseStayRequest
+	(*ChooseStayResponse)(nil),          // 14: prt.idp.v1.ChooseStayResponse
+	(*ResumeSignInRequest)(nil),         // 15: prt.idp.v1.ResumeSignInRequest
+	(*ResumeSignInResponse)(nil),        // 16: prt.idp.v1.ResumeSignInResponse
+	(*SubmitUserCodeRequest)(nil),       // 17: prt.idp.v1.SubmitUserCodeRequest
+	(*SubmitUserCodeResponse)(nil),      // 18: prt.idp.v1.SubmitUserCodeResponse
+	(*ConfirmDeviceRequest)(nil),        // 19: prt.idp.v1.ConfirmDeviceRequest
+	(*ConfirmDeviceResponse)(nil),       // 20: prt.idp.v1.ConfirmDeviceResponse
+	(*ChangePasswordRequest)(nil),       // 21: prt.idp.v1.ChangePasswordRequest
+	(*ChangePasswordResponse)(nil),      // 22: prt.idp.v1.ChangePasswordResponse
+	(*SubmitAssertionRequest)(nil),      // 23: prt.idp.v1.SubmitAssertionRequest
+	(*SubmitAssertionResponse)(nil),     // 24: prt.idp.v1.SubmitAssertionResponse
+	(*SignOutRequest)(nil),              // 25: prt.idp.v1.SignOutRequest
+	(*SignOutResponse)(nil),             // 26: prt.idp.v1.SignOutResponse
+	(*SubmitAccessPassRequest)(nil),     // 27: prt.idp.v1.SubmitAccessPassRequest
+	(*SubmitAccessPassResponse)(nil),    // 28: prt.idp.v1.SubmitAccessPassResponse
+	(*BeginPasskeyRequest)(nil),         // 29: prt.idp.v1.BeginPasskeyRequest
+	(*BeginPasskeyResponse)(nil),        // 30: prt.idp.v1.BeginPasskeyResponse
+	(*SubmitPasskeyRequest)(nil),        // 31: prt.idp.v1.SubmitPasskeyRequest
+	(*SubmitPasskeyResponse)(nil),       // 32: prt.idp.v1.SubmitPasskeyResponse
+	(*BeginPhoneSignInRequest)(nil),     // 33: prt.idp.v1.BeginPhoneSignInRequest
+	(*BeginPhoneSignInResponse)(nil),    // 34: prt.idp.v1.BeginPhoneSignInResponse
+	(*CheckPhoneSignInRequest)(nil),     // 35: prt.idp.v1.CheckPhoneSignInRequest
+	(*CheckPhoneSignInResponse)(nil),    // 36: prt.idp.v1.CheckPhoneSignInResponse
+	(*SubmitPhoneSignInRequest)(nil),    // 37: prt.idp.v1.SubmitPhoneSignInRequest
+	(*SubmitPhoneSignInResponse)(nil),   // 38: prt.idp.v1.SubmitPhoneSignInResponse
+	(*SubmitCertificateRequest)(nil),    // 39: prt.idp.v1.SubmitCertificateRequest
+	(*SubmitCertificateResponse)(nil),   // 40: prt.idp.v1.SubmitCertificateResponse
+	(*AnswerConsentRequest)(nil),        // 41: prt.idp.v1.AnswerConsentRequest
+	(*AnswerConsentResponse)(nil),       // 42: prt.idp.v1.AnswerConsentResponse
+	(*SignedIn)(nil),                    // 43: prt.idp.v1.SignedIn
+	(*SignInPage)(nil),                  // 44: prt.idp.v1.SignInPage
+	(*RedirectError)(nil),               // 45: prt.idp.v1.RedirectError
+	(*Elsewhere)(nil),                   // 46: prt.idp.v1.Elsewhere
+	(*NonceChallenge)(nil),              // 47: prt.idp.v1.NonceChallenge
+	(*Caller)(nil),                      // 48: prt.idp.v1.Caller
 }
 var file_prt_idp_v1_signin_proto_depIdxs = []int32{
-	25, // 0: prt.idp.v1.NextAction.signed_in:type_name -> prt.idp.v1.SignedIn
-	26, // 1: prt.idp.v1.NextAction.page:type_name -> prt.idp.v1.SignInPage
-	27, // 2: prt.idp.v1.NextAction.redirect_error:type_name -> prt.idp.v1.RedirectError
-	28, // 3: prt.idp.v1.NextAction.elsewhere:type_name -> prt.idp.v1.Elsewhere
-	29, // 4: prt.idp.v1.NextAction.nonce_challenge:type_name -> prt.idp.v1.NonceChallenge
-	30, // 5: prt.idp.v1.DiscoverCredentialsRequest.caller:type_name -> prt.idp.v1.Caller
-	30, // 6: prt.idp.v1.SubmitPasswordRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 7: prt.idp.v1.SubmitPasswordResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 8: prt.idp.v1.BeginMethodRequest.caller:type_name -> prt.idp.v1.Caller
-	30, // 9: prt.idp.v1.CheckMethodRequest.caller:type_name -> prt.idp.v1.Caller
-	30, // 10: prt.idp.v1.CompleteMethodRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 11: prt.idp.v1.CompleteMethodResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 12: prt.idp.v1.ChooseStayRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 13: prt.idp.v1.ChooseStayResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 14: prt.idp.v1.ResumeSignInRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 15: prt.idp.v1.ResumeSignInResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 16: prt.idp.v1.SubmitUserCodeRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 17: prt.idp.v1.SubmitUserCodeResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 18: prt.idp.v1.ConfirmDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 19: prt.idp.v1.ConfirmDeviceResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 20: prt.idp.v1.ChangePasswordRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 21: prt.idp.v1.ChangePasswordResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 22: prt.idp.v1.SubmitAssertionRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 23: prt.idp.v1.SubmitAssertionResponse.next:type_name -> prt.idp.v1.NextAction
-	30, // 24: prt.idp.v1.SignOutRequest.caller:type_name -> prt.idp.v1.Caller
-	1,  // 25: prt.idp.v1.SignInService.DiscoverCredentials:input_type -> prt.idp.v1.DiscoverCredentialsRequest
-	3,  // 26: prt.idp.v1.SignInService.SubmitPassword:input_type -> prt.idp.v1.SubmitPasswordRequest
-	5,  // 27: prt.idp.v1.SignInService.BeginMethod:input_type -> prt.idp.v1.BeginMethodRequest
-	7,  // 28: prt.idp.v1.SignInService.CheckMethod:input_type -> prt.idp.v1.CheckMethodRequest
-	9,  // 29: prt.idp.v1.SignInService.CompleteMethod:input_type -> prt.idp.v1.CompleteMethodRequest
-	11, // 30: prt.idp.v1.SignInService.ChooseStay:input_type -> prt.idp.v1.ChooseStayRequest
-	13, // 31: prt.idp.v1.SignInService.ResumeSignIn:input_type -> prt.idp.v1.ResumeSignInRequest
-	15, // 32: prt.idp.v1.SignInService.SubmitUserCode:input_type -> prt.idp.v1.SubmitUserCodeRequest
-	17, // 33: prt.idp.v1.SignInService.ConfirmDevice:input_type -> prt.idp.v1.ConfirmDeviceRequest
-	19, // 34: prt.idp.v1.SignInService.ChangePassword:input_type -> prt.idp.v1.ChangePasswordRequest
-	21, // 35: prt.idp.v1.SignInService.SubmitAssertion:input_type -> prt.idp.v1.SubmitAssertionRequest
-	23, // 36: prt.idp.v1.SignInService.SignOut:input_type -> prt.idp.v1.SignOutRequest
-	2,  // 37: prt.idp.v1.SignInService.DiscoverCredentials:output_type -> prt.idp.v1.DiscoverCredentialsResponse
-	4,  // 38: prt.idp.v1.SignInService.SubmitPassword:output_type -> prt.idp.v1.SubmitPasswordResponse
-	6,  // 39: prt.idp.v1.SignInService.BeginMethod:output_type -> prt.idp.v1.BeginMethodResponse
-	8,  // 40: prt.idp.v1.SignInService.CheckMethod:output_type -> prt.idp.v1.CheckMethodResponse
-	10, // 41: prt.idp.v1.SignInService.CompleteMethod:output_type -> prt.idp.v1.CompleteMethodResponse
-	12, // 42: prt.idp.v1.SignInService.ChooseStay:output_type -> prt.idp.v1.ChooseStayResponse
-	14, // 43: prt.idp.v1.SignInService.ResumeSignIn:output_type -> prt.idp.v1.ResumeSignInResponse
-	16, // 44: prt.idp.v1.SignInService.SubmitUserCode:output_type -> prt.idp.v1.SubmitUserCodeResponse
-	18, // 45: prt.idp.v1.SignInService.ConfirmDevice:output_type -> prt.idp.v1.ConfirmDeviceResponse
-	20, // 46: prt.idp.v1.SignInService.ChangePassword:output_type -> prt.idp.v1.ChangePasswordResponse
-	22, // 47: prt.idp.v1.SignInService.SubmitAssertion:output_type -> prt.idp.v1.SubmitAssertionResponse
-	24, // 48: prt.idp.v1.SignInService.SignOut:output_type -> prt.idp.v1.SignOutResponse
-	37, // [37:49] is the sub-list for method output_type
-	25, // [25:37] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	43, // 0: prt.idp.v1.NextAction.signed_in:type_name -> prt.idp.v1.SignedIn
+	44, // 1: prt.idp.v1.NextAction.page:type_name -> prt.idp.v1.SignInPage
+	45, // 2: prt.idp.v1.NextAction.redirect_error:type_name -> prt.idp.v1.RedirectError
+	46, // 3: prt.idp.v1.NextAction.elsewhere:type_name -> prt.idp.v1.Elsewhere
+	47, // 4: prt.idp.v1.NextAction.nonce_challenge:type_name -> prt.idp.v1.NonceChallenge
+	48, // 5: prt.idp.v1.DiscoverCredentialsRequest.caller:type_name -> prt.idp.v1.Caller
+	0,  // 6: prt.idp.v1.DiscoverCredentialsResponse.credentials:type_name -> prt.idp.v1.CredentialType
+	48, // 7: prt.idp.v1.SubmitPasswordRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 8: prt.idp.v1.SubmitPasswordResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 9: prt.idp.v1.BeginMethodRequest.caller:type_name -> prt.idp.v1.Caller
+	48, // 10: prt.idp.v1.CheckMethodRequest.caller:type_name -> prt.idp.v1.Caller
+	48, // 11: prt.idp.v1.CompleteMethodRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 12: prt.idp.v1.CompleteMethodResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 13: prt.idp.v1.ChooseStayRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 14: prt.idp.v1.ChooseStayResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 15: prt.idp.v1.ResumeSignInRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 16: prt.idp.v1.ResumeSignInResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 17: prt.idp.v1.SubmitUserCodeRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 18: prt.idp.v1.SubmitUserCodeResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 19: prt.idp.v1.ConfirmDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 20: prt.idp.v1.ConfirmDeviceResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 21: prt.idp.v1.ChangePasswordRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 22: prt.idp.v1.ChangePasswordResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 23: prt.idp.v1.SubmitAssertionRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 24: prt.idp.v1.SubmitAssertionResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 25: prt.idp.v1.SignOutRequest.caller:type_name -> prt.idp.v1.Caller
+	48, // 26: prt.idp.v1.SubmitAccessPassRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 27: prt.idp.v1.SubmitAccessPassResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 28: prt.idp.v1.BeginPasskeyRequest.caller:type_name -> prt.idp.v1.Caller
+	48, // 29: prt.idp.v1.SubmitPasskeyRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 30: prt.idp.v1.SubmitPasskeyResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 31: prt.idp.v1.BeginPhoneSignInRequest.caller:type_name -> prt.idp.v1.Caller
+	48, // 32: prt.idp.v1.CheckPhoneSignInRequest.caller:type_name -> prt.idp.v1.Caller
+	1,  // 33: prt.idp.v1.CheckPhoneSignInResponse.state:type_name -> prt.idp.v1.PhoneSignInState
+	48, // 34: prt.idp.v1.SubmitPhoneSignInRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 35: prt.idp.v1.SubmitPhoneSignInResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 36: prt.idp.v1.SubmitCertificateRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 37: prt.idp.v1.SubmitCertificateResponse.next:type_name -> prt.idp.v1.NextAction
+	48, // 38: prt.idp.v1.AnswerConsentRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 39: prt.idp.v1.AnswerConsentResponse.next:type_name -> prt.idp.v1.NextAction
+	3,  // 40: prt.idp.v1.SignInService.DiscoverCredentials:input_type -> prt.idp.v1.DiscoverCredentialsRequest
+	5,  // 41: prt.idp.v1.SignInService.SubmitPassword:input_type -> prt.idp.v1.SubmitPasswordRequest
+	7,  // 42: prt.idp.v1.SignInService.BeginMethod:input_type -> prt.idp.v1.BeginMethodRequest
+	9,  // 43: prt.idp.v1.SignInService.CheckMethod:input_type -> prt.idp.v1.CheckMethodRequest
+	11, // 44: prt.idp.v1.SignInService.CompleteMethod:input_type -> prt.idp.v1.CompleteMethodRequest
+	13, // 45: prt.idp.v1.SignInService.ChooseStay:input_type -> prt.idp.v1.ChooseStayRequest
+	15, // 46: prt.idp.v1.SignInService.ResumeSignIn:input_type -> prt.idp.v1.ResumeSignInRequest
+	17, // 47: prt.idp.v1.SignInService.SubmitUserCode:input_type -> prt.idp.v1.SubmitUserCodeRequest
+	19, // 48: prt.idp.v1.SignInService.ConfirmDevice:input_type -> prt.idp.v1.ConfirmDeviceRequest
+	21, // 49: prt.idp.v1.SignInService.ChangePassword:input_type -> prt.idp.v1.ChangePasswordRequest
+	23, // 50: prt.idp.v1.SignInService.SubmitAssertion:input_type -> prt.idp.v1.SubmitAssertionRequest
+	27, // 51: prt.idp.v1.SignInService.SubmitAccessPass:input_type -> prt.idp.v1.SubmitAccessPassRequest
+	29, // 52: prt.idp.v1.SignInService.BeginPasskey:input_type -> prt.idp.v1.BeginPasskeyRequest
+	31, // 53: prt.idp.v1.SignInService.SubmitPasskey:input_type -> prt.idp.v1.SubmitPasskeyRequest
+	33, // 54: prt.idp.v1.SignInService.BeginPhoneSignIn:input_type -> prt.idp.v1.BeginPhoneSignInRequest
+	35, // 55: prt.idp.v1.SignInService.CheckPhoneSignIn:input_type -> prt.idp.v1.CheckPhoneSignInRequest
+	37, // 56: prt.idp.v1.SignInService.SubmitPhoneSignIn:input_type -> prt.idp.v1.SubmitPhoneSignInRequest
+	39, // 57: prt.idp.v1.SignInService.SubmitCertificate:input_type -> prt.idp.v1.SubmitCertificateRequest
+	41, // 58: prt.idp.v1.SignInService.AnswerConsent:input_type -> prt.idp.v1.AnswerConsentRequest
+	25, // 59: prt.idp.v1.SignInService.SignOut:input_type -> prt.idp.v1.SignOutRequest
+	4,  // 60: prt.idp.v1.SignInService.DiscoverCredentials:output_type -> prt.idp.v1.DiscoverCredentialsResponse
+	6,  // 61: prt.idp.v1.SignInService.SubmitPassword:output_type -> prt.idp.v1.SubmitPasswordResponse
+	8,  // 62: prt.idp.v1.SignInService.BeginMethod:output_type -> prt.idp.v1.BeginMethodResponse
+	10, // 63: prt.idp.v1.SignInService.CheckMethod:output_type -> prt.idp.v1.CheckMethodResponse
+	12, // 64: prt.idp.v1.SignInService.CompleteMethod:output_type -> prt.idp.v1.CompleteMethodResponse
+	14, // 65: prt.idp.v1.SignInService.ChooseStay:output_type -> prt.idp.v1.ChooseStayResponse
+	16, // 66: prt.idp.v1.SignInService.ResumeSignIn:output_type -> prt.idp.v1.ResumeSignInResponse
+	18, // 67: prt.idp.v1.SignInService.SubmitUserCode:output_type -> prt.idp.v1.SubmitUserCodeResponse
+	20, // 68: prt.idp.v1.SignInService.ConfirmDevice:output_type -> prt.idp.v1.ConfirmDeviceResponse
+	22, // 69: prt.idp.v1.SignInService.ChangePassword:output_type -> prt.idp.v1.ChangePasswordResponse
+	24, // 70: prt.idp.v1.SignInService.SubmitAssertion:output_type -> prt.idp.v1.SubmitAssertionResponse
+	28, // 71: prt.idp.v1.SignInService.SubmitAccessPass:output_type -> prt.idp.v1.SubmitAccessPassResponse
+	30, // 72: prt.idp.v1.SignInService.BeginPasskey:output_type -> prt.idp.v1.BeginPasskeyResponse
+	32, // 73: prt.idp.v1.SignInService.SubmitPasskey:output_type -> prt.idp.v1.SubmitPasskeyResponse
+	34, // 74: prt.idp.v1.SignInService.BeginPhoneSignIn:output_type -> prt.idp.v1.BeginPhoneSignInResponse
+	36, // 75: prt.idp.v1.SignInService.CheckPhoneSignIn:output_type -> prt.idp.v1.CheckPhoneSignInResponse
+	38, // 76: prt.idp.v1.SignInService.SubmitPhoneSignIn:output_type -> prt.idp.v1.SubmitPhoneSignInResponse
+	40, // 77: prt.idp.v1.SignInService.SubmitCertificate:output_type -> prt.idp.v1.SubmitCertificateResponse
+	42, // 78: prt.idp.v1.SignInService.AnswerConsent:output_type -> prt.idp.v1.AnswerConsentResponse
+	26, // 79: prt.idp.v1.SignInService.SignOut:output_type -> prt.idp.v1.SignOutResponse
+	60, // [60:80] is the sub-list for method output_type
+	40, // [40:60] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_signin_proto_init() }
@@ -2067,13 +3401,14 @@ func file_prt_idp_v1_signin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_signin_proto_rawDesc), len(file_prt_idp_v1_signin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   25,
+			NumEnums:      2,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_prt_idp_v1_signin_proto_goTypes,
 		DependencyIndexes: file_prt_idp_v1_signin_proto_depIdxs,
+		EnumInfos:         file_prt_idp_v1_signin_proto_enumTypes,
 		MessageInfos:      file_prt_idp_v1_signin_proto_msgTypes,
 	}.Build()
 	File_prt_idp_v1_signin_proto = out.File

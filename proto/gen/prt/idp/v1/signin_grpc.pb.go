@@ -34,6 +34,14 @@ const (
 	SignInService_ConfirmDevice_FullMethodName       = "/prt.idp.v1.SignInService/ConfirmDevice"
 	SignInService_ChangePassword_FullMethodName      = "/prt.idp.v1.SignInService/ChangePassword"
 	SignInService_SubmitAssertion_FullMethodName     = "/prt.idp.v1.SignInService/SubmitAssertion"
+	SignInService_SubmitAccessPass_FullMethodName    = "/prt.idp.v1.SignInService/SubmitAccessPass"
+	SignInService_BeginPasskey_FullMethodName        = "/prt.idp.v1.SignInService/BeginPasskey"
+	SignInService_SubmitPasskey_FullMethodName       = "/prt.idp.v1.SignInService/SubmitPasskey"
+	SignInService_BeginPhoneSignIn_FullMethodName    = "/prt.idp.v1.SignInService/BeginPhoneSignIn"
+	SignInService_CheckPhoneSignIn_FullMethodName    = "/prt.idp.v1.SignInService/CheckPhoneSignIn"
+	SignInService_SubmitPhoneSignIn_FullMethodName   = "/prt.idp.v1.SignInService/SubmitPhoneSignIn"
+	SignInService_SubmitCertificate_FullMethodName   = "/prt.idp.v1.SignInService/SubmitCertificate"
+	SignInService_AnswerConsent_FullMethodName       = "/prt.idp.v1.SignInService/AnswerConsent"
 	SignInService_SignOut_FullMethodName             = "/prt.idp.v1.SignInService/SignOut"
 )
 
@@ -68,6 +76,25 @@ type SignInServiceClient interface {
 	ChangePassword(ctx context.Context, in *ChangePasswordRequest, opts ...grpc.CallOption) (*ChangePasswordResponse, error)
 	// SubmitAssertion takes what a federation provider posts (login.srf).
 	SubmitAssertion(ctx context.Context, in *SubmitAssertionRequest, opts ...grpc.CallOption) (*SubmitAssertionResponse, error)
+	// SubmitAccessPass checks a Temporary Access Pass, which is a first factor and
+	// more than one factor at once.
+	SubmitAccessPass(ctx context.Context, in *SubmitAccessPassRequest, opts ...grpc.CallOption) (*SubmitAccessPassResponse, error)
+	// BeginPasskey makes a WebAuthn challenge for a sign-in page, for a user or for
+	// whoever has a passkey on the device (WebAuthn section 7.2).
+	BeginPasskey(ctx context.Context, in *BeginPasskeyRequest, opts ...grpc.CallOption) (*BeginPasskeyResponse, error)
+	// SubmitPasskey checks the answer of a security key or passkey. It signs in, or
+	// is the second factor of the sign-in under way.
+	SubmitPasskey(ctx context.Context, in *SubmitPasskeyRequest, opts ...grpc.CallOption) (*SubmitPasskeyResponse, error)
+	// BeginPhoneSignIn asks the user's authenticator to sign in without a password.
+	BeginPhoneSignIn(ctx context.Context, in *BeginPhoneSignInRequest, opts ...grpc.CallOption) (*BeginPhoneSignInResponse, error)
+	// CheckPhoneSignIn asks whether the authenticator was answered.
+	CheckPhoneSignIn(ctx context.Context, in *CheckPhoneSignInRequest, opts ...grpc.CallOption) (*CheckPhoneSignInResponse, error)
+	// SubmitPhoneSignIn goes on with an approved one.
+	SubmitPhoneSignIn(ctx context.Context, in *SubmitPhoneSignInRequest, opts ...grpc.CallOption) (*SubmitPhoneSignInResponse, error)
+	// SubmitCertificate takes the client certificate that a TLS connection proved.
+	SubmitCertificate(ctx context.Context, in *SubmitCertificateRequest, opts ...grpc.CallOption) (*SubmitCertificateResponse, error)
+	// AnswerConsent takes the answer to what an application wants to be allowed.
+	AnswerConsent(ctx context.Context, in *AnswerConsentRequest, opts ...grpc.CallOption) (*AnswerConsentResponse, error)
 	// SignOut ends the browser's session.
 	SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error)
 }
@@ -190,6 +217,86 @@ func (c *signInServiceClient) SubmitAssertion(ctx context.Context, in *SubmitAss
 	return out, nil
 }
 
+func (c *signInServiceClient) SubmitAccessPass(ctx context.Context, in *SubmitAccessPassRequest, opts ...grpc.CallOption) (*SubmitAccessPassResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitAccessPassResponse)
+	err := c.cc.Invoke(ctx, SignInService_SubmitAccessPass_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) BeginPasskey(ctx context.Context, in *BeginPasskeyRequest, opts ...grpc.CallOption) (*BeginPasskeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginPasskeyResponse)
+	err := c.cc.Invoke(ctx, SignInService_BeginPasskey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) SubmitPasskey(ctx context.Context, in *SubmitPasskeyRequest, opts ...grpc.CallOption) (*SubmitPasskeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitPasskeyResponse)
+	err := c.cc.Invoke(ctx, SignInService_SubmitPasskey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) BeginPhoneSignIn(ctx context.Context, in *BeginPhoneSignInRequest, opts ...grpc.CallOption) (*BeginPhoneSignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginPhoneSignInResponse)
+	err := c.cc.Invoke(ctx, SignInService_BeginPhoneSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) CheckPhoneSignIn(ctx context.Context, in *CheckPhoneSignInRequest, opts ...grpc.CallOption) (*CheckPhoneSignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckPhoneSignInResponse)
+	err := c.cc.Invoke(ctx, SignInService_CheckPhoneSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) SubmitPhoneSignIn(ctx context.Context, in *SubmitPhoneSignInRequest, opts ...grpc.CallOption) (*SubmitPhoneSignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitPhoneSignInResponse)
+	err := c.cc.Invoke(ctx, SignInService_SubmitPhoneSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) SubmitCertificate(ctx context.Context, in *SubmitCertificateRequest, opts ...grpc.CallOption) (*SubmitCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitCertificateResponse)
+	err := c.cc.Invoke(ctx, SignInService_SubmitCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *signInServiceClient) AnswerConsent(ctx context.Context, in *AnswerConsentRequest, opts ...grpc.CallOption) (*AnswerConsentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AnswerConsentResponse)
+	err := c.cc.Invoke(ctx, SignInService_AnswerConsent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *signInServiceClient) SignOut(ctx context.Context, in *SignOutRequest, opts ...grpc.CallOption) (*SignOutResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignOutResponse)
@@ -231,6 +338,25 @@ type SignInServiceServer interface {
 	ChangePassword(context.Context, *ChangePasswordRequest) (*ChangePasswordResponse, error)
 	// SubmitAssertion takes what a federation provider posts (login.srf).
 	SubmitAssertion(context.Context, *SubmitAssertionRequest) (*SubmitAssertionResponse, error)
+	// SubmitAccessPass checks a Temporary Access Pass, which is a first factor and
+	// more than one factor at once.
+	SubmitAccessPass(context.Context, *SubmitAccessPassRequest) (*SubmitAccessPassResponse, error)
+	// BeginPasskey makes a WebAuthn challenge for a sign-in page, for a user or for
+	// whoever has a passkey on the device (WebAuthn section 7.2).
+	BeginPasskey(context.Context, *BeginPasskeyRequest) (*BeginPasskeyResponse, error)
+	// SubmitPasskey checks the answer of a security key or passkey. It signs in, or
+	// is the second factor of the sign-in under way.
+	SubmitPasskey(context.Context, *SubmitPasskeyRequest) (*SubmitPasskeyResponse, error)
+	// BeginPhoneSignIn asks the user's authenticator to sign in without a password.
+	BeginPhoneSignIn(context.Context, *BeginPhoneSignInRequest) (*BeginPhoneSignInResponse, error)
+	// CheckPhoneSignIn asks whether the authenticator was answered.
+	CheckPhoneSignIn(context.Context, *CheckPhoneSignInRequest) (*CheckPhoneSignInResponse, error)
+	// SubmitPhoneSignIn goes on with an approved one.
+	SubmitPhoneSignIn(context.Context, *SubmitPhoneSignInRequest) (*SubmitPhoneSignInResponse, error)
+	// SubmitCertificate takes the client certificate that a TLS connection proved.
+	SubmitCertificate(context.Context, *SubmitCertificateRequest) (*SubmitCertificateResponse, error)
+	// AnswerConsent takes the answer to what an application wants to be allowed.
+	AnswerConsent(context.Context, *AnswerConsentRequest) (*AnswerConsentResponse, error)
 	// SignOut ends the browser's session.
 	SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error)
 	mustEmbedUnimplementedSignInServiceServer()
@@ -275,6 +401,30 @@ func (UnimplementedSignInServiceServer) ChangePassword(context.Context, *ChangeP
 }
 func (UnimplementedSignInServiceServer) SubmitAssertion(context.Context, *SubmitAssertionRequest) (*SubmitAssertionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitAssertion not implemented")
+}
+func (UnimplementedSignInServiceServer) SubmitAccessPass(context.Context, *SubmitAccessPassRequest) (*SubmitAccessPassResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitAccessPass not implemented")
+}
+func (UnimplementedSignInServiceServer) BeginPasskey(context.Context, *BeginPasskeyRequest) (*BeginPasskeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginPasskey not implemented")
+}
+func (UnimplementedSignInServiceServer) SubmitPasskey(context.Context, *SubmitPasskeyRequest) (*SubmitPasskeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitPasskey not implemented")
+}
+func (UnimplementedSignInServiceServer) BeginPhoneSignIn(context.Context, *BeginPhoneSignInRequest) (*BeginPhoneSignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginPhoneSignIn not implemented")
+}
+func (UnimplementedSignInServiceServer) CheckPhoneSignIn(context.Context, *CheckPhoneSignInRequest) (*CheckPhoneSignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckPhoneSignIn not implemented")
+}
+func (UnimplementedSignInServiceServer) SubmitPhoneSignIn(context.Context, *SubmitPhoneSignInRequest) (*SubmitPhoneSignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitPhoneSignIn not implemented")
+}
+func (UnimplementedSignInServiceServer) SubmitCertificate(context.Context, *SubmitCertificateRequest) (*SubmitCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitCertificate not implemented")
+}
+func (UnimplementedSignInServiceServer) AnswerConsent(context.Context, *AnswerConsentRequest) (*AnswerConsentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AnswerConsent not implemented")
 }
 func (UnimplementedSignInServiceServer) SignOut(context.Context, *SignOutRequest) (*SignOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignOut not implemented")
@@ -498,6 +648,150 @@ func _SignInService_SubmitAssertion_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SignInService_SubmitAccessPass_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitAccessPassRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).SubmitAccessPass(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_SubmitAccessPass_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).SubmitAccessPass(ctx, req.(*SubmitAccessPassRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_BeginPasskey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPasskeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).BeginPasskey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_BeginPasskey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).BeginPasskey(ctx, req.(*BeginPasskeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_SubmitPasskey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitPasskeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).SubmitPasskey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_SubmitPasskey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).SubmitPasskey(ctx, req.(*SubmitPasskeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_BeginPhoneSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPhoneSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).BeginPhoneSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_BeginPhoneSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).BeginPhoneSignIn(ctx, req.(*BeginPhoneSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_CheckPhoneSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckPhoneSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).CheckPhoneSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_CheckPhoneSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).CheckPhoneSignIn(ctx, req.(*CheckPhoneSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_SubmitPhoneSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitPhoneSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).SubmitPhoneSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_SubmitPhoneSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).SubmitPhoneSignIn(ctx, req.(*SubmitPhoneSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_SubmitCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).SubmitCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_SubmitCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).SubmitCertificate(ctx, req.(*SubmitCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SignInService_AnswerConsent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AnswerConsentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SignInServiceServer).AnswerConsent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SignInService_AnswerConsent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SignInServiceServer).AnswerConsent(ctx, req.(*AnswerConsentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SignInService_SignOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SignOutRequest)
 	if err := dec(in); err != nil {
@@ -566,6 +860,38 @@ var SignInService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitAssertion",
 			Handler:    _SignInService_SubmitAssertion_Handler,
+		},
+		{
+			MethodName: "SubmitAccessPass",
+			Handler:    _SignInService_SubmitAccessPass_Handler,
+		},
+		{
+			MethodName: "BeginPasskey",
+			Handler:    _SignInService_BeginPasskey_Handler,
+		},
+		{
+			MethodName: "SubmitPasskey",
+			Handler:    _SignInService_SubmitPasskey_Handler,
+		},
+		{
+			MethodName: "BeginPhoneSignIn",
+			Handler:    _SignInService_BeginPhoneSignIn_Handler,
+		},
+		{
+			MethodName: "CheckPhoneSignIn",
+			Handler:    _SignInService_CheckPhoneSignIn_Handler,
+		},
+		{
+			MethodName: "SubmitPhoneSignIn",
+			Handler:    _SignInService_SubmitPhoneSignIn_Handler,
+		},
+		{
+			MethodName: "SubmitCertificate",
+			Handler:    _SignInService_SubmitCertificate_Handler,
+		},
+		{
+			MethodName: "AnswerConsent",
+			Handler:    _SignInService_AnswerConsent_Handler,
 		},
 		{
 			MethodName: "SignOut",

@@ -10,6 +10,7 @@
 package lsav1
 
 import (
+	v1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -26,6 +27,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// WebSignInPurpose is what a page is for.
+type WebSignInPurpose int32
+
+const (
+	// Not set; refused.
+	WebSignInPurpose_WEB_SIGN_IN_PURPOSE_UNSPECIFIED WebSignInPurpose = 0
+	// To sign in to the device.
+	WebSignInPurpose_WEB_SIGN_IN_PURPOSE_SIGN_IN WebSignInPurpose = 1
+	// To register a Windows Hello key: a second factor of the last ten minutes.
+	WebSignInPurpose_WEB_SIGN_IN_PURPOSE_PROVISION_HELLO WebSignInPurpose = 2
+	// To set a new PIN with the PIN reset service: the same, for that service.
+	WebSignInPurpose_WEB_SIGN_IN_PURPOSE_RESET_PIN WebSignInPurpose = 3
+)
+
+// Enum value maps for WebSignInPurpose.
+var (
+	WebSignInPurpose_name = map[int32]string{
+		0: "WEB_SIGN_IN_PURPOSE_UNSPECIFIED",
+		1: "WEB_SIGN_IN_PURPOSE_SIGN_IN",
+		2: "WEB_SIGN_IN_PURPOSE_PROVISION_HELLO",
+		3: "WEB_SIGN_IN_PURPOSE_RESET_PIN",
+	}
+	WebSignInPurpose_value = map[string]int32{
+		"WEB_SIGN_IN_PURPOSE_UNSPECIFIED":     0,
+		"WEB_SIGN_IN_PURPOSE_SIGN_IN":         1,
+		"WEB_SIGN_IN_PURPOSE_PROVISION_HELLO": 2,
+		"WEB_SIGN_IN_PURPOSE_RESET_PIN":       3,
+	}
+)
+
+func (x WebSignInPurpose) Enum() *WebSignInPurpose {
+	p := new(WebSignInPurpose)
+	*p = x
+	return p
+}
+
+func (x WebSignInPurpose) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (WebSignInPurpose) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_lsa_v1_lsa_proto_enumTypes[0].Descriptor()
+}
+
+func (WebSignInPurpose) Type() protoreflect.EnumType {
+	return &file_prt_lsa_v1_lsa_proto_enumTypes[0]
+}
+
+func (x WebSignInPurpose) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use WebSignInPurpose.Descriptor instead.
+func (WebSignInPurpose) EnumDescriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{0}
+}
+
 // LogonUserRequest carries the authentication buffer of LogonUI.
 type LogonUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -36,6 +94,9 @@ type LogonUserRequest struct {
 	// Types that are valid to be assigned to Credential:
 	//
 	//	*LogonUserRequest_Password
+	//	*LogonUserRequest_Pin
+	//	*LogonUserRequest_WebSignIn
+	//	*LogonUserRequest_SmartCard
 	Credential    isLogonUserRequest_Credential `protobuf_oneof:"credential"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -94,6 +155,33 @@ func (x *LogonUserRequest) GetPassword() string {
 	return ""
 }
 
+func (x *LogonUserRequest) GetPin() string {
+	if x != nil {
+		if x, ok := x.Credential.(*LogonUserRequest_Pin); ok {
+			return x.Pin
+		}
+	}
+	return ""
+}
+
+func (x *LogonUserRequest) GetWebSignIn() *WebSignIn {
+	if x != nil {
+		if x, ok := x.Credential.(*LogonUserRequest_WebSignIn); ok {
+			return x.WebSignIn
+		}
+	}
+	return nil
+}
+
+func (x *LogonUserRequest) GetSmartCard() *SmartCard {
+	if x != nil {
+		if x, ok := x.Credential.(*LogonUserRequest_SmartCard); ok {
+			return x.SmartCard
+		}
+	}
+	return nil
+}
+
 type isLogonUserRequest_Credential interface {
 	isLogonUserRequest_Credential()
 }
@@ -103,7 +191,148 @@ type LogonUserRequest_Password struct {
 	Password string `protobuf:"bytes,2,opt,name=password,proto3,oneof"`
 }
 
+type LogonUserRequest_Pin struct {
+	// Pin of the user's Windows Hello key on this device.
+	Pin string `protobuf:"bytes,3,opt,name=pin,proto3,oneof"`
+}
+
+type LogonUserRequest_WebSignIn struct {
+	// WebSignIn is the end of a sign-in page: a security key, a Temporary Access
+	// Pass, a certificate, the authenticator.
+	WebSignIn *WebSignIn `protobuf:"bytes,4,opt,name=web_sign_in,json=webSignIn,proto3,oneof"`
+}
+
+type LogonUserRequest_SmartCard struct {
+	// SmartCard proves the key of a certificate to the user's federation provider.
+	SmartCard *SmartCard `protobuf:"bytes,5,opt,name=smart_card,json=smartCard,proto3,oneof"`
+}
+
 func (*LogonUserRequest_Password) isLogonUserRequest_Credential() {}
+
+func (*LogonUserRequest_Pin) isLogonUserRequest_Credential() {}
+
+func (*LogonUserRequest_WebSignIn) isLogonUserRequest_Credential() {}
+
+func (*LogonUserRequest_SmartCard) isLogonUserRequest_Credential() {}
+
+// WebSignIn is the end of a sign-in page.
+type WebSignIn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// InteractionID from BeginWebSignIn with the purpose SIGN_IN.
+	InteractionId string `protobuf:"bytes,1,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// FinalUri is the address that the page ended at, with code or error.
+	FinalUri      string `protobuf:"bytes,2,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WebSignIn) Reset() {
+	*x = WebSignIn{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WebSignIn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WebSignIn) ProtoMessage() {}
+
+func (x *WebSignIn) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WebSignIn.ProtoReflect.Descriptor instead.
+func (*WebSignIn) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *WebSignIn) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *WebSignIn) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+// SmartCard is a proof by the key of a smart card. The card stays with LogonUI.
+type SmartCard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chain is DER, the user's certificate first; at most 8.
+	Chain [][]byte `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"`
+	// CreatedAt is when the proof was made; good for five minutes.
+	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Signature is RS256 over the proof text of pkg/wstrust: purpose, user, time.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SmartCard) Reset() {
+	*x = SmartCard{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SmartCard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SmartCard) ProtoMessage() {}
+
+func (x *SmartCard) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SmartCard.ProtoReflect.Descriptor instead.
+func (*SmartCard) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SmartCard) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *SmartCard) GetCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *SmartCard) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
 
 // LogonUserResponse opens the desktop.
 type LogonUserResponse struct {
@@ -119,13 +348,18 @@ type LogonUserResponse struct {
 	FromCache bool `protobuf:"varint,4,opt,name=from_cache,json=fromCache,proto3" json:"from_cache,omitempty"`
 	// RenewalStarted is true when a renewal of the PRT goes on in the background.
 	RenewalStarted bool `protobuf:"varint,5,opt,name=renewal_started,json=renewalStarted,proto3" json:"renewal_started,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// CredentialKind of the partition that the session uses: password, hello,
+	// smartcard, fido, tap, web.
+	CredentialKind string `protobuf:"bytes,6,opt,name=credential_kind,json=credentialKind,proto3" json:"credential_kind,omitempty"`
+	// HelloOffered is true when Windows Hello will be provisioned after this sign-in.
+	HelloOffered  bool `protobuf:"varint,7,opt,name=hello_offered,json=helloOffered,proto3" json:"hello_offered,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LogonUserResponse) Reset() {
 	*x = LogonUserResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -137,7 +371,7 @@ func (x *LogonUserResponse) String() string {
 func (*LogonUserResponse) ProtoMessage() {}
 
 func (x *LogonUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -150,7 +384,7 @@ func (x *LogonUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogonUserResponse.ProtoReflect.Descriptor instead.
 func (*LogonUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{1}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *LogonUserResponse) GetLogonSession() string {
@@ -188,6 +422,20 @@ func (x *LogonUserResponse) GetRenewalStarted() bool {
 	return false
 }
 
+func (x *LogonUserResponse) GetCredentialKind() string {
+	if x != nil {
+		return x.CredentialKind
+	}
+	return ""
+}
+
+func (x *LogonUserResponse) GetHelloOffered() bool {
+	if x != nil {
+		return x.HelloOffered
+	}
+	return false
+}
+
 // LogoffUserRequest names the session to end.
 type LogoffUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -199,7 +447,7 @@ type LogoffUserRequest struct {
 
 func (x *LogoffUserRequest) Reset() {
 	*x = LogoffUserRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -211,7 +459,7 @@ func (x *LogoffUserRequest) String() string {
 func (*LogoffUserRequest) ProtoMessage() {}
 
 func (x *LogoffUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -224,7 +472,7 @@ func (x *LogoffUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoffUserRequest.ProtoReflect.Descriptor instead.
 func (*LogoffUserRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{2}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LogoffUserRequest) GetLogonSession() string {
@@ -243,7 +491,7 @@ type LogoffUserResponse struct {
 
 func (x *LogoffUserResponse) Reset() {
 	*x = LogoffUserResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +503,7 @@ func (x *LogoffUserResponse) String() string {
 func (*LogoffUserResponse) ProtoMessage() {}
 
 func (x *LogoffUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +516,7 @@ func (x *LogoffUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoffUserResponse.ProtoReflect.Descriptor instead.
 func (*LogoffUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{3}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{5}
 }
 
 // GetSSOStateRequest is empty.
@@ -280,7 +528,7 @@ type GetSSOStateRequest struct {
 
 func (x *GetSSOStateRequest) Reset() {
 	*x = GetSSOStateRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +540,7 @@ func (x *GetSSOStateRequest) String() string {
 func (*GetSSOStateRequest) ProtoMessage() {}
 
 func (x *GetSSOStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +553,7 @@ func (x *GetSSOStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSSOStateRequest.ProtoReflect.Descriptor instead.
 func (*GetSSOStateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{4}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{6}
 }
 
 // GetSSOStateResponse lists the partitions.
@@ -319,7 +567,7 @@ type GetSSOStateResponse struct {
 
 func (x *GetSSOStateResponse) Reset() {
 	*x = GetSSOStateResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +579,7 @@ func (x *GetSSOStateResponse) String() string {
 func (*GetSSOStateResponse) ProtoMessage() {}
 
 func (x *GetSSOStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +592,7 @@ func (x *GetSSOStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSSOStateResponse.ProtoReflect.Descriptor instead.
 func (*GetSSOStateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{5}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GetSSOStateResponse) GetPartitions() []*PartitionState {
@@ -380,7 +628,7 @@ type PartitionState struct {
 
 func (x *PartitionState) Reset() {
 	*x = PartitionState{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +640,7 @@ func (x *PartitionState) String() string {
 func (*PartitionState) ProtoMessage() {}
 
 func (x *PartitionState) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +653,7 @@ func (x *PartitionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionState.ProtoReflect.Descriptor instead.
 func (*PartitionState) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{6}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PartitionState) GetUserPrincipalName() string {
@@ -464,24 +712,772 @@ func (x *PartitionState) GetLastError() string {
 	return ""
 }
 
+// BeginWebSignInRequest says what for.
+type BeginWebSignInRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Purpose of the page.
+	Purpose WebSignInPurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=prt.lsa.v1.WebSignInPurpose" json:"purpose,omitempty"`
+	// LogonSession of the user; empty to sign in to the device, or to reset a PIN from
+	// the lock screen.
+	LogonSession string `protobuf:"bytes,2,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// LoginHint is the user name typed so far, or empty.
+	LoginHint     string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginWebSignInRequest) Reset() {
+	*x = BeginWebSignInRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginWebSignInRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginWebSignInRequest) ProtoMessage() {}
+
+func (x *BeginWebSignInRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginWebSignInRequest.ProtoReflect.Descriptor instead.
+func (*BeginWebSignInRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BeginWebSignInRequest) GetPurpose() WebSignInPurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return WebSignInPurpose_WEB_SIGN_IN_PURPOSE_UNSPECIFIED
+}
+
+func (x *BeginWebSignInRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *BeginWebSignInRequest) GetLoginHint() string {
+	if x != nil {
+		return x.LoginHint
+	}
+	return ""
+}
+
+// BeginWebSignInResponse carries the page.
+type BeginWebSignInResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction to show.
+	Interaction   *v1.Interaction `protobuf:"bytes,1,opt,name=interaction,proto3" json:"interaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginWebSignInResponse) Reset() {
+	*x = BeginWebSignInResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginWebSignInResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginWebSignInResponse) ProtoMessage() {}
+
+func (x *BeginWebSignInResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginWebSignInResponse.ProtoReflect.Descriptor instead.
+func (*BeginWebSignInResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *BeginWebSignInResponse) GetInteraction() *v1.Interaction {
+	if x != nil {
+		return x.Interaction
+	}
+	return nil
+}
+
+// DescribeHelloRequest names the user.
+type DescribeHelloRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeHelloRequest) Reset() {
+	*x = DescribeHelloRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeHelloRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeHelloRequest) ProtoMessage() {}
+
+func (x *DescribeHelloRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeHelloRequest.ProtoReflect.Descriptor instead.
+func (*DescribeHelloRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DescribeHelloRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+// Prerequisite is one line of the NGC prerequisite check.
+type Prerequisite struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name such as IsDeviceJoined, in the words of dsregcmd /status.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Value as shown: YES, NO, or none.
+	Value string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Met is false when this line keeps Windows Hello from being provisioned.
+	Met           bool `protobuf:"varint,3,opt,name=met,proto3" json:"met,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prerequisite) Reset() {
+	*x = Prerequisite{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prerequisite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prerequisite) ProtoMessage() {}
+
+func (x *Prerequisite) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prerequisite.ProtoReflect.Descriptor instead.
+func (*Prerequisite) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Prerequisite) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Prerequisite) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Prerequisite) GetMet() bool {
+	if x != nil {
+		return x.Met
+	}
+	return false
+}
+
+// DescribeHelloResponse tells what there is.
+type DescribeHelloResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// NgcSet is true when the user has a key on this device.
+	NgcSet bool `protobuf:"varint,1,opt,name=ngc_set,json=ngcSet,proto3" json:"ngc_set,omitempty"`
+	// KeyID is its kid, or empty.
+	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// CanReset is none, DestructiveOnly or DestructiveAndNonDestructive.
+	CanReset string `protobuf:"bytes,3,opt,name=can_reset,json=canReset,proto3" json:"can_reset,omitempty"`
+	// Prerequisites in the order of dsregcmd /status.
+	Prerequisites []*Prerequisite `protobuf:"bytes,4,rep,name=prerequisites,proto3" json:"prerequisites,omitempty"`
+	// WillProvision is true when all are met.
+	WillProvision bool `protobuf:"varint,5,opt,name=will_provision,json=willProvision,proto3" json:"will_provision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeHelloResponse) Reset() {
+	*x = DescribeHelloResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeHelloResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeHelloResponse) ProtoMessage() {}
+
+func (x *DescribeHelloResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeHelloResponse.ProtoReflect.Descriptor instead.
+func (*DescribeHelloResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DescribeHelloResponse) GetNgcSet() bool {
+	if x != nil {
+		return x.NgcSet
+	}
+	return false
+}
+
+func (x *DescribeHelloResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *DescribeHelloResponse) GetCanReset() string {
+	if x != nil {
+		return x.CanReset
+	}
+	return ""
+}
+
+func (x *DescribeHelloResponse) GetPrerequisites() []*Prerequisite {
+	if x != nil {
+		return x.Prerequisites
+	}
+	return nil
+}
+
+func (x *DescribeHelloResponse) GetWillProvision() bool {
+	if x != nil {
+		return x.WillProvision
+	}
+	return false
+}
+
+// ProvisionHelloRequest carries the end of the page and the PIN.
+type ProvisionHelloRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// InteractionID with the purpose PROVISION_HELLO.
+	InteractionId string `protobuf:"bytes,2,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// FinalUri that the page ended at.
+	FinalUri string `protobuf:"bytes,3,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	// Pin is 6 to 127 characters.
+	Pin           string `protobuf:"bytes,4,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProvisionHelloRequest) Reset() {
+	*x = ProvisionHelloRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProvisionHelloRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProvisionHelloRequest) ProtoMessage() {}
+
+func (x *ProvisionHelloRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProvisionHelloRequest.ProtoReflect.Descriptor instead.
+func (*ProvisionHelloRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ProvisionHelloRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *ProvisionHelloRequest) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *ProvisionHelloRequest) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+func (x *ProvisionHelloRequest) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+// ProvisionHelloResponse names the key.
+type ProvisionHelloResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeyID is its kid.
+	KeyId         string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProvisionHelloResponse) Reset() {
+	*x = ProvisionHelloResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProvisionHelloResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProvisionHelloResponse) ProtoMessage() {}
+
+func (x *ProvisionHelloResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProvisionHelloResponse.ProtoReflect.Descriptor instead.
+func (*ProvisionHelloResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ProvisionHelloResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+// ChangeHelloPINRequest carries both PINs.
+type ChangeHelloPINRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Pin in force.
+	Pin string `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
+	// NewPin is 6 to 127 characters.
+	NewPin        string `protobuf:"bytes,3,opt,name=new_pin,json=newPin,proto3" json:"new_pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeHelloPINRequest) Reset() {
+	*x = ChangeHelloPINRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeHelloPINRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeHelloPINRequest) ProtoMessage() {}
+
+func (x *ChangeHelloPINRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeHelloPINRequest.ProtoReflect.Descriptor instead.
+func (*ChangeHelloPINRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ChangeHelloPINRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *ChangeHelloPINRequest) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+func (x *ChangeHelloPINRequest) GetNewPin() string {
+	if x != nil {
+		return x.NewPin
+	}
+	return ""
+}
+
+// ChangeHelloPINResponse is empty.
+type ChangeHelloPINResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeHelloPINResponse) Reset() {
+	*x = ChangeHelloPINResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeHelloPINResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeHelloPINResponse) ProtoMessage() {}
+
+func (x *ChangeHelloPINResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeHelloPINResponse.ProtoReflect.Descriptor instead.
+func (*ChangeHelloPINResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{17}
+}
+
+// ResetHelloPINRequest carries the end of a page and the new PIN.
+type ResetHelloPINRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// InteractionID with the purpose RESET_PIN, or PROVISION_HELLO when destructive.
+	InteractionId string `protobuf:"bytes,1,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// FinalUri that the page ended at.
+	FinalUri string `protobuf:"bytes,2,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	// NewPin is 6 to 127 characters.
+	NewPin string `protobuf:"bytes,3,opt,name=new_pin,json=newPin,proto3" json:"new_pin,omitempty"`
+	// Destructive destroys the key and registers another one.
+	Destructive bool `protobuf:"varint,4,opt,name=destructive,proto3" json:"destructive,omitempty"`
+	// UserPrincipalName whose PIN it is; the user of the page has to be that one.
+	UserPrincipalName string `protobuf:"bytes,5,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ResetHelloPINRequest) Reset() {
+	*x = ResetHelloPINRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetHelloPINRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetHelloPINRequest) ProtoMessage() {}
+
+func (x *ResetHelloPINRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetHelloPINRequest.ProtoReflect.Descriptor instead.
+func (*ResetHelloPINRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ResetHelloPINRequest) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *ResetHelloPINRequest) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+func (x *ResetHelloPINRequest) GetNewPin() string {
+	if x != nil {
+		return x.NewPin
+	}
+	return ""
+}
+
+func (x *ResetHelloPINRequest) GetDestructive() bool {
+	if x != nil {
+		return x.Destructive
+	}
+	return false
+}
+
+func (x *ResetHelloPINRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// ResetHelloPINResponse names the key.
+type ResetHelloPINResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// KeyID is its kid: the same as before, or the new one's.
+	KeyId         string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResetHelloPINResponse) Reset() {
+	*x = ResetHelloPINResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResetHelloPINResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResetHelloPINResponse) ProtoMessage() {}
+
+func (x *ResetHelloPINResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResetHelloPINResponse.ProtoReflect.Descriptor instead.
+func (*ResetHelloPINResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ResetHelloPINResponse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+// RemoveHelloRequest names the user.
+type RemoveHelloRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveHelloRequest) Reset() {
+	*x = RemoveHelloRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveHelloRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveHelloRequest) ProtoMessage() {}
+
+func (x *RemoveHelloRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveHelloRequest.ProtoReflect.Descriptor instead.
+func (*RemoveHelloRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RemoveHelloRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+// RemoveHelloResponse is empty.
+type RemoveHelloResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveHelloResponse) Reset() {
+	*x = RemoveHelloResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveHelloResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveHelloResponse) ProtoMessage() {}
+
+func (x *RemoveHelloResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveHelloResponse.ProtoReflect.Descriptor instead.
+func (*RemoveHelloResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{21}
+}
+
 var File_prt_lsa_v1_lsa_proto protoreflect.FileDescriptor
 
 const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\n" +
 	"\x14prt/lsa/v1/lsa.proto\x12\n" +
-	"prt.lsa.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16prt/step/v1/step.proto\"s\n" +
+	"prt.lsa.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x16prt/step/v1/step.proto\"\xfd\x01\n" +
 	"\x10LogonUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpasswordB\f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x12\x17\n" +
+	"\x03pin\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x03pin\x127\n" +
+	"\vweb_sign_in\x18\x04 \x01(\v2\x15.prt.lsa.v1.WebSignInH\x00R\twebSignIn\x126\n" +
 	"\n" +
-	"credential\"\xc1\x01\n" +
+	"smart_card\x18\x05 \x01(\v2\x15.prt.lsa.v1.SmartCardH\x00R\tsmartCardB\f\n" +
+	"\n" +
+	"credential\"Y\n" +
+	"\tWebSignIn\x12*\n" +
+	"\x0einteraction_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
+	"\tfinal_uri\x18\x02 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"\x7f\n" +
+	"\tSmartCard\x12\x14\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\x129\n" +
+	"\n" +
+	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\x8f\x02\n" +
 	"\x11LogonUserResponse\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12!\n" +
 	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\x12\x1d\n" +
 	"\n" +
 	"from_cache\x18\x04 \x01(\bR\tfromCache\x12'\n" +
-	"\x0frenewal_started\x18\x05 \x01(\bR\x0erenewalStarted\"=\n" +
+	"\x0frenewal_started\x18\x05 \x01(\bR\x0erenewalStarted\x12'\n" +
+	"\x0fcredential_kind\x18\x06 \x01(\tR\x0ecredentialKind\x12#\n" +
+	"\rhello_offered\x18\a \x01(\bR\fhelloOffered\"=\n" +
 	"\x11LogoffUserRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x14\n" +
 	"\x12LogoffUserResponse\"\x14\n" +
@@ -500,11 +1496,66 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"prt_digest\x18\x06 \x01(\tR\tprtDigest\x12'\n" +
 	"\x0frenewal_running\x18\a \x01(\bR\x0erenewalRunning\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError2\xad\x01\n" +
+	"last_error\x18\b \x01(\tR\tlastError\"\x98\x01\n" +
+	"\x15BeginWebSignInRequest\x126\n" +
+	"\apurpose\x18\x01 \x01(\x0e2\x1c.prt.lsa.v1.WebSignInPurposeR\apurpose\x12(\n" +
+	"\rlogon_session\x18\x02 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1d\n" +
+	"\n" +
+	"login_hint\x18\x03 \x01(\tR\tloginHint\"Y\n" +
+	"\x16BeginWebSignInResponse\x12?\n" +
+	"\vinteraction\x18\x01 \x01(\v2\x1d.prt.authority.v1.InteractionR\vinteraction\"@\n" +
+	"\x14DescribeHelloRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"J\n" +
+	"\fPrerequisite\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x10\n" +
+	"\x03met\x18\x03 \x01(\bR\x03met\"\xcb\x01\n" +
+	"\x15DescribeHelloResponse\x12\x17\n" +
+	"\angc_set\x18\x01 \x01(\bR\x06ngcSet\x12\x15\n" +
+	"\x06key_id\x18\x02 \x01(\tR\x05keyId\x12\x1b\n" +
+	"\tcan_reset\x18\x03 \x01(\tR\bcanReset\x12>\n" +
+	"\rprerequisites\x18\x04 \x03(\v2\x18.prt.lsa.v1.PrerequisiteR\rprerequisites\x12%\n" +
+	"\x0ewill_provision\x18\x05 \x01(\bR\rwillProvision\"\xa6\x01\n" +
+	"\x15ProvisionHelloRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12*\n" +
+	"\x0einteraction_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
+	"\tfinal_uri\x18\x03 \x01(\tB\x03\x80\x01\x01R\bfinalUri\x12\x15\n" +
+	"\x03pin\x18\x04 \x01(\tB\x03\x80\x01\x01R\x03pin\"/\n" +
+	"\x16ProvisionHelloResponse\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\"|\n" +
+	"\x15ChangeHelloPINRequest\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x15\n" +
+	"\x03pin\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03pin\x12\x1c\n" +
+	"\anew_pin\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06newPin\"\x18\n" +
+	"\x16ChangeHelloPINResponse\"\xd4\x01\n" +
+	"\x14ResetHelloPINRequest\x12*\n" +
+	"\x0einteraction_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
+	"\tfinal_uri\x18\x02 \x01(\tB\x03\x80\x01\x01R\bfinalUri\x12\x1c\n" +
+	"\anew_pin\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06newPin\x12 \n" +
+	"\vdestructive\x18\x04 \x01(\bR\vdestructive\x12.\n" +
+	"\x13user_principal_name\x18\x05 \x01(\tR\x11userPrincipalName\".\n" +
+	"\x15ResetHelloPINResponse\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\">\n" +
+	"\x12RemoveHelloRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x15\n" +
+	"\x13RemoveHelloResponse*\xa4\x01\n" +
+	"\x10WebSignInPurpose\x12#\n" +
+	"\x1fWEB_SIGN_IN_PURPOSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bWEB_SIGN_IN_PURPOSE_SIGN_IN\x10\x01\x12'\n" +
+	"#WEB_SIGN_IN_PURPOSE_PROVISION_HELLO\x10\x02\x12!\n" +
+	"\x1dWEB_SIGN_IN_PURPOSE_RESET_PIN\x10\x032\xad\x01\n" +
 	"\fLogonService\x12P\n" +
 	"\tLogonUser\x12\x1c.prt.lsa.v1.LogonUserRequest\x1a\x1d.prt.lsa.v1.LogonUserResponse\"\x06\xb2\xd4\x18\x02\x01\x15\x12K\n" +
 	"\n" +
-	"LogoffUser\x12\x1d.prt.lsa.v1.LogoffUserRequest\x1a\x1e.prt.lsa.v1.LogoffUserResponse2a\n" +
+	"LogoffUser\x12\x1d.prt.lsa.v1.LogoffUserRequest\x1a\x1e.prt.lsa.v1.LogoffUserResponse2k\n" +
+	"\x10WebSignInService\x12W\n" +
+	"\x0eBeginWebSignIn\x12!.prt.lsa.v1.BeginWebSignInRequest\x1a\".prt.lsa.v1.BeginWebSignInResponse2\xbc\x03\n" +
+	"\fHelloService\x12T\n" +
+	"\rDescribeHello\x12 .prt.lsa.v1.DescribeHelloRequest\x1a!.prt.lsa.v1.DescribeHelloResponse\x12W\n" +
+	"\x0eProvisionHello\x12!.prt.lsa.v1.ProvisionHelloRequest\x1a\".prt.lsa.v1.ProvisionHelloResponse\x12W\n" +
+	"\x0eChangeHelloPIN\x12!.prt.lsa.v1.ChangeHelloPINRequest\x1a\".prt.lsa.v1.ChangeHelloPINResponse\x12T\n" +
+	"\rResetHelloPIN\x12 .prt.lsa.v1.ResetHelloPINRequest\x1a!.prt.lsa.v1.ResetHelloPINResponse\x12N\n" +
+	"\vRemoveHello\x12\x1e.prt.lsa.v1.RemoveHelloRequest\x1a\x1f.prt.lsa.v1.RemoveHelloResponse2a\n" +
 	"\x0fSSOStateService\x12N\n" +
 	"\vGetSSOState\x12\x1e.prt.lsa.v1.GetSSOStateRequest\x1a\x1f.prt.lsa.v1.GetSSOStateResponseB\xa1\x01\n" +
 	"\x0ecom.prt.lsa.v1B\bLsaProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1;lsav1\xa2\x02\x03PLX\xaa\x02\n" +
@@ -523,32 +1574,68 @@ func file_prt_lsa_v1_lsa_proto_rawDescGZIP() []byte {
 	return file_prt_lsa_v1_lsa_proto_rawDescData
 }
 
-var file_prt_lsa_v1_lsa_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_prt_lsa_v1_lsa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_prt_lsa_v1_lsa_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_prt_lsa_v1_lsa_proto_goTypes = []any{
-	(*LogonUserRequest)(nil),      // 0: prt.lsa.v1.LogonUserRequest
-	(*LogonUserResponse)(nil),     // 1: prt.lsa.v1.LogonUserResponse
-	(*LogoffUserRequest)(nil),     // 2: prt.lsa.v1.LogoffUserRequest
-	(*LogoffUserResponse)(nil),    // 3: prt.lsa.v1.LogoffUserResponse
-	(*GetSSOStateRequest)(nil),    // 4: prt.lsa.v1.GetSSOStateRequest
-	(*GetSSOStateResponse)(nil),   // 5: prt.lsa.v1.GetSSOStateResponse
-	(*PartitionState)(nil),        // 6: prt.lsa.v1.PartitionState
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(WebSignInPurpose)(0),          // 0: prt.lsa.v1.WebSignInPurpose
+	(*LogonUserRequest)(nil),       // 1: prt.lsa.v1.LogonUserRequest
+	(*WebSignIn)(nil),              // 2: prt.lsa.v1.WebSignIn
+	(*SmartCard)(nil),              // 3: prt.lsa.v1.SmartCard
+	(*LogonUserResponse)(nil),      // 4: prt.lsa.v1.LogonUserResponse
+	(*LogoffUserRequest)(nil),      // 5: prt.lsa.v1.LogoffUserRequest
+	(*LogoffUserResponse)(nil),     // 6: prt.lsa.v1.LogoffUserResponse
+	(*GetSSOStateRequest)(nil),     // 7: prt.lsa.v1.GetSSOStateRequest
+	(*GetSSOStateResponse)(nil),    // 8: prt.lsa.v1.GetSSOStateResponse
+	(*PartitionState)(nil),         // 9: prt.lsa.v1.PartitionState
+	(*BeginWebSignInRequest)(nil),  // 10: prt.lsa.v1.BeginWebSignInRequest
+	(*BeginWebSignInResponse)(nil), // 11: prt.lsa.v1.BeginWebSignInResponse
+	(*DescribeHelloRequest)(nil),   // 12: prt.lsa.v1.DescribeHelloRequest
+	(*Prerequisite)(nil),           // 13: prt.lsa.v1.Prerequisite
+	(*DescribeHelloResponse)(nil),  // 14: prt.lsa.v1.DescribeHelloResponse
+	(*ProvisionHelloRequest)(nil),  // 15: prt.lsa.v1.ProvisionHelloRequest
+	(*ProvisionHelloResponse)(nil), // 16: prt.lsa.v1.ProvisionHelloResponse
+	(*ChangeHelloPINRequest)(nil),  // 17: prt.lsa.v1.ChangeHelloPINRequest
+	(*ChangeHelloPINResponse)(nil), // 18: prt.lsa.v1.ChangeHelloPINResponse
+	(*ResetHelloPINRequest)(nil),   // 19: prt.lsa.v1.ResetHelloPINRequest
+	(*ResetHelloPINResponse)(nil),  // 20: prt.lsa.v1.ResetHelloPINResponse
+	(*RemoveHelloRequest)(nil),     // 21: prt.lsa.v1.RemoveHelloRequest
+	(*RemoveHelloResponse)(nil),    // 22: prt.lsa.v1.RemoveHelloResponse
+	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
+	(*v1.Interaction)(nil),         // 24: prt.authority.v1.Interaction
 }
 var file_prt_lsa_v1_lsa_proto_depIdxs = []int32{
-	6, // 0: prt.lsa.v1.GetSSOStateResponse.partitions:type_name -> prt.lsa.v1.PartitionState
-	7, // 1: prt.lsa.v1.PartitionState.prt_update_time:type_name -> google.protobuf.Timestamp
-	7, // 2: prt.lsa.v1.PartitionState.prt_expiry_time:type_name -> google.protobuf.Timestamp
-	0, // 3: prt.lsa.v1.LogonService.LogonUser:input_type -> prt.lsa.v1.LogonUserRequest
-	2, // 4: prt.lsa.v1.LogonService.LogoffUser:input_type -> prt.lsa.v1.LogoffUserRequest
-	4, // 5: prt.lsa.v1.SSOStateService.GetSSOState:input_type -> prt.lsa.v1.GetSSOStateRequest
-	1, // 6: prt.lsa.v1.LogonService.LogonUser:output_type -> prt.lsa.v1.LogonUserResponse
-	3, // 7: prt.lsa.v1.LogonService.LogoffUser:output_type -> prt.lsa.v1.LogoffUserResponse
-	5, // 8: prt.lsa.v1.SSOStateService.GetSSOState:output_type -> prt.lsa.v1.GetSSOStateResponse
-	6, // [6:9] is the sub-list for method output_type
-	3, // [3:6] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	2,  // 0: prt.lsa.v1.LogonUserRequest.web_sign_in:type_name -> prt.lsa.v1.WebSignIn
+	3,  // 1: prt.lsa.v1.LogonUserRequest.smart_card:type_name -> prt.lsa.v1.SmartCard
+	23, // 2: prt.lsa.v1.SmartCard.created_at:type_name -> google.protobuf.Timestamp
+	9,  // 3: prt.lsa.v1.GetSSOStateResponse.partitions:type_name -> prt.lsa.v1.PartitionState
+	23, // 4: prt.lsa.v1.PartitionState.prt_update_time:type_name -> google.protobuf.Timestamp
+	23, // 5: prt.lsa.v1.PartitionState.prt_expiry_time:type_name -> google.protobuf.Timestamp
+	0,  // 6: prt.lsa.v1.BeginWebSignInRequest.purpose:type_name -> prt.lsa.v1.WebSignInPurpose
+	24, // 7: prt.lsa.v1.BeginWebSignInResponse.interaction:type_name -> prt.authority.v1.Interaction
+	13, // 8: prt.lsa.v1.DescribeHelloResponse.prerequisites:type_name -> prt.lsa.v1.Prerequisite
+	1,  // 9: prt.lsa.v1.LogonService.LogonUser:input_type -> prt.lsa.v1.LogonUserRequest
+	5,  // 10: prt.lsa.v1.LogonService.LogoffUser:input_type -> prt.lsa.v1.LogoffUserRequest
+	10, // 11: prt.lsa.v1.WebSignInService.BeginWebSignIn:input_type -> prt.lsa.v1.BeginWebSignInRequest
+	12, // 12: prt.lsa.v1.HelloService.DescribeHello:input_type -> prt.lsa.v1.DescribeHelloRequest
+	15, // 13: prt.lsa.v1.HelloService.ProvisionHello:input_type -> prt.lsa.v1.ProvisionHelloRequest
+	17, // 14: prt.lsa.v1.HelloService.ChangeHelloPIN:input_type -> prt.lsa.v1.ChangeHelloPINRequest
+	19, // 15: prt.lsa.v1.HelloService.ResetHelloPIN:input_type -> prt.lsa.v1.ResetHelloPINRequest
+	21, // 16: prt.lsa.v1.HelloService.RemoveHello:input_type -> prt.lsa.v1.RemoveHelloRequest
+	7,  // 17: prt.lsa.v1.SSOStateService.GetSSOState:input_type -> prt.lsa.v1.GetSSOStateRequest
+	4,  // 18: prt.lsa.v1.LogonService.LogonUser:output_type -> prt.lsa.v1.LogonUserResponse
+	6,  // 19: prt.lsa.v1.LogonService.LogoffUser:output_type -> prt.lsa.v1.LogoffUserResponse
+	11, // 20: prt.lsa.v1.WebSignInService.BeginWebSignIn:output_type -> prt.lsa.v1.BeginWebSignInResponse
+	14, // 21: prt.lsa.v1.HelloService.DescribeHello:output_type -> prt.lsa.v1.DescribeHelloResponse
+	16, // 22: prt.lsa.v1.HelloService.ProvisionHello:output_type -> prt.lsa.v1.ProvisionHelloResponse
+	18, // 23: prt.lsa.v1.HelloService.ChangeHelloPIN:output_type -> prt.lsa.v1.ChangeHelloPINResponse
+	20, // 24: prt.lsa.v1.HelloService.ResetHelloPIN:output_type -> prt.lsa.v1.ResetHelloPINResponse
+	22, // 25: prt.lsa.v1.HelloService.RemoveHello:output_type -> prt.lsa.v1.RemoveHelloResponse
+	8,  // 26: prt.lsa.v1.SSOStateService.GetSSOState:output_type -> prt.lsa.v1.GetSSOStateResponse
+	18, // [18:27] is the sub-list for method output_type
+	9,  // [9:18] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_prt_lsa_v1_lsa_proto_init() }
@@ -558,19 +1645,23 @@ func file_prt_lsa_v1_lsa_proto_init() {
 	}
 	file_prt_lsa_v1_lsa_proto_msgTypes[0].OneofWrappers = []any{
 		(*LogonUserRequest_Password)(nil),
+		(*LogonUserRequest_Pin)(nil),
+		(*LogonUserRequest_WebSignIn)(nil),
+		(*LogonUserRequest_SmartCard)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_lsa_v1_lsa_proto_rawDesc), len(file_prt_lsa_v1_lsa_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   7,
+			NumEnums:      1,
+			NumMessages:   22,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   4,
 		},
 		GoTypes:           file_prt_lsa_v1_lsa_proto_goTypes,
 		DependencyIndexes: file_prt_lsa_v1_lsa_proto_depIdxs,
+		EnumInfos:         file_prt_lsa_v1_lsa_proto_enumTypes,
 		MessageInfos:      file_prt_lsa_v1_lsa_proto_msgTypes,
 	}.Build()
 	File_prt_lsa_v1_lsa_proto = out.File

@@ -174,6 +174,398 @@ var LogonService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
+	WebSignInService_BeginWebSignIn_FullMethodName = "/prt.lsa.v1.WebSignInService/BeginWebSignIn"
+)
+
+// WebSignInServiceClient is the client API for WebSignInService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// WebSignInService makes sign-in pages for LogonUI: to sign in with what only a page
+// can ask for, and to prove more than a logon session does. Caller: logonui.
+type WebSignInServiceClient interface {
+	// BeginWebSignIn makes a page. What becomes of its end depends on the purpose: it
+	// goes into LogonUser, ProvisionHello or ResetHelloPIN.
+	BeginWebSignIn(ctx context.Context, in *BeginWebSignInRequest, opts ...grpc.CallOption) (*BeginWebSignInResponse, error)
+}
+
+type webSignInServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewWebSignInServiceClient(cc grpc.ClientConnInterface) WebSignInServiceClient {
+	return &webSignInServiceClient{cc}
+}
+
+func (c *webSignInServiceClient) BeginWebSignIn(ctx context.Context, in *BeginWebSignInRequest, opts ...grpc.CallOption) (*BeginWebSignInResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginWebSignInResponse)
+	err := c.cc.Invoke(ctx, WebSignInService_BeginWebSignIn_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// WebSignInServiceServer is the server API for WebSignInService service.
+// All implementations must embed UnimplementedWebSignInServiceServer
+// for forward compatibility.
+//
+// WebSignInService makes sign-in pages for LogonUI: to sign in with what only a page
+// can ask for, and to prove more than a logon session does. Caller: logonui.
+type WebSignInServiceServer interface {
+	// BeginWebSignIn makes a page. What becomes of its end depends on the purpose: it
+	// goes into LogonUser, ProvisionHello or ResetHelloPIN.
+	BeginWebSignIn(context.Context, *BeginWebSignInRequest) (*BeginWebSignInResponse, error)
+	mustEmbedUnimplementedWebSignInServiceServer()
+}
+
+// UnimplementedWebSignInServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedWebSignInServiceServer struct{}
+
+func (UnimplementedWebSignInServiceServer) BeginWebSignIn(context.Context, *BeginWebSignInRequest) (*BeginWebSignInResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginWebSignIn not implemented")
+}
+func (UnimplementedWebSignInServiceServer) mustEmbedUnimplementedWebSignInServiceServer() {}
+func (UnimplementedWebSignInServiceServer) testEmbeddedByValue()                          {}
+
+// UnsafeWebSignInServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to WebSignInServiceServer will
+// result in compilation errors.
+type UnsafeWebSignInServiceServer interface {
+	mustEmbedUnimplementedWebSignInServiceServer()
+}
+
+func RegisterWebSignInServiceServer(s grpc.ServiceRegistrar, srv WebSignInServiceServer) {
+	// If the following call panics, it indicates UnimplementedWebSignInServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&WebSignInService_ServiceDesc, srv)
+}
+
+func _WebSignInService_BeginWebSignIn_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginWebSignInRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WebSignInServiceServer).BeginWebSignIn(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WebSignInService_BeginWebSignIn_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WebSignInServiceServer).BeginWebSignIn(ctx, req.(*BeginWebSignInRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// WebSignInService_ServiceDesc is the grpc.ServiceDesc for WebSignInService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var WebSignInService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.lsa.v1.WebSignInService",
+	HandlerType: (*WebSignInServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "BeginWebSignIn",
+			Handler:    _WebSignInService_BeginWebSignIn_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/lsa/v1/lsa.proto",
+}
+
+const (
+	HelloService_DescribeHello_FullMethodName  = "/prt.lsa.v1.HelloService/DescribeHello"
+	HelloService_ProvisionHello_FullMethodName = "/prt.lsa.v1.HelloService/ProvisionHello"
+	HelloService_ChangeHelloPIN_FullMethodName = "/prt.lsa.v1.HelloService/ChangeHelloPIN"
+	HelloService_ResetHelloPIN_FullMethodName  = "/prt.lsa.v1.HelloService/ResetHelloPIN"
+	HelloService_RemoveHello_FullMethodName    = "/prt.lsa.v1.HelloService/RemoveHello"
+)
+
+// HelloServiceClient is the client API for HelloService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// HelloService is Windows Hello for Business on this device. Caller: logonui.
+type HelloServiceClient interface {
+	// DescribeHello tells whether the user has a key, whether one will be offered, and
+	// which prerequisite is missing, as dsregcmd /status does.
+	DescribeHello(ctx context.Context, in *DescribeHelloRequest, opts ...grpc.CallOption) (*DescribeHelloResponse, error)
+	// ProvisionHello makes a key in the TPM, opened by a PIN, and registers it with the
+	// identity provider, which wants a second factor of the last ten minutes: the end
+	// of a page with the purpose PROVISION_HELLO brings it.
+	ProvisionHello(ctx context.Context, in *ProvisionHelloRequest, opts ...grpc.CallOption) (*ProvisionHelloResponse, error)
+	// ChangeHelloPIN changes the PIN of somebody who knows it.
+	ChangeHelloPIN(ctx context.Context, in *ChangeHelloPINRequest, opts ...grpc.CallOption) (*ChangeHelloPINResponse, error)
+	// ResetHelloPIN sets a new PIN for somebody who does not. Non-destructive: the key
+	// stays, with the help of the PIN reset service. Destructive: the key is destroyed
+	// and another one is registered.
+	ResetHelloPIN(ctx context.Context, in *ResetHelloPINRequest, opts ...grpc.CallOption) (*ResetHelloPINResponse, error)
+	// RemoveHello destroys the key on this device. The identity provider keeps the
+	// public half until an administrator removes it.
+	RemoveHello(ctx context.Context, in *RemoveHelloRequest, opts ...grpc.CallOption) (*RemoveHelloResponse, error)
+}
+
+type helloServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewHelloServiceClient(cc grpc.ClientConnInterface) HelloServiceClient {
+	return &helloServiceClient{cc}
+}
+
+func (c *helloServiceClient) DescribeHello(ctx context.Context, in *DescribeHelloRequest, opts ...grpc.CallOption) (*DescribeHelloResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeHelloResponse)
+	err := c.cc.Invoke(ctx, HelloService_DescribeHello_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helloServiceClient) ProvisionHello(ctx context.Context, in *ProvisionHelloRequest, opts ...grpc.CallOption) (*ProvisionHelloResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProvisionHelloResponse)
+	err := c.cc.Invoke(ctx, HelloService_ProvisionHello_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helloServiceClient) ChangeHelloPIN(ctx context.Context, in *ChangeHelloPINRequest, opts ...grpc.CallOption) (*ChangeHelloPINResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChangeHelloPINResponse)
+	err := c.cc.Invoke(ctx, HelloService_ChangeHelloPIN_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helloServiceClient) ResetHelloPIN(ctx context.Context, in *ResetHelloPINRequest, opts ...grpc.CallOption) (*ResetHelloPINResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResetHelloPINResponse)
+	err := c.cc.Invoke(ctx, HelloService_ResetHelloPIN_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helloServiceClient) RemoveHello(ctx context.Context, in *RemoveHelloRequest, opts ...grpc.CallOption) (*RemoveHelloResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveHelloResponse)
+	err := c.cc.Invoke(ctx, HelloService_RemoveHello_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// HelloServiceServer is the server API for HelloService service.
+// All implementations must embed UnimplementedHelloServiceServer
+// for forward compatibility.
+//
+// HelloService is Windows Hello for Business on this device. Caller: logonui.
+type HelloServiceServer interface {
+	// DescribeHello tells whether the user has a key, whether one will be offered, and
+	// which prerequisite is missing, as dsregcmd /status does.
+	DescribeHello(context.Context, *DescribeHelloRequest) (*DescribeHelloResponse, error)
+	// ProvisionHello makes a key in the TPM, opened by a PIN, and registers it with the
+	// identity provider, which wants a second factor of the last ten minutes: the end
+	// of a page with the purpose PROVISION_HELLO brings it.
+	ProvisionHello(context.Context, *ProvisionHelloRequest) (*ProvisionHelloResponse, error)
+	// ChangeHelloPIN changes the PIN of somebody who knows it.
+	ChangeHelloPIN(context.Context, *ChangeHelloPINRequest) (*ChangeHelloPINResponse, error)
+	// ResetHelloPIN sets a new PIN for somebody who does not. Non-destructive: the key
+	// stays, with the help of the PIN reset service. Destructive: the key is destroyed
+	// and another one is registered.
+	ResetHelloPIN(context.Context, *ResetHelloPINRequest) (*ResetHelloPINResponse, error)
+	// RemoveHello destroys the key on this device. The identity provider keeps the
+	// public half until an administrator removes it.
+	RemoveHello(context.Context, *RemoveHelloRequest) (*RemoveHelloResponse, error)
+	mustEmbedUnimplementedHelloServiceServer()
+}
+
+// UnimplementedHelloServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedHelloServiceServer struct{}
+
+func (UnimplementedHelloServiceServer) DescribeHello(context.Context, *DescribeHelloRequest) (*DescribeHelloResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeHello not implemented")
+}
+func (UnimplementedHelloServiceServer) ProvisionHello(context.Context, *ProvisionHelloRequest) (*ProvisionHelloResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProvisionHello not implemented")
+}
+func (UnimplementedHelloServiceServer) ChangeHelloPIN(context.Context, *ChangeHelloPINRequest) (*ChangeHelloPINResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChangeHelloPIN not implemented")
+}
+func (UnimplementedHelloServiceServer) ResetHelloPIN(context.Context, *ResetHelloPINRequest) (*ResetHelloPINResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResetHelloPIN not implemented")
+}
+func (UnimplementedHelloServiceServer) RemoveHello(context.Context, *RemoveHelloRequest) (*RemoveHelloResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveHello not implemented")
+}
+func (UnimplementedHelloServiceServer) mustEmbedUnimplementedHelloServiceServer() {}
+func (UnimplementedHelloServiceServer) testEmbeddedByValue()                      {}
+
+// UnsafeHelloServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to HelloServiceServer will
+// result in compilation errors.
+type UnsafeHelloServiceServer interface {
+	mustEmbedUnimplementedHelloServiceServer()
+}
+
+func RegisterHelloServiceServer(s grpc.ServiceRegistrar, srv HelloServiceServer) {
+	// If the following call panics, it indicates UnimplementedHelloServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&HelloService_ServiceDesc, srv)
+}
+
+func _HelloService_DescribeHello_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeHelloRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloServiceServer).DescribeHello(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloService_DescribeHello_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloServiceServer).DescribeHello(ctx, req.(*DescribeHelloRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelloService_ProvisionHello_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProvisionHelloRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloServiceServer).ProvisionHello(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloService_ProvisionHello_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloServiceServer).ProvisionHello(ctx, req.(*ProvisionHelloRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelloService_ChangeHelloPIN_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChangeHelloPINRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloServiceServer).ChangeHelloPIN(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloService_ChangeHelloPIN_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloServiceServer).ChangeHelloPIN(ctx, req.(*ChangeHelloPINRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelloService_ResetHelloPIN_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResetHelloPINRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloServiceServer).ResetHelloPIN(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloService_ResetHelloPIN_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloServiceServer).ResetHelloPIN(ctx, req.(*ResetHelloPINRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelloService_RemoveHello_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveHelloRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloServiceServer).RemoveHello(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloService_RemoveHello_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloServiceServer).RemoveHello(ctx, req.(*RemoveHelloRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// HelloService_ServiceDesc is the grpc.ServiceDesc for HelloService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var HelloService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.lsa.v1.HelloService",
+	HandlerType: (*HelloServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "DescribeHello",
+			Handler:    _HelloService_DescribeHello_Handler,
+		},
+		{
+			MethodName: "ProvisionHello",
+			Handler:    _HelloService_ProvisionHello_Handler,
+		},
+		{
+			MethodName: "ChangeHelloPIN",
+			Handler:    _HelloService_ChangeHelloPIN_Handler,
+		},
+		{
+			MethodName: "ResetHelloPIN",
+			Handler:    _HelloService_ResetHelloPIN_Handler,
+		},
+		{
+			MethodName: "RemoveHello",
+			Handler:    _HelloService_RemoveHello_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/lsa/v1/lsa.proto",
+}
+
+const (
 	SSOStateService_GetSSOState_FullMethodName = "/prt.lsa.v1.SSOStateService/GetSSOState"
 )
 

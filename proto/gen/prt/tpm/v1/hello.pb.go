@@ -387,6 +387,98 @@ func (x *SignHelloPRTRequestResponse) GetRequest() string {
 	return ""
 }
 
+// VerifyHelloPINRequest carries the PIN.
+type VerifyHelloPINRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// User of the key.
+	User *HelloUser `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// Pin of the key.
+	Pin           string `protobuf:"bytes,2,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyHelloPINRequest) Reset() {
+	*x = VerifyHelloPINRequest{}
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyHelloPINRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyHelloPINRequest) ProtoMessage() {}
+
+func (x *VerifyHelloPINRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyHelloPINRequest.ProtoReflect.Descriptor instead.
+func (*VerifyHelloPINRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *VerifyHelloPINRequest) GetUser() *HelloUser {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *VerifyHelloPINRequest) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+// VerifyHelloPINResponse is empty: a wrong PIN is an error.
+type VerifyHelloPINResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VerifyHelloPINResponse) Reset() {
+	*x = VerifyHelloPINResponse{}
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VerifyHelloPINResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VerifyHelloPINResponse) ProtoMessage() {}
+
+func (x *VerifyHelloPINResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VerifyHelloPINResponse.ProtoReflect.Descriptor instead.
+func (*VerifyHelloPINResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{6}
+}
+
 // ChangeHelloPINRequest carries both PINs.
 type ChangeHelloPINRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -402,7 +494,7 @@ type ChangeHelloPINRequest struct {
 
 func (x *ChangeHelloPINRequest) Reset() {
 	*x = ChangeHelloPINRequest{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[5]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -414,7 +506,7 @@ func (x *ChangeHelloPINRequest) String() string {
 func (*ChangeHelloPINRequest) ProtoMessage() {}
 
 func (x *ChangeHelloPINRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[5]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -427,7 +519,7 @@ func (x *ChangeHelloPINRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeHelloPINRequest.ProtoReflect.Descriptor instead.
 func (*ChangeHelloPINRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{5}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ChangeHelloPINRequest) GetUser() *HelloUser {
@@ -460,7 +552,7 @@ type ChangeHelloPINResponse struct {
 
 func (x *ChangeHelloPINResponse) Reset() {
 	*x = ChangeHelloPINResponse{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[6]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +564,7 @@ func (x *ChangeHelloPINResponse) String() string {
 func (*ChangeHelloPINResponse) ProtoMessage() {}
 
 func (x *ChangeHelloPINResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[6]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +577,7 @@ func (x *ChangeHelloPINResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeHelloPINResponse.ProtoReflect.Descriptor instead.
 func (*ChangeHelloPINResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{6}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{8}
 }
 
 // ResetHelloPINRequest carries the secret and the new PIN.
@@ -503,7 +595,7 @@ type ResetHelloPINRequest struct {
 
 func (x *ResetHelloPINRequest) Reset() {
 	*x = ResetHelloPINRequest{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[7]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -515,7 +607,7 @@ func (x *ResetHelloPINRequest) String() string {
 func (*ResetHelloPINRequest) ProtoMessage() {}
 
 func (x *ResetHelloPINRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[7]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -528,7 +620,7 @@ func (x *ResetHelloPINRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetHelloPINRequest.ProtoReflect.Descriptor instead.
 func (*ResetHelloPINRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{7}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ResetHelloPINRequest) GetUser() *HelloUser {
@@ -561,7 +653,7 @@ type ResetHelloPINResponse struct {
 
 func (x *ResetHelloPINResponse) Reset() {
 	*x = ResetHelloPINResponse{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -573,7 +665,7 @@ func (x *ResetHelloPINResponse) String() string {
 func (*ResetHelloPINResponse) ProtoMessage() {}
 
 func (x *ResetHelloPINResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -586,7 +678,7 @@ func (x *ResetHelloPINResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetHelloPINResponse.ProtoReflect.Descriptor instead.
 func (*ResetHelloPINResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{8}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{10}
 }
 
 // DeleteHelloKeyRequest names the user.
@@ -600,7 +692,7 @@ type DeleteHelloKeyRequest struct {
 
 func (x *DeleteHelloKeyRequest) Reset() {
 	*x = DeleteHelloKeyRequest{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +704,7 @@ func (x *DeleteHelloKeyRequest) String() string {
 func (*DeleteHelloKeyRequest) ProtoMessage() {}
 
 func (x *DeleteHelloKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +717,7 @@ func (x *DeleteHelloKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHelloKeyRequest.ProtoReflect.Descriptor instead.
 func (*DeleteHelloKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{9}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteHelloKeyRequest) GetUser() *HelloUser {
@@ -644,7 +736,7 @@ type DeleteHelloKeyResponse struct {
 
 func (x *DeleteHelloKeyResponse) Reset() {
 	*x = DeleteHelloKeyResponse{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -656,7 +748,7 @@ func (x *DeleteHelloKeyResponse) String() string {
 func (*DeleteHelloKeyResponse) ProtoMessage() {}
 
 func (x *DeleteHelloKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -669,7 +761,7 @@ func (x *DeleteHelloKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteHelloKeyResponse.ProtoReflect.Descriptor instead.
 func (*DeleteHelloKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{10}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{12}
 }
 
 // DescribeHelloKeyRequest names the user.
@@ -683,7 +775,7 @@ type DescribeHelloKeyRequest struct {
 
 func (x *DescribeHelloKeyRequest) Reset() {
 	*x = DescribeHelloKeyRequest{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +787,7 @@ func (x *DescribeHelloKeyRequest) String() string {
 func (*DescribeHelloKeyRequest) ProtoMessage() {}
 
 func (x *DescribeHelloKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +800,7 @@ func (x *DescribeHelloKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeHelloKeyRequest.ProtoReflect.Descriptor instead.
 func (*DescribeHelloKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{11}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DescribeHelloKeyRequest) GetUser() *HelloUser {
@@ -741,7 +833,7 @@ type DescribeHelloKeyResponse struct {
 
 func (x *DescribeHelloKeyResponse) Reset() {
 	*x = DescribeHelloKeyResponse{}
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -753,7 +845,7 @@ func (x *DescribeHelloKeyResponse) String() string {
 func (*DescribeHelloKeyResponse) ProtoMessage() {}
 
 func (x *DescribeHelloKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_hello_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_hello_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -766,7 +858,7 @@ func (x *DescribeHelloKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeHelloKeyResponse.ProtoReflect.Descriptor instead.
 func (*DescribeHelloKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{12}
+	return file_prt_tpm_v1_hello_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DescribeHelloKeyResponse) GetKeyId() string {
@@ -842,7 +934,11 @@ const file_prt_tpm_v1_hello_proto_rawDesc = "" +
 	"\x03pin\x18\x03 \x01(\tB\x03\x80\x01\x01R\x03pin\x12#\n" +
 	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\"<\n" +
 	"\x1bSignHelloPRTRequestResponse\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"w\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"Y\n" +
+	"\x15VerifyHelloPINRequest\x12)\n" +
+	"\x04user\x18\x01 \x01(\v2\x15.prt.tpm.v1.HelloUserR\x04user\x12\x15\n" +
+	"\x03pin\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03pin\"\x18\n" +
+	"\x16VerifyHelloPINResponse\"w\n" +
 	"\x15ChangeHelloPINRequest\x12)\n" +
 	"\x04user\x18\x01 \x01(\v2\x15.prt.tpm.v1.HelloUserR\x04user\x12\x15\n" +
 	"\x03pin\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03pin\x12\x1c\n" +
@@ -871,10 +967,11 @@ const file_prt_tpm_v1_hello_proto_rawDesc = "" +
 	"\x15CAN_RESET_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eCAN_RESET_NONE\x10\x01\x12\x1e\n" +
 	"\x1aCAN_RESET_DESTRUCTIVE_ONLY\x10\x02\x12-\n" +
-	")CAN_RESET_DESTRUCTIVE_AND_NON_DESTRUCTIVE\x10\x032\xb9\x04\n" +
+	")CAN_RESET_DESTRUCTIVE_AND_NON_DESTRUCTIVE\x10\x032\x92\x05\n" +
 	"\x0fHelloKeyService\x12W\n" +
 	"\x0eCreateHelloKey\x12!.prt.tpm.v1.CreateHelloKeyRequest\x1a\".prt.tpm.v1.CreateHelloKeyResponse\x12f\n" +
 	"\x13SignHelloPRTRequest\x12&.prt.tpm.v1.SignHelloPRTRequestRequest\x1a'.prt.tpm.v1.SignHelloPRTRequestResponse\x12W\n" +
+	"\x0eVerifyHelloPIN\x12!.prt.tpm.v1.VerifyHelloPINRequest\x1a\".prt.tpm.v1.VerifyHelloPINResponse\x12W\n" +
 	"\x0eChangeHelloPIN\x12!.prt.tpm.v1.ChangeHelloPINRequest\x1a\".prt.tpm.v1.ChangeHelloPINResponse\x12T\n" +
 	"\rResetHelloPIN\x12 .prt.tpm.v1.ResetHelloPINRequest\x1a!.prt.tpm.v1.ResetHelloPINResponse\x12W\n" +
 	"\x0eDeleteHelloKey\x12!.prt.tpm.v1.DeleteHelloKeyRequest\x1a\".prt.tpm.v1.DeleteHelloKeyResponse\x12]\n" +
@@ -897,7 +994,7 @@ func file_prt_tpm_v1_hello_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_tpm_v1_hello_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_tpm_v1_hello_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_prt_tpm_v1_hello_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_prt_tpm_v1_hello_proto_goTypes = []any{
 	(CanReset)(0),                       // 0: prt.tpm.v1.CanReset
 	(*HelloUser)(nil),                   // 1: prt.tpm.v1.HelloUser
@@ -905,40 +1002,45 @@ var file_prt_tpm_v1_hello_proto_goTypes = []any{
 	(*CreateHelloKeyResponse)(nil),      // 3: prt.tpm.v1.CreateHelloKeyResponse
 	(*SignHelloPRTRequestRequest)(nil),  // 4: prt.tpm.v1.SignHelloPRTRequestRequest
 	(*SignHelloPRTRequestResponse)(nil), // 5: prt.tpm.v1.SignHelloPRTRequestResponse
-	(*ChangeHelloPINRequest)(nil),       // 6: prt.tpm.v1.ChangeHelloPINRequest
-	(*ChangeHelloPINResponse)(nil),      // 7: prt.tpm.v1.ChangeHelloPINResponse
-	(*ResetHelloPINRequest)(nil),        // 8: prt.tpm.v1.ResetHelloPINRequest
-	(*ResetHelloPINResponse)(nil),       // 9: prt.tpm.v1.ResetHelloPINResponse
-	(*DeleteHelloKeyRequest)(nil),       // 10: prt.tpm.v1.DeleteHelloKeyRequest
-	(*DeleteHelloKeyResponse)(nil),      // 11: prt.tpm.v1.DeleteHelloKeyResponse
-	(*DescribeHelloKeyRequest)(nil),     // 12: prt.tpm.v1.DescribeHelloKeyRequest
-	(*DescribeHelloKeyResponse)(nil),    // 13: prt.tpm.v1.DescribeHelloKeyResponse
+	(*VerifyHelloPINRequest)(nil),       // 6: prt.tpm.v1.VerifyHelloPINRequest
+	(*VerifyHelloPINResponse)(nil),      // 7: prt.tpm.v1.VerifyHelloPINResponse
+	(*ChangeHelloPINRequest)(nil),       // 8: prt.tpm.v1.ChangeHelloPINRequest
+	(*ChangeHelloPINResponse)(nil),      // 9: prt.tpm.v1.ChangeHelloPINResponse
+	(*ResetHelloPINRequest)(nil),        // 10: prt.tpm.v1.ResetHelloPINRequest
+	(*ResetHelloPINResponse)(nil),       // 11: prt.tpm.v1.ResetHelloPINResponse
+	(*DeleteHelloKeyRequest)(nil),       // 12: prt.tpm.v1.DeleteHelloKeyRequest
+	(*DeleteHelloKeyResponse)(nil),      // 13: prt.tpm.v1.DeleteHelloKeyResponse
+	(*DescribeHelloKeyRequest)(nil),     // 14: prt.tpm.v1.DescribeHelloKeyRequest
+	(*DescribeHelloKeyResponse)(nil),    // 15: prt.tpm.v1.DescribeHelloKeyResponse
 }
 var file_prt_tpm_v1_hello_proto_depIdxs = []int32{
 	1,  // 0: prt.tpm.v1.CreateHelloKeyRequest.user:type_name -> prt.tpm.v1.HelloUser
 	1,  // 1: prt.tpm.v1.SignHelloPRTRequestRequest.user:type_name -> prt.tpm.v1.HelloUser
-	1,  // 2: prt.tpm.v1.ChangeHelloPINRequest.user:type_name -> prt.tpm.v1.HelloUser
-	1,  // 3: prt.tpm.v1.ResetHelloPINRequest.user:type_name -> prt.tpm.v1.HelloUser
-	1,  // 4: prt.tpm.v1.DeleteHelloKeyRequest.user:type_name -> prt.tpm.v1.HelloUser
-	1,  // 5: prt.tpm.v1.DescribeHelloKeyRequest.user:type_name -> prt.tpm.v1.HelloUser
-	0,  // 6: prt.tpm.v1.DescribeHelloKeyResponse.can_reset:type_name -> prt.tpm.v1.CanReset
-	2,  // 7: prt.tpm.v1.HelloKeyService.CreateHelloKey:input_type -> prt.tpm.v1.CreateHelloKeyRequest
-	4,  // 8: prt.tpm.v1.HelloKeyService.SignHelloPRTRequest:input_type -> prt.tpm.v1.SignHelloPRTRequestRequest
-	6,  // 9: prt.tpm.v1.HelloKeyService.ChangeHelloPIN:input_type -> prt.tpm.v1.ChangeHelloPINRequest
-	8,  // 10: prt.tpm.v1.HelloKeyService.ResetHelloPIN:input_type -> prt.tpm.v1.ResetHelloPINRequest
-	10, // 11: prt.tpm.v1.HelloKeyService.DeleteHelloKey:input_type -> prt.tpm.v1.DeleteHelloKeyRequest
-	12, // 12: prt.tpm.v1.HelloKeyService.DescribeHelloKey:input_type -> prt.tpm.v1.DescribeHelloKeyRequest
-	3,  // 13: prt.tpm.v1.HelloKeyService.CreateHelloKey:output_type -> prt.tpm.v1.CreateHelloKeyResponse
-	5,  // 14: prt.tpm.v1.HelloKeyService.SignHelloPRTRequest:output_type -> prt.tpm.v1.SignHelloPRTRequestResponse
-	7,  // 15: prt.tpm.v1.HelloKeyService.ChangeHelloPIN:output_type -> prt.tpm.v1.ChangeHelloPINResponse
-	9,  // 16: prt.tpm.v1.HelloKeyService.ResetHelloPIN:output_type -> prt.tpm.v1.ResetHelloPINResponse
-	11, // 17: prt.tpm.v1.HelloKeyService.DeleteHelloKey:output_type -> prt.tpm.v1.DeleteHelloKeyResponse
-	13, // 18: prt.tpm.v1.HelloKeyService.DescribeHelloKey:output_type -> prt.tpm.v1.DescribeHelloKeyResponse
-	13, // [13:19] is the sub-list for method output_type
-	7,  // [7:13] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	1,  // 2: prt.tpm.v1.VerifyHelloPINRequest.user:type_name -> prt.tpm.v1.HelloUser
+	1,  // 3: prt.tpm.v1.ChangeHelloPINRequest.user:type_name -> prt.tpm.v1.HelloUser
+	1,  // 4: prt.tpm.v1.ResetHelloPINRequest.user:type_name -> prt.tpm.v1.HelloUser
+	1,  // 5: prt.tpm.v1.DeleteHelloKeyRequest.user:type_name -> prt.tpm.v1.HelloUser
+	1,  // 6: prt.tpm.v1.DescribeHelloKeyRequest.user:type_name -> prt.tpm.v1.HelloUser
+	0,  // 7: prt.tpm.v1.DescribeHelloKeyResponse.can_reset:type_name -> prt.tpm.v1.CanReset
+	2,  // 8: prt.tpm.v1.HelloKeyService.CreateHelloKey:input_type -> prt.tpm.v1.CreateHelloKeyRequest
+	4,  // 9: prt.tpm.v1.HelloKeyService.SignHelloPRTRequest:input_type -> prt.tpm.v1.SignHelloPRTRequestRequest
+	6,  // 10: prt.tpm.v1.HelloKeyService.VerifyHelloPIN:input_type -> prt.tpm.v1.VerifyHelloPINRequest
+	8,  // 11: prt.tpm.v1.HelloKeyService.ChangeHelloPIN:input_type -> prt.tpm.v1.ChangeHelloPINRequest
+	10, // 12: prt.tpm.v1.HelloKeyService.ResetHelloPIN:input_type -> prt.tpm.v1.ResetHelloPINRequest
+	12, // 13: prt.tpm.v1.HelloKeyService.DeleteHelloKey:input_type -> prt.tpm.v1.DeleteHelloKeyRequest
+	14, // 14: prt.tpm.v1.HelloKeyService.DescribeHelloKey:input_type -> prt.tpm.v1.DescribeHelloKeyRequest
+	3,  // 15: prt.tpm.v1.HelloKeyService.CreateHelloKey:output_type -> prt.tpm.v1.CreateHelloKeyResponse
+	5,  // 16: prt.tpm.v1.HelloKeyService.SignHelloPRTRequest:output_type -> prt.tpm.v1.SignHelloPRTRequestResponse
+	7,  // 17: prt.tpm.v1.HelloKeyService.VerifyHelloPIN:output_type -> prt.tpm.v1.VerifyHelloPINResponse
+	9,  // 18: prt.tpm.v1.HelloKeyService.ChangeHelloPIN:output_type -> prt.tpm.v1.ChangeHelloPINResponse
+	11, // 19: prt.tpm.v1.HelloKeyService.ResetHelloPIN:output_type -> prt.tpm.v1.ResetHelloPINResponse
+	13, // 20: prt.tpm.v1.HelloKeyService.DeleteHelloKey:output_type -> prt.tpm.v1.DeleteHelloKeyResponse
+	15, // 21: prt.tpm.v1.HelloKeyService.DescribeHelloKey:output_type -> prt.tpm.v1.DescribeHelloKeyResponse
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_prt_tpm_v1_hello_proto_init() }
@@ -952,7 +1054,7 @@ func file_prt_tpm_v1_hello_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_tpm_v1_hello_proto_rawDesc), len(file_prt_tpm_v1_hello_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

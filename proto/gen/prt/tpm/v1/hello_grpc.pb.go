@@ -25,6 +25,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	HelloKeyService_CreateHelloKey_FullMethodName      = "/prt.tpm.v1.HelloKeyService/CreateHelloKey"
 	HelloKeyService_SignHelloPRTRequest_FullMethodName = "/prt.tpm.v1.HelloKeyService/SignHelloPRTRequest"
+	HelloKeyService_VerifyHelloPIN_FullMethodName      = "/prt.tpm.v1.HelloKeyService/VerifyHelloPIN"
 	HelloKeyService_ChangeHelloPIN_FullMethodName      = "/prt.tpm.v1.HelloKeyService/ChangeHelloPIN"
 	HelloKeyService_ResetHelloPIN_FullMethodName       = "/prt.tpm.v1.HelloKeyService/ResetHelloPIN"
 	HelloKeyService_DeleteHelloKey_FullMethodName      = "/prt.tpm.v1.HelloKeyService/DeleteHelloKey"
@@ -46,6 +47,9 @@ type HelloKeyServiceClient interface {
 	// SignHelloPRTRequest builds a Hello assertion, signs it with the user's key, and
 	// signs the request for a PRT around it with the device key (MS-OAPXBC 3.1.5.1.2).
 	SignHelloPRTRequest(ctx context.Context, in *SignHelloPRTRequestRequest, opts ...grpc.CallOption) (*SignHelloPRTRequestResponse, error)
+	// VerifyHelloPIN checks a PIN with the TPM and signs nothing: the sign-in from the
+	// cache. A wrong one counts as it does everywhere.
+	VerifyHelloPIN(ctx context.Context, in *VerifyHelloPINRequest, opts ...grpc.CallOption) (*VerifyHelloPINResponse, error)
 	// ChangeHelloPIN changes the PIN of a user who knows it.
 	ChangeHelloPIN(ctx context.Context, in *ChangeHelloPINRequest, opts ...grpc.CallOption) (*ChangeHelloPINResponse, error)
 	// ResetHelloPIN sets a new PIN with the secret that the PIN reset service has
@@ -79,6 +83,16 @@ func (c *helloKeyServiceClient) SignHelloPRTRequest(ctx context.Context, in *Sig
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignHelloPRTRequestResponse)
 	err := c.cc.Invoke(ctx, HelloKeyService_SignHelloPRTRequest_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *helloKeyServiceClient) VerifyHelloPIN(ctx context.Context, in *VerifyHelloPINRequest, opts ...grpc.CallOption) (*VerifyHelloPINResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(VerifyHelloPINResponse)
+	err := c.cc.Invoke(ctx, HelloKeyService_VerifyHelloPIN_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +154,9 @@ type HelloKeyServiceServer interface {
 	// SignHelloPRTRequest builds a Hello assertion, signs it with the user's key, and
 	// signs the request for a PRT around it with the device key (MS-OAPXBC 3.1.5.1.2).
 	SignHelloPRTRequest(context.Context, *SignHelloPRTRequestRequest) (*SignHelloPRTRequestResponse, error)
+	// VerifyHelloPIN checks a PIN with the TPM and signs nothing: the sign-in from the
+	// cache. A wrong one counts as it does everywhere.
+	VerifyHelloPIN(context.Context, *VerifyHelloPINRequest) (*VerifyHelloPINResponse, error)
 	// ChangeHelloPIN changes the PIN of a user who knows it.
 	ChangeHelloPIN(context.Context, *ChangeHelloPINRequest) (*ChangeHelloPINResponse, error)
 	// ResetHelloPIN sets a new PIN with the secret that the PIN reset service has
@@ -164,6 +181,9 @@ func (UnimplementedHelloKeyServiceServer) CreateHelloKey(context.Context, *Creat
 }
 func (UnimplementedHelloKeyServiceServer) SignHelloPRTRequest(context.Context, *SignHelloPRTRequestRequest) (*SignHelloPRTRequestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignHelloPRTRequest not implemented")
+}
+func (UnimplementedHelloKeyServiceServer) VerifyHelloPIN(context.Context, *VerifyHelloPINRequest) (*VerifyHelloPINResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method VerifyHelloPIN not implemented")
 }
 func (UnimplementedHelloKeyServiceServer) ChangeHelloPIN(context.Context, *ChangeHelloPINRequest) (*ChangeHelloPINResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ChangeHelloPIN not implemented")
@@ -230,6 +250,24 @@ func _HelloKeyService_SignHelloPRTRequest_Handler(srv interface{}, ctx context.C
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(HelloKeyServiceServer).SignHelloPRTRequest(ctx, req.(*SignHelloPRTRequestRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _HelloKeyService_VerifyHelloPIN_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(VerifyHelloPINRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(HelloKeyServiceServer).VerifyHelloPIN(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: HelloKeyService_VerifyHelloPIN_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(HelloKeyServiceServer).VerifyHelloPIN(ctx, req.(*VerifyHelloPINRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -320,6 +358,10 @@ var HelloKeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignHelloPRTRequest",
 			Handler:    _HelloKeyService_SignHelloPRTRequest_Handler,
+		},
+		{
+			MethodName: "VerifyHelloPIN",
+			Handler:    _HelloKeyService_VerifyHelloPIN_Handler,
 		},
 		{
 			MethodName: "ChangeHelloPIN",

@@ -193,6 +193,7 @@ type Credential struct {
 	//
 	//	*Credential_Password
 	//	*Credential_SamlAssertion
+	//	*Credential_RefreshToken
 	Kind          isCredential_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -253,6 +254,15 @@ func (x *Credential) GetSamlAssertion() string {
 	return ""
 }
 
+func (x *Credential) GetRefreshToken() string {
+	if x != nil {
+		if x, ok := x.Kind.(*Credential_RefreshToken); ok {
+			return x.RefreshToken
+		}
+	}
+	return ""
+}
+
 type isCredential_Kind interface {
 	isCredential_Kind()
 }
@@ -267,9 +277,16 @@ type Credential_SamlAssertion struct {
 	SamlAssertion string `protobuf:"bytes,2,opt,name=saml_assertion,json=samlAssertion,proto3,oneof"`
 }
 
+type Credential_RefreshToken struct {
+	// RefreshToken of the broker, from an interactive sign-in.
+	RefreshToken string `protobuf:"bytes,3,opt,name=refresh_token,json=refreshToken,proto3,oneof"`
+}
+
 func (*Credential_Password) isCredential_Kind() {}
 
 func (*Credential_SamlAssertion) isCredential_Kind() {}
+
+func (*Credential_RefreshToken) isCredential_Kind() {}
 
 // SignPRTRequestRequest carries what a PRT request depends on.
 type SignPRTRequestRequest struct {
@@ -1270,11 +1287,12 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x10SealedSessionKey\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"%\n" +
 	"\vSealedToken\x12\x16\n" +
-	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"e\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"\x91\x01\n" +
 	"\n" +
 	"Credential\x12!\n" +
 	"\bpassword\x18\x01 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x12,\n" +
-	"\x0esaml_assertion\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\rsamlAssertionB\x06\n" +
+	"\x0esaml_assertion\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\rsamlAssertion\x12*\n" +
+	"\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\frefreshTokenB\x06\n" +
 	"\x04kind\"\xa4\x01\n" +
 	"\x15SignPRTRequestRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x126\n" +
@@ -1441,6 +1459,7 @@ func file_prt_tpm_v1_prt_proto_init() {
 	file_prt_tpm_v1_prt_proto_msgTypes[3].OneofWrappers = []any{
 		(*Credential_Password)(nil),
 		(*Credential_SamlAssertion)(nil),
+		(*Credential_RefreshToken)(nil),
 	}
 	file_prt_tpm_v1_prt_proto_msgTypes[12].OneofWrappers = []any{
 		(*SignTokenRequestRequest_Prt)(nil),

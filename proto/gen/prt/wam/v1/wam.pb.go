@@ -10,6 +10,7 @@
 package wamv1
 
 import (
+	v1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -38,7 +39,13 @@ type RequestTokenRequest struct {
 	// RedirectUri registered for the app; empty is the broker's own for it.
 	RedirectUri string `protobuf:"bytes,4,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
 	// ForceRefresh passes over a cached access token.
-	ForceRefresh  bool `protobuf:"varint,5,opt,name=force_refresh,json=forceRefresh,proto3" json:"force_refresh,omitempty"`
+	ForceRefresh bool `protobuf:"varint,5,opt,name=force_refresh,json=forceRefresh,proto3" json:"force_refresh,omitempty"`
+	// Interactive lets the broker ask the user at a sign-in page when the token cannot
+	// be had silently.
+	Interactive bool `protobuf:"varint,6,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	// Claims is a claims challenge of the resource in JSON, or empty. It passes over a
+	// cached access token.
+	Claims        string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -106,6 +113,20 @@ func (x *RequestTokenRequest) GetForceRefresh() bool {
 		return x.ForceRefresh
 	}
 	return false
+}
+
+func (x *RequestTokenRequest) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+func (x *RequestTokenRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
 }
 
 // RequestTokenResponse carries the access token.
@@ -211,7 +232,13 @@ type GetTokenRequest struct {
 	// RedirectUri of the app.
 	RedirectUri string `protobuf:"bytes,4,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
 	// ForceRefresh passes over a cached access token.
-	ForceRefresh  bool `protobuf:"varint,5,opt,name=force_refresh,json=forceRefresh,proto3" json:"force_refresh,omitempty"`
+	ForceRefresh bool `protobuf:"varint,5,opt,name=force_refresh,json=forceRefresh,proto3" json:"force_refresh,omitempty"`
+	// Interactive lets the broker ask the user at a sign-in page when the token cannot
+	// be had silently.
+	Interactive bool `protobuf:"varint,6,opt,name=interactive,proto3" json:"interactive,omitempty"`
+	// Claims is a claims challenge of the resource in JSON, or empty. It passes over a
+	// cached access token.
+	Claims        string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +306,20 @@ func (x *GetTokenRequest) GetForceRefresh() bool {
 		return x.ForceRefresh
 	}
 	return false
+}
+
+func (x *GetTokenRequest) GetInteractive() bool {
+	if x != nil {
+		return x.Interactive
+	}
+	return false
+}
+
+func (x *GetTokenRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
 }
 
 // GetTokenResponse carries the access token.
@@ -613,18 +654,222 @@ func (x *AddAccountResponse) GetTenantId() string {
 	return ""
 }
 
+// AwaitInteractionRequest names the user.
+type AwaitInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user before whom the window opens.
+	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitInteractionRequest) Reset() {
+	*x = AwaitInteractionRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitInteractionRequest) ProtoMessage() {}
+
+func (x *AwaitInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitInteractionRequest.ProtoReflect.Descriptor instead.
+func (*AwaitInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AwaitInteractionRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+// AwaitInteractionResponse carries a page.
+type AwaitInteractionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Interaction to show; absent when nothing came.
+	Interaction *v1.Interaction `protobuf:"bytes,1,opt,name=interaction,proto3" json:"interaction,omitempty"`
+	// ClientID of the app that it is for.
+	ClientId      string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AwaitInteractionResponse) Reset() {
+	*x = AwaitInteractionResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AwaitInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AwaitInteractionResponse) ProtoMessage() {}
+
+func (x *AwaitInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AwaitInteractionResponse.ProtoReflect.Descriptor instead.
+func (*AwaitInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AwaitInteractionResponse) GetInteraction() *v1.Interaction {
+	if x != nil {
+		return x.Interaction
+	}
+	return nil
+}
+
+func (x *AwaitInteractionResponse) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+// FinishInteractionRequest carries the end.
+type FinishInteractionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// InteractionID of the page.
+	InteractionId string `protobuf:"bytes,2,opt,name=interaction_id,json=interactionId,proto3" json:"interaction_id,omitempty"`
+	// FinalUri that the page ended at; empty when the user closed the window.
+	FinalUri      string `protobuf:"bytes,3,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishInteractionRequest) Reset() {
+	*x = FinishInteractionRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishInteractionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishInteractionRequest) ProtoMessage() {}
+
+func (x *FinishInteractionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishInteractionRequest.ProtoReflect.Descriptor instead.
+func (*FinishInteractionRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FinishInteractionRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *FinishInteractionRequest) GetInteractionId() string {
+	if x != nil {
+		return x.InteractionId
+	}
+	return ""
+}
+
+func (x *FinishInteractionRequest) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+// FinishInteractionResponse is empty.
+type FinishInteractionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishInteractionResponse) Reset() {
+	*x = FinishInteractionResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishInteractionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishInteractionResponse) ProtoMessage() {}
+
+func (x *FinishInteractionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishInteractionResponse.ProtoReflect.Descriptor instead.
+func (*FinishInteractionResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{11}
+}
+
 var File_prt_wam_v1_wam_proto protoreflect.FileDescriptor
 
 const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\n" +
 	"\x14prt/wam/v1/wam.proto\x12\n" +
-	"prt.wam.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16prt/step/v1/step.proto\"\xc0\x01\n" +
+	"prt.wam.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x16prt/step/v1/step.proto\"\xfa\x01\n" +
 	"\x13RequestTokenRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
 	"\bresource\x18\x03 \x01(\tR\bresource\x12!\n" +
 	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\x12#\n" +
-	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\"\xf5\x01\n" +
+	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\x12 \n" +
+	"\vinteractive\x18\x06 \x01(\bR\vinteractive\x12\x16\n" +
+	"\x06claims\x18\a \x01(\tR\x06claims\"\xf5\x01\n" +
 	"\x14RequestTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +
 	"\n" +
@@ -632,13 +877,15 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x05scope\x18\x03 \x01(\tR\x05scope\x12.\n" +
 	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x17\n" +
 	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1b\n" +
-	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\xbc\x01\n" +
+	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\xf6\x01\n" +
 	"\x0fGetTokenRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
 	"\bresource\x18\x03 \x01(\tR\bresource\x12!\n" +
 	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\x12#\n" +
-	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\"\xf1\x01\n" +
+	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\x12 \n" +
+	"\vinteractive\x18\x06 \x01(\bR\vinteractive\x12\x16\n" +
+	"\x06claims\x18\a \x01(\tR\x06claims\"\xf1\x01\n" +
 	"\x10GetTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +
 	"\n" +
@@ -662,10 +909,23 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"N\n" +
 	"\x12AddAccountResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId2\xc2\x01\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"C\n" +
+	"\x17AwaitInteractionRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"x\n" +
+	"\x18AwaitInteractionResponse\x12?\n" +
+	"\vinteraction\x18\x01 \x01(\v2\x1d.prt.authority.v1.InteractionR\vinteraction\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\"\x92\x01\n" +
+	"\x18FinishInteractionRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12*\n" +
+	"\x0einteraction_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
+	"\tfinal_uri\x18\x03 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"\x1b\n" +
+	"\x19FinishInteractionResponse2\xc2\x01\n" +
 	"\rBrokerService\x12X\n" +
 	"\fRequestToken\x12\x1f.prt.wam.v1.RequestTokenRequest\x1a .prt.wam.v1.RequestTokenResponse\"\x05\xb2\xd4\x18\x01)\x12W\n" +
-	"\x0eAddWorkAccount\x12!.prt.wam.v1.AddWorkAccountRequest\x1a\".prt.wam.v1.AddWorkAccountResponse2\xa3\x01\n" +
+	"\x0eAddWorkAccount\x12!.prt.wam.v1.AddWorkAccountRequest\x1a\".prt.wam.v1.AddWorkAccountResponse2\xd0\x01\n" +
+	"\rWindowService\x12]\n" +
+	"\x10AwaitInteraction\x12#.prt.wam.v1.AwaitInteractionRequest\x1a$.prt.wam.v1.AwaitInteractionResponse\x12`\n" +
+	"\x11FinishInteraction\x12$.prt.wam.v1.FinishInteractionRequest\x1a%.prt.wam.v1.FinishInteractionResponse2\xa3\x01\n" +
 	"\rPluginService\x12E\n" +
 	"\bGetToken\x12\x1b.prt.wam.v1.GetTokenRequest\x1a\x1c.prt.wam.v1.GetTokenResponse\x12K\n" +
 	"\n" +
@@ -686,34 +946,44 @@ func file_prt_wam_v1_wam_proto_rawDescGZIP() []byte {
 	return file_prt_wam_v1_wam_proto_rawDescData
 }
 
-var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_prt_wam_v1_wam_proto_goTypes = []any{
-	(*RequestTokenRequest)(nil),    // 0: prt.wam.v1.RequestTokenRequest
-	(*RequestTokenResponse)(nil),   // 1: prt.wam.v1.RequestTokenResponse
-	(*GetTokenRequest)(nil),        // 2: prt.wam.v1.GetTokenRequest
-	(*GetTokenResponse)(nil),       // 3: prt.wam.v1.GetTokenResponse
-	(*AddWorkAccountRequest)(nil),  // 4: prt.wam.v1.AddWorkAccountRequest
-	(*AddWorkAccountResponse)(nil), // 5: prt.wam.v1.AddWorkAccountResponse
-	(*AddAccountRequest)(nil),      // 6: prt.wam.v1.AddAccountRequest
-	(*AddAccountResponse)(nil),     // 7: prt.wam.v1.AddAccountResponse
-	(*timestamppb.Timestamp)(nil),  // 8: google.protobuf.Timestamp
+	(*RequestTokenRequest)(nil),       // 0: prt.wam.v1.RequestTokenRequest
+	(*RequestTokenResponse)(nil),      // 1: prt.wam.v1.RequestTokenResponse
+	(*GetTokenRequest)(nil),           // 2: prt.wam.v1.GetTokenRequest
+	(*GetTokenResponse)(nil),          // 3: prt.wam.v1.GetTokenResponse
+	(*AddWorkAccountRequest)(nil),     // 4: prt.wam.v1.AddWorkAccountRequest
+	(*AddWorkAccountResponse)(nil),    // 5: prt.wam.v1.AddWorkAccountResponse
+	(*AddAccountRequest)(nil),         // 6: prt.wam.v1.AddAccountRequest
+	(*AddAccountResponse)(nil),        // 7: prt.wam.v1.AddAccountResponse
+	(*AwaitInteractionRequest)(nil),   // 8: prt.wam.v1.AwaitInteractionRequest
+	(*AwaitInteractionResponse)(nil),  // 9: prt.wam.v1.AwaitInteractionResponse
+	(*FinishInteractionRequest)(nil),  // 10: prt.wam.v1.FinishInteractionRequest
+	(*FinishInteractionResponse)(nil), // 11: prt.wam.v1.FinishInteractionResponse
+	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*v1.Interaction)(nil),            // 13: prt.authority.v1.Interaction
 }
 var file_prt_wam_v1_wam_proto_depIdxs = []int32{
-	8, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	8, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	0, // 2: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
-	4, // 3: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
-	2, // 4: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
-	6, // 5: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
-	1, // 6: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
-	5, // 7: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
-	3, // 8: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
-	7, // 9: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	12, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	12, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	13, // 2: prt.wam.v1.AwaitInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
+	0,  // 3: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
+	4,  // 4: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
+	8,  // 5: prt.wam.v1.WindowService.AwaitInteraction:input_type -> prt.wam.v1.AwaitInteractionRequest
+	10, // 6: prt.wam.v1.WindowService.FinishInteraction:input_type -> prt.wam.v1.FinishInteractionRequest
+	2,  // 7: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
+	6,  // 8: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
+	1,  // 9: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
+	5,  // 10: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
+	9,  // 11: prt.wam.v1.WindowService.AwaitInteraction:output_type -> prt.wam.v1.AwaitInteractionResponse
+	11, // 12: prt.wam.v1.WindowService.FinishInteraction:output_type -> prt.wam.v1.FinishInteractionResponse
+	3,  // 13: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
+	7,  // 14: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
+	9,  // [9:15] is the sub-list for method output_type
+	3,  // [3:9] is the sub-list for method input_type
+	3,  // [3:3] is the sub-list for extension type_name
+	3,  // [3:3] is the sub-list for extension extendee
+	0,  // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_prt_wam_v1_wam_proto_init() }
@@ -727,9 +997,9 @@ func file_prt_wam_v1_wam_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_wam_v1_wam_proto_rawDesc), len(file_prt_wam_v1_wam_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_prt_wam_v1_wam_proto_goTypes,
 		DependencyIndexes: file_prt_wam_v1_wam_proto_depIdxs,

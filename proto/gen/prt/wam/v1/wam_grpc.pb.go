@@ -178,6 +178,160 @@ var BrokerService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
+	WindowService_AwaitInteraction_FullMethodName  = "/prt.wam.v1.WindowService/AwaitInteraction"
+	WindowService_FinishInteraction_FullMethodName = "/prt.wam.v1.WindowService/FinishInteraction"
+)
+
+// WindowServiceClient is the client API for WindowService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// WindowService is the broker's sign-in window: it fetches what is to be shown to the
+// user of a logon session, shows it, and says where it ended. The window calls the
+// broker and not the other way round. Caller: window.
+type WindowServiceClient interface {
+	// AwaitInteraction waits for a page to show, at most a minute; an empty answer says
+	// that there was none.
+	AwaitInteraction(ctx context.Context, in *AwaitInteractionRequest, opts ...grpc.CallOption) (*AwaitInteractionResponse, error)
+	// FinishInteraction says where a page ended.
+	FinishInteraction(ctx context.Context, in *FinishInteractionRequest, opts ...grpc.CallOption) (*FinishInteractionResponse, error)
+}
+
+type windowServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewWindowServiceClient(cc grpc.ClientConnInterface) WindowServiceClient {
+	return &windowServiceClient{cc}
+}
+
+func (c *windowServiceClient) AwaitInteraction(ctx context.Context, in *AwaitInteractionRequest, opts ...grpc.CallOption) (*AwaitInteractionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AwaitInteractionResponse)
+	err := c.cc.Invoke(ctx, WindowService_AwaitInteraction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *windowServiceClient) FinishInteraction(ctx context.Context, in *FinishInteractionRequest, opts ...grpc.CallOption) (*FinishInteractionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FinishInteractionResponse)
+	err := c.cc.Invoke(ctx, WindowService_FinishInteraction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// WindowServiceServer is the server API for WindowService service.
+// All implementations must embed UnimplementedWindowServiceServer
+// for forward compatibility.
+//
+// WindowService is the broker's sign-in window: it fetches what is to be shown to the
+// user of a logon session, shows it, and says where it ended. The window calls the
+// broker and not the other way round. Caller: window.
+type WindowServiceServer interface {
+	// AwaitInteraction waits for a page to show, at most a minute; an empty answer says
+	// that there was none.
+	AwaitInteraction(context.Context, *AwaitInteractionRequest) (*AwaitInteractionResponse, error)
+	// FinishInteraction says where a page ended.
+	FinishInteraction(context.Context, *FinishInteractionRequest) (*FinishInteractionResponse, error)
+	mustEmbedUnimplementedWindowServiceServer()
+}
+
+// UnimplementedWindowServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedWindowServiceServer struct{}
+
+func (UnimplementedWindowServiceServer) AwaitInteraction(context.Context, *AwaitInteractionRequest) (*AwaitInteractionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AwaitInteraction not implemented")
+}
+func (UnimplementedWindowServiceServer) FinishInteraction(context.Context, *FinishInteractionRequest) (*FinishInteractionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FinishInteraction not implemented")
+}
+func (UnimplementedWindowServiceServer) mustEmbedUnimplementedWindowServiceServer() {}
+func (UnimplementedWindowServiceServer) testEmbeddedByValue()                       {}
+
+// UnsafeWindowServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to WindowServiceServer will
+// result in compilation errors.
+type UnsafeWindowServiceServer interface {
+	mustEmbedUnimplementedWindowServiceServer()
+}
+
+func RegisterWindowServiceServer(s grpc.ServiceRegistrar, srv WindowServiceServer) {
+	// If the following call panics, it indicates UnimplementedWindowServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&WindowService_ServiceDesc, srv)
+}
+
+func _WindowService_AwaitInteraction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AwaitInteractionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WindowServiceServer).AwaitInteraction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WindowService_AwaitInteraction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WindowServiceServer).AwaitInteraction(ctx, req.(*AwaitInteractionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _WindowService_FinishInteraction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FinishInteractionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WindowServiceServer).FinishInteraction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: WindowService_FinishInteraction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WindowServiceServer).FinishInteraction(ctx, req.(*FinishInteractionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// WindowService_ServiceDesc is the grpc.ServiceDesc for WindowService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var WindowService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.wam.v1.WindowService",
+	HandlerType: (*WindowServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "AwaitInteraction",
+			Handler:    _WindowService_AwaitInteraction_Handler,
+		},
+		{
+			MethodName: "FinishInteraction",
+			Handler:    _WindowService_FinishInteraction_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/wam/v1/wam.proto",
+}
+
+const (
 	PluginService_GetToken_FullMethodName   = "/prt.wam.v1.PluginService/GetToken"
 	PluginService_AddAccount_FullMethodName = "/prt.wam.v1.PluginService/AddAccount"
 )
