@@ -145,11 +145,15 @@ func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEn
 	default:
 		return issued{}, prterr.New(prterr.Denied, "the page was not made to sign in")
 	}
+	code, err := end.code()
+	if err != nil {
+		return issued{}, err
+	}
 	tenant, err := p.device.tenant(ctx)
 	if err != nil {
 		return issued{}, err
 	}
-	got, err := p.redeem(ctx, end)
+	got, err := p.cloud.redeemCode(ctx, end.state, code)
 	if err != nil {
 		return issued{}, err
 	}
@@ -176,7 +180,11 @@ func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, 
 	if cloudapv1.PagePurpose(end.state.Purpose) != purpose {
 		return tokens{}, prterr.New(prterr.Denied, "the page was made for another purpose")
 	}
-	got, err := p.redeem(ctx, end)
+	code, err := end.code()
+	if err != nil {
+		return tokens{}, err
+	}
+	got, err := p.cloud.redeemCode(ctx, end.state, code)
 	switch {
 	case err != nil:
 		return tokens{}, err
@@ -184,14 +192,6 @@ func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, 
 		return tokens{}, badAnswer(idpName, "access_token or the user's name is missing")
 	}
 	return got, nil
-}
-
-func (p *Plugin) redeem(ctx context.Context, end pageEnd) (tokens, error) {
-	code, err := end.code()
-	if err != nil {
-		return tokens{}, err
-	}
-	return p.cloud.redeemCode(ctx, end.state, code)
 }
 
 // httpsHost checks the base address of sign-in pages.

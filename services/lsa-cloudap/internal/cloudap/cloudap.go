@@ -86,7 +86,8 @@ type CloudAP struct {
 	// hellos are the Windows Hello keys of this device's users.
 	hellos map[hello.User]hello.Record
 	// pages are those that did not end yet, by the digest of their name.
-	pages map[sessionDigest]interaction
+	pages      map[sessionDigest]interaction
+	pageNumber uint64
 }
 
 // New reads the cache from disk. A damaged file is logged by name and left alone:

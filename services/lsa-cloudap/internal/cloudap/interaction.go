@@ -1,6 +1,7 @@
 package cloudap
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -44,6 +45,8 @@ type interaction struct {
 	// state is the plug-in's.
 	state   []byte
 	expires time.Time
+	// number counts pages: the lower, the older.
+	number uint64
 }
 
 // BeginInteraction makes a page for a user whose PRT cannot answer an application.
@@ -118,8 +121,10 @@ func (c *CloudAP) remember(id secret.Text, i interaction) error {
 		}
 	}
 	if len(same) >= maxPages {
-		delete(c.pages, slices.MinFunc(same, func(a, b sessionDigest) int { return c.pages[a].expires.Compare(c.pages[b].expires) }))
+		delete(c.pages, slices.MinFunc(same, func(a, b sessionDigest) int { return cmp.Compare(c.pages[a].number, c.pages[b].number) }))
 	}
+	c.pageNumber++
+	i.number = c.pageNumber
 	c.pages[digest(id)] = i
 	return nil
 }
