@@ -89,7 +89,7 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 	if st.Asked.Silent {
 		return s.refuse(ctx, st, prterr.AADSTS(aadsts.MFARequired, ""), claims)
 	}
-	methods := Methods(who.user)
+	methods := Methods(who.user, s.gate.Clock.Now())
 	if len(methods) == 0 {
 		return s.page(ctx, st, flowstate.Over, PageRegister, prterr.AADSTS(aadsts.MFAEnrolmentRequired, ""))
 	}
@@ -98,18 +98,6 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 		o.Page.Methods = methods
 	}
 	return o, err
-}
-
-// Methods are the second factors of a user, the one that asks least first.
-func Methods(u store.User) []Method {
-	var out []Method
-	if u.Push {
-		out = append(out, Method{ID: MethodPush, Display: "Authenticator app", Default: true})
-	}
-	if !u.TOTPSecret.Empty() {
-		out = append(out, Method{ID: MethodCode, Display: "Code of an authenticator app", Default: !u.Push})
-	}
-	return out
 }
 
 // failed is for a proof that stands no more: the user signs in again, or the
