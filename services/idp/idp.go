@@ -30,6 +30,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
@@ -103,6 +104,7 @@ type Service struct {
 	visits    *authorize.Service
 	signIns   *signin.Service
 	attempts  *lockout.Counters
+	passkeys  *passkey.Service
 	devices   *registration.Service
 	front     httpsFront
 	flows     *deviceflow.Flows

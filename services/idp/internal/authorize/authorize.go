@@ -142,6 +142,8 @@ type Method struct {
 const (
 	MethodCode = "PhoneAppOTP"
 	MethodPush = "PhoneAppNotification"
+	// MethodPasskey has a ceremony of its own and no code.
+	MethodPasskey = "FidoKey"
 )
 
 // factorAge is how old a second factor may be that is demanded now (ngcmfa).

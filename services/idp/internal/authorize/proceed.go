@@ -109,6 +109,9 @@ func Methods(u store.User) []Method {
 	if !u.TOTPSecret.Empty() {
 		out = append(out, Method{ID: MethodCode, Display: "Code of an authenticator app", Default: !u.Push})
 	}
+	if len(u.Passkeys) > 0 {
+		out = append(out, Method{ID: MethodPasskey, Display: "Passkey or security key", Default: len(out) == 0})
+	}
 	return out
 }
 

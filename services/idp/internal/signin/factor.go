@@ -32,6 +32,9 @@ func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method str
 	if err == nil && !slices.ContainsFunc(authorize.Methods(u), func(m authorize.Method) bool { return m.ID == method }) {
 		err = prterr.AADSTS(aadsts.StrongAuthFailed, "the user has no such method: choose one of the page")
 	}
+	if err == nil && method == authorize.MethodPasskey {
+		err = prterr.AADSTS(aadsts.StrongAuthFailed, "a passkey answers a challenge of its own: use the page's button for it")
+	}
 	out := Begun{FlowToken: token}
 	if err == nil {
 		out.SessionID = st.ID
@@ -139,9 +142,7 @@ func (s *Service) CheckMethod(ctx context.Context, c Check) (Checked, error) {
 // right now is a fresh one (ngcmfa), and so is this.
 func (s *Service) proven(st *flowstate.State) {
 	st.Proof.Prove(usedBy(st.Method), s.clock.Now())
-	if st.Asked.FreshFactor && !slices.Contains(st.Proof.AMR, "ngcmfa") {
-		st.Proof.AMR = append(st.Proof.AMR, "ngcmfa")
-	}
+	markFresh(st)
 	st.Method = ""
 }
 

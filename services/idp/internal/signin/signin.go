@@ -19,6 +19,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -42,6 +43,7 @@ type Config struct {
 	Replays   *replay.Cache
 	Attempts  *lockout.Counters
 	Clock     clock.Clock
+	Passkeys  *passkey.Service
 	// Persons lets an operator play a person: a laboratory.
 	Persons bool
 }
@@ -56,6 +58,7 @@ type Service struct {
 	replays   *replay.Cache
 	attempts  *lockout.Counters
 	clock     clock.Clock
+	passkeys  *passkey.Service
 	persons   bool
 }
 
@@ -63,7 +66,7 @@ type Service struct {
 func New(cfg Config) *Service {
 	return &Service{
 		next: cfg.Authorize, keep: cfg.Authorize.Keeper(), tenants: cfg.Tenants, directory: cfg.Directory, waiting: cfg.Waiting,
-		replays: cfg.Replays, attempts: cfg.Attempts, clock: cfg.Clock, persons: cfg.Persons,
+		replays: cfg.Replays, attempts: cfg.Attempts, clock: cfg.Clock, passkeys: cfg.Passkeys, persons: cfg.Persons,
 	}
 }
 
