@@ -2,6 +2,7 @@ package idp
 
 import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/certificate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
@@ -15,6 +16,7 @@ func (s *Service) furnishSignIn(cfg Config) {
 	s.visits = authorize.New(authorize.Config{Gate: s.gate, Flows: s.flows, Ended: ended})
 	s.signIns = signin.New(signin.Config{
 		Authorize: s.visits, Tenants: s.tenants, Directory: s.directory, Waiting: s.store, Replays: s.gate.Replays,
-		Attempts: s.attempts, Clock: s.gate.Clock, Passkeys: s.passkeys, Persons: cfg.Persons,
+		Attempts: s.attempts, Clock: s.gate.Clock, Passkeys: s.passkeys,
+		Certificates: certificate.New(certificate.Config{Tenants: s.tenants, Clock: s.gate.Clock}), Persons: cfg.Persons,
 	})
 }

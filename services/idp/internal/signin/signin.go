@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/certificate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
@@ -44,29 +45,32 @@ type Config struct {
 	Attempts  *lockout.Counters
 	Clock     clock.Clock
 	Passkeys  *passkey.Service
+	// Certificates judges what users sign in with at a TLS connection.
+	Certificates *certificate.Service
 	// Persons lets an operator play a person: a laboratory.
 	Persons bool
 }
 
 // Service carries sign-ins on. It is safe for concurrent use.
 type Service struct {
-	next      *authorize.Service
-	keep      flowstate.Keeper
-	tenants   *tenant.Set
-	directory *directory.Directory
-	waiting   Waiting
-	replays   *replay.Cache
-	attempts  *lockout.Counters
-	clock     clock.Clock
-	passkeys  *passkey.Service
-	persons   bool
+	next         *authorize.Service
+	keep         flowstate.Keeper
+	tenants      *tenant.Set
+	directory    *directory.Directory
+	waiting      Waiting
+	replays      *replay.Cache
+	attempts     *lockout.Counters
+	clock        clock.Clock
+	passkeys     *passkey.Service
+	certificates *certificate.Service
+	persons      bool
 }
 
 // New makes the service.
 func New(cfg Config) *Service {
 	return &Service{
 		next: cfg.Authorize, keep: cfg.Authorize.Keeper(), tenants: cfg.Tenants, directory: cfg.Directory, waiting: cfg.Waiting,
-		replays: cfg.Replays, attempts: cfg.Attempts, clock: cfg.Clock, passkeys: cfg.Passkeys, persons: cfg.Persons,
+		replays: cfg.Replays, attempts: cfg.Attempts, clock: cfg.Clock, passkeys: cfg.Passkeys, certificates: cfg.Certificates, persons: cfg.Persons,
 	}
 }
 

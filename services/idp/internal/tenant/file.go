@@ -44,6 +44,8 @@ type fileTenant struct {
 	Attestation        struct {
 		Roots []fileMaker `yaml:"roots"`
 	} `yaml:"attestation"`
+	// CertificateAuthorities issue what users sign in with.
+	CertificateAuthorities []fileAuthority `yaml:"certificate_authorities"`
 	// NativeSessionKeys is true unless it says otherwise.
 	NativeSessionKeys *bool `yaml:"native_session_keys"`
 }
