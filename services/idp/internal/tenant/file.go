@@ -147,6 +147,7 @@ type fileApplication struct {
 	Certificates    []string `yaml:"certificates"`
 	Family          bool     `yaml:"family"`
 	AppRoles        []string `yaml:"app_roles"`
+	Consent         string   `yaml:"consent"`
 }
 
 // document is the file together with where each field stands in it.
