@@ -67,7 +67,7 @@ func TestCA06_CertificatesByTheirAuthority(t *testing.T) {
 			t.Errorf("%s: %v", name, next)
 		}
 	}
-	if e := lastEvent(p.world); e.Flow != signinlog.SecondFactor || e.Code != aadsts.CertificateRefused || e.Detail == "" {
+	if e := lastEvent(p.world); e.Flow != signinlog.SecondFactor || e.Code != aadsts.CertificateRefused || e.Hidden == "" {
 		t.Errorf("%+v", e)
 	}
 	next = p.certificate(t, page, card)

@@ -130,7 +130,7 @@ func TestAPasskeyIsASecondFactor(t *testing.T) {
 	}
 	next := p.submitPasskey(t, b.GetFlowToken(), page.GetCanary(), stolen)
 	page = wantKindOfPage(t, next.GetPage(), factorPage, aadsts.KeyNotFound, next)
-	if e := lastEvent(p.world); e.Flow != signinlog.SecondFactor || e.Code != aadsts.KeyNotFound || e.User != mia || e.Detail == "" {
+	if e := lastEvent(p.world); e.Flow != signinlog.SecondFactor || e.Code != aadsts.KeyNotFound || e.User != mia || e.Hidden == "" {
 		t.Errorf("%+v", e)
 	}
 	next = p.touched(t, page, "", auth)

@@ -97,5 +97,5 @@ func (s *Service) holder(ctx context.Context, st *flowstate.State, chain [][]byt
 // wrongCertificate is the one error for a certificate that is not good; why is for the
 // log.
 func wrongCertificate(why string) error {
-	return signinlog.WithDetail(prterr.AADSTS(aadsts.CertificateRefused, ""), why)
+	return signinlog.WithHidden(prterr.AADSTS(aadsts.CertificateRefused, ""), why)
 }

@@ -169,7 +169,7 @@ func (s *Service) owner(ctx context.Context, st *flowstate.State, a passkey.Answ
 
 // wrongPasskey is the one error for an answer that is not good; why is for the log.
 func wrongPasskey(why string) error {
-	return signinlog.WithDetail(prterr.AADSTS(aadsts.KeyNotFound, "The passkey could not be verified: try again, or sign in another way."), why)
+	return signinlog.WithHidden(prterr.AADSTS(aadsts.KeyNotFound, "The passkey could not be verified: try again, or sign in another way."), why)
 }
 
 // notGood turns the verdict of the passkey room into what a page shows.

@@ -13,8 +13,8 @@ import (
 func (l *Log) Record(ctx context.Context, now time.Time, e Event, err error) {
 	e.Time = now
 	var more *detailed
-	if errors.As(err, &more) && e.Detail == "" {
-		e.Detail = more.detail
+	if errors.As(err, &more) && e.Hidden == "" {
+		e.Hidden = more.hidden
 	}
 	var known *prterr.Error
 	switch {
@@ -31,11 +31,11 @@ func (l *Log) Record(ctx context.Context, now time.Time, e Event, err error) {
 // detailed is an error with words for the log alone.
 type detailed struct {
 	error
-	detail string
+	hidden string
 }
 
 func (d *detailed) Unwrap() error { return d.error }
 
-// WithDetail adds to an error what the log says of it beyond its own text: what the
+// WithHidden adds to an error what the log says of it beyond its own text: what the
 // caller must not learn. It never crosses a border.
-func WithDetail(err *prterr.Error, detail string) error { return &detailed{err, detail} }
+func WithHidden(err *prterr.Error, hidden string) error { return &detailed{err, hidden} }
