@@ -33,6 +33,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
@@ -108,6 +109,7 @@ type Service struct {
 	pairing   *pairing.Service
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
+	passkeys  *passkey.Service
 	devices   *registration.Service
 	front     httpsFront
 	flows     *deviceflow.Flows

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
@@ -157,6 +158,10 @@ type State struct {
 	Method string `json:"m,omitempty"`
 	// Domain is the federated one that the browser was sent to.
 	Domain string `json:"f,omitempty"`
+	// Passkey is the challenge that an authenticator was given last, PasskeyName the
+	// user name that was typed for it, or empty.
+	Passkey     passkey.Challenge `json:"pk,omitzero"`
+	PasskeyName ids.UPN           `json:"pn,omitempty"`
 	// Confirmed says that the person confirmed the device just now.
 	Confirmed bool `json:"-"`
 	// Carried says that the user was proven on an earlier page; such a state ends

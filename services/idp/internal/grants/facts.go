@@ -100,6 +100,9 @@ func Registered(u store.User) []methods.Method {
 	if u.Phone != "" {
 		out = append(out, methods.SMS, methods.Voice)
 	}
+	if len(u.Passkeys) > 0 {
+		out = append(out, methods.FIDO2)
+	}
 	if len(u.HelloKeys) > 0 {
 		out = append(out, methods.WindowsHello)
 	}

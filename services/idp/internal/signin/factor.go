@@ -32,6 +32,9 @@ func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method str
 	if err == nil && !slices.ContainsFunc(authorize.Methods(u, s.clock.Now()), func(m authorize.Method) bool { return m.ID == method }) {
 		err = prterr.AADSTS(aadsts.StrongAuthFailed, "the user has no such method: choose one of the page")
 	}
+	if err == nil && method == methods.IDPasskey {
+		err = prterr.AADSTS(aadsts.StrongAuthFailed, "a passkey answers a challenge of its own: use the page's button for it")
+	}
 	out := Begun{FlowToken: token}
 	if err == nil {
 		out.SessionID = st.ID

@@ -47,6 +47,8 @@ type fileTenant struct {
 	Attestation        struct {
 		Roots []fileMaker `yaml:"roots"`
 	} `yaml:"attestation"`
+	// CertificateAuthorities issue what users sign in with.
+	CertificateAuthorities []fileAuthority `yaml:"certificate_authorities"`
 	// NativeSessionKeys is true unless it says otherwise.
 	NativeSessionKeys *bool `yaml:"native_session_keys"`
 }
@@ -144,6 +146,7 @@ type fileApplication struct {
 	Certificates    []string `yaml:"certificates"`
 	Family          bool     `yaml:"family"`
 	AppRoles        []string `yaml:"app_roles"`
+	Consent         string   `yaml:"consent"`
 }
 
 // tenantFile is what an error begins with.

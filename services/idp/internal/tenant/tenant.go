@@ -52,6 +52,8 @@ type Tenant struct {
 	CookieWithoutNonce CookieRule
 	// Makers of TPMs whom the tenant trusts.
 	Makers []Maker
+	// CertificateAuthorities issue certificates that users sign in with.
+	CertificateAuthorities []CertificateAuthority
 	// NativeSessionKeys lets session keys be wrapped for a device's attested storage
 	// key, so that they never leave its TPM.
 	NativeSessionKeys bool
