@@ -141,12 +141,6 @@ type Method struct {
 	Default     bool
 }
 
-// The second factors.
-const (
-	MethodCode = "PhoneAppOTP"
-	MethodPush = "PhoneAppNotification"
-)
-
 // factorAge is how old a second factor may be that is demanded now (ngcmfa).
 const factorAge = 10 * time.Minute
 

@@ -218,5 +218,7 @@ func (u User) clone() User {
 	for i := range u.HelloKeys {
 		u.HelloKeys[i].Key = bytes.Clone(u.HelloKeys[i].Key)
 	}
+	u.Push = slices.Clone(u.Push)
+	u.AccessPass.Hash = bytes.Clone(u.AccessPass.Hash)
 	return u
 }
