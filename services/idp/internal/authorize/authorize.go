@@ -130,6 +130,9 @@ type Page struct {
 	// Nonce is fresh, for a client that asks its broker itself.
 	Nonce    string
 	UserCode string
+	// Guidance says what the user can do that the page cannot offer; RegisterURL is
+	// where a method is registered.
+	Guidance, RegisterURL string
 }
 
 // Method is a second factor the user may choose, by the name clients know.
@@ -137,12 +140,6 @@ type Method struct {
 	ID, Display string
 	Default     bool
 }
-
-// The second factors.
-const (
-	MethodCode = "PhoneAppOTP"
-	MethodPush = "PhoneAppNotification"
-)
 
 // factorAge is how old a second factor may be that is demanded now (ngcmfa).
 const factorAge = 10 * time.Minute

@@ -57,6 +57,7 @@ func (x *exchange) caller() *idpv1.Caller {
 	}
 	return &idpv1.Caller{
 		IpAddress: ip, UserAgent: header(x.r, "User-Agent", 512), CorrelationId: x.correlationID, Origin: header(x.r, "Origin", 512),
+		Host: strings.ToLower(x.r.Host), // only what isAuthority is routed here
 	}
 }
 
