@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -31,6 +32,8 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
@@ -104,6 +107,8 @@ type Service struct {
 	sessions  *session.Service
 	visits    *authorize.Service
 	signIns   *signin.Service
+	pairing   *pairing.Service
+	outbox    *outbox.Box
 	attempts  *lockout.Counters
 	passkeys  *passkey.Service
 	devices   *registration.Service
@@ -152,7 +157,7 @@ func New(cfg Config) (*Service, error) {
 // furnish makes the rooms.
 func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
-	s.attempts = lockout.New(clk)
+	s.attempts, s.outbox = lockout.New(clk), outbox.New(outbox.Config{Clock: clk})
 	s.directory, err = directory.New(context.Background(), directory.Config{
 		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts,
 	})
@@ -187,9 +192,10 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
-	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock})
+	registerTokens(r, &server.Grant{OAuth: s.oauth})
+	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})
 }
 
 // registerProtocol adds what devices call, over gRPC and through the front.
@@ -201,6 +207,14 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+}
+
+// registerTokens adds the one method of the token endpoint that devices call
+// themselves; the others are for the front.
+func registerTokens(r grpc.ServiceRegistrar, g idpv1.GrantServiceServer) {
+	desc := idpv1.GrantService_ServiceDesc
+	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != "RequestTokens" })
+	r.RegisterService(&desc, g)
 }
 
 // registerFront adds what the HTTPS front calls.

@@ -153,14 +153,6 @@ type Method struct {
 	Default     bool
 }
 
-// The second factors.
-const (
-	MethodCode = "PhoneAppOTP"
-	MethodPush = "PhoneAppNotification"
-	// MethodPasskey has a ceremony of its own and no code.
-	MethodPasskey = "FidoKey"
-)
-
 // factorAge is how old a second factor may be that is demanded now (ngcmfa).
 const factorAge = 10 * time.Minute
 

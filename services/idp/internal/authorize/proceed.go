@@ -106,21 +106,6 @@ func challengeOf(st *flowstate.State, d policy.Decision) string {
 	return d.ClaimsV1
 }
 
-// Methods are the second factors of a user, the one that asks least first.
-func Methods(u store.User) []Method {
-	var out []Method
-	if u.Push {
-		out = append(out, Method{ID: MethodPush, Display: "Authenticator app", Default: true})
-	}
-	if !u.TOTPSecret.Empty() {
-		out = append(out, Method{ID: MethodCode, Display: "Code of an authenticator app", Default: !u.Push})
-	}
-	if len(u.Passkeys) > 0 {
-		out = append(out, Method{ID: MethodPasskey, Display: "Passkey or security key", Default: len(out) == 0})
-	}
-	return out
-}
-
 // failed is for a proof that stands no more: the user signs in again, or the
 // application hears that it cannot be done silently.
 func (s *Service) failed(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {

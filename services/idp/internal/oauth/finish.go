@@ -48,6 +48,9 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 	if revoked(from, user) {
 		return issuance.Grant{}, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
+	if from.PassEnded(x.gate.Clock.Now()) {
+		return issuance.Grant{}, prterr.AADSTS(aadsts.ExpiredToken, "")
+	}
 	device, err := x.device(ctx, from)
 	if err != nil {
 		return issuance.Grant{}, err

@@ -56,7 +56,7 @@ func (s *Service) SubmitCertificate(ctx context.Context, f Certificate) (authori
 		st.Proof, st.Carried = s.proof(u, sealed.Certificate, method), false
 	}
 	if method == methods.CertificateMulti {
-		markFresh(st)
+		fresh(st)
 	}
 	return s.next.Proceed(ctx, st)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -98,15 +97,8 @@ func (s *Service) SubmitPasskey(ctx context.Context, f Passkey) (authorize.Outco
 		st.Asked.Hint = string(u.UPN)
 		st.Proof, st.Carried = s.proof(u, sealed.FIDO, methods.FIDO2), false
 	}
-	markFresh(st)
+	fresh(st)
 	return s.next.Proceed(ctx, st)
-}
-
-// markFresh notes that the factor which is demanded right now was given (ngcmfa).
-func markFresh(st *flowstate.State) {
-	if st.Asked.FreshFactor && !slices.Contains(st.Proof.AMR, "ngcmfa") {
-		st.Proof.AMR = append(st.Proof.AMR, "ngcmfa")
-	}
 }
 
 // passkey uses the challenge up and finds whose passkey answered it. The user is of

@@ -218,6 +218,8 @@ func (u User) clone() User {
 	for i := range u.HelloKeys {
 		u.HelloKeys[i].Key = bytes.Clone(u.HelloKeys[i].Key)
 	}
+	u.Push = slices.Clone(u.Push)
+	u.AccessPass.Hash = bytes.Clone(u.AccessPass.Hash)
 	u.Passkeys = slices.Clone(u.Passkeys)
 	for i := range u.Passkeys {
 		k := &u.Passkeys[i]

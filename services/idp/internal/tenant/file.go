@@ -122,6 +122,16 @@ type fileUser struct {
 	TOTPSecret    string `yaml:"totp_secret"`
 	Push          bool   `yaml:"push"`
 	MustChange    bool   `yaml:"must_change_password"`
+
+	Phone          string              `yaml:"phone"`
+	Authenticators []fileAuthenticator `yaml:"authenticators"`
+	DefaultMethod  string              `yaml:"default_method"`
+	Risk           string              `yaml:"risk"`
+}
+
+type fileAuthenticator struct {
+	Name        string `yaml:"name"`
+	PhoneSignIn bool   `yaml:"phone_sign_in"`
 }
 
 type fileApplication struct {
