@@ -71,6 +71,7 @@ func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChalleng
 	for _, c := range waiting {
 		out.Challenges = append(out.Challenges, &directoryv1.Challenge{
 			ChallengeId: c.ID, UserPrincipalName: string(c.User), MethodId: c.Method, ExpiresAt: timestamppb.New(c.Expires),
+			Number: int32(c.Number), Application: c.Application, IpAddress: c.IP, UserAgent: c.Agent, PhoneSignIn: c.PhoneSignIn,
 		})
 	}
 	return out, nil
@@ -78,8 +79,8 @@ func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChalleng
 
 // why is the reason of an event with what only an operator may learn.
 func why(e signinlog.Event) string {
-	if e.Detail == "" {
+	if e.Hidden == "" {
 		return e.Reason
 	}
-	return e.Reason + " (" + e.Detail + ")"
+	return e.Reason + " (" + e.Hidden + ")"
 }
