@@ -22,6 +22,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
 // Step is the page that a state belongs to; its form takes no state of another.
@@ -162,6 +163,8 @@ type State struct {
 	// Carried says that the user was proven on an earlier page; such a state ends
 	// a sign-in once.
 	Carried bool `json:"-"`
+	// Detail is what the sign-in log will say of the visit beside its outcome.
+	Detail signinlog.Detail `json:"-"`
 }
 
 // Lifetime of a sign-in, from the first page to the last.
