@@ -11,7 +11,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
-	factors "github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -148,12 +148,12 @@ func imaginedProof(req *directoryv1.EvaluatePoliciesRequest, now time.Time) (sea
 	}
 	a.AuthTime, a.Origin = now.Add(-time.Duration(req.GetAgeSeconds())*time.Second), req.GetFlow()
 	for i, m := range req.GetMethods() {
-		if _, known := factors.Of(factors.Method(m)); !known {
+		if _, known := methods.Of(methods.Method(m)); !known {
 			return a, prterr.New(prterr.Invalid, "methods[%d] is not a method that an authentication strength names", i)
 		}
-		a.Used = factors.Add(a.Used, factors.Method(m), a.AuthTime)
+		a.Used = methods.Add(a.Used, methods.Method(m), a.AuthTime)
 	}
-	if t := factors.FactorTime(a.Used); !t.IsZero() {
+	if t := methods.FactorTime(a.Used); !t.IsZero() {
 		a.MFATime = t.Unix()
 	}
 	return a, nil
