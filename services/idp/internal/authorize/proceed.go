@@ -83,6 +83,9 @@ func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) 
 	})
 	d := policy.Decide(f)
 	s.detail(ctx, st, signIn, f, d)
+	if d.Persistent != "" {
+		st.Proof.Persistent = d.Persistent == tenant.PersistAlways
+	}
 	factor := (st.Asked.Factor || f.Uncovered()) && f.MFATime.IsZero() || st.Asked.FreshFactor && f.Now.Sub(time.Unix(st.Proof.MFATime, 0)) > factorAge
 	switch {
 	case d.Code == aadsts.BlockedByPolicy || d.Code == aadsts.ProofUpBlockedByPolicy || d.TooOld():
