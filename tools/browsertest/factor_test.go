@@ -1,6 +1,8 @@
 package browsertest
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -37,21 +39,56 @@ func TestOneTimeCode(t *testing.T) {
 	amr(t, at.done().AMR(), "pwd", "mfa", "otp")
 }
 
-// The person types the number of the page into the telephone.
+// pushed is the page that waits for the telephone, and the number on it.
+func (b *browser) pushed() (number string) {
+	b.t.Helper()
+	b.See(`[data-value="PhoneAppNotification"]`)
+	b.page("choose a method")
+	b.Press(`[data-value="PhoneAppNotification"]`)
+	return b.Text("#idRichContext_DisplaySign")
+}
+
+// The person types the number of the page into the telephone, and presses the button.
 func TestPushWithANumber(t *testing.T) {
 	t.Parallel()
 	p, b := newPerson(t, "Petra").authenticator(true, true).demandMFA(), private(t)
 	at := b.factor(p)
-	b.See(`[data-value="PhoneAppNotification"]`)
-	b.page("choose a method")
-	b.Press(`[data-value="PhoneAppNotification"]`)
-	number := b.Text("#idRichContext_DisplaySign")
+	number := b.pushed()
+	b.Hold()
 	b.page("push")
 	operator(t, "approve", p.name, "--number", number)
-	// The page asks by itself; nobody presses anything.
-	got := at.done().AMR()
-	if !strings.Contains(strings.Join(got, " "), "mfa") {
+	b.Press("#idSIButton9")
+	if got := at.done().AMR(); !slices.Contains(got, "mfa") {
 		t.Errorf("methods of the token are %v", got)
+	}
+}
+
+// The page asks by itself; nobody presses anything.
+func TestPushGoesOnByItself(t *testing.T) {
+	t.Parallel()
+	p, b := newPerson(t, "Pau").authenticator(false, true).demandMFA(), private(t)
+	at := b.factor(p)
+	operator(t, "approve", p.name, "--number", b.pushed())
+	at.done()
+}
+
+// Another number than the page's is another sign-in: the telephone says no.
+func TestPushWithAnotherNumber(t *testing.T) {
+	t.Parallel()
+	p, b := newPerson(t, "Pol").authenticator(false, true).demandMFA(), private(t)
+	b.factor(p)
+	number, err := strconv.Atoi(b.pushed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strconv.Itoa(10 + (number+1)%90)
+	if out, err := the.cloud.Run(t.Context(), "approve", p.name, "--number", other); err == nil && !b.Sees("#idRichContext_DisplaySign") {
+		b.See("[role=alert]")
+	} else if err != nil && !strings.Contains(err.Error(), "number") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if strings.Contains(b.Address(), "code=") {
+		t.Errorf("the browser is at %s", b.Address())
 	}
 }
 
@@ -59,8 +96,7 @@ func TestPushDenied(t *testing.T) {
 	t.Parallel()
 	p, b := newPerson(t, "Dora").authenticator(true, true).demandMFA(), private(t)
 	b.factor(p)
-	b.Press(`[data-value="PhoneAppNotification"]`)
-	b.See("#idRichContext_DisplaySign")
+	b.pushed()
 	operator(t, "deny", p.name)
 	b.See("[role=alert]")
 	b.page("push denied")

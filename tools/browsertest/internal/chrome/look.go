@@ -73,6 +73,13 @@ func (w *Window) Picture() []byte {
 	return raw
 }
 
+// Hold stops the clocks of the page's scripts, so that a page that goes on by
+// itself stays to be looked at.
+func (w *Window) Hold() {
+	w.t.Helper()
+	w.Add("for (let last = setTimeout(() => {}, 1e6); last > 0; last--) clearTimeout(last)")
+}
+
 // Wide is by how many CSS pixels the page is wider than the window: a person would
 // have to scroll sideways.
 func (w *Window) Wide() int {
