@@ -24,6 +24,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -174,6 +175,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.gate = &grants.Gate{
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
+		Consents: consent.New(consent.Config{Documents: s.store}),
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})

@@ -53,7 +53,11 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 		return s.factor(ctx, st, who, d)
 	case d.Code != 0:
 		return s.stop(ctx, st, grants.Refused(d, st.Asked.V2), challengeOf(st, d))
-	case st.Asked.UserCode != "" && !st.Confirmed:
+	}
+	if o, asked, err := s.consent(ctx, st, who); asked || err != nil {
+		return o, err
+	}
+	if st.Asked.UserCode != "" && !st.Confirmed {
 		return s.page(ctx, st, flowstate.Confirm, PageDeviceConfirm, nil)
 	}
 	if err := s.once(ctx, st); err != nil {

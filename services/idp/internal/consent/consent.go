@@ -57,13 +57,13 @@ type Ask struct {
 	Scopes []string
 }
 
-// wanted are the scopes that the ask comes to.
-func (a Ask) wanted() []string {
+// Wanted are the scopes that the ask comes to.
+func (a Ask) Wanted() []string {
 	switch {
 	case len(a.Scopes) > 0:
 		return a.Scopes
 	case len(a.Resource.Scopes) > 0:
-		return a.Resource.Scopes
+		return Names(a.Resource.Scopes)
 	default:
 		return []string{"user_impersonation"}
 	}
@@ -83,18 +83,23 @@ func (s *Service) Missing(ctx context.Context, a Ask) ([]string, error) {
 	if a.App.Consent == tenant.ConsentAdministrator {
 		whose = whose[:1]
 	}
-	missing := slices.Clone(a.wanted())
+	missing := slices.Clone(a.Wanted())
 	for _, who := range whose {
 		g, err := s.read(ctx, a.Tenant, a.App.ID, who)
 		if err != nil {
 			return nil, err
 		}
-		missing = slices.DeleteFunc(missing, func(scope string) bool { return has(g[a.Resource.URI], scope) })
+		missing = slices.DeleteFunc(missing, func(scope string) bool { return g.cover(a.Resource.URI, scope) })
 		if len(missing) == 0 {
 			return nil, nil
 		}
 	}
 	return missing, nil
+}
+
+// cover says whether a scope was granted; any grant covers a mere sign-in.
+func (g grants) cover(resource, scope string) bool {
+	return scope == SignIn && len(g) > 0 || has(g[resource], scope)
 }
 
 func has(list []string, scope string) bool {
@@ -124,7 +129,7 @@ func (s *Service) Grant(ctx context.Context, a Ask, forOrganization bool) error 
 	if err != nil {
 		return err
 	}
-	for _, scope := range a.wanted() {
+	for _, scope := range a.Wanted() {
 		if !has(g[a.Resource.URI], scope) {
 			g[a.Resource.URI] = append(g[a.Resource.URI], scope)
 		}

@@ -39,6 +39,8 @@ const (
 	Change Step = "change"
 	// Confirm is the page that asks before a device is signed in.
 	Confirm Step = "confirm"
+	// Consent is the page that asks what the application may do.
+	Consent Step = "consent"
 	// Over ends here: no form goes on from it.
 	Over Step = "over"
 )
@@ -68,6 +70,8 @@ type Asked struct {
 	// Silent is prompt=none, Fresh a prompt that demands a sign-in at a page.
 	Silent bool `json:"q,omitempty"`
 	Fresh  bool `json:"f,omitempty"`
+	// Consent asks for consent once more, prompt=consent.
+	Consent bool `json:"x,omitempty"`
 	// FreshFactor demands a second factor now, Factor one at any time, Device a
 	// device of the tenant.
 	FreshFactor bool `json:"a,omitempty"`
