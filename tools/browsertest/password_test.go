@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -142,7 +143,7 @@ func TestChangePassword(t *testing.T) {
 	other.done(again, p)
 }
 
-// Whoever has trouble is told the code.
+// Whoever has trouble is told the code, and what an administrator asks for.
 func TestErrorPage(t *testing.T) {
 	t.Parallel()
 	b := private(t)
@@ -152,6 +153,9 @@ func TestErrorPage(t *testing.T) {
 	b.page("error")
 	if !strings.Contains(text, "AADSTS700016") {
 		t.Errorf("no code: %s", text)
+	}
+	if id := regexp.MustCompile(`Correlation ID\s+([0-9a-f-]{36})`).FindStringSubmatch(text); id == nil {
+		t.Errorf("no correlation id: %s", text)
 	}
 }
 

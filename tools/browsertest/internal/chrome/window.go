@@ -125,6 +125,14 @@ func (w *Window) Text(selector string) string {
 	return strings.TrimSpace(text)
 }
 
+// Reads waits until a text stands there.
+func (w *Window) Reads(selector, text string) {
+	w.t.Helper()
+	if !w.until(seen + "(" + quoted(selector) + ") && document.querySelector(" + quoted(selector) + ").innerText.includes(" + quoted(text) + ")") {
+		w.t.Fatalf("%s does not say %q\n%s", selector, text, w.State())
+	}
+}
+
 // Type puts the caret there and presses keys.
 func (w *Window) Type(selector, text string) {
 	w.t.Helper()
