@@ -190,6 +190,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 
 // registerProtocol adds what devices call, over gRPC and through the front.
 func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
+	r = server.Seen(r)
 	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
@@ -201,6 +202,7 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 // registerFront adds what the HTTPS front calls.
 func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
+	r = server.Seen(r)
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})

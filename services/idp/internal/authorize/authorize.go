@@ -130,6 +130,9 @@ type Page struct {
 	// Nonce is fresh, for a client that asks its broker itself.
 	Nonce    string
 	UserCode string
+	// Guidance says what the user can do that the page cannot offer; RegisterURL is
+	// where a method is registered.
+	Guidance, RegisterURL string
 }
 
 // Method is a second factor the user may choose, by the name clients know.

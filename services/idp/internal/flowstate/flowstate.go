@@ -71,7 +71,9 @@ type Asked struct {
 	// device of the tenant.
 	FreshFactor bool `json:"a,omitempty"`
 	Factor      bool `json:"b,omitempty"`
-	Device      bool `json:"d,omitempty"`
+	// Contexts are authentication contexts, acrs.
+	Contexts []string `json:"ac,omitempty"`
+	Device   bool     `json:"d,omitempty"`
 	// CAE says that the client takes claims challenges.
 	CAE bool `json:"e,omitempty"`
 	// Encrypted says that the client wants its tokens under the session key.
@@ -94,6 +96,8 @@ type Proof struct {
 	// AuthTime and MFATime are seconds since 1970; MFATime is 0 for never.
 	AuthTime int64 `json:"w,omitempty"`
 	MFATime  int64 `json:"f,omitempty"`
+	// MFAKept is until when the device of a PRT kept the second factor alive.
+	MFAKept int64 `json:"fk,omitempty"`
 	// PasswordEpoch and SessionEpoch are the user's when the proof was given.
 	PasswordEpoch uint64 `json:"p,omitempty"`
 	SessionEpoch  uint64 `json:"s,omitempty"`

@@ -147,10 +147,10 @@ func (s *Service) proven(st *flowstate.State) {
 
 // usedBy is the method behind a name that clients know.
 func usedBy(method string) methods.Method {
-	if method == authorize.MethodCode {
-		return methods.SoftwareOATH
+	if m, known := authorize.Proves(method); known {
+		return m
 	}
-	return methods.Push
+	return methods.Push // a person of a laboratory, who chose none
 }
 
 // CompleteMethod goes on after the second factor. Whether it was proven is in the

@@ -55,6 +55,9 @@ type User struct {
 	Push bool
 	// MustChange makes the next interactive sign-in change the password.
 	MustChange bool
+	// Risk of the user's sign-ins is none, low, medium or high; empty is none. Nobody
+	// computes it: an operator says it.
+	Risk string
 	// HelloKeys are the Windows Hello for Business keys of the user.
 	HelloKeys []HelloKey
 }
