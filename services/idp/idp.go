@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -23,6 +24,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -30,6 +32,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
@@ -102,7 +107,10 @@ type Service struct {
 	sessions  *session.Service
 	visits    *authorize.Service
 	signIns   *signin.Service
+	pairing   *pairing.Service
+	outbox    *outbox.Box
 	attempts  *lockout.Counters
+	passkeys  *passkey.Service
 	devices   *registration.Service
 	front     httpsFront
 	flows     *deviceflow.Flows
@@ -149,7 +157,7 @@ func New(cfg Config) (*Service, error) {
 // furnish makes the rooms.
 func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
-	s.attempts = lockout.New(clk)
+	s.attempts, s.outbox = lockout.New(clk), outbox.New(outbox.Config{Clock: clk})
 	s.directory, err = directory.New(context.Background(), directory.Config{
 		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts,
 	})
@@ -167,6 +175,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.gate = &grants.Gate{
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
+		Consents: consent.New(consent.Config{Documents: s.store}),
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
@@ -183,9 +192,10 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority})
-	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock})
+	registerTokens(r, &server.Grant{OAuth: s.oauth})
+	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})
 }
 
 // registerProtocol adds what devices call, over gRPC and through the front.
@@ -197,6 +207,14 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
+}
+
+// registerTokens adds the one method of the token endpoint that devices call
+// themselves; the others are for the front.
+func registerTokens(r grpc.ServiceRegistrar, g idpv1.GrantServiceServer) {
+	desc := idpv1.GrantService_ServiceDesc
+	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != "RequestTokens" })
+	r.RegisterService(&desc, g)
 }
 
 // registerFront adds what the HTTPS front calls.

@@ -134,6 +134,10 @@ func TestOBS08_FileAndCallsMakeTheSameTenant(t *testing.T) {
 	user(&directoryv1.CreateUserRequest{UserId: people + "3", UserPrincipalName: "dave@contoso.test", DisplayName: "Dave Dean", Password: "no devices for dave", NoJoin: true})
 	user(&directoryv1.CreateUserRequest{UserId: people + "9", UserPrincipalName: "admin@contoso.test", DisplayName: "Contoso Administrator", Password: "administrators need long passwords", Administrator: true})
 	user(&directoryv1.CreateUserRequest{UserId: people + "4", UserPrincipalName: "mia@contoso.test", DisplayName: "Mia Moreau", Password: "two factors are better"})
+	user(&directoryv1.CreateUserRequest{UserId: people + "5", UserPrincipalName: nora, DisplayName: "Nora Nilsson", Password: noraPassword})
+	done[*directoryv1.SetUserMethodsResponse](t)(called.admin.SetUserMethods(ctx, &directoryv1.SetUserMethodsRequest{
+		UserPrincipalName: nora, TotpSecret: "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", Push: true, PhoneSignIn: true, PhoneNumber: "+46 701234567", DefaultMethod: push,
+	}))
 	done[*directoryv1.SetUserMethodsResponse](t)(called.admin.SetUserMethods(ctx, &directoryv1.SetUserMethodsRequest{
 		UserPrincipalName: "mia@contoso.test", TotpSecret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", Push: true,
 	}))

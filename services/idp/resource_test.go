@@ -165,7 +165,7 @@ func TestGraphReads(t *testing.T) {
 	noOpenID := &idpv1.Bearer{AccessToken: g.mint(t, with(g.claims(time.Now()), map[string]any{"scp": "User.Read"}))}
 	wantKind(t, second(g.api.GetUserInfo(ctx, &idpv1.GetUserInfoRequest{Bearer: noOpenID})), prterr.Denied)
 
-	if a, err := g.api.ListUsers(ctx, &idpv1.ListUsersRequest{Bearer: app}); err != nil || len(a.GetUsers()) != 5 {
+	if a, err := g.api.ListUsers(ctx, &idpv1.ListUsersRequest{Bearer: app}); err != nil || len(a.GetUsers()) != 6 {
 		t.Errorf("%v, %v", a, err)
 	}
 	if a, err := g.api.GetDevice(ctx, &idpv1.GetDeviceRequest{Bearer: b, Key: d.id}); err != nil || a.GetDevice().GetDisplayName() != "DESKTOP-1" || a.GetDevice().GetOperatingSystem() != "Linux" {

@@ -110,6 +110,8 @@ const (
 	PageChange
 	// PageRegister says that a second factor must be registered first.
 	PageRegister
+	// PageConsent asks what the application may do.
+	PageConsent
 	// PageError is the end.
 	PageError
 )
@@ -133,6 +135,16 @@ type Page struct {
 	// Guidance says what the user can do that the page cannot offer; RegisterURL is
 	// where a method is registered.
 	Guidance, RegisterURL string
+	// Permissions are what the application wants, on PageConsent.
+	Permissions []Permission
+	// MayConsentForAll says that the user administers the organisation.
+	MayConsentForAll bool
+}
+
+// Permission is one thing that an application wants to be allowed.
+type Permission struct {
+	// Resource by its name, and a scope of it.
+	Resource, Scope string
 }
 
 // Method is a second factor the user may choose, by the name clients know.
@@ -140,12 +152,6 @@ type Method struct {
 	ID, Display string
 	Default     bool
 }
-
-// The second factors.
-const (
-	MethodCode = "PhoneAppOTP"
-	MethodPush = "PhoneAppNotification"
-)
 
 // factorAge is how old a second factor may be that is demanded now (ngcmfa).
 const factorAge = 10 * time.Minute

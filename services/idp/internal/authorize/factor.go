@@ -19,16 +19,6 @@ const securityInfo = "/security-info"
 // ask for it: it belongs to the sign-in of the device.
 const helloGuidance = "Your organisation asks for a stronger way to sign in. Sign out of this device, or restart it, and sign in to Windows with Windows Hello. Then open this page again."
 
-// Proves is the method behind a name that pages and clients know, and false for a
-// name that nobody knows.
-func Proves(id string) (methods.Method, bool) {
-	m, ok := map[string]methods.Method{
-		MethodCode: methods.SoftwareOATH, MethodPush: methods.Push, "OneWaySMS": methods.SMS, "TwoWayVoiceMobile": methods.Voice,
-		"FidoKey": methods.FIDO2, "CertificateKey": methods.CertificateMulti,
-	}[id]
-	return m, ok
-}
-
 // factor asks for a second factor: one of those that the user has and that the
 // policies take. The first factor is free (Microsoft Entra, "Conditional Access
 // authentication strengths"), so whatever began the sign-in stays.
@@ -36,9 +26,9 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 	if st.Asked.Silent {
 		return s.refuse(ctx, st, grants.Refused(d, st.Asked.V2), challengeOf(st, d))
 	}
-	offered := slices.DeleteFunc(Methods(who.user), func(m Method) bool {
-		proves, known := Proves(m.ID)
-		return !known || !slices.Contains(d.Allowed, proves)
+	offered := slices.DeleteFunc(Methods(who.user, s.gate.Clock.Now()), func(m Method) bool {
+		return !slices.ContainsFunc(d.Allowed, func(a methods.Method) bool { return a.ID() == m.ID }) ||
+			m.ID == methods.IDPhoneSignIn && slices.Contains(d.Allowed, methods.Push) // one question to one telephone
 	})
 	if len(offered) == 0 {
 		return s.noFactor(ctx, st, who, d)

@@ -53,7 +53,11 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 		return s.factor(ctx, st, who, d)
 	case d.Code != 0:
 		return s.stop(ctx, st, grants.Refused(d, st.Asked.V2), challengeOf(st, d))
-	case st.Asked.UserCode != "" && !st.Confirmed:
+	}
+	if o, asked, err := s.consent(ctx, st, who); asked || err != nil {
+		return o, err
+	}
+	if st.Asked.UserCode != "" && !st.Confirmed {
 		return s.page(ctx, st, flowstate.Confirm, PageDeviceConfirm, nil)
 	}
 	if err := s.once(ctx, st); err != nil {
@@ -100,18 +104,6 @@ func challengeOf(st *flowstate.State, d policy.Decision) string {
 		return d.Claims
 	}
 	return d.ClaimsV1
-}
-
-// Methods are the second factors of a user, the one that asks least first.
-func Methods(u store.User) []Method {
-	var out []Method
-	if u.Push {
-		out = append(out, Method{ID: MethodPush, Display: "Authenticator app", Default: true})
-	}
-	if !u.TOTPSecret.Empty() {
-		out = append(out, Method{ID: MethodCode, Display: "Code of an authenticator app", Default: !u.Push})
-	}
-	return out
 }
 
 // failed is for a proof that stands no more: the user signs in again, or the

@@ -46,7 +46,8 @@ func (s *Service) who(ctx context.Context, st *flowstate.State) (someone, error)
 	return out, nil
 }
 
-// userStands finds the user of a proof and checks that nothing was revoked since.
+// userStands finds the user of a proof and checks that nothing was revoked since, and
+// that a pass it began with is not over.
 func (s *Service) userStands(ctx context.Context, p flowstate.Proof) (store.User, error) {
 	u, err := s.gate.Directory.User(ctx, p.Tenant, p.User)
 	if err != nil {
@@ -55,6 +56,9 @@ func (s *Service) userStands(ctx context.Context, p flowstate.Proof) (store.User
 	changed := p.Credential == sealed.Password && p.PasswordEpoch != u.PasswordEpoch
 	if changed || p.SessionEpoch != u.SessionEpoch {
 		return u, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
+	}
+	if (sealed.Details{PassEnds: p.PassEnds}).PassEnded(s.gate.Clock.Now()) {
+		return u, prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
 	return u, nil
 }

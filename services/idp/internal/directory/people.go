@@ -3,12 +3,14 @@ package directory
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -64,8 +66,20 @@ func record(t ids.TenantID, u tenant.User) store.User {
 		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: u.PasswordHash,
 		Enabled: u.Enabled, MayJoin: u.MayJoin, ImmutableID: u.ImmutableID,
 		GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle,
-		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, Push: u.Push, MustChange: u.MustChange,
+		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, MustChange: u.MustChange,
+		Phone: u.Phone, DefaultMethod: u.DefaultMethod, Risk: u.Risk, Push: recordAuthenticators(u),
 	}
+}
+
+// recordAuthenticators gives those of the tenant file ids that a start does not
+// change.
+func recordAuthenticators(u tenant.User) []store.Authenticator {
+	var out []store.Authenticator
+	for i, a := range u.Authenticators {
+		id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "authenticator|%s|%d", u.ID, i)).String()
+		out = append(out, store.Authenticator{ID: id, Name: a.Name, PhoneSignIn: a.PhoneSignIn})
+	}
+	return out
 }
 
 // DeleteUser removes a user. What the user holds names an object that is gone,
@@ -90,18 +104,6 @@ func (d *Directory) DeleteUser(ctx context.Context, upn ids.UPN) error {
 func (d *Directory) RevokeSessions(ctx context.Context, upn ids.UPN) error {
 	return d.changeUser(ctx, upn, func(u *store.User) error {
 		u.SessionEpoch++
-		return nil
-	})
-}
-
-// SetUserMethods replaces the second factors of a user. An empty secret is no
-// one-time codes.
-func (d *Directory) SetUserMethods(ctx context.Context, upn ids.UPN, totp secret.Text, push bool) error {
-	if problem := tenant.TOTPProblem(totp.Reveal()); problem != "" {
-		return prterr.New(prterr.Invalid, "totp_secret %s", problem)
-	}
-	return d.changeUser(ctx, upn, func(u *store.User) error {
-		u.TOTPSecret, u.Push = totp, push
 		return nil
 	})
 }

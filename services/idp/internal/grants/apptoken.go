@@ -2,11 +2,13 @@ package grants
 
 import (
 	"context"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -62,6 +64,13 @@ func (g *Gate) appTokens(ctx context.Context, s Session, c *entrawire.SessionReq
 		return nil, prterr.AADSTS(aadsts.ResourceNotFound, "")
 	case asked:
 		if err := Admit(s.event, g.Facts(ctx, s.ask(app, resource, demands.Contexts)), s.From, demands, !r.V1); err != nil {
+			return nil, err
+		}
+		ask := consent.Ask{Tenant: s.Tenant.ID, App: app, User: s.User.ID, Resource: resource}
+		if granted != "" {
+			ask.Scopes = consent.Names(strings.Fields(granted))
+		}
+		if err := g.Consents.Check(ctx, ask); err != nil {
 			return nil, err
 		}
 		n.Resource, n.Scope, n.ACRS = &resource, granted, demands.Contexts

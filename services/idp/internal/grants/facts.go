@@ -88,11 +88,20 @@ func flowOf(a sealed.Artefact) string {
 // Registered are the methods that a user could prove a second factor with.
 func Registered(u store.User) []methods.Method {
 	var out []methods.Method
-	if u.Push {
+	if len(u.Push) > 0 {
 		out = append(out, methods.Push)
 	}
 	if !u.TOTPSecret.Empty() {
 		out = append(out, methods.SoftwareOATH)
+	}
+	if u.SignsInByPhone() {
+		out = append(out, methods.PhoneSignIn)
+	}
+	if u.Phone != "" {
+		out = append(out, methods.SMS, methods.Voice)
+	}
+	if len(u.Passkeys) > 0 {
+		out = append(out, methods.FIDO2)
 	}
 	if len(u.HelloKeys) > 0 {
 		out = append(out, methods.WindowsHello)

@@ -44,6 +44,9 @@ func (g *Gate) hello(ctx context.Context, d Device, c *entrawire.PRTRequest) (st
 		return store.User{}, refused
 	}
 	d.IsUser(user)
+	if key.Origin() != store.Registered && !d.Tenant.Profile.WrittenKeys {
+		return store.User{}, prterr.AADSTS(aadsts.InvalidAssertion, "the key was written into the directory and no device registered it: provision one on this device")
+	}
 	iat, exp, now := time.Unix(a.Iat, 0), time.Unix(a.Exp, 0), g.Clock.Now()
 	if exp.Sub(iat) > helloLongest || iat.After(now.Add(helloSkew)) || !now.Before(exp) {
 		return store.User{}, prterr.AADSTS(aadsts.InvalidAssertion, "the times of the assertion are not right: make one for up to two hours from now")

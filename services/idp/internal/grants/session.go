@@ -201,7 +201,7 @@ func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, e
 	if changed || a.SessionEpoch != u.SessionEpoch {
 		return u, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
-	if g.Clock.Now().After(a.Expires) {
+	if now := g.Clock.Now(); now.After(a.Expires) || a.PassEnded(now) {
 		return u, prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
 	return u, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
@@ -47,6 +48,9 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 	if revoked(from, user) {
 		return issuance.Grant{}, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
+	if from.PassEnded(x.gate.Clock.Now()) {
+		return issuance.Grant{}, prterr.AADSTS(aadsts.ExpiredToken, "")
+	}
 	device, err := x.device(ctx, from)
 	if err != nil {
 		return issuance.Grant{}, err
@@ -59,7 +63,20 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 		IPAddress: x.Caller.IPAddress, Refresh: a.offline, ID: a.openid, Nonce: from.Nonce, Email: a.email,
 	}
 	g.AskedScope, g.AskedResource = x.asked(a)
+	if err := x.consented(ctx, g, a); err != nil {
+		return g, err
+	}
 	return g, x.allowed(ctx, g)
+}
+
+// consented asks whether the application may do what it asks for in the name of the
+// user: AADSTS65001.
+func (x *exchange) consented(ctx context.Context, g issuance.Grant, a audience) error {
+	ask := consent.Ask{Tenant: x.tenant.ID, App: x.app.Application, User: g.User.ID, Scopes: []string{consent.SignIn}}
+	if a.resource != nil {
+		ask.Resource, ask.Scopes = *a.resource, consent.Names(a.scopes)
+	}
+	return x.gate.Consents.Check(ctx, ask)
 }
 
 // revoked reports whether something that the artefact rests on was taken back.

@@ -83,6 +83,10 @@ type Profile struct {
 	DeviceCodePRT bool
 	// HelloKey is the rule for a Hello key on another device.
 	HelloKey HelloKey
+	// WrittenKeys takes Hello keys that an administrator wrote into the directory.
+	// Otherwise only what a device registered signs in: who may write an attribute
+	// need not be able to become every user.
+	WrittenKeys bool
 	// AttestedKeys takes only devices whose keys a trusted TPM vouches for, at
 	// registration and ever after. Without it a stolen key is as good as its device.
 	AttestedKeys bool
@@ -94,8 +98,8 @@ type Profile struct {
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, TellsUnknownUsers: true},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, TellsUnknownUsers: true},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, WrittenKeys: true, TellsUnknownUsers: true},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, WrittenKeys: true, TellsUnknownUsers: true},
 		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true, AttestedKeys: true, ChallengeOnce: true},
 	}
 }

@@ -59,6 +59,6 @@ func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, up
 	if err != nil {
 		return "", "", prterr.New(prterr.Invalid, "key: %v", err)
 	}
-	key := store.HelloKey{KID: uuid.NewString(), KeyID: id, Key: r.Key, Device: dev.ID, Created: s.gate.Clock.Now()}
+	key := store.HelloKey{KID: uuid.NewString(), KeyID: id, Key: r.Key, Device: dev.ID, Created: s.gate.Clock.Now(), Provenance: store.Registered}
 	return key.KID, u.UPN, s.gate.Directory.PutHelloKey(ctx, home.ID, u.ID, key)
 }

@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -17,6 +19,9 @@ type Admin struct {
 	directoryv1.UnimplementedAdminServiceServer
 	Directory *directory.Directory
 	Keys      *issuance.Authority
+	// Log gets a row for every change of what somebody signs in with.
+	Log   *signinlog.Log
+	Clock clock.Clock
 }
 
 // SetUserEnabled enables or disables a user.
@@ -88,18 +93,6 @@ func (s *Admin) RevokeSessions(ctx context.Context, req *directoryv1.RevokeSessi
 		return nil, err
 	}
 	return &directoryv1.RevokeSessionsResponse{}, nil
-}
-
-// SetUserMethods sets the second factors of a user.
-func (s *Admin) SetUserMethods(ctx context.Context, req *directoryv1.SetUserMethodsRequest) (*directoryv1.SetUserMethodsResponse, error) {
-	upn, err := userName(req.GetUserPrincipalName())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Directory.SetUserMethods(ctx, upn, secret.NewText(req.GetTotpSecret()), req.GetPush()); err != nil {
-		return nil, err
-	}
-	return &directoryv1.SetUserMethodsResponse{}, nil
 }
 
 // RotateKeys takes new keys into use.

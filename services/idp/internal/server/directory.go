@@ -8,6 +8,8 @@ import (
 
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -22,6 +24,8 @@ type Read struct {
 	SignIns   SignInLog
 	// Factors lists the second factors that wait.
 	Factors *signin.Service
+	// Outbox has what went to telephones.
+	Outbox *outbox.Box
 }
 
 // ListTenants lists the tenants in the order of the file.
@@ -50,22 +54,24 @@ func (s *Read) ListUsers(ctx context.Context, req *directoryv1.ListUsersRequest)
 		home, known := s.Tenants.Home(u.UPN.Domain())
 		out.Users = append(out.Users, &directoryv1.User{
 			UserId: string(u.ID), UserPrincipalName: string(u.UPN), DisplayName: u.DisplayName, Enabled: u.Enabled, MayJoin: u.MayJoin,
-			Administrator: u.Administrator, Federated: known && home.Domain.Federated != nil, Methods: methods(u),
+			Administrator: u.Administrator, Federated: known && home.Domain.Federated != nil, Methods: factors(u),
 			GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle, MustChangePassword: u.MustChange,
 		})
 	}
 	return out, nil
 }
 
-// methods are the second factors of a user by the names of the sign-in page.
-func methods(u store.User) []string {
+// factors are the second factors of a user by the names of the sign-in page.
+func factors(u store.User) []string {
 	var out []string
-	if !u.TOTPSecret.Empty() {
-		out = append(out, "PhoneAppOTP")
+	add := func(has bool, ids ...string) {
+		if has {
+			out = append(out, ids...)
+		}
 	}
-	if u.Push {
-		out = append(out, "PhoneAppNotification")
-	}
+	add(!u.TOTPSecret.Empty(), methods.IDCode)
+	add(len(u.Push) > 0, methods.IDPush)
+	add(u.Phone != "", methods.IDSMS, methods.IDVoice)
 	return out
 }
 

@@ -3,7 +3,9 @@ package server
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 )
 
@@ -11,6 +13,7 @@ import (
 type Person struct {
 	directoryv1.UnimplementedPersonServiceServer
 	SignIns *signin.Service
+	Pairing *pairing.Service
 }
 
 // ApproveDeviceCode signs a device in as a user.
@@ -52,4 +55,22 @@ func (s *Person) ReadOneTimeCode(ctx context.Context, req *directoryv1.ReadOneTi
 		return nil, err
 	}
 	return &directoryv1.ReadOneTimeCodeResponse{OneTimeCode: code.Reveal()}, nil
+}
+
+// PairAuthenticator is the app taking the code that a registration page shows.
+func (s *Person) PairAuthenticator(ctx context.Context, req *directoryv1.PairAuthenticatorRequest) (*directoryv1.PairAuthenticatorResponse, error) {
+	upn, err := userName(req.GetUserPrincipalName())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SignIns.Lab(); err != nil {
+		return nil, err
+	}
+	err = s.Pairing.Pair(ctx, pairing.App{
+		User: upn, Code: secret.NewText(req.GetActivationCode()), Name: req.GetDeviceName(), PhoneSignIn: req.GetPhoneSignIn(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &directoryv1.PairAuthenticatorResponse{}, nil
 }

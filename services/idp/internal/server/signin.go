@@ -32,7 +32,7 @@ func (s *SignIn) DiscoverCredentials(ctx context.Context, req *idpv1.DiscoverCre
 	}
 	return &idpv1.DiscoverCredentialsResponse{
 		UserPrincipalName: d.Name, Exists: d.Exists, HasPassword: d.HasPassword, FederationUrl: d.FederationURL, DomainKnown: d.DomainKnown,
-		FlowToken: d.FlowToken.Reveal(),
+		FlowToken: d.FlowToken.Reveal(), Credentials: beginnings(d.Credentials),
 	}, nil
 }
 
@@ -50,7 +50,7 @@ func (s *SignIn) SubmitPassword(ctx context.Context, req *idpv1.SubmitPasswordRe
 
 // BeginMethod starts a second factor.
 func (s *SignIn) BeginMethod(ctx context.Context, req *idpv1.BeginMethodRequest) (*idpv1.BeginMethodResponse, error) {
-	b, err := s.SignIns.BeginMethod(ctx, secret.NewText(req.GetFlowToken()), req.GetMethodId())
+	b, err := s.SignIns.BeginMethod(ctx, secret.NewText(req.GetFlowToken()), req.GetMethodId(), where(req.GetCaller()))
 	if err != nil {
 		return nil, err
 	}

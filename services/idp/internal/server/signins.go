@@ -71,6 +71,7 @@ func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChalleng
 	for _, c := range waiting {
 		out.Challenges = append(out.Challenges, &directoryv1.Challenge{
 			ChallengeId: c.ID, UserPrincipalName: string(c.User), MethodId: c.Method, ExpiresAt: timestamppb.New(c.Expires),
+			Number: int32(c.Number), Application: c.Application, IpAddress: c.IP, UserAgent: c.Agent, PhoneSignIn: c.PhoneSignIn,
 		})
 	}
 	return out, nil

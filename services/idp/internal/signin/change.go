@@ -55,8 +55,8 @@ func (s *Service) ChangePassword(ctx context.Context, f Change) (authorize.Outco
 		return s.next.AskChange(ctx, st, err)
 	}
 	keep := st.Proof
-	st.Proof = s.proof(u, sealed.Password, methods.Password)
-	st.Proof.Persistent, st.Carried = keep.Persistent, false
+	s.begun(st, u, sealed.Password, methods.Password)
+	st.Proof.Persistent = keep.Persistent
 	if err := s.noteChange(ctx, st); err != nil {
 		return authorize.Outcome{}, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -23,10 +24,52 @@ type Discovered struct {
 	FederationURL string
 	DomainKnown   bool
 	FlowToken     secret.Text
+	// Credentials are the ways to begin, the preferred one first.
+	Credentials []Beginning
+}
+
+// Beginning is a way to begin a sign-in.
+type Beginning int
+
+// The ways.
+const (
+	ByPassword Beginning = iota + 1
+	ByFederation
+	ByPasskey
+	ByPhone
+	ByAccessPass
+	ByCertificate
+)
+
+// beginnings are the ways of a user to begin, the one that is worth most first. A
+// pass comes before everything: an administrator gave it for now.
+func (s *Service) beginnings(u store.User, federated bool) []Beginning {
+	var out []Beginning
+	if u.AccessPass.Usable(s.clock.Now()) {
+		out = append(out, ByAccessPass)
+	}
+	if u.SignsInByPhone() {
+		out = append(out, ByPhone)
+	}
+	return append(out, usual(federated))
+}
+
+// anyBeginning are the ways that are told of every name of a domain where nothing
+// tells who exists.
+func anyBeginning(federated bool) []Beginning {
+	return []Beginning{usual(federated), ByPhone, ByAccessPass}
+}
+
+func usual(federated bool) Beginning {
+	if federated {
+		return ByFederation
+	}
+	return ByPassword
 }
 
 // Discover says how a name may sign in. It looks at the domain alone, so that every
-// name of a domain gets one answer, unless the tenant's profile tells who exists.
+// name of a domain gets one answer, unless the tenant's profile tells who exists;
+// then it tells what the user has as well, as the public service does.
 func (s *Service) Discover(ctx context.Context, name string, token secret.Text) (Discovered, error) {
 	out := Discovered{Name: name, FlowToken: token}
 	upn, err := ids.ParseUPN(name)
@@ -35,9 +78,13 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 	}
 	home, known := s.tenants.Home(upn.Domain())
 	out.DomainKnown, out.Exists = known, known
-	if known && home.Tenant.Profile.TellsUnknownUsers {
-		_, err := s.directory.UserByName(ctx, upn)
-		out.Exists = err == nil
+	federated := known && home.Domain.Federated != nil
+	switch {
+	case known && home.Tenant.Profile.TellsUnknownUsers:
+		u, err := s.directory.UserByName(ctx, upn) // nobody has the usual way
+		out.Exists, out.Credentials = err == nil, s.beginnings(u, federated)
+	case known:
+		out.Credentials = anyBeginning(federated)
 	}
 	if !known || home.Domain.Federated == nil {
 		out.HasPassword = known
@@ -76,7 +123,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 		return authorize.Over(err), nil
 	}
 	st.Asked.Hint = string(u.UPN)
-	st.Proof, st.Carried = s.proof(u, sealed.SAML, methods.FederatedSingle), false
+	s.begun(st, u, sealed.SAML, methods.FederatedSingle)
 	return s.next.Proceed(ctx, st)
 }
 

@@ -27,17 +27,18 @@ type Begun struct {
 
 // BeginMethod begins a second factor that the user chose. The challenge has the
 // id of the sign-in, so the page and the answers name one thing.
-func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method string) (Begun, error) {
+func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method string, from Where) (Begun, error) {
 	st, u, err := s.factorState(ctx, token)
-	if err == nil && !slices.ContainsFunc(authorize.Methods(u), func(m authorize.Method) bool { return m.ID == method }) {
+	if err == nil && !slices.ContainsFunc(authorize.Methods(u, s.clock.Now()), func(m authorize.Method) bool { return m.ID == method }) {
 		err = prterr.AADSTS(aadsts.StrongAuthFailed, "the user has no such method: choose one of the page")
+	}
+	if err == nil && method == methods.IDPasskey {
+		err = prterr.AADSTS(aadsts.StrongAuthFailed, "a passkey answers a challenge of its own: use the page's button for it")
 	}
 	out := Begun{FlowToken: token}
 	if err == nil {
 		out.SessionID = st.ID
-		if method == authorize.MethodPush {
-			out.Entropy, err = s.push(ctx, st, u)
-		}
+		out.Entropy, err = s.begin(ctx, st, u, method, from)
 	}
 	if err == nil {
 		st.Method = method
@@ -48,8 +49,24 @@ func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method str
 	if fatal(err) {
 		return Begun{}, err
 	}
-	out.Code, out.Text = prterr.CodeOf(err), text(err)
+	out.Code, out.Text = prterr.CodeOf(err), said(err)
+	if st != nil {
+		s.next.Log(ctx, st, signinlog.SecondFactor, u.UPN, err)
+	}
 	return out, nil
+}
+
+// begin sends or asks what the method sends or asks. Codes of an app need nothing,
+// and what has a form of its own begins there.
+func (s *Service) begin(ctx context.Context, st *flowstate.State, u store.User, method string, from Where) (number int, err error) {
+	switch method {
+	case methods.IDPush, methods.IDPhoneSignIn, methods.IDVoice:
+		return s.call(ctx, st, u, method, from)
+	case methods.IDSMS:
+		return 0, s.text(ctx, st, u)
+	default:
+		return 0, nil
+	}
 }
 
 // factorState opens the state of a page that asks for a second factor, with the
@@ -95,6 +112,10 @@ const (
 	resultSilent  = "PhoneAppNoResponse"
 	resultOver    = "SessionExpired"
 	resultLocked  = "UserAuthFailedDuplicateRequest"
+	// Of text messages and calls.
+	resultWrongText = "SMSAuthFailedWrongCodeEntered"
+	resultTextOver  = "SMSAuthFailedNoResponseTimeout"
+	resultHungUp    = "UserVoiceAuthFailedPhoneHungUp"
 )
 
 // CheckMethod checks a one-time code, or looks whether the telephone was
@@ -107,27 +128,24 @@ func (s *Service) CheckMethod(ctx context.Context, c Check) (Checked, error) {
 	}
 	if err == nil {
 		out.SessionID = st.ID
-		if st.Method == authorize.MethodPush {
-			out.Result, err = s.answered(ctx, st)
-		} else {
-			out.Result, err = s.oneTime(u, c.OneTimeCode)
-		}
+		out.Result, err = s.checkBegun(ctx, st, u, c.OneTimeCode)
 	}
 	if fatal(err) {
 		return Checked{}, err
 	}
 	switch out.Result {
-	case resultPending, resultWrong:
+	case resultPending, resultWrong, resultWrongText:
 		out.Retry = true
 	case resultSuccess:
-		s.proven(st)
+		m, _ := methods.ByID(st.Method)
+		s.proven(st, m)
 		out.Success = true
 		out.FlowToken, err = s.keep.Seal(st)
 		return out, err
 	default:
 	}
 	if err != nil {
-		out.Code, out.Text = prterr.CodeOf(err), text(err)
+		out.Code, out.Text = prterr.CodeOf(err), said(err)
 		if st != nil {
 			s.next.Log(ctx, st, signinlog.SecondFactor, u.UPN, err)
 		}
@@ -135,22 +153,24 @@ func (s *Service) CheckMethod(ctx context.Context, c Check) (Checked, error) {
 	return out, nil
 }
 
-// proven notes a second factor in the state: how, and when. What is demanded
-// right now is a fresh one (ngcmfa), and so is this.
-func (s *Service) proven(st *flowstate.State) {
-	st.Proof.Prove(usedBy(st.Method), s.clock.Now())
-	if st.Asked.FreshFactor && !slices.Contains(st.Proof.AMR, "ngcmfa") {
-		st.Proof.AMR = append(st.Proof.AMR, "ngcmfa")
+func (s *Service) checkBegun(ctx context.Context, st *flowstate.State, u store.User, code secret.Text) (string, error) {
+	switch st.Method {
+	case methods.IDPush, methods.IDPhoneSignIn, methods.IDVoice:
+		return s.answered(ctx, st)
+	case methods.IDCode:
+		return s.oneTime(u, code)
+	case methods.IDSMS:
+		return s.textCode(ctx, st, u, code)
+	default: // it has a form of its own
+		return resultOver, prterr.AADSTS(aadsts.FlowTokenExpired, "")
 	}
-	st.Method = ""
 }
 
-// usedBy is the method behind a name that clients know.
-func usedBy(method string) methods.Method {
-	if m, known := authorize.Proves(method); known {
-		return m
-	}
-	return methods.Push // a person of a laboratory, who chose none
+// proven notes a second factor in the state: how, and when.
+func (s *Service) proven(st *flowstate.State, m methods.Method) {
+	st.Proof.Prove(m, s.clock.Now())
+	fresh(st)
+	st.Method = ""
 }
 
 // CompleteMethod goes on after the second factor. Whether it was proven is in the
@@ -163,5 +183,5 @@ func (s *Service) CompleteMethod(ctx context.Context, f Form) (authorize.Outcome
 	return s.next.Proceed(ctx, st)
 }
 
-// text is what was written for the user.
-func text(err error) string { return authorize.Over(err).Page.Text }
+// said is what was written for the user.
+func said(err error) string { return authorize.Over(err).Page.Text }

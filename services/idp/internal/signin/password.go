@@ -2,6 +2,7 @@ package signin
 
 import (
 	"context"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -54,9 +55,24 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 		s.next.Log(ctx, st, signinlog.WebSignIn, name, err)
 		return s.next.Ask(ctx, st, err)
 	}
-	st.Proof = s.proof(u, sealed.Password, methods.Password)
-	st.Proof.Persistent, st.Carried = f.Stay, false
+	s.begun(st, u, sealed.Password, methods.Password)
+	st.Proof.Persistent = f.Stay
 	return s.next.Proceed(ctx, st)
+}
+
+// begun notes a first proof in the state, in place of whatever was there.
+func (s *Service) begun(st *flowstate.State, u store.User, c sealed.Credential, m methods.Method) {
+	st.Proof, st.Carried, st.Method = s.proof(u, c, m), false, ""
+	fresh(st)
+}
+
+// fresh adds ngcmfa to a proof of just now that is more than one factor, where that
+// is what is demanded.
+func fresh(st *flowstate.State) {
+	many := methods.MultiFactor(methods.Names(st.Proof.Used))
+	if many && st.Asked.FreshFactor && !slices.Contains(st.Proof.AMR, "ngcmfa") {
+		st.Proof.AMR = append(st.Proof.AMR, "ngcmfa")
+	}
 }
 
 // proof is what a user has proven just now.

@@ -15,9 +15,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
-// lab refuses to play a person outside of a laboratory: whoever may do that can
+// Lab refuses to play a person outside of a laboratory: whoever may do that can
 // sign in as everybody.
-func (s *Service) lab() error {
+func (s *Service) Lab() error {
 	if !s.persons {
 		return prterr.New(prterr.Denied, "persons can be played in a laboratory only: start the identity provider as one")
 	}
@@ -37,24 +37,28 @@ type Answer struct {
 // AnswerChallenge answers a second factor that waits. A number that is not the
 // one of the page denies it: that is what the number is for.
 func (s *Service) AnswerChallenge(ctx context.Context, a Answer) error {
-	if err := s.lab(); err != nil {
+	if err := s.Lab(); err != nil {
 		return err
 	}
 	all, err := s.Challenges(ctx, a.User)
 	if err != nil {
 		return err
 	}
-	id := ""
+	var which Challenge
 	for _, c := range all { // the newest one is the last
 		if c.User == a.User && (a.ID == "" || a.ID == c.ID) {
-			id = c.ID
+			which = c
 		}
 	}
 	none := prterr.New(prterr.NotFound, "no second factor of the user waits: begin one at the sign-in page")
-	if id == "" {
+	switch {
+	case which.ID == "":
 		return none
+	case which.PhoneSignIn && a.Approve && a.Number == 0:
+		// Nothing else stands between a stranger who knows the name and the account.
+		return prterr.New(prterr.Invalid, "number is missing: a sign-in without a password is approved with the number that the page shows")
 	}
-	err = s.waiting.UpdatePending(ctx, pushKind, id, s.clock.Now(), func(p *store.Pending) error {
+	err = s.waiting.UpdatePending(ctx, which.kind, which.ID, s.clock.Now(), func(p *store.Pending) error {
 		var c challenge
 		if err := json.Unmarshal(p.Data, &c); err != nil {
 			return err
@@ -62,7 +66,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, a Answer) error {
 		if c.Answer != "" {
 			return store.ErrNotFound
 		}
-		if c.Answer = denied; a.Approve && (a.Number == 0 || a.Number == c.Number) {
+		if c.Answer = denied; a.Approve && (a.Number == 0 || c.Number == 0 || a.Number == c.Number) {
 			c.Answer = approved
 		}
 		p.Data, err = json.Marshal(c)
@@ -79,7 +83,7 @@ func (s *Service) AnswerChallenge(ctx context.Context, a Answer) error {
 
 // ReadOneTimeCode reads the code that the user's app shows now.
 func (s *Service) ReadOneTimeCode(ctx context.Context, name ids.UPN) (secret.Text, error) {
-	if err := s.lab(); err != nil {
+	if err := s.Lab(); err != nil {
 		return secret.Text{}, err
 	}
 	u, err := s.directory.UserByName(ctx, name)
@@ -100,7 +104,7 @@ type Approval struct {
 // ApproveDevice signs a device in as a user, with the demands of policy as at the
 // page: what is missing is the error.
 func (s *Service) ApproveDevice(ctx context.Context, a Approval) error {
-	if err := s.lab(); err != nil {
+	if err := s.Lab(); err != nil {
 		return err
 	}
 	u, err := s.directory.UserByName(ctx, a.User)
@@ -124,7 +128,7 @@ func (s *Service) ApproveDevice(ctx context.Context, a Approval) error {
 		st.Proof = s.proof(u, sealed.SAML, methods.FederatedSingle)
 	}
 	if a.WithMFA {
-		s.proven(st)
+		s.proven(st, methods.Push)
 	}
 	o, err := s.next.Proceed(ctx, st)
 	return refusal(o, err)

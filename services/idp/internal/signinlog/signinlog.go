@@ -38,6 +38,10 @@ const (
 	SignOut       Flow = "sign_out"
 	RegisterHello Flow = "register_hello_key"
 	ReplaceKeys   Flow = "replace_device_keys"
+	// Consented is a person who allowed an application something, or declined.
+	Consented Flow = "consent"
+	// SecurityInfo is a person who changed how they prove who they are.
+	SecurityInfo Flow = "security_info"
 )
 
 // Outcome of an event.

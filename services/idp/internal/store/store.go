@@ -51,27 +51,53 @@ type User struct {
 	Administrator bool
 	// TOTPSecret is base32; empty when the user has no one-time codes.
 	TOTPSecret secret.Text
-	// Push says that the user has an app that approves sign-ins.
-	Push bool
+	// TOTPAdded is when they were added, zero for the tenant file's.
+	TOTPAdded time.Time
+	// Push are the apps that approve sign-ins.
+	Push []Authenticator
+	// Phone is +CC NUMBER, for text messages and calls; empty is none.
+	Phone string
+	// PhoneAdded is when it was added, zero for the tenant file's.
+	PhoneAdded time.Time
+	// DefaultMethod is the second factor that is asked for first, by the name that
+	// clients know; empty leaves it to us.
+	DefaultMethod string
+	// AccessPass is the Temporary Access Pass of the user, the zero value for none.
+	AccessPass AccessPass
+	// Risk is what a risk engine would say of the user: empty, low, medium or high.
+	Risk string
 	// MustChange makes the next interactive sign-in change the password.
 	MustChange bool
-	// Risk of the user's sign-ins is none, low, medium or high; empty is none. Nobody
-	// computes it: an operator says it.
-	Risk string
 	// HelloKeys are the Windows Hello for Business keys of the user.
 	HelloKeys []HelloKey
+	// Passkeys are the WebAuthn credentials of the user.
+	Passkeys []Passkey
 }
 
-// HelloKey is the public half of a Windows Hello for Business key.
-type HelloKey struct {
-	// KID is a GUID that names the object.
-	KID string
-	// KeyID is base64 of the SHA-256 of Key, as assertions name it.
-	KeyID string
-	// Key is an RSA1 blob.
-	Key     []byte
-	Device  ids.DeviceID
-	Created time.Time
+// Passkey is the record of a WebAuthn credential (Web Authentication Level 3, section
+// 4, credential record).
+type Passkey struct {
+	// ID is the credential id, as the authenticator chose it.
+	ID []byte
+	// PublicKey is a COSE_Key in CBOR.
+	PublicKey []byte
+	// SignCount is the counter of the last good answer; always 0 for an authenticator
+	// that does not count.
+	SignCount uint32
+	// Name that the user gave it.
+	Name string
+	// Site is the relying party id that it was made for.
+	Site string
+	// AAGUID is the model of the authenticator, 16 bytes, all zero when not told.
+	AAGUID []byte
+	// Attestation is the format of the statement it came with, such as none or packed.
+	Attestation string
+	// Transports are hints for browsers, such as usb or internal.
+	Transports []string
+	// BackupEligible and BackedUp say whether it can be, and is, on other devices too.
+	BackupEligible, BackedUp bool
+	// Added is when it was registered, Used when it was last used.
+	Added, Used time.Time
 }
 
 // Device is a device object. It holds public halves of keys only.

@@ -47,6 +47,8 @@ type fileTenant struct {
 	Attestation        struct {
 		Roots []fileMaker `yaml:"roots"`
 	} `yaml:"attestation"`
+	// CertificateAuthorities issue what users sign in with.
+	CertificateAuthorities []fileAuthority `yaml:"certificate_authorities"`
 	// NativeSessionKeys is true unless it says otherwise.
 	NativeSessionKeys *bool `yaml:"native_session_keys"`
 }
@@ -120,6 +122,16 @@ type fileUser struct {
 	TOTPSecret    string `yaml:"totp_secret"`
 	Push          bool   `yaml:"push"`
 	MustChange    bool   `yaml:"must_change_password"`
+
+	Phone          string              `yaml:"phone"`
+	Authenticators []fileAuthenticator `yaml:"authenticators"`
+	DefaultMethod  string              `yaml:"default_method"`
+	Risk           string              `yaml:"risk"`
+}
+
+type fileAuthenticator struct {
+	Name        string `yaml:"name"`
+	PhoneSignIn bool   `yaml:"phone_sign_in"`
 }
 
 type fileApplication struct {
@@ -134,6 +146,7 @@ type fileApplication struct {
 	Certificates    []string `yaml:"certificates"`
 	Family          bool     `yaml:"family"`
 	AppRoles        []string `yaml:"app_roles"`
+	Consent         string   `yaml:"consent"`
 }
 
 // tenantFile is what an error begins with.

@@ -1,7 +1,6 @@
 package tenant
 
 import (
-	"encoding/base32"
 	"fmt"
 
 	"github.com/alexedwards/argon2id"
@@ -33,7 +32,10 @@ func (d *document) user(at string, f fileUser, t *Tenant) (User, error) {
 		DisplayName: f.DisplayName, Password: secret.NewText(f.Password), PasswordHash: secret.NewText(f.PasswordHash),
 		Enabled: f.Enabled == nil || *f.Enabled, MayJoin: f.MayJoin == nil || *f.MayJoin, ImmutableID: f.ImmutableID,
 		GivenName: f.GivenName, Surname: f.Surname, Mail: f.Mail, JobTitle: f.JobTitle,
-		Administrator: f.Administrator, TOTPSecret: secret.NewText(f.TOTPSecret), Push: f.Push, MustChange: f.MustChange,
+		Administrator: f.Administrator, TOTPSecret: secret.NewText(f.TOTPSecret), MustChange: f.MustChange,
+	}
+	if err := d.methods(at, f, &u); err != nil {
+		return u, err
 	}
 	var err error
 	if u.ID, err = ids.ParseUser(f.ID); err != nil {
@@ -44,9 +46,6 @@ func (d *document) user(at string, f fileUser, t *Tenant) (User, error) {
 	}
 	if field, problem := u.Problem(); problem != "" {
 		return u, d.errorf(at+"."+field, "%s", problem)
-	}
-	if problem := TOTPProblem(f.TOTPSecret); problem != "" {
-		return u, d.errorf(at+".totp_secret", "%s", problem)
 	}
 	home, ours := t.domain(u.UPN.Domain())
 	if !ours {
@@ -94,16 +93,6 @@ func standardHash(phc string) bool {
 	return err == nil && *p == argon2id.Params{
 		Memory: HashMemory, Iterations: HashPasses, Parallelism: HashParallelism, SaltLength: HashSalt, KeyLength: HashKey,
 	}
-}
-
-// TOTPProblem is what is wrong with the secret of one-time codes; empty when
-// nothing is, or there is no secret.
-func TOTPProblem(s string) string {
-	_, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(s)
-	if s != "" && (err != nil || len(s) < 16 || len(s) > 128) {
-		return "is not base32 of 16 to 128 letters A-Z and digits 2-7, without padding"
-	}
-	return ""
 }
 
 func (d *document) groups(at string, f fileTenant, t *Tenant) error {

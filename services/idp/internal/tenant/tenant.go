@@ -52,6 +52,8 @@ type Tenant struct {
 	CookieWithoutNonce CookieRule
 	// Makers of TPMs whom the tenant trusts.
 	Makers []Maker
+	// CertificateAuthorities issue certificates that users sign in with.
+	CertificateAuthorities []CertificateAuthority
 	// NativeSessionKeys lets session keys be wrapped for a device's attested storage
 	// key, so that they never leave its TPM.
 	NativeSessionKeys bool
@@ -116,9 +118,13 @@ type User struct {
 	GivenName, Surname, Mail, JobTitle string
 	// Administrator may make bulk enrolment packages.
 	Administrator bool
-	// TOTPSecret is base32, for one-time codes; Push is an app that approves.
+	// TOTPSecret is base32, for one-time codes.
 	TOTPSecret secret.Text
-	Push       bool
+	// Authenticators are apps that approve.
+	Authenticators []Authenticator
+	// Phone is +CC NUMBER, DefaultMethod a second factor by the name that clients
+	// know, Risk low, medium or high; each may be empty.
+	Phone, DefaultMethod, Risk string
 	// MustChange makes the next interactive sign-in change the password.
 	MustChange bool
 }

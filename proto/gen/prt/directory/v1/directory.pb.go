@@ -1508,7 +1508,19 @@ type Challenge struct {
 	// MethodID such as PhoneAppNotification.
 	MethodId string `protobuf:"bytes,3,opt,name=method_id,json=methodId,proto3" json:"method_id,omitempty"`
 	// ExpiresAt is when it ends by itself.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Number that the page shows, 10 to 99, or 0 where nothing is compared. A real
+	// telephone does not know it: it is here so that a laboratory can play the person
+	// who reads it off the page.
+	Number int32 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`
+	// Application that is signed in to, by name.
+	Application string `protobuf:"bytes,6,opt,name=application,proto3" json:"application,omitempty"`
+	// IpAddress the sign-in comes from.
+	IpAddress string `protobuf:"bytes,7,opt,name=ip_address,json=ipAddress,proto3" json:"ip_address,omitempty"`
+	// UserAgent it comes from, shortened.
+	UserAgent string `protobuf:"bytes,8,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// PhoneSignIn says that it is a sign-in without a password, and no second factor.
+	PhoneSignIn   bool `protobuf:"varint,9,opt,name=phone_sign_in,json=phoneSignIn,proto3" json:"phone_sign_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1569,6 +1581,41 @@ func (x *Challenge) GetExpiresAt() *timestamppb.Timestamp {
 		return x.ExpiresAt
 	}
 	return nil
+}
+
+func (x *Challenge) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Challenge) GetApplication() string {
+	if x != nil {
+		return x.Application
+	}
+	return ""
+}
+
+func (x *Challenge) GetIpAddress() string {
+	if x != nil {
+		return x.IpAddress
+	}
+	return ""
+}
+
+func (x *Challenge) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *Challenge) GetPhoneSignIn() bool {
+	if x != nil {
+		return x.PhoneSignIn
+	}
+	return false
 }
 
 // CreateUserRequest describes the user.
@@ -1940,7 +1987,10 @@ type SetUserMethodsRequest struct {
 	// PhoneNumber in the form +CC NUMBER, for text messages and calls; empty is none.
 	PhoneNumber string `protobuf:"bytes,4,opt,name=phone_number,json=phoneNumber,proto3" json:"phone_number,omitempty"`
 	// PhoneSignIn says that the user's authenticator may sign in without a password.
-	PhoneSignIn   bool `protobuf:"varint,5,opt,name=phone_sign_in,json=phoneSignIn,proto3" json:"phone_sign_in,omitempty"`
+	PhoneSignIn bool `protobuf:"varint,5,opt,name=phone_sign_in,json=phoneSignIn,proto3" json:"phone_sign_in,omitempty"`
+	// DefaultMethod is asked for first, by the name that clients know, such as
+	// OneWaySMS; empty leaves it to the identity provider.
+	DefaultMethod string `protobuf:"bytes,6,opt,name=default_method,json=defaultMethod,proto3" json:"default_method,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2008,6 +2058,13 @@ func (x *SetUserMethodsRequest) GetPhoneSignIn() bool {
 		return x.PhoneSignIn
 	}
 	return false
+}
+
+func (x *SetUserMethodsRequest) GetDefaultMethod() string {
+	if x != nil {
+		return x.DefaultMethod
+	}
+	return ""
 }
 
 // SetUserMethodsResponse is empty.
@@ -2632,7 +2689,7 @@ type Message struct {
 	SentAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=sent_at,json=sentAt,proto3" json:"sent_at,omitempty"`
 	// UserPrincipalName it was for.
 	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
-	// Channel is sms or voice.
+	// Channel is sms, voice, or notice for what only informs.
 	Channel string `protobuf:"bytes,3,opt,name=channel,proto3" json:"channel,omitempty"`
 	// PhoneNumber it went to.
 	PhoneNumber string `protobuf:"bytes,4,opt,name=phone_number,json=phoneNumber,proto3" json:"phone_number,omitempty"`
@@ -3234,13 +3291,20 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x16ListChallengesResponse\x12;\n" +
 	"\n" +
 	"challenges\x18\x01 \x03(\v2\x1b.prt.directory.v1.ChallengeR\n" +
-	"challenges\"\xb6\x01\n" +
+	"challenges\"\xd2\x02\n" +
 	"\tChallenge\x12!\n" +
 	"\fchallenge_id\x18\x01 \x01(\tR\vchallengeId\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
 	"\tmethod_id\x18\x03 \x01(\tR\bmethodId\x129\n" +
 	"\n" +
-	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\x9e\x03\n" +
+	"expires_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x05R\x06number\x12 \n" +
+	"\vapplication\x18\x06 \x01(\tR\vapplication\x12\x1d\n" +
+	"\n" +
+	"ip_address\x18\a \x01(\tR\tipAddress\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\b \x01(\tR\tuserAgent\x12\"\n" +
+	"\rphone_sign_in\x18\t \x01(\bR\vphoneSignIn\"\x9e\x03\n" +
 	"\x11CreateUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1f\n" +
@@ -3263,14 +3327,15 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x12DeleteUserResponse\"G\n" +
 	"\x15RevokeSessionsRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\"\x18\n" +
-	"\x16RevokeSessionsResponse\"\xc8\x01\n" +
+	"\x16RevokeSessionsResponse\"\xef\x01\n" +
 	"\x15SetUserMethodsRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12$\n" +
 	"\vtotp_secret\x18\x02 \x01(\tB\x03\x80\x01\x01R\n" +
 	"totpSecret\x12\x12\n" +
 	"\x04push\x18\x03 \x01(\bR\x04push\x12!\n" +
 	"\fphone_number\x18\x04 \x01(\tR\vphoneNumber\x12\"\n" +
-	"\rphone_sign_in\x18\x05 \x01(\bR\vphoneSignIn\"\x18\n" +
+	"\rphone_sign_in\x18\x05 \x01(\bR\vphoneSignIn\x12%\n" +
+	"\x0edefault_method\x18\x06 \x01(\tR\rdefaultMethod\"\x18\n" +
 	"\x16SetUserMethodsResponse\"W\n" +
 	"\x1aSetDeviceComplianceRequest\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1c\n" +

@@ -26,6 +26,24 @@ func TestDevicesOfBeforeAttestationHaveNothingProven(t *testing.T) {
 	}
 }
 
+// A state file of version 1 knows of an authenticator only that there is one.
+func TestAuthenticatorsOfBeforeHaveNoName(t *testing.T) {
+	path, ctx := filepath.Join(t.TempDir(), "state.db"), context.Background()
+	write(t, path, ids.NewDevice(), ids.NewDevice())
+	s := open(t, path)
+	for upn, want := range map[ids.UPN]int{"with@x.test": 1, "without@x.test": 0} {
+		u, err := s.UserByUPN(ctx, upn)
+		if err != nil || len(u.Push) != want {
+			t.Errorf("%s: %+v, %v", upn, u.Push, err)
+		}
+		for _, a := range u.Push {
+			if len(a.ID) != 36 || a.Name != "Authenticator app" || a.PhoneSignIn {
+				t.Errorf("%+v", a)
+			}
+		}
+	}
+}
+
 func write(t *testing.T, path string, registered, waiting ids.DeviceID) {
 	t.Helper()
 	schema, err := os.ReadFile("schema/0001.sql")
@@ -43,6 +61,8 @@ func write(t *testing.T, path string, registered, waiting ids.DeviceID) {
 	const insert = "INSERT INTO devices (id, tenant, registered_by, record) VALUES (?, 't', 'u', ?)"
 	for _, do := range [][]any{
 		{string(schema) + "PRAGMA user_version = 1;"},
+		{`INSERT INTO users (id, tenant, upn, immutable_id, record) VALUES ('1', 't', 'with@x.test', '', '{"UPN":"with@x.test","Push":true}')`},
+		{`INSERT INTO users (id, tenant, upn, immutable_id, record) VALUES ('2', 't', 'without@x.test', '', '{"UPN":"without@x.test","Push":false}')`},
 		{insert, string(registered), `{"ID":"` + string(registered) + `","DisplayName":"D"}`},
 		{insert, string(waiting), `{"ID":"` + string(waiting) + `","DisplayName":"D","Pending":true}`},
 	} {

@@ -21,7 +21,7 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 	for name, f := range map[string]func(*testing.T, store.Store){
 		"users": users, "changes of users": userChanges, "devices": devices, "changes of devices": deviceChanges,
 		"copies": copies, "quota at once": quotaAtOnce, "changes at once": changesAtOnce,
-		"lists and deletions of users": userLists, "what waits": pending, "documents": documents,
+		"lists and deletions of users": userLists, "methods of users": userMethods, "what waits": pending, "documents": documents,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)
