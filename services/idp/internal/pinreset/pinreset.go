@@ -37,8 +37,9 @@ import (
 )
 
 const (
-	// ClientID and Resource are the public service's names.
+	// ClientID is the application that asks for tokens, by the public service's id.
 	ClientID = ids.ClientID("9115dd05-fad5-4f9c-acc7-305d08b1b04e")
+	// Resource is what a token must be for.
 	Resource = "https://cred.microsoft.com"
 
 	bits = 2048
@@ -203,7 +204,7 @@ func (s *Service) stands(ctx context.Context, home *tenant.Tenant, t issuance.Ac
 	case prterr.KindOf(err) == prterr.Internal:
 		return "", err
 	case err != nil:
-		return "the user does not exist or is disabled", nil
+		return "the user does not exist or is disabled", nil //nolint:nilerr // refused by the caller, with one text
 	case u.SessionEpoch != t.From.SessionEpoch, t.From.Credential == sealed.Password && u.PasswordEpoch != t.From.PasswordEpoch:
 		return "the token was revoked", nil
 	}
@@ -212,7 +213,7 @@ func (s *Service) stands(ctx context.Context, home *tenant.Tenant, t issuance.Ac
 	case prterr.KindOf(err) == prterr.Internal:
 		return "", err
 	case err != nil || directory.Standing(home.Profile, dev) != nil || issuance.Fingerprint(dev) != t.From.Certificate:
-		return "the device does not stand", nil
+		return "the device does not stand", nil //nolint:nilerr // refused by the caller, with one text
 	}
 	mine := slices.ContainsFunc(u.HelloKeys, func(k store.HelloKey) bool {
 		return k.KeyID == keyID && keyID != "" && k.Device == dev.ID && k.Origin() == store.Registered
