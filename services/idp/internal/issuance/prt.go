@@ -103,7 +103,12 @@ func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, pr
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
-	idToken, err := unsignedIDToken(idClaims(t, u, prt, string(prt.Client), now, idTokenLifetime))
+	claims := idClaims(t, u, prt, string(prt.Client), now, idTokenLifetime)
+	// The device keeps PRTs of different credentials apart, and amr is too coarse for it.
+	for _, m := range methods.Names(prt.Used) {
+		claims.Methods = append(claims.Methods, string(m))
+	}
+	idToken, err := unsignedIDToken(claims)
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
