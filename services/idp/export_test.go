@@ -80,3 +80,6 @@ func (s *Service) Consent(t testing.TB, upn ids.UPN, app ids.ClientID, resource 
 		t.Fatal(err)
 	}
 }
+
+// TenantOf lets a test look a tenant up.
+func (s *Service) TenantOf(id ids.TenantID) (*tenant.Tenant, bool) { return s.tenants.Tenant(id) }
