@@ -6,6 +6,7 @@ const (
 	InvalidResource              Code = 50001
 	InvalidReplyTo               Code = 50011
 	InvalidAssertion             Code = 50013
+	CertificateRefused           Code = 50017
 	UserNotInTenant              Code = 50020
 	InvalidJWT                   Code = 50027
 	UserAccountNotFound          Code = 50034

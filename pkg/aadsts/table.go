@@ -34,6 +34,7 @@ var table = [...]Row{
 	{InvalidResource, "InvalidResource", "The resource is disabled or does not exist: check the resource name.", 400, scope, "", resource, false, ""},
 	{InvalidReplyTo, "InvalidReplyTo", "The redirect address is not registered for the application: register it.", 400, request, "", "", onPage, "APP05 BRO10"},
 	{InvalidAssertion, "InvalidAssertion", "The assertion is not valid: get a fresh one from its issuer.", 400, grant, "", "", false, "FED06 ISS04 REN05"},
+	{CertificateRefused, "CertificateValidationFailed", "The certificate cannot be used to sign in: choose another one, or sign in another way.", 400, grant, "", "", onPage, ""},
 	{UserNotInTenant, "UserUnauthorized", "The user does not belong to this tenant: use an account of the device's tenant.", 400, grant, "", "", false, "ISS27 ISS04 REN05"},
 	{InvalidJWT, "InvalidJwtToken", "The signed token cannot be read or its signature is wrong: send the token as it was issued.", 400, grant, "", "", false, ""},
 	{UserAccountNotFound, "UserAccountNotFound", "The user does not exist in the tenant: check the user name.", 400, grant, "", "", false, ""},

@@ -122,7 +122,7 @@ func TestREG26_EveryProfileRefusesAWrongAttestation(t *testing.T) {
 				}
 			})
 			events := w.svc.SignIns()
-			if e := events[len(events)-1]; e.Detail != "device key: is not signed by the attestation key of the challenge" {
+			if e := events[len(events)-1]; e.Hidden != "device key: is not signed by the attestation key of the challenge" {
 				t.Errorf("the log does not say why: %+v", e)
 			}
 			log, err := w.read.ListSignIns(context.Background(), &directoryv1.ListSignInsRequest{TenantId: contoso})

@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -63,3 +65,22 @@ func (s *Service) snapshotUser(t testing.TB, upn ids.UPN) any {
 	hash := u.PasswordHash.Reveal()
 	return []any{u.ID, u.UPN, hash, u.Enabled, u.MayJoin, u.ImmutableID, u.PasswordEpoch, u.SessionEpoch}
 }
+
+// Consent notes what a user allowed an application, behind the pages.
+func (s *Service) Consent(t testing.TB, upn ids.UPN, app ids.ClientID, resource string, scopes ...string) {
+	t.Helper()
+	u, err := s.store.UserByUPN(context.Background(), upn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, _ := s.tenants.Tenant(u.Tenant)
+	a, _ := home.Application(app)
+	r, _ := home.Resource(resource)
+	err = s.gate.Consents.Grant(context.Background(), consent.Ask{Tenant: u.Tenant, App: a, User: u.ID, Resource: r, Scopes: scopes}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Pairing lets a test be the page that an authenticator is paired with.
+func (s *Service) Pairing() *pairing.Service { return s.pairing }

@@ -24,6 +24,7 @@ import (
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -33,6 +34,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/oauth"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/pinreset"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
@@ -110,6 +112,7 @@ type Service struct {
 	pinResets *pinreset.Service
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
+	passkeys  *passkey.Service
 	devices   *registration.Service
 	front     httpsFront
 	flows     *deviceflow.Flows
@@ -174,6 +177,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.gate = &grants.Gate{
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
 		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
+		Consents: consent.New(consent.Config{Documents: s.store}),
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
 	s.oauth = oauth.New(oauth.Config{Gate: s.gate, Flows: s.flows, Pendings: s.store})
@@ -202,6 +206,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 
 // registerProtocol adds what devices call, over gRPC and through the front.
 func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
+	r = server.Seen(r)
 	idpv1.RegisterRealmServiceServer(r, &server.Realm{Tenants: s.tenants})
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
@@ -221,6 +226,7 @@ func registerTokens(r grpc.ServiceRegistrar, g idpv1.GrantServiceServer) {
 // registerFront adds what the HTTPS front calls.
 func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
+	r = server.Seen(r)
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})
 	idpv1.RegisterMetadataServiceServer(r, &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})

@@ -82,7 +82,7 @@ func TestAttack26_AFederationProviderProvesNoSecondFactor(t *testing.T) {
 				t.Errorf("a token says %v", amr)
 			}
 			_, err := p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
-			wantCode(t, err, aadsts.MFARequired)
+			wantCode(t, err, aadsts.MFAEnrolmentRequired)
 
 			next := p.federatedSignIn(t, &idpv1.AuthorizeRequest{LoginHint: carol}, carolsAssertion(t, id+"2", multiple))
 			noFactor(t, p.code(t, next.GetSignedIn(), next))
@@ -93,7 +93,7 @@ func TestAttack26_AFederationProviderProvesNoSecondFactor(t *testing.T) {
 				Tenant: fabrikam, Protocol: v1, ClientId: cli, Resource: graph,
 				Grant: &idpv1.RequestTokensRequest_Assertion{Assertion: &idpv1.AssertionGrant{SamlAssertion: carolsAssertion(t, id+"4", multiple), Version: "1.1"}},
 			})
-			wantCode(t, err, aadsts.MFARequired)
+			wantCode(t, err, aadsts.MFAEnrolmentRequired)
 		})
 	}
 }

@@ -10,6 +10,15 @@ type Tenant struct {
 	Domains []Domain
 	// Users are the user names of the tenant file, in its order.
 	Users []ids.UPN
+	// Resources are what access tokens may be asked for, the tenant's own and the
+	// built-in ones.
+	Resources []Resource
+}
+
+// Resource is an audience of access tokens.
+type Resource struct {
+	// URI that clients ask for, and the Name that people know.
+	URI, Name string
 }
 
 // Tenants lists the directories in the order of the tenant file. Users are those
@@ -20,6 +29,9 @@ func (s *Service) Tenants() []Tenant {
 		one := Tenant{ID: t.ID, DisplayName: t.DisplayName, Domains: t.Domains}
 		for _, u := range t.Users {
 			one.Users = append(one.Users, u.UPN)
+		}
+		for _, r := range t.Resources {
+			one.Resources = append(one.Resources, Resource{URI: r.URI, Name: r.Name})
 		}
 		all = append(all, one)
 	}

@@ -49,6 +49,7 @@ func Table() []Row {
 
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName, lsa, []string{hello, dk}},
+		{tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName, lsa, []string{hello}},

@@ -40,6 +40,14 @@ func (a *Agent) badInput(t *testing.T, sealed *tpmv1.SealedSessionKey) {
 		{"request_nonce", req(func(r *tpmv1.SignPRTRequestRequest) { r.RequestNonce = strings.Repeat("n", 5000) })},
 		{"credential", req(func(r *tpmv1.SignPRTRequestRequest) { r.Credential = nil })},
 		{"password", req(func(r *tpmv1.SignPRTRequestRequest) { r.Credential = password(strings.Repeat("p", 300)) })},
+		{"refresh_token", req(func(r *tpmv1.SignPRTRequestRequest) { r.Credential = refreshToken(`x","password":"y`) })},
+		{"refresh_token", req(func(r *tpmv1.SignPRTRequestRequest) { r.Credential = refreshToken(strings.Repeat("r", 17000)) })},
+		{"refresh_token", func() error {
+			_, err := a.PRT().SignPRTRenewal(t.Context(), &tpmv1.SignPRTRenewalRequest{
+				Partition: Partition(UserA), SessionKey: sealed, Prt: prt, RequestNonce: nonce, UserPrincipalName: "a@b.test", Credential: refreshToken("1.a.b"),
+			})
+			return err
+		}},
 		{"client_id", token(func(r *tpmv1.SignTokenRequestRequest) { r.ClientId = "app" })},
 		{"resource", token(func(r *tpmv1.SignTokenRequestRequest) { r.Resource = "no uri" })},
 		{"redirect_uri", token(func(r *tpmv1.SignTokenRequestRequest) { r.RedirectUri = "::" })},

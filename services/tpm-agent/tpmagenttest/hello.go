@@ -18,6 +18,8 @@ const (
 	pin      = "135790"
 	otherPIN = "246801"
 	thirdPIN = "97531 a"
+	// hresultWrongPIN is NTE_INCORRECT_PASSWORD.
+	hresultWrongPIN = 0x80090033
 )
 
 // Hello is the agent's door for Hello keys.
@@ -47,6 +49,7 @@ func (a *Agent) hello(t *testing.T, id Identity) {
 	}
 	t.Run("HEL03 the key is the TPM's", func(t *testing.T) { a.describedHello(t, made) })
 	t.Run("HEL08 assertion", func(t *testing.T) { a.helloRequest(t, id, made) })
+	t.Run("a PIN is verified", a.verifiedPIN)
 	if _, err := a.Hello().CreateHelloKey(t.Context(), &tpmv1.CreateHelloKeyRequest{User: HelloUser(UserA), Pin: pin}); prterr.KindOf(err) != prterr.Conflict {
 		t.Errorf("a second key: %v", err)
 	}
@@ -113,6 +116,49 @@ func (a *Agent) helloRequest(t *testing.T, id Identity, made *tpmv1.CreateHelloK
 	}
 	if _, err := a.signHello(t, UserB, pin); prterr.KindOf(err) != prterr.NotFound {
 		t.Errorf("another user: %v", err)
+	}
+}
+
+// verifiedPIN holds that the check of a PIN tells right from wrong as a signature
+// does, counts in the same count, and leaves no session behind in the TPM.
+func (a *Agent) verifiedPIN(t *testing.T) {
+	verify := func(user, p string) error {
+		_, err := a.Hello().VerifyHelloPIN(t.Context(), &tpmv1.VerifyHelloPINRequest{User: HelloUser(user), Pin: p})
+		return err
+	}
+	wrong := func() uint32 {
+		d, err := a.Hello().DescribeHelloKey(t.Context(), &tpmv1.DescribeHelloKeyRequest{User: HelloUser(UserA)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.GetWrongPins()
+	}
+	for range 8 { // more often than a TPM has room for sessions
+		if err := verify(UserA, pin); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 5 {
+		err := verify(UserA, otherPIN)
+		var named *prterr.Error
+		if !errors.As(err, &named) || named.Kind != prterr.Unauthenticated || named.HRESULT != hresultWrongPIN {
+			t.Errorf("a wrong PIN: %v", err)
+		}
+		if n := wrong(); n != uint32(i+1) {
+			t.Errorf("%d wrong PINs were counted, want %d", n, i+1)
+		}
+	}
+	if err := verify(UserA, pin); err != nil || wrong() != 0 {
+		t.Errorf("the right PIN: %v; %d wrong PINs are left", err, wrong())
+	}
+	if err := verify(UserB, pin); prterr.KindOf(err) != prterr.NotFound {
+		t.Errorf("another user: %v", err)
+	}
+	if err := verify(UserA, "12345"); prterr.KindOf(err) != prterr.Invalid {
+		t.Errorf("a PIN that is too short: %v", err)
+	}
+	if _, err := a.signHello(t, UserA, pin); err != nil {
+		t.Errorf("a signature afterwards: %v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package tpmagenttest
 import (
 	"bytes"
 	"crypto/x509"
+	"errors"
 	"strings"
 	"testing"
 
@@ -36,6 +37,7 @@ func run(t *testing.T, a *Agent) {
 	t.Run("REG01 two key pairs", func(t *testing.T) { a.twoKeyPairs(t, id) })
 	t.Run("certificate request", func(t *testing.T) { a.certificateRequest(t) })
 	t.Run("ISS05 PRT request", func(t *testing.T) { a.prtRequest(t, id) })
+	t.Run("ISS22 PRT request with a refresh token", func(t *testing.T) { a.refreshTokenRequest(t, id) })
 	key, sealed := a.Import(id, UserA)
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
@@ -132,6 +134,32 @@ func (a *Agent) prtRequest(t *testing.T, id Identity) {
 	if len(tok.Header.X5C) != 1 || !bytes.Equal(tok.Header.X5C[0], id.Certificate) || tok.Header.KDFVer != a.kdfVer() {
 		t.Errorf("header %+v", tok.Header)
 	}
+}
+
+// refreshTokenRequest: the broker's refresh token takes the place of a credential,
+// and the request is the broker's then.
+func (a *Agent) refreshTokenRequest(t *testing.T, id Identity) {
+	resp, err := a.PRT().SignPRTRequest(t.Context(), &tpmv1.SignPRTRequestRequest{
+		UserPrincipalName: "alice@contoso.test", RequestNonce: nonce, Credential: refreshToken("1.broker.canary"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := jose.Parse(resp.GetRequest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c entrawire.PRTRequest
+	if err := errors.Join(tok.VerifyRS256(id.DeviceKey), tok.Claims(&c), c.Validate()); err != nil {
+		t.Fatal(err)
+	}
+	if c.GrantType != entrawire.GrantRefreshToken || c.ClientID != entrawire.BrokerClientID || c.RefreshToken.Reveal() != "1.broker.canary" || c.RequestNonce != nonce {
+		t.Errorf("claims %+v", c)
+	}
+}
+
+func refreshToken(s string) *tpmv1.Credential {
+	return &tpmv1.Credential{Kind: &tpmv1.Credential_RefreshToken{RefreshToken: s}}
 }
 
 func (a *Agent) sessionSignatures(t *testing.T, key secret.Bytes, sealed *tpmv1.SealedSessionKey) {

@@ -89,6 +89,9 @@ func (s *Service) audiences(a flowstate.Asked) error {
 	return last
 }
 
+// maxContexts bounds authentication contexts in number, maxContext each in bytes.
+const maxContexts, maxContext = 25, 64
+
 // demands reads claims and amr_values. Both can only raise what is demanded:
 // what is not known here asks for nothing more.
 func demands(claims, amrValues string, a *flowstate.Asked) error {
@@ -118,14 +121,15 @@ func demands(claims, amrValues string, a *flowstate.Asked) error {
 			a.Factor = a.Factor || w.has("mfa")
 			a.FreshFactor = a.FreshFactor || w.has("ngcmfa")
 		case "acrs":
-			// A second factor is what every authentication context of a laboratory
-			// stands for.
-			a.Factor = a.Factor || w.Value != nil || len(w.Values) > 0
+			a.Contexts = w.texts()
 		case "deviceid":
 			a.Device = a.Device || w.Essential
 		case "xms_cc":
 			a.CAE = w.has("cp1")
 		}
+	}
+	if len(a.Contexts) > maxContexts || slices.ContainsFunc(a.Contexts, func(c string) bool { return c == "" || len(c) > maxContext }) {
+		return prterr.AADSTS(aadsts.InvalidRequest, "claims has more than %d authentication contexts, or one of more than %d bytes", maxContexts, maxContext)
 	}
 	return nil
 }
@@ -135,6 +139,17 @@ type wanted struct {
 	Essential bool  `json:"essential"`
 	Value     any   `json:"value"`
 	Values    []any `json:"values"`
+}
+
+// texts are all values that are text.
+func (w wanted) texts() []string {
+	var out []string
+	for _, v := range append(w.Values, w.Value) {
+		if text, ok := v.(string); ok {
+			out = append(out, text)
+		}
+	}
+	return out
 }
 
 func (w wanted) has(value string) bool {

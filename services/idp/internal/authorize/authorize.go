@@ -110,6 +110,8 @@ const (
 	PageChange
 	// PageRegister says that a second factor must be registered first.
 	PageRegister
+	// PageConsent asks what the application may do.
+	PageConsent
 	// PageError is the end.
 	PageError
 )
@@ -130,6 +132,19 @@ type Page struct {
 	// Nonce is fresh, for a client that asks its broker itself.
 	Nonce    string
 	UserCode string
+	// Guidance says what the user can do that the page cannot offer; RegisterURL is
+	// where a method is registered.
+	Guidance, RegisterURL string
+	// Permissions are what the application wants, on PageConsent.
+	Permissions []Permission
+	// MayConsentForAll says that the user administers the organisation.
+	MayConsentForAll bool
+}
+
+// Permission is one thing that an application wants to be allowed.
+type Permission struct {
+	// Resource by its name, and a scope of it.
+	Resource, Scope string
 }
 
 // Method is a second factor the user may choose, by the name clients know.

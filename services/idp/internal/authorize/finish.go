@@ -45,7 +45,7 @@ func (s *Service) artefact(st *flowstate.State, who someone) (sealed.Artefact, e
 		Tenant: who.tenant.ID, User: who.user.ID, Client: who.app.ID, SessionID: p.SessionID, Credential: p.Credential, AMR: slices.Clone(p.AMR),
 		AuthTime: time.Unix(p.AuthTime, 0), PasswordEpoch: p.PasswordEpoch, SessionEpoch: p.SessionEpoch,
 		Details: sealed.Details{
-			Scope: a.Scope, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, MFATime: p.MFATime,
+			Scope: a.Scope, RedirectURI: a.RedirectURI, Challenge: a.Challenge, Nonce: a.Nonce, MFATime: p.MFATime, MFAKept: p.MFAKept, Contexts: a.Contexts,
 			Used: slices.Clone(p.Used), PassEnds: p.PassEnds,
 			SPA: who.app.SPA(a.RedirectURI), Persistent: p.Persistent, CAE: a.CAE,
 		},

@@ -33,3 +33,13 @@ func (s *Service) Ask(ctx context.Context, st *flowstate.State, err error) (Outc
 func (s *Service) AskChange(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {
 	return s.page(ctx, st, flowstate.Change, PageChange, err)
 }
+
+// AskFactor shows the page of the second factor again after an answer that was not
+// good. What is demanded may have changed meanwhile, and then another page comes.
+func (s *Service) AskFactor(ctx context.Context, st *flowstate.State, why error) (Outcome, error) {
+	o, err := s.Proceed(ctx, st)
+	if o.Page != nil && o.Page.Kind == PageFactor {
+		o.Page.Code, o.Page.Text = told(why)
+	}
+	return o, err
+}

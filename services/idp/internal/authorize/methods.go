@@ -1,7 +1,6 @@
 package authorize
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -22,9 +21,11 @@ func Methods(u store.User, now time.Time) []Method {
 	}
 	phone := MaskedPhone(u.Phone)
 	add(len(u.Push) > 0, methods.IDPush, "Authenticator app")
+	add(u.SignsInByPhone(), methods.IDPhoneSignIn, "Authenticator app, phone sign-in")
 	add(!u.TOTPSecret.Empty(), methods.IDCode, "Code of an authenticator app")
 	add(u.Phone != "", methods.IDSMS, "Text "+phone)
 	add(u.Phone != "", methods.IDVoice, "Call "+phone)
+	add(len(u.Passkeys) > 0, methods.IDPasskey, "Passkey or security key")
 	add(u.AccessPass.Usable(now), methods.IDAccessPass, "Temporary Access Pass")
 	for _, m := range out {
 		if m.Default {
@@ -52,15 +53,6 @@ func MaskedPhone(number string) string {
 		return ""
 	}
 	return "+" + strings.Repeat("X", len(cc)-1) + " " + strings.Repeat("X", len(rest)-2) + rest[len(rest)-2:]
-}
-
-// AskFactor shows the page of the second factor again after a form that was not good.
-func (s *Service) AskFactor(ctx context.Context, st *flowstate.State, why error) (Outcome, error) {
-	o, err := s.Proceed(ctx, st)
-	if o.Page != nil && o.Page.Kind == PageFactor {
-		o.Page.Code, o.Page.Text = told(why)
-	}
-	return o, err
 }
 
 // Application is the name of what is signed in to, as the user's tenant has it.

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -42,15 +43,21 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 	if who.user.MustChange && st.Proof.Credential == sealed.Password && st.Proof.PRT == "" && st.Proof.Cookie == "" {
 		return s.page(ctx, st, flowstate.Change, PageChange, nil)
 	}
-	d := s.decide(st, who)
+	d, err := s.decide(ctx, st, who)
 	switch {
-	case d.Code == aadsts.SignInFrequency:
-		return s.again(ctx, st, prterr.AADSTS(d.Code, ""))
-	case d.Code == aadsts.MFARequired:
-		return s.factor(ctx, st, who, d.Claims)
+	case err != nil:
+		return s.failed(ctx, st, err)
+	case d.TooOld():
+		return s.again(ctx, st, grants.Refused(d, st.Asked.V2))
+	case d.WantsFactor():
+		return s.factor(ctx, st, who, d)
 	case d.Code != 0:
-		return s.stop(ctx, st, prterr.AADSTS(d.Code, ""), d.Claims)
-	case st.Asked.UserCode != "" && !st.Confirmed:
+		return s.stop(ctx, st, grants.Refused(d, st.Asked.V2), challengeOf(st, d))
+	}
+	if o, asked, err := s.consent(ctx, st, who); asked || err != nil {
+		return o, err
+	}
+	if st.Asked.UserCode != "" && !st.Confirmed {
 		return s.page(ctx, st, flowstate.Confirm, PageDeviceConfirm, nil)
 	}
 	if err := s.once(ctx, st); err != nil {
@@ -60,44 +67,43 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 }
 
 // decide asks policy, then adds what the application demands by itself.
-func (s *Service) decide(st *flowstate.State, who someone) policy.Decision {
-	now, p := s.gate.Clock.Now(), st.Proof
-	f := policy.Facts{
-		Tenant: who.tenant, User: who.user.UPN, Client: who.app.ID, Resource: who.resource, Now: now, AuthTime: time.Unix(p.AuthTime, 0),
-		Device: who.device != nil, Compliant: who.device != nil && who.device.Compliant,
+func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) (policy.Decision, error) {
+	signIn, err := s.artefact(st, who)
+	if err != nil {
+		return policy.Decision{}, err
 	}
-	if p.MFATime > 0 {
-		f.MFATime = time.Unix(p.MFATime, 0)
-	}
+	defer signIn.SessionKey.Wipe()
 	if st.Asked.UserCode != "" {
-		f.Flow = deviceflow.Origin
+		signIn.Origin = deviceflow.Origin
 	}
+	f := s.gate.Facts(ctx, grants.Ask{
+		Tenant: who.tenant, User: who.user, App: who.app, Kind: grants.KindOf(who.app, who.app.SPA(st.Asked.RedirectURI)), Resource: who.resource,
+		Contexts: st.Asked.Contexts, Device: who.device, From: signIn, Bound: who.device != nil && signIn.Encrypted, Page: true,
+	})
 	d := policy.Decide(f)
-	factor := st.Asked.Factor && f.MFATime.IsZero() || st.Asked.FreshFactor && now.Sub(f.MFATime) > factorAge
+	factor := (st.Asked.Factor || f.Uncovered()) && f.MFATime.IsZero() || st.Asked.FreshFactor && f.Now.Sub(time.Unix(st.Proof.MFATime, 0)) > factorAge
 	switch {
-	case d.Code == aadsts.BlockedByPolicy:
-	case factor && d.Code != aadsts.MFARequired:
-		d.Code, d.Claims = aadsts.MFARequired, `{"access_token":{"amr":{"essential":true,"values":["mfa"]}}}`
+	case d.Code == aadsts.BlockedByPolicy || d.Code == aadsts.ProofUpBlockedByPolicy || d.TooOld():
+	case factor && !d.WantsFactor():
+		d.Code, d.Claims, d.ClaimsV1 = aadsts.MFARequired, factorChallenge, factorChallenge
 	case d.Code == 0 && st.Asked.Device && who.device == nil:
-		d.Code, d.Claims = aadsts.DeviceAuthenticationRequired, `{"access_token":{"deviceid":{"essential":true}}}`
+		d.Code, d.Claims, d.ClaimsV1 = aadsts.DeviceAuthenticationRequired, deviceChallenge, deviceChallenge
 	}
-	return d
+	return d, nil
 }
 
-// factor asks for a second factor, if the user has one.
-func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, claims string) (Outcome, error) {
-	if st.Asked.Silent {
-		return s.refuse(ctx, st, prterr.AADSTS(aadsts.MFARequired, ""), claims)
+// The claims challenges of what an application demands by itself.
+const (
+	factorChallenge = `{"access_token":{"amr":{"essential":true,"values":["mfa"]}}}`
+	deviceChallenge = `{"access_token":{"deviceid":{"essential":true}}}`
+)
+
+// challengeOf is the claims challenge in the words of the endpoint's version.
+func challengeOf(st *flowstate.State, d policy.Decision) string {
+	if st.Asked.V2 {
+		return d.Claims
 	}
-	methods := Methods(who.user, s.gate.Clock.Now())
-	if len(methods) == 0 {
-		return s.page(ctx, st, flowstate.Over, PageRegister, prterr.AADSTS(aadsts.MFAEnrolmentRequired, ""))
-	}
-	o, err := s.page(ctx, st, flowstate.Factor, PageFactor, nil)
-	if o.Page != nil {
-		o.Page.Methods = methods
-	}
-	return o, err
+	return d.ClaimsV1
 }
 
 // failed is for a proof that stands no more: the user signs in again, or the

@@ -100,7 +100,7 @@ func (s *Service) proofOf(ctx context.Context, g grants.Session, c *entrawire.Co
 
 func proofFrom(a sealed.Artefact) flowstate.Proof {
 	return flowstate.Proof{
-		Tenant: a.Tenant, User: a.User, Credential: a.Credential, AMR: a.AMR, AuthTime: a.AuthTime.Unix(), MFATime: a.MFATime,
+		Tenant: a.Tenant, User: a.User, Credential: a.Credential, AMR: a.AMR, AuthTime: a.AuthTime.Unix(), MFATime: a.MFATime, MFAKept: a.MFAKept,
 		Used: a.Used, PassEnds: a.PassEnds,
 		PasswordEpoch: a.PasswordEpoch, SessionEpoch: a.SessionEpoch, SessionID: a.SessionID, Persistent: a.Persistent,
 	}

@@ -120,8 +120,8 @@ func response(v Visit, a *flowstate.Asked) error {
 	}
 }
 
-// prompt reads prompt. Consent is nothing that is asked for here, so it changes
-// nothing; nobody can create an account here, so create is a sign-in.
+// prompt reads prompt. An application that needs no consent is not asked about; nobody
+// can create an account here, so create is a sign-in.
 func prompt(v Visit, a *flowstate.Asked) error {
 	all := strings.Fields(v.Prompt)
 	for _, p := range all {
@@ -131,6 +131,7 @@ func prompt(v Visit, a *flowstate.Asked) error {
 		case "login", "select_account", "create":
 			a.Fresh = true
 		case "consent", "admin_consent":
+			a.Consent = true
 		default:
 			return prterr.AADSTS(aadsts.InvalidRequest, "prompt is not one of none, login, select_account, consent and create")
 		}

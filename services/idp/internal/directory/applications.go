@@ -55,6 +55,9 @@ func (d *Directory) PutApplication(ctx context.Context, t ids.TenantID, r Regist
 	}
 	old, exists := home.Application(r.ID)
 	r.BuiltIn = false
+	if exists && r.Consent == "" { // who does not say leaves it
+		r.Consent = old.Consent
+	}
 	if keepProofs && !r.Confidential() {
 		if !exists || !old.Confidential() {
 			return prterr.New(prterr.Invalid, "application.confidential needs client_secrets or certificates: give one, or leave it out for a public client")

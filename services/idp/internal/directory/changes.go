@@ -37,12 +37,13 @@ type keptApplication struct {
 	Certificates                                  [][]byte
 	Family                                        bool
 	Resource                                      *tenant.Resource
+	Consent                                       tenant.Consent `json:",omitempty"`
 }
 
 func (d *Directory) keepApplication(ctx context.Context, t ids.TenantID, r Registration) error {
 	k := keptApplication{
 		ID: r.ID, Name: r.Name, RedirectURIs: r.RedirectURIs, SPARedirectURIs: r.SPARedirectURIs, PostLogoutURIs: r.PostLogoutURIs,
-		Resources: r.Resources, AppRoles: r.AppRoles, Family: r.Family, Resource: r.Resource,
+		Resources: r.Resources, AppRoles: r.AppRoles, Family: r.Family, Resource: r.Resource, Consent: r.Consent,
 	}
 	for _, s := range r.Secrets {
 		k.Secrets = append(k.Secrets, s.Reveal())
@@ -56,7 +57,7 @@ func (d *Directory) keepApplication(ctx context.Context, t ids.TenantID, r Regis
 func (k keptApplication) registration() (Registration, error) {
 	r := Registration{Resource: k.Resource, Application: tenant.Application{
 		ID: k.ID, Name: k.Name, RedirectURIs: k.RedirectURIs, SPARedirectURIs: k.SPARedirectURIs, PostLogoutURIs: k.PostLogoutURIs,
-		Resources: k.Resources, AppRoles: k.AppRoles, Family: k.Family,
+		Resources: k.Resources, AppRoles: k.AppRoles, Family: k.Family, Consent: k.Consent,
 	}}
 	for _, s := range k.Secrets {
 		r.Secrets = append(r.Secrets, secret.NewText(s))

@@ -27,7 +27,8 @@ func (d *Directory) Policies(t ids.TenantID) ([]tenant.Policy, error) {
 func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Policy) (string, error) {
 	d.changing.Lock()
 	defer d.changing.Unlock()
-	if _, err := d.tenant(t); err != nil {
+	home, err := d.tenant(t)
+	if err != nil {
 		return "", err
 	}
 	if p.ID == "" {
@@ -37,7 +38,7 @@ func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Poli
 	if p.State == "" {
 		p.State = tenant.Enabled
 	}
-	if field, problem := p.Problem(); problem != "" {
+	if field, problem := home.PolicyProblem(p); problem != "" {
 		return "", prterr.New(prterr.Invalid, "policy.%s %s", policyField(field), problem)
 	}
 	if err := d.keepPolicy(ctx, t, p); err != nil {
@@ -48,11 +49,12 @@ func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Poli
 
 // policyField is a field of the tenant file as the contract calls it.
 func policyField(field string) string {
-	switch field {
-	case "id":
-		return "policy_id"
-	case "sign_in_frequency":
-		return "sign_in_frequency_seconds"
+	named, ok := map[string]string{
+		"id": "policy_id", "sign_in_frequency": "sign_in_frequency_seconds", "device_filter.mode": "device_filter_mode", "device_filter.rule": "device_filter_rule",
+		"grants.operator": "grant_operator", "grants.controls": "grant_controls", "grants.strength": "authentication_strength",
+	}[field]
+	if ok {
+		return named
 	}
 	return field
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
@@ -38,6 +39,8 @@ const (
 	Change Step = "change"
 	// Confirm is the page that asks before a device is signed in.
 	Confirm Step = "confirm"
+	// Consent is the page that asks what the application may do.
+	Consent Step = "consent"
 	// Over ends here: no form goes on from it.
 	Over Step = "over"
 )
@@ -67,11 +70,15 @@ type Asked struct {
 	// Silent is prompt=none, Fresh a prompt that demands a sign-in at a page.
 	Silent bool `json:"q,omitempty"`
 	Fresh  bool `json:"f,omitempty"`
+	// Consent asks for consent once more, prompt=consent.
+	Consent bool `json:"x,omitempty"`
 	// FreshFactor demands a second factor now, Factor one at any time, Device a
 	// device of the tenant.
 	FreshFactor bool `json:"a,omitempty"`
 	Factor      bool `json:"b,omitempty"`
-	Device      bool `json:"d,omitempty"`
+	// Contexts are authentication contexts, acrs.
+	Contexts []string `json:"ac,omitempty"`
+	Device   bool     `json:"d,omitempty"`
 	// CAE says that the client takes claims challenges.
 	CAE bool `json:"e,omitempty"`
 	// Encrypted says that the client wants its tokens under the session key.
@@ -94,6 +101,8 @@ type Proof struct {
 	// AuthTime and MFATime are seconds since 1970; MFATime is 0 for never.
 	AuthTime int64 `json:"w,omitempty"`
 	MFATime  int64 `json:"f,omitempty"`
+	// MFAKept is until when the device of a PRT kept the second factor alive.
+	MFAKept int64 `json:"fk,omitempty"`
 	// PasswordEpoch and SessionEpoch are the user's when the proof was given.
 	PasswordEpoch uint64 `json:"p,omitempty"`
 	SessionEpoch  uint64 `json:"s,omitempty"`
@@ -153,6 +162,10 @@ type State struct {
 	Method string `json:"m,omitempty"`
 	// Domain is the federated one that the browser was sent to.
 	Domain string `json:"f,omitempty"`
+	// Passkey is the challenge that an authenticator was given last, PasskeyName the
+	// user name that was typed for it, or empty.
+	Passkey     passkey.Challenge `json:"pk,omitzero"`
+	PasskeyName ids.UPN           `json:"pn,omitempty"`
 	// Confirmed says that the person confirmed the device just now.
 	Confirmed bool `json:"-"`
 	// Carried says that the user was proven on an earlier page; such a state ends

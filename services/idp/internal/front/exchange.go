@@ -33,6 +33,10 @@ type exchange struct {
 	status                   int
 	// flow is the state of the sign-in that the request goes on with.
 	flow string
+	// locales are the languages that the application asks for.
+	locales string
+	// tried is the way to sign in that the form was for.
+	tried string
 }
 
 func newID() string { return uuid.NewString() }
@@ -53,6 +57,7 @@ func (x *exchange) caller() *idpv1.Caller {
 	}
 	return &idpv1.Caller{
 		IpAddress: ip, UserAgent: header(x.r, "User-Agent", 512), CorrelationId: x.correlationID, Origin: header(x.r, "Origin", 512),
+		Host: strings.ToLower(x.r.Host), // only what isAuthority is routed here
 	}
 }
 

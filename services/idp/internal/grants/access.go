@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -31,20 +33,24 @@ func (d *Demands) add(claim string, essential bool, values []string) {
 }
 
 // Admit is the phase before a resource's token is issued: the policies of the
-// tenant, and beside them what the request itself demands. An error carries the
-// claims challenge that leads on. AADSTS50076, 50097, 53000, 53003, 70043.
-func Admit(f policy.Facts, from sealed.Artefact, d Demands) error {
+// tenant, and beside them what the request itself demands. The event gets what the
+// policies were asked and said. An error carries the claims challenge that leads on,
+// in the words of the endpoint's version. AADSTS50076, 50078, 50079, 50097, 53000,
+// 53001, 53003, 53010, 70043.
+func Admit(e *signinlog.Event, f policy.Facts, from sealed.Artefact, d Demands, v2 bool) error {
 	decision := policy.Decide(f)
+	Note(e, f, decision)
 	switch {
 	case decision.Code != 0:
-		return prterr.AADSTS(decision.Code, "").WithClaims(decision.Claims)
+		return Refused(decision, v2)
 	case d.FreshMFA && !from.FreshMFA(f.Now):
 		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(`{"access_token":{"amr":{"essential":true,"values":["ngcmfa"]}}}`)
-	case len(d.Contexts) > 0 && f.MFATime.IsZero():
+	case f.Uncovered() && f.MFATime.IsZero():
+		// A context that no policy is about stands for a second factor.
 		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(contextChallenge(d.Contexts))
 	case d.MFA && f.MFATime.IsZero():
 		return prterr.AADSTS(aadsts.MFARequired, "").WithClaims(`{"access_token":{"amr":{"essential":true,"values":["mfa"]}}}`)
-	case d.Device && !f.Device:
+	case d.Device && f.Device == nil:
 		return prterr.AADSTS(aadsts.DeviceAuthenticationRequired, "").WithClaims(`{"access_token":{"deviceid":{"essential":true}}}`)
 	}
 	return nil
@@ -58,16 +64,17 @@ func contextChallenge(contexts []string) string {
 	return string(b)
 }
 
-// factsOf is what the artefact and its device say for themselves.
-func (g *Gate) factsOf(s Session, app tenant.Application, resource tenant.Resource) policy.Facts {
-	f := policy.Facts{
-		Tenant: s.Tenant, User: s.User.UPN, Client: app.ID, Resource: resource, AuthTime: s.From.AuthTime, Now: g.Clock.Now(),
-		Device: s.DeviceGood, Compliant: s.DeviceGood && s.Device.Compliant, MFATime: s.From.FactorTime(),
+// ask is what the artefact of a signed request and its device say for themselves.
+func (s Session) ask(app tenant.Application, resource tenant.Resource, contexts []string) Ask {
+	a := Ask{
+		Tenant: s.Tenant, User: s.User, App: app, Kind: tenant.Native, Resource: resource, Contexts: contexts, From: s.From,
 	}
-	if s.From.Origin == tenant.FlowDeviceCode {
-		f.Flow = tenant.FlowDeviceCode
+	if s.DeviceGood {
+		a.Device = &s.Device
+		// In version 4 of the protocol the device key signs, else the session key.
+		a.Bound = !s.From.SessionKey.Empty() || s.From.Protocol == int(entrawire.Protocol4)
 	}
-	return f
+	return a
 }
 
 // Methods are the amr values of a token that is issued now: those of the sign-in,

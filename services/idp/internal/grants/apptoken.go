@@ -2,11 +2,13 @@ package grants
 
 import (
 	"context"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -26,8 +28,8 @@ func (g *Gate) RedeemRefreshToken(ctx context.Context, r Request) (string, error
 }
 
 func (g *Gate) redeem(ctx context.Context, flow signinlog.Flow, artefact sealed.Type, r Request) (string, error) {
-	return g.bySession(ctx, flow, artefact, r, checkRedemption, func(_ context.Context, s Session, c *entrawire.SessionRequest) (encoder, error) {
-		return g.appTokens(s, c, r)
+	return g.bySession(ctx, flow, artefact, r, checkRedemption, func(ctx context.Context, s Session, c *entrawire.SessionRequest) (encoder, error) {
+		return g.appTokens(ctx, s, c, r)
 	})
 }
 
@@ -38,7 +40,7 @@ func checkRedemption(c *entrawire.SessionRequest) error {
 	return nil
 }
 
-func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, r Request) (encoder, error) {
+func (g *Gate) appTokens(ctx context.Context, s Session, c *entrawire.SessionRequest, r Request) (encoder, error) {
 	app, err := applicationOf(s, c)
 	if err != nil {
 		return nil, err
@@ -54,17 +56,24 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, r Request) (enc
 	if s.DeviceGood {
 		n.Device = &s.Device
 	}
-	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope, r.V2 || r.Protocol >= entrawire.Protocol3)
+	resource, granted, asked, err := resourceOf(s.Tenant, c.Resource, c.Scope, v2(r))
 	switch {
 	case err != nil:
 		return nil, err
 	case asked && !app.MayAsk(resource):
 		return nil, prterr.AADSTS(aadsts.ResourceNotFound, "")
 	case asked:
-		if err := Admit(g.factsOf(s, app, resource), s.From, demands); err != nil {
+		if err := Admit(s.event, g.Facts(ctx, s.ask(app, resource, demands.Contexts)), s.From, demands, !r.V1); err != nil {
 			return nil, err
 		}
-		n.Resource, n.Scope = &resource, granted
+		ask := consent.Ask{Tenant: s.Tenant.ID, App: app, User: s.User.ID, Resource: resource}
+		if granted != "" {
+			ask.Scopes = consent.Names(strings.Fields(granted))
+		}
+		if err := g.Consents.Check(ctx, ask); err != nil {
+			return nil, err
+		}
+		n.Resource, n.Scope, n.ACRS = &resource, granted, demands.Contexts
 	}
 	// A client that is not ours will not sign with a refresh token; nobody knows how
 	// the public service would find the session key then.
@@ -72,6 +81,9 @@ func (g *Gate) appTokens(s Session, c *entrawire.SessionRequest, r Request) (enc
 	n.Family = s.Tenant.Profile.FamilyTokens && app.Family && !app.Confidential() && !ours(c)
 	return g.Authority.AppTokens(n)
 }
+
+// v2 says whether a request speaks the words of the endpoint v2.0.
+func v2(r Request) bool { return r.V2 || r.Protocol >= entrawire.Protocol3 }
 
 // applicationOf checks who asks: the application, its redirect address, and that a
 // refresh token is its own or its family's.

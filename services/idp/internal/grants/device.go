@@ -55,6 +55,7 @@ func (d Device) IsUser(u store.User) { d.event.User = u.UPN }
 // 3.2.5.1.2).
 func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], request secret.Text) (answer A, err error) {
 	e := &signinlog.Event{Flow: k.Flow, Correlation: k.Correlation}
+	NoteCaller(ctx, e)
 	defer g.record(ctx, e, &err)
 	alg := jose.RS256
 	if k.Protocol == entrawire.Protocol4 {
@@ -115,6 +116,7 @@ func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) 
 	}
 	// Only now is it known that the device itself speaks.
 	e.Tenant, e.Device, e.Protection = home.ID, dev.ID, string(dev.KeyProtection)
+	NoteDevice(e, dev)
 	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer, event: e}, nil
 }
 

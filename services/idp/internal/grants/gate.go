@@ -25,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
@@ -44,6 +45,7 @@ type Gate struct {
 	Replays   *replay.Cache
 	Log       *signinlog.Log
 	Clock     clock.Clock
+	Consents  *consent.Service
 }
 
 // parse is the phase that reads the token and fixes the algorithm by the step:

@@ -24,6 +24,9 @@ type Request struct {
 	Protocol entrawire.Protocol
 	// V2 is true on the endpoint v2.0, where scopes name the resource.
 	V2 bool
+	// V1 is true on the endpoint without a version, whose claims challenges are worded
+	// in another way. Both are false for a device that calls by contract.
+	V1 bool
 	// Claims is a claims request in JSON, or empty. It only raises what is demanded.
 	Claims string
 	// Correlation is the client's id for the request, for the log, or empty.
@@ -98,7 +101,7 @@ func (g *Gate) sessionOfDevice(ctx context.Context, d Device, want sealed.Type, 
 		a.Protocol != int(entrawire.Protocol4) {
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
-	s := Session{Tenant: d.Tenant, From: a}
+	s := Session{Tenant: d.Tenant, From: a, event: d.event}
 	return s, g.standing(ctx, &s, d.event)
 }
 
@@ -128,8 +131,8 @@ type Demands struct {
 	Device bool
 	// CAE says that the client takes claims challenges.
 	CAE bool
-	// Contexts are authentication contexts, acrs. A second factor is what each of
-	// them stands for here.
+	// Contexts are authentication contexts, acrs. One that no policy is about stands
+	// for a second factor.
 	Contexts []string
 }
 

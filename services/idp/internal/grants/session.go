@@ -55,7 +55,13 @@ type Session struct {
 	// From is the artefact whose session key signed the request, or whose device's
 	// key in version 4 of the protocol.
 	From sealed.Artefact
+
+	event *signinlog.Event
 }
+
+// Event is the line of the log that the request ends with. An answer may add what it
+// finds out.
+func (s Session) Event() *signinlog.Event { return s.event }
 
 // BySession runs a session-signed request: form, algorithm HS256, artefact,
 // version of the derivation, signature, nonce, replay, device, user, revocation,
@@ -63,6 +69,7 @@ type Session struct {
 // artefact of the same request.
 func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], request secret.Text) (answer A, err error) {
 	e := &signinlog.Event{Flow: k.Flow, Correlation: k.Correlation}
+	NoteCaller(ctx, e)
 	defer g.record(ctx, e, &err)
 	t, err := parse(request, jose.HS256)
 	if err != nil {
@@ -123,7 +130,7 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
 		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
 	}
-	return Session{Tenant: home, From: a}, nil
+	return Session{Tenant: home, From: a, event: e}, nil
 }
 
 // sessionKDF is what the log tells of a session key, 0 when there is none.
@@ -166,10 +173,22 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 			return err
 		}
 	}
+	if s.DeviceGood {
+		NoteDevice(e, s.Device)
+	}
+	NoteProof(e, a, incoming(a.Type))
 	var err error
 	s.User, err = g.userStands(ctx, a)
 	e.User = s.User.UPN
 	return err
+}
+
+// incoming is the kind of artefact in the words of the log.
+func incoming(t sealed.Type) signinlog.Incoming {
+	if t == sealed.PRT {
+		return signinlog.PrimaryRefreshToken
+	}
+	return signinlog.ARefreshToken
 }
 
 // userStands is the half of it that is about the user.

@@ -80,8 +80,8 @@ type Memory struct {
 	Certificate   []byte            `json:"c,omitempty"`
 	// Used and PassEnds as in sealed.Details: a token on behalf of the user must not
 	// forget them.
-	Used     []methods.Used `json:"u,omitempty"`
-	PassEnds int64          `json:"x,omitempty"`
+	Used     []methods.Used `json:"us,omitempty"`
+	PassEnds int64          `json:"pe,omitempty"`
 }
 
 // access are the claims of a user's access token.

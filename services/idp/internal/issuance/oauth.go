@@ -129,7 +129,7 @@ func (g Grant) refreshToken(now time.Time) sealed.Artefact {
 		next.Client = g.RefreshClient
 	}
 	next.AMR = slices.Clone(g.From.AMR)
-	next.ID, next.Challenge, next.Nonce, next.Encrypted, next.Jkt = "", "", "", false, ""
+	next.ID, next.Challenge, next.Nonce, next.Encrypted, next.Jkt, next.Contexts = "", "", "", false, "", nil
 	next.Scope, next.Resource = g.AskedScope, g.AskedResource
 	next.CAE = g.LongLived
 	again := g.From.Type == sealed.RefreshToken

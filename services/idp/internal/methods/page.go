@@ -7,6 +7,9 @@ const (
 	IDCode  = "PhoneAppOTP"
 	IDSMS   = "OneWaySMS"
 	IDVoice = "TwoWayVoiceMobile"
+	// IDPhoneSignIn is the authenticator of a user whose phone signs in without a
+	// password, where nothing less is enough. Clients treat it as a push.
+	IDPhoneSignIn = "CompanionAppsNotification"
 	// IDPasskey, IDAccessPass and IDCertificate have forms of their own.
 	IDPasskey     = "FidoKey"
 	IDAccessPass  = "AccessPass"
@@ -20,6 +23,8 @@ func ByID(id string) (Method, bool) {
 	switch id {
 	case IDPush:
 		return Push, true
+	case IDPhoneSignIn:
+		return PhoneSignIn, true
 	case IDCode:
 		return SoftwareOATH, true
 	case IDSMS:
@@ -36,8 +41,10 @@ func ByID(id string) (Method, bool) {
 // ID is the name that clients know a method by; empty when no page asks for it.
 func (m Method) ID() string {
 	switch m {
-	case Push, PhoneSignIn:
+	case Push:
 		return IDPush
+	case PhoneSignIn:
+		return IDPhoneSignIn
 	case SoftwareOATH, HardwareOATH:
 		return IDCode
 	case SMS:

@@ -4,20 +4,18 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // tokens is the one way to tokens of a user. From says who signed in and how; it
@@ -43,6 +41,7 @@ func (x *exchange) tokens(ctx context.Context, from sealed.Artefact, a audience,
 func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) (issuance.Grant, error) {
 	user, err := x.gate.Directory.User(ctx, x.tenant.ID, from.User)
 	x.event.User = user.UPN
+	grants.NoteProof(x.event, from, incoming(from))
 	if err != nil {
 		return issuance.Grant{}, err
 	}
@@ -57,13 +56,27 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 		return issuance.Grant{}, err
 	}
 	now := x.gate.Clock.Now()
+	contexts := x.contexts(from)
 	g := issuance.Grant{
 		Tenant: x.tenant, User: user, From: from, Client: x.app, Version: x.Version, Resource: a.resource, Scopes: strings.Join(a.scopes, " "),
-		Device: device, AMR: grants.Methods(from, x.demands, now), ACRS: x.demands.Contexts, LongLived: x.demands.CAE || from.CAE, KeyID: x.keyID,
+		Device: device, AMR: grants.Methods(from, x.demands, now), ACRS: contexts, LongLived: x.demands.CAE || from.CAE, KeyID: x.keyID,
 		IPAddress: x.Caller.IPAddress, Refresh: a.offline, ID: a.openid, Nonce: from.Nonce, Email: a.email,
 	}
 	g.AskedScope, g.AskedResource = x.asked(a)
-	return g, x.allowed(g, now)
+	if err := x.consented(ctx, g, a); err != nil {
+		return g, err
+	}
+	return g, x.allowed(ctx, g)
+}
+
+// consented asks whether the application may do what it asks for in the name of the
+// user: AADSTS65001.
+func (x *exchange) consented(ctx context.Context, g issuance.Grant, a audience) error {
+	ask := consent.Ask{Tenant: x.tenant.ID, App: x.app.Application, User: g.User.ID, Scopes: []string{consent.SignIn}}
+	if a.resource != nil {
+		ask.Resource, ask.Scopes = *a.resource, consent.Names(a.scopes)
+	}
+	return x.gate.Consents.Check(ctx, ask)
 }
 
 // revoked reports whether something that the artefact rests on was taken back.
@@ -90,6 +103,7 @@ func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Dev
 	}
 	if err == nil {
 		x.event.Device, x.event.Protection = dev.ID, string(dev.KeyProtection)
+		grants.NoteDevice(x.event, dev)
 		return &dev, nil
 	}
 	if x.tenant.Profile.TokensDieWithDevice {
@@ -100,21 +114,44 @@ func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Dev
 
 // allowed asks the policies and the claims request. They are about access tokens:
 // without a resource there is nothing to allow.
-func (x *exchange) allowed(g issuance.Grant, now time.Time) error {
+func (x *exchange) allowed(ctx context.Context, g issuance.Grant) error {
 	if g.Resource == nil {
 		return nil
 	}
-	f := policy.Facts{
-		Tenant: x.tenant, User: g.User.UPN, Client: x.app.ID, Resource: *g.Resource,
-		Device: g.Device != nil, Compliant: g.Device != nil && g.Device.Compliant, AuthTime: g.From.AuthTime, Now: now,
+	demands := x.demands
+	demands.Contexts = g.ACRS
+	f := x.gate.Facts(ctx, grants.Ask{
+		Tenant: x.tenant, User: g.User, App: x.app.Application, Kind: grants.KindOf(x.app.Application, g.From.SPA), Resource: *g.Resource,
+		Contexts: g.ACRS, Device: g.Device, From: g.From,
+		// The answer to such a code goes under the session key, and nothing of it works without.
+		Bound: g.Device != nil && g.From.Type == sealed.Code && g.From.Encrypted && !g.From.SessionKey.Empty(),
+	})
+	return grants.Admit(x.event, f, g.From, demands, x.Version == 2)
+}
+
+// contexts are the authentication contexts of the token: those that the request
+// demands, and those that the sign-in behind a code was asked for.
+func (x *exchange) contexts(from sealed.Artefact) []string {
+	out := slices.Clone(x.demands.Contexts)
+	if from.Type == sealed.Code {
+		for _, c := range from.Contexts {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
 	}
-	if g.From.MFATime != 0 {
-		f.MFATime = time.Unix(g.From.MFATime, 0)
+	return out
+}
+
+// incoming is what proved the user, in the words of the log.
+func incoming(a sealed.Artefact) signinlog.Incoming {
+	switch {
+	case a.Type == sealed.RefreshToken:
+		return signinlog.ARefreshToken
+	case a.Credential == sealed.SAML:
+		return signinlog.SAML11
 	}
-	if g.From.Origin == deviceflow.Origin {
-		f.Flow = tenant.FlowDeviceCode
-	}
-	return grants.Admit(f, g.From, x.demands)
+	return signinlog.NoToken
 }
 
 // asked is what a refresh token remembers, for a request that says nothing.

@@ -127,6 +127,7 @@ func (s *Service) Redeem(ctx context.Context, r Request) (answer Answer, err err
 	e.Flow = r.Grant.flow()
 	defer func() { s.gate.Log.Record(ctx, s.gate.Clock.Now(), *e, err) }()
 	x := &exchange{Service: s, Request: r, event: e}
+	grants.NoteCaller(ctx, e)
 	if err := x.read(); err != nil {
 		return Answer{}, err
 	}

@@ -149,10 +149,10 @@ func refused() error {
 func (s *Service) Open(ctx context.Context, w Wrapped) (out secret.Bytes, err error) {
 	e := signinlog.Event{Flow: signinlog.ResetPIN, Client: ClientID}
 	defer func() { s.cfg.Log.Record(ctx, s.cfg.Clock.Now(), e, err) }()
-	if e.Detail, err = s.check(ctx, w, &e); err != nil {
+	if e.Hidden, err = s.check(ctx, w, &e); err != nil {
 		return secret.Bytes{}, err
 	}
-	if e.Detail != "" {
+	if e.Hidden != "" {
 		return secret.Bytes{}, refused()
 	}
 	key, err := s.key()
@@ -161,7 +161,7 @@ func (s *Service) Open(ctx context.Context, w Wrapped) (out secret.Bytes, err er
 	}
 	plain, failed := rsa.DecryptOAEP(sha256.New(), nil, key, w.Secret, []byte(w.KeyID))
 	if failed != nil {
-		e.Detail = "the secret does not open under the name of that key"
+		e.Hidden = "the secret does not open under the name of that key"
 		return secret.Bytes{}, refused()
 	}
 	return secret.NewBytes(plain), nil

@@ -44,7 +44,7 @@ func (s *Service) prove(home *tenant.Tenant, a *attestation.Attestation, k keys,
 		if err != nil {
 			var why attestation.Reason
 			if errors.As(err, &why) {
-				e.Detail = string(why)
+				e.Hidden = string(why)
 			}
 			return p, err
 		}

@@ -164,6 +164,8 @@ type Details struct {
 	CAE bool `json:"ca,omitempty"`
 	// Protocol is the version of the PRT protocol, 0 for 2.
 	Protocol int `json:"pp,omitempty"`
+	// Contexts are the authentication contexts that a code was asked for.
+	Contexts []string `json:"ac,omitempty"`
 	// Jkt names the key that a token is bound to, RFC 7800.
 	Jkt string `json:"jk,omitempty"`
 	// Deviceless is a PRT that was issued without a device.

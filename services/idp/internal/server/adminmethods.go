@@ -22,7 +22,7 @@ import (
 // audit writes the row of a change that an operator made to what somebody signs in
 // with, also of one that was refused.
 func (s *Admin) audit(ctx context.Context, flow signinlog.Flow, upn ids.UPN, what string, err error) {
-	e := signinlog.Event{Flow: flow, User: upn, Detail: "by an operator: " + what}
+	e := signinlog.Event{Flow: flow, User: upn, Hidden: "by an operator: " + what}
 	if u, lookup := s.Directory.UserByName(ctx, upn); lookup == nil {
 		e.Tenant = u.Tenant
 	}

@@ -52,9 +52,13 @@ func page(p *authorize.Page) *idpv1.SignInPage {
 	out := &idpv1.SignInPage{
 		Kind: pageKind(p.Kind), FlowToken: p.FlowToken.Reveal(), Canary: p.Canary.Reveal(), SessionId: p.SessionID, UserPrincipalName: p.UPN,
 		Application: p.Application, TenantName: p.TenantName, ErrorCode: int32(p.Code), ErrorText: p.Text, SsoNonce: p.Nonce, UserCode: p.UserCode,
+		Guidance: p.Guidance, RegisterUrl: p.RegisterURL, MayConsentForOrganization: p.MayConsentForAll,
 	}
 	for _, m := range p.Methods {
 		out.Methods = append(out.Methods, &idpv1.Method{MethodId: m.ID, Display: m.Display, IsDefault: m.Default})
+	}
+	for _, w := range p.Permissions {
+		out.Permissions = append(out.Permissions, &idpv1.Permission{Resource: w.Resource, Scope: w.Scope})
 	}
 	return out
 }
@@ -75,6 +79,8 @@ func pageKind(k authorize.Kind) idpv1.PageKind {
 		return idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD
 	case authorize.PageRegister:
 		return idpv1.PageKind_PAGE_KIND_REGISTER_METHOD
+	case authorize.PageConsent:
+		return idpv1.PageKind_PAGE_KIND_CONSENT
 	case authorize.PageError:
 		return idpv1.PageKind_PAGE_KIND_ERROR
 	default:

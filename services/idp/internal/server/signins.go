@@ -79,8 +79,8 @@ func (s *Read) ListChallenges(ctx context.Context, req *directoryv1.ListChalleng
 
 // why is the reason of an event with what only an operator may learn.
 func why(e signinlog.Event) string {
-	if e.Detail == "" {
+	if e.Hidden == "" {
 		return e.Reason
 	}
-	return e.Reason + " (" + e.Detail + ")"
+	return e.Reason + " (" + e.Hidden + ")"
 }

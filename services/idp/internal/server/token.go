@@ -77,7 +77,7 @@ func signedRequest(req interface {
 	GetCaller() *idpv1.Caller
 }) grants.Request {
 	return grants.Request{
-		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), V2: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V2, Claims: req.GetClaims(),
+		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), V2: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V2, V1: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V1, Claims: req.GetClaims(),
 		Correlation: correlationOf(req.GetCaller()),
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
@@ -58,6 +59,10 @@ func (s *Service) answer(ctx context.Context, app ids.ClientID, r Request, prove
 	registered, known := proven.Tenant.Application(app)
 	if !known || !registered.Redirects(r.RedirectURI) {
 		return issuance.WebTokens{}, prterr.AADSTS(aadsts.ApplicationNotFound, "")
+	}
+	ask := consent.Ask{Tenant: proven.Tenant.ID, App: registered, User: proven.User.ID, Scopes: []string{consent.SignIn}}
+	if err := s.gate.Consents.Check(ctx, ask); err != nil {
+		return issuance.WebTokens{}, err // on the page it can be given
 	}
 	sessionID, err := s.earlierSession(ctx, app, r.Cookie, proven)
 	if err != nil {

@@ -32,6 +32,9 @@ func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method str
 	if err == nil && !slices.ContainsFunc(authorize.Methods(u, s.clock.Now()), func(m authorize.Method) bool { return m.ID == method }) {
 		err = prterr.AADSTS(aadsts.StrongAuthFailed, "the user has no such method: choose one of the page")
 	}
+	if err == nil && method == methods.IDPasskey {
+		err = prterr.AADSTS(aadsts.StrongAuthFailed, "a passkey answers a challenge of its own: use the page's button for it")
+	}
 	out := Begun{FlowToken: token}
 	if err == nil {
 		out.SessionID = st.ID
@@ -57,7 +60,7 @@ func (s *Service) BeginMethod(ctx context.Context, token secret.Text, method str
 // and what has a form of its own begins there.
 func (s *Service) begin(ctx context.Context, st *flowstate.State, u store.User, method string, from Where) (number int, err error) {
 	switch method {
-	case methods.IDPush, methods.IDVoice:
+	case methods.IDPush, methods.IDPhoneSignIn, methods.IDVoice:
 		return s.call(ctx, st, u, method, from)
 	case methods.IDSMS:
 		return 0, s.text(ctx, st, u)
@@ -152,7 +155,7 @@ func (s *Service) CheckMethod(ctx context.Context, c Check) (Checked, error) {
 
 func (s *Service) checkBegun(ctx context.Context, st *flowstate.State, u store.User, code secret.Text) (string, error) {
 	switch st.Method {
-	case methods.IDPush, methods.IDVoice:
+	case methods.IDPush, methods.IDPhoneSignIn, methods.IDVoice:
 		return s.answered(ctx, st)
 	case methods.IDCode:
 		return s.oneTime(u, code)

@@ -16,10 +16,12 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/certificate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -44,29 +46,34 @@ type Config struct {
 	Attempts  *lockout.Counters
 	Outbox    *outbox.Box
 	Clock     clock.Clock
+	Passkeys  *passkey.Service
+	// Certificates judges what users sign in with at a TLS connection.
+	Certificates *certificate.Service
 	// Persons lets an operator play a person: a laboratory.
 	Persons bool
 }
 
 // Service carries sign-ins on. It is safe for concurrent use.
 type Service struct {
-	next      *authorize.Service
-	keep      flowstate.Keeper
-	tenants   *tenant.Set
-	directory *directory.Directory
-	waiting   Waiting
-	replays   *replay.Cache
-	attempts  *lockout.Counters
-	outbox    *outbox.Box
-	clock     clock.Clock
-	persons   bool
+	next         *authorize.Service
+	keep         flowstate.Keeper
+	tenants      *tenant.Set
+	directory    *directory.Directory
+	waiting      Waiting
+	replays      *replay.Cache
+	attempts     *lockout.Counters
+	outbox       *outbox.Box
+	clock        clock.Clock
+	passkeys     *passkey.Service
+	certificates *certificate.Service
+	persons      bool
 }
 
 // New makes the service.
 func New(cfg Config) *Service {
 	return &Service{
 		next: cfg.Authorize, keep: cfg.Authorize.Keeper(), tenants: cfg.Tenants, directory: cfg.Directory, waiting: cfg.Waiting,
-		replays: cfg.Replays, attempts: cfg.Attempts, outbox: cfg.Outbox, clock: cfg.Clock, persons: cfg.Persons,
+		replays: cfg.Replays, attempts: cfg.Attempts, outbox: cfg.Outbox, clock: cfg.Clock, passkeys: cfg.Passkeys, certificates: cfg.Certificates, persons: cfg.Persons,
 	}
 }
 

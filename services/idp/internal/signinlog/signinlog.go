@@ -38,6 +38,10 @@ const (
 	SignOut       Flow = "sign_out"
 	RegisterHello Flow = "register_hello_key"
 	ReplaceKeys   Flow = "replace_device_keys"
+	// Consented is a person who allowed an application something, or declined.
+	Consented Flow = "consent"
+	// SecurityInfo is a person who changed how they prove who they are.
+	SecurityInfo Flow = "security_info"
 )
 
 // Outcome of an event.
@@ -65,8 +69,8 @@ type Event struct {
 	Code aadsts.Code
 	// Reason is why it was refused, in words.
 	Reason string
-	// Detail says more than Reason: what the client must not learn.
-	Detail string
+	// Hidden says more than Reason: what the client must not learn.
+	Hidden string
 	// Protection of the keys of the device: software, emulated or hardware.
 	Protection string
 	// KDF is the least version of the key derivation that the session key of the
@@ -74,6 +78,8 @@ type Event struct {
 	KDF int
 	// Correlation is the client's own id for the request, a GUID, or empty.
 	Correlation string
+	// Detail is what the public service's log has beside.
+	Detail
 }
 
 // Log keeps the newest events in memory. It is safe for concurrent use.
@@ -114,7 +120,7 @@ func (l *Log) Add(ctx context.Context, e Event) {
 		slog.String("flow", string(e.Flow)), slog.String("outcome", string(e.Outcome)),
 		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
 		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
-		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("detail", e.Detail), slog.String("protection", e.Protection), slog.String("correlation", e.Correlation),
+		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("detail", e.Hidden), slog.String("protection", e.Protection), slog.String("correlation", e.Correlation),
 		slog.Int("kdf", e.KDF))
 }
 

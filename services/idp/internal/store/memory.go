@@ -220,5 +220,10 @@ func (u User) clone() User {
 	}
 	u.Push = slices.Clone(u.Push)
 	u.AccessPass.Hash = bytes.Clone(u.AccessPass.Hash)
+	u.Passkeys = slices.Clone(u.Passkeys)
+	for i := range u.Passkeys {
+		k := &u.Passkeys[i]
+		k.ID, k.PublicKey, k.AAGUID, k.Transports = bytes.Clone(k.ID), bytes.Clone(k.PublicKey), bytes.Clone(k.AAGUID), slices.Clone(k.Transports)
+	}
 	return u
 }

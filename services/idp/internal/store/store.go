@@ -70,6 +70,34 @@ type User struct {
 	MustChange bool
 	// HelloKeys are the Windows Hello for Business keys of the user.
 	HelloKeys []HelloKey
+	// Passkeys are the WebAuthn credentials of the user.
+	Passkeys []Passkey
+}
+
+// Passkey is the record of a WebAuthn credential (Web Authentication Level 3, section
+// 4, credential record).
+type Passkey struct {
+	// ID is the credential id, as the authenticator chose it.
+	ID []byte
+	// PublicKey is a COSE_Key in CBOR.
+	PublicKey []byte
+	// SignCount is the counter of the last good answer; always 0 for an authenticator
+	// that does not count.
+	SignCount uint32
+	// Name that the user gave it.
+	Name string
+	// Site is the relying party id that it was made for.
+	Site string
+	// AAGUID is the model of the authenticator, 16 bytes, all zero when not told.
+	AAGUID []byte
+	// Attestation is the format of the statement it came with, such as none or packed.
+	Attestation string
+	// Transports are hints for browsers, such as usb or internal.
+	Transports []string
+	// BackupEligible and BackedUp say whether it can be, and is, on other devices too.
+	BackupEligible, BackedUp bool
+	// Added is when it was registered, Used when it was last used.
+	Added, Used time.Time
 }
 
 // Device is a device object. It holds public halves of keys only.

@@ -38,6 +38,8 @@ type Application struct {
 	PostLogoutURIs []string
 	// AppRoles are granted to the application itself, as the claim roles.
 	AppRoles []string
+	// Consent says who has to allow it what it asks for.
+	Consent Consent
 }
 
 // Confidential reports whether the application must prove itself.

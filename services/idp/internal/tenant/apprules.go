@@ -14,6 +14,9 @@ func (a Application) Problem(t *Tenant) (field, problem string) {
 	if !short(a.Name) {
 		return "name", "is not 1 to 256 characters"
 	}
+	if !a.Consent.known() {
+		return "consent", "is not one of none, required and administrator"
+	}
 	for _, list := range []struct {
 		field string
 		uris  []string

@@ -111,7 +111,7 @@ func (d *document) applications(at string, f fileTenant, t *Tenant) error {
 		}
 		a := Application{
 			ID: id, Name: fa.Name, RedirectURIs: fa.RedirectURIs, Resources: fa.Resources, SPARedirectURIs: fa.SPARedirectURIs,
-			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles,
+			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles, Consent: Consent(fa.Consent),
 		}
 		if field, problem := a.Problem(t); problem != "" {
 			return d.errorf(here+"."+field, "%s", problem)

@@ -36,14 +36,19 @@ type fileTenant struct {
 	Region       string            `yaml:"region"`
 	Groups       []fileGroup       `yaml:"groups"`
 	APIs         []fileAPI         `yaml:"apis"`
-	Policies     []filePolicy      `yaml:"policies"`
 	Devices      []fileDevice      `yaml:"devices"`
+
+	// The members of a policy file.
+	Rules filePolicies `yaml:",inline"`
+
 	// FirstParty is false for a tenant without the built-in applications.
 	FirstParty         *bool  `yaml:"first_party"`
 	CookieWithoutNonce string `yaml:"cookie_without_nonce"`
 	Attestation        struct {
 		Roots []fileMaker `yaml:"roots"`
 	} `yaml:"attestation"`
+	// CertificateAuthorities issue what users sign in with.
+	CertificateAuthorities []fileAuthority `yaml:"certificate_authorities"`
 	// NativeSessionKeys is true unless it says otherwise.
 	NativeSessionKeys *bool `yaml:"native_session_keys"`
 }
@@ -69,20 +74,6 @@ type fileAPI struct {
 	Scopes  []string `yaml:"scopes"`
 	Version int      `yaml:"token_version"`
 	CAE     bool     `yaml:"cae"`
-}
-
-type filePolicy struct {
-	ID               string   `yaml:"id"`
-	Name             string   `yaml:"name"`
-	State            string   `yaml:"state"`
-	IncludeUsers     []string `yaml:"include_users"`
-	ExcludeUsers     []string `yaml:"exclude_users"`
-	IncludeResources []string `yaml:"include_resources"`
-	ExcludeResources []string `yaml:"exclude_resources"`
-	Clients          []string `yaml:"clients"`
-	Flows            []string `yaml:"flows"`
-	Grant            string   `yaml:"grant"`
-	SignInFrequency  string   `yaml:"sign_in_frequency"`
 }
 
 type fileDevice struct {
@@ -155,23 +146,38 @@ type fileApplication struct {
 	Certificates    []string `yaml:"certificates"`
 	Family          bool     `yaml:"family"`
 	AppRoles        []string `yaml:"app_roles"`
+	Consent         string   `yaml:"consent"`
 }
 
-// document is the file together with where each field stands in it.
+// tenantFile is what an error begins with.
+const tenantFile = "tenant file"
+
+// document is a file together with where each field stands in it.
 type document struct {
+	// what is the kind of file, for errors.
+	what string
 	root fileRoot
 	body ast.Node
 }
 
-func read(data []byte) (_ *document, err error) {
+func read(data []byte) (*document, error) {
+	var root fileRoot
+	d, err := readInto(data, tenantFile, &root)
+	if err != nil {
+		return nil, err
+	}
+	d.root = root
+	return d, nil
+}
+
+// parseOne reads the one document of a file, without a meaning yet.
+func parseOne(data []byte) (_ ast.Node, err error) {
 	if err := checkText(data); err != nil {
 		return nil, err
 	}
-	// The library panics on some malformed files (a tag in front of a scalar where
-	// a list belongs): a bad file is an error, whoever finds it.
 	defer func() {
 		if recover() != nil {
-			err = errors.New("tenant file: not valid YAML: a value has another form than its field")
+			err = errors.New("not valid YAML")
 		}
 	}()
 	f, err := parser.ParseBytes(data, 0)
@@ -179,28 +185,21 @@ func read(data []byte) (_ *document, err error) {
 		return nil, readable(err)
 	}
 	if len(f.Docs) != 1 || f.Docs[0].Body == nil {
-		return nil, errors.New("tenant file: want exactly one YAML document")
+		return nil, errors.New("want exactly one YAML document")
 	}
-	d := &document{body: f.Docs[0].Body}
-	if err := refuseAliases(d.body); err != nil {
-		return nil, err
-	}
-	if err := yaml.NodeToValue(d.body, &d.root, yaml.Strict()); err != nil {
-		return nil, readable(err)
-	}
-	return d, nil
+	return f.Docs[0].Body, refuseAliases(f.Docs[0].Body)
 }
 
 // checkText bounds what reaches the YAML parser.
 func checkText(data []byte) error {
 	if len(data) > MaxFile {
-		return fmt.Errorf("tenant file: larger than %d bytes", MaxFile)
+		return fmt.Errorf("larger than %d bytes", MaxFile)
 	}
 	depth, number := 0, 0
 	for line := range bytes.Lines(data) {
 		number++
 		if len(line) > maxLine || bytes.Count(line, []byte("- "))+bytes.Count(line, []byte("? ")) > maxNesting {
-			return fmt.Errorf("tenant file: line %d is too long or nests too deep", number)
+			return fmt.Errorf("line %d is too long or nests too deep", number)
 		}
 		for _, c := range line {
 			switch c {
@@ -210,7 +209,7 @@ func checkText(data []byte) error {
 				depth--
 			}
 			if depth > maxNesting {
-				return fmt.Errorf("tenant file: line %d nests too deep", number)
+				return fmt.Errorf("line %d nests too deep", number)
 			}
 		}
 	}
@@ -222,9 +221,9 @@ func readable(err error) error {
 	text, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
 	at, msg, ok := strings.Cut(strings.TrimPrefix(text, "["), "] ")
 	if line, _, numbered := strings.Cut(at, ":"); ok && numbered {
-		return fmt.Errorf("tenant file: line %s: %s", line, msg)
+		return fmt.Errorf("line %s: %s", line, msg)
 	}
-	return fmt.Errorf("tenant file: %s", text)
+	return errors.New(text)
 }
 
 type aliasFinder struct{ line int }
@@ -242,7 +241,7 @@ func refuseAliases(body ast.Node) error {
 	var f aliasFinder
 	ast.Walk(&f, body)
 	if f.line != 0 {
-		return fmt.Errorf("tenant file: line %d: anchors and aliases are not taken: write the value out", f.line)
+		return fmt.Errorf("line %d: anchors and aliases are not taken: write the value out", f.line)
 	}
 	return nil
 }
@@ -257,7 +256,7 @@ func lineOf(n ast.Node) int {
 // errorf names the field and the line it stands in, or the line of the nearest
 // field around it when it is missing.
 func (d *document) errorf(field, format string, args ...any) error {
-	return fmt.Errorf("tenant file: line %d: %s %s", d.line(field), strings.TrimPrefix(field, "$."), fmt.Sprintf(format, args...))
+	return fmt.Errorf("%s: line %d: %s %s", d.what, d.line(field), strings.TrimPrefix(field, "$."), fmt.Sprintf(format, args...))
 }
 
 func (d *document) line(field string) int {

@@ -73,7 +73,7 @@ func issuers(text []byte) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("holds as number %d what is not an X.509 certificate", len(all)+1)
 		}
 		if !c.BasicConstraintsValid || !c.IsCA {
-			return nil, fmt.Errorf("holds as number %d the certificate of nobody who issues: name the authorities, not a TPM", len(all)+1)
+			return nil, fmt.Errorf("holds as number %d the certificate of nobody who issues: name the authorities", len(all)+1)
 		}
 		if all = append(all, c); len(all) > maxIssuers {
 			return nil, fmt.Errorf("holds more than %d certificates", maxIssuers)

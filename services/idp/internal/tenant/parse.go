@@ -100,7 +100,7 @@ func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 		return nil, d.errorf(at+".cookie_without_nonce", "is not one of never, linux_broker and always")
 	}
 	for _, part := range []func(string, fileTenant, *Tenant) error{
-		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices, d.makers,
+		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices, d.makers, d.authorities,
 	} {
 		if err := part(at, f, t); err != nil {
 			return nil, err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 )
 
@@ -40,6 +41,10 @@ type Tenant struct {
 	// Resources are the audiences that access tokens may be asked for.
 	Resources []Resource
 	Policies  []Policy
+	// Strengths are the tenant's own authentication strengths, beside the built-in
+	// ones; Locations are named sets of addresses. Policies name both.
+	Strengths []methods.Strength
+	Locations []Location
 	// Devices are synchronised device objects that have not joined yet.
 	Devices []HybridDevice
 	// CookieWithoutNonce says which clients may send a PRT cookie with a date in
@@ -47,6 +52,8 @@ type Tenant struct {
 	CookieWithoutNonce CookieRule
 	// Makers of TPMs whom the tenant trusts.
 	Makers []Maker
+	// CertificateAuthorities issue certificates that users sign in with.
+	CertificateAuthorities []CertificateAuthority
 	// NativeSessionKeys lets session keys be wrapped for a device's attested storage
 	// key, so that they never leave its TPM.
 	NativeSessionKeys bool

@@ -156,6 +156,14 @@ func (k *Keys) signAssertion(ctx context.Context, r HelloRequest, upn ids.UPN) (
 	return jose.Assemble(input, signature), nil
 }
 
+// VerifyPIN checks the PIN of a user.
+func (k *Keys) VerifyPIN(ctx context.Context, u keystore.HelloUser, pin secret.Text) error {
+	if err := checkPIN("pin", pin); err != nil {
+		return err
+	}
+	return k.store.VerifyPIN(ctx, u, pin)
+}
+
 // ChangePIN changes the PIN of a user who knows it.
 func (k *Keys) ChangePIN(ctx context.Context, u keystore.HelloUser, pin, next secret.Text) error {
 	if err := checkPIN("pin", pin); err != nil {

@@ -39,21 +39,34 @@ type Keys struct {
 // protocol wants dated; everything else is fresh by its nonce.
 func New(store *keystore.Store, c clock.Clock) *Keys { return &Keys{store, clock.Or(c)} }
 
-// Credential is what a user proves their identity with: one of the two, or
-// neither.
+// Credential is what a user proves their identity with: one of the three, or
+// none.
 type Credential struct {
 	Password      secret.Text
 	SAMLAssertion secret.Text
+	// RefreshToken of the broker, from a sign-in at a page. It takes the place of a
+	// credential in a request for a PRT and has no place in a renewal.
+	RefreshToken secret.Text
 }
 
-func (c Credential) empty() bool { return c.Password.Empty() && c.SAMLAssertion.Empty() }
+func (c Credential) empty() bool {
+	return c.Password.Empty() && c.SAMLAssertion.Empty() && c.RefreshToken.Empty()
+}
 
 func (c Credential) check() error {
+	given := 0
+	for _, t := range []secret.Text{c.Password, c.SAMLAssertion, c.RefreshToken} {
+		if !t.Empty() {
+			given++
+		}
+	}
 	switch p, a := c.Password.Reveal(), c.SAMLAssertion.Reveal(); {
-	case p != "" && a != "":
+	case given > 1:
 		return invalid("credential", "give one kind only")
-	case p == "" && a == "":
-		return invalid("credential", "is missing: give a password or a SAML assertion")
+	case given == 0:
+		return invalid("credential", "is missing: give a password, a SAML assertion or a refresh token")
+	case !c.RefreshToken.Empty():
+		return opaque("refresh_token", c.RefreshToken.Reveal(), maxToken)
 	case len(p) > maxPassword || !utf8.ValidString(p):
 		return invalid("password", "must be UTF-8 of at most 256 bytes")
 	case len(a) > maxAssertion || !utf8.ValidString(a):
@@ -96,8 +109,13 @@ func (k *Keys) SignPRTRequest(ctx context.Context, r PRTRequest) (string, error)
 		ClientID: entrawire.SignInClientID, RequestNonce: r.Nonce, Scope: entrawire.ScopePRT, WinVer: entrawire.WinVer,
 		GrantType: entrawire.GrantPassword, Username: string(upn), Password: r.Credential.Password,
 	}
-	if !r.Credential.SAMLAssertion.Empty() {
+	switch {
+	case !r.Credential.SAMLAssertion.Empty():
 		claims.GrantType, claims.Assertion = entrawire.GrantSAML1, entrawire.EncodeSAML(r.Credential.SAMLAssertion.Reveal())
+	case !r.Credential.RefreshToken.Empty():
+		// The token is the broker's, so the request is; it says itself who signed in.
+		claims.ClientID, claims.GrantType, claims.Username = entrawire.BrokerClientID, entrawire.GrantRefreshToken, ""
+		claims.RefreshToken = r.Credential.RefreshToken
 	}
 	payload, err := claims.Encode()
 	if err != nil {

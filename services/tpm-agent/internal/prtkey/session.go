@@ -47,6 +47,9 @@ func (k *Keys) SignRenewal(ctx context.Context, key SessionKey, r Renewal) (stri
 		if err != nil {
 			return "", invalid("user_principal_name", err.Error())
 		}
+		if !r.Credential.RefreshToken.Empty() {
+			return "", invalid("refresh_token", "has no place in a renewal: the PRT is what is redeemed")
+		}
 		if err := r.Credential.check(); err != nil {
 			return "", err
 		}

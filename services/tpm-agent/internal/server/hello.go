@@ -59,6 +59,18 @@ func (s *HelloKeys) SignHelloPRTRequest(ctx context.Context, r *tpmv1.SignHelloP
 	return &tpmv1.SignHelloPRTRequestResponse{Request: token}, nil
 }
 
+// VerifyHelloPIN checks a PIN.
+func (s *HelloKeys) VerifyHelloPIN(ctx context.Context, r *tpmv1.VerifyHelloPINRequest) (*tpmv1.VerifyHelloPINResponse, error) {
+	u, err := helloUser(r.GetUser())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Keys.VerifyPIN(ctx, u, secret.NewText(r.GetPin())); err != nil {
+		return nil, err
+	}
+	return &tpmv1.VerifyHelloPINResponse{}, nil
+}
+
 // ChangeHelloPIN changes a PIN that is known.
 func (s *HelloKeys) ChangeHelloPIN(ctx context.Context, r *tpmv1.ChangeHelloPINRequest) (*tpmv1.ChangeHelloPINResponse, error) {
 	u, err := helloUser(r.GetUser())

@@ -44,7 +44,9 @@ func sessionKey(ctx context.Context, p *tpmv1.Partition, k *tpmv1.SealedSessionK
 }
 
 func credential(c *tpmv1.Credential) prtkey.Credential {
-	return prtkey.Credential{Password: secret.NewText(c.GetPassword()), SAMLAssertion: secret.NewText(c.GetSamlAssertion())}
+	return prtkey.Credential{
+		Password: secret.NewText(c.GetPassword()), SAMLAssertion: secret.NewText(c.GetSamlAssertion()), RefreshToken: secret.NewText(c.GetRefreshToken()),
+	}
 }
 
 // SignPRTRequest signs a request for a PRT.

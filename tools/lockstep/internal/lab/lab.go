@@ -96,10 +96,10 @@ func (l *Lab) cloud() []spec {
 	if l.cfg.TPMMakers != "" {
 		idp["tpm-makers"] += "," + l.cfg.TPMMakers
 	}
-	if l.cfg.HTTPS {
-		adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
-		idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
-	}
+	// Pages are HTTPS whatever carries the devices' requests: windows and browsers
+	// open them.
+	adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
+	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
 	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
 }
 

@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -37,30 +36,41 @@ func (l *Lab) web(ctx context.Context) (grpc.ClientConnInterface, error) {
 	return c, nil
 }
 
-// httpClient reaches the HTTPS side of the cloud under every host name of it.
+// httpClient reaches the HTTPS side of the cloud under every host name of it, and the
+// federation provider under its own.
 func (l *Lab) httpClient() (*http.Client, error) {
-	pem, err := os.ReadFile(l.path("idp", "ca.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("authority of the sign-in pages: %w", err)
-	}
-	peer := run.HTTPSPeer{Roots: x509.NewCertPool(), Dial: func(ctx context.Context, _ string) (net.Conn, error) {
-		return l.network.plain().Dial(ctx, l.addr("idp-https"))
+	peer := run.HTTPSPeer{Roots: x509.NewCertPool(), Dial: func(ctx context.Context, address string) (net.Conn, error) {
+		to := "idp-https"
+		if host, _, err := net.SplitHostPort(address); err == nil && host == stsName {
+			to = "adfs-https"
+		}
+		return l.network.plain().Dial(ctx, l.addr(to))
 	}}
-	peer.Roots.AppendCertsFromPEM(pem)
+	for _, key := range []string{"idp", "adfs"} {
+		pem, err := os.ReadFile(l.path(key, "ca.pem"))
+		if err != nil {
+			return nil, fmt.Errorf("authority of the pages of %s: %w", key, err)
+		}
+		peer.Roots.AppendCertsFromPEM(pem)
+	}
 	return peer.Client(), nil
 }
 
-// PlainApp is a public client of any tenant that signs its users in without a
-// broker. Only a lab over HTTPS has what it speaks to.
-func (l *Lab) PlainApp(clientID, redirectURI string) (actor.PlainApp, error) {
-	if !l.cfg.HTTPS {
-		return actor.PlainApp{}, errors.New("an app without a broker needs a lab over HTTPS")
-	}
+// Web is a new browser's way to the sign-in pages, with a cookie jar of its own.
+func (l *Lab) Web() (*http.Client, error) {
 	client, err := l.httpClient()
 	if err != nil {
-		return actor.PlainApp{}, err
+		return nil, err
 	}
-	if client.Jar, err = cookiejar.New(nil); err != nil {
+	client.Jar, err = cookiejar.New(nil)
+	return client, err
+}
+
+// PlainApp is a public client of any tenant that signs its users in without a
+// broker.
+func (l *Lab) PlainApp(clientID, redirectURI string) (actor.PlainApp, error) {
+	client, err := l.Web()
+	if err != nil {
 		return actor.PlainApp{}, err
 	}
 	return actor.PlainApp{Web: client, Authority: SignInOrigin + "/organizations", ClientID: clientID, RedirectURI: redirectURI}, nil

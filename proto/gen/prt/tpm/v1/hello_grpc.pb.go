@@ -48,7 +48,9 @@ type HelloKeyServiceClient interface {
 	// signs the request for a PRT around it with the device key (MS-OAPXBC 3.1.5.1.2).
 	SignHelloPRTRequest(ctx context.Context, in *SignHelloPRTRequestRequest, opts ...grpc.CallOption) (*SignHelloPRTRequestResponse, error)
 	// VerifyHelloPIN checks a PIN with the TPM and signs nothing: the sign-in from the
-	// cache. A wrong one counts as it does everywhere.
+	// cache. Abuse: a caller can guess with it; no faster than with a signature, because
+	// a wrong one is counted before the TPM is asked, in the same count, and only
+	// lsa-cloudap may ask.
 	VerifyHelloPIN(ctx context.Context, in *VerifyHelloPINRequest, opts ...grpc.CallOption) (*VerifyHelloPINResponse, error)
 	// ChangeHelloPIN changes the PIN of a user who knows it.
 	ChangeHelloPIN(ctx context.Context, in *ChangeHelloPINRequest, opts ...grpc.CallOption) (*ChangeHelloPINResponse, error)
@@ -155,7 +157,9 @@ type HelloKeyServiceServer interface {
 	// signs the request for a PRT around it with the device key (MS-OAPXBC 3.1.5.1.2).
 	SignHelloPRTRequest(context.Context, *SignHelloPRTRequestRequest) (*SignHelloPRTRequestResponse, error)
 	// VerifyHelloPIN checks a PIN with the TPM and signs nothing: the sign-in from the
-	// cache. A wrong one counts as it does everywhere.
+	// cache. Abuse: a caller can guess with it; no faster than with a signature, because
+	// a wrong one is counted before the TPM is asked, in the same count, and only
+	// lsa-cloudap may ask.
 	VerifyHelloPIN(context.Context, *VerifyHelloPINRequest) (*VerifyHelloPINResponse, error)
 	// ChangeHelloPIN changes the PIN of a user who knows it.
 	ChangeHelloPIN(context.Context, *ChangeHelloPINRequest) (*ChangeHelloPINResponse, error)

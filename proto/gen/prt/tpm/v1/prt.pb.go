@@ -278,7 +278,8 @@ type Credential_SamlAssertion struct {
 }
 
 type Credential_RefreshToken struct {
-	// RefreshToken of the broker, from an interactive sign-in.
+	// RefreshToken of the broker, from a sign-in at a page; at most 16 KiB. For a
+	// request for a PRT only: a renewal refuses it.
 	RefreshToken string `protobuf:"bytes,3,opt,name=refresh_token,json=refreshToken,proto3,oneof"`
 }
 

@@ -43,6 +43,8 @@ type PRTKeyServiceClient interface {
 	// SignPRTRequest builds and signs a request for a PRT with the device key
 	// (MS-OAPXBC 3.1.5.1.2). Abuse: a caller that has a password can ask for a PRT
 	// of this device; that is what the device key is for, and only lsa-cloudap may.
+	// With a refresh token in place of a password the same holds: which tokens become a
+	// PRT is the identity provider's to say (the broker's own, of a user's sign-in).
 	SignPRTRequest(ctx context.Context, in *SignPRTRequestRequest, opts ...grpc.CallOption) (*SignPRTRequestResponse, error)
 	// ImportSessionKey unwraps a session key with the transport key and protects
 	// it under the TPM's own key. The answer is bound to caller and partition. The
@@ -153,6 +155,8 @@ type PRTKeyServiceServer interface {
 	// SignPRTRequest builds and signs a request for a PRT with the device key
 	// (MS-OAPXBC 3.1.5.1.2). Abuse: a caller that has a password can ask for a PRT
 	// of this device; that is what the device key is for, and only lsa-cloudap may.
+	// With a refresh token in place of a password the same holds: which tokens become a
+	// PRT is the identity provider's to say (the broker's own, of a user's sign-in).
 	SignPRTRequest(context.Context, *SignPRTRequestRequest) (*SignPRTRequestResponse, error)
 	// ImportSessionKey unwraps a session key with the transport key and protects
 	// it under the TPM's own key. The answer is bound to caller and partition. The

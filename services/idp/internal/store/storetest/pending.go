@@ -15,6 +15,10 @@ func userLists(t *testing.T, s store.Store) {
 	tenant, other := ids.NewTenant(), ids.NewTenant()
 	b, a, c := user(tenant, "b@x.test"), user(tenant, "a@x.test"), user(other, "c@y.test")
 	a.HelloKeys = []store.HelloKey{{KID: "1", KeyID: "k", Key: []byte{1}, Device: ids.NewDevice(), Created: time.UnixMilli(7).UTC()}}
+	a.Passkeys = []store.Passkey{{
+		ID: []byte{1}, PublicKey: []byte{2}, SignCount: 3, Name: "Key", Site: "localhost", AAGUID: []byte{4}, Attestation: "none",
+		Transports: []string{"usb"}, BackupEligible: true, BackedUp: true, Added: time.UnixMilli(5).UTC(), Used: time.UnixMilli(6).UTC(),
+	}}
 	for _, u := range []store.User{b, a, c} {
 		must(t, s.AddUser(ctx(), u))
 	}

@@ -1,0 +1,12 @@
+package whatif
+
+import (
+	_ "embed" // the people of the lattice
+	"slices"
+)
+
+//go:embed people.yaml
+var peopleFile []byte
+
+// People is the embedded tenant file: one user for each way to prove who one is.
+func People() []byte { return slices.Clone(peopleFile) }

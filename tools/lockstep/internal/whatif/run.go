@@ -1,0 +1,154 @@
+package whatif
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/idp"
+)
+
+// group is a piece of the lattice that one desk runs: one user, one device, one
+// credential.
+type group struct {
+	person     *person
+	device     DeviceState
+	credential Credential
+	cells      []int
+}
+
+// Under puts a policy file in force and executes cells. The answer is in their order.
+// Devices are made, and their users get what they sign in with, before that: a policy
+// decides about sign-ins, not about what was there.
+func (w *World) Under(ctx context.Context, policies []byte, cells []Cell) ([]Ran, error) {
+	var states []DeviceState
+	for _, c := range cells {
+		if !slices.Contains(states, c.Device) {
+			states = append(states, c.Device)
+		}
+	}
+	if err := w.prepare(ctx, states); err != nil {
+		return nil, err
+	}
+	if err := w.Apply(ctx, policies); err != nil {
+		return nil, err
+	}
+	w.cfg.Progress(fmt.Sprintf("running %d cells", len(cells)))
+	out := make([]Ran, len(cells))
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(w.cfg.Workers)
+	for _, g := range w.groups(cells) {
+		work.Go(func() error { return w.runGroup(ctx, g, cells, out) })
+	}
+	return out, work.Wait()
+}
+
+func (w *World) groups(cells []Cell) []*group {
+	var all []*group
+	found := map[[3]string]*group{}
+	for i, c := range cells {
+		key := [3]string{c.User, string(c.Device), string(c.Credential)}
+		g := found[key]
+		if g == nil {
+			at := slices.IndexFunc(w.people, func(p *person) bool { return p.name() == c.User })
+			g = &group{person: w.people[at], device: c.Device, credential: c.Credential}
+			found[key] = g
+			all = append(all, g)
+		}
+		g.cells = append(g.cells, i)
+	}
+	return all
+}
+
+// runGroup signs the person in once and runs the cells of the group.
+func (w *World) runGroup(ctx context.Context, g *group, cells []Cell, out []Ran) error {
+	k, err := w.sit(ctx, g.person, g.device, g.credential)
+	if err != nil {
+		return err
+	}
+	for _, i := range g.cells {
+		ran, err := k.run(ctx, cells[i])
+		if err != nil {
+			return errors.Join(fmt.Errorf("cell %s: %w", cells[i].Key(), err), k.close())
+		}
+		out[i] = ran
+	}
+	return k.close()
+}
+
+// run executes one cell.
+func (k *desk) run(ctx context.Context, c Cell) (Ran, error) {
+	ctx, cancel := context.WithTimeout(ctx, cellTime)
+	defer cancel()
+	if k.device != nil {
+		k.device.signingIn.RLock()
+		defer k.device.signingIn.RUnlock()
+	}
+	id := uuid.NewString()
+	k.computer.begin(id)
+	ran := Ran{Cell: c, Outcome: Outcome{Desktop: k.desktop}}
+	o := &ran.Outcome
+	var err error
+	switch {
+	case k.desktop == Shut:
+		*o = Outcome{Desktop: Shut, Result: Refused}
+		o.because(k.why)
+	case c.Mode == Native && k.device != nil && k.device.state.joined():
+		err = k.token(ctx, c.app, o)
+	default:
+		err = visit{desk: k, app: c.app, prt: c.Mode == Browser && k.desktop == Open}.open(ctx, o)
+	}
+	if err != nil {
+		return ran, err
+	}
+	events := k.world.cloud.take(id)
+	o.judged(events)
+	return ran, nil
+}
+
+// token is an app that asks the broker.
+func (k *desk) token(ctx context.Context, a App, o *Outcome) error {
+	_, err := k.tokens.RequestToken(ctx, &wamv1.RequestTokenRequest{
+		LogonSession: k.session.Reveal(), ClientId: a.Client, Resource: a.Resource, ForceRefresh: true,
+	})
+	switch {
+	case err == nil:
+		o.Result = Silent
+	case refused(err):
+		o.Result = Refused
+		o.because(err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// because says why in the words of the component that refused.
+func (o *Outcome) because(err error) {
+	var e *prterr.Error
+	if errors.As(err, &e) {
+		o.Code, o.Reason = int(e.Code), e.Msg
+		return
+	}
+	o.Reason = err.Error()
+}
+
+// judged takes the policies of the last event that has any.
+func (o *Outcome) judged(events []idp.Event) {
+	_ = events
+	o.Asked, o.RefusedBy, o.Policies = orEmpty(o.Asked), orEmpty(o.RefusedBy), orEmpty(o.Policies)
+}
+
+// orEmpty makes a list of JSON of one that is nil.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -1,0 +1,134 @@
+package whatif
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Row is what several cells have in common: a line of the table.
+type Row struct {
+	User       string
+	Credential Credential
+	Mode       Mode
+	// Devices and Apps for which it is so; All apps of the run are "all".
+	Devices []DeviceState
+	Apps    []string
+	Desktop Desktop
+	Says    string
+	Cells   int
+}
+
+// Summary puts cells that ended alike into one line each: by user, credential and
+// mode, with devices together on which every application ended alike.
+func Summary(ran []Ran) []Row {
+	says := make([]string, len(ran))
+	for i, r := range ran {
+		says[i] = r.Outcome.String()
+	}
+	return summary(ran, says)
+}
+
+// Changes does the same with what changes.
+func Changes(all []Change) []Row {
+	ran, says := make([]Ran, len(all)), make([]string, len(all))
+	for i, c := range all {
+		ran[i], says[i] = Ran{Cell: c.Cell, Outcome: c.New}, c.Old.String()+"\n-> "+c.New.String()
+		if c.Old.Desktop != c.New.Desktop {
+			says[i] += fmt.Sprintf("\ndesktop %s -> %s", c.Old.Desktop, c.New.Desktop)
+		}
+	}
+	return summary(ran, says)
+}
+
+// block is a user with a credential in a mode on a device.
+type block struct {
+	user       string
+	device     DeviceState
+	credential Credential
+	mode       Mode
+}
+
+func summary(ran []Ran, says []string) []Row {
+	var order []block
+	rows := map[block][]Row{}
+	for i, r := range ran {
+		b := block{r.User, r.Device, r.Credential, r.Mode}
+		if _, seen := rows[b]; !seen {
+			order = append(order, b)
+		}
+		app := r.app.ResourceName + " in " + r.app.ClientName
+		at := slices.IndexFunc(rows[b], func(o Row) bool { return o.Says == says[i] && o.Desktop == r.Outcome.Desktop })
+		if at >= 0 {
+			rows[b][at].Apps, rows[b][at].Cells = append(rows[b][at].Apps, app), rows[b][at].Cells+1
+			continue
+		}
+		rows[b] = append(rows[b], Row{
+			User: r.User, Credential: r.Credential, Mode: r.Mode, Devices: []DeviceState{r.Device}, Apps: []string{app},
+			Desktop: r.Outcome.Desktop, Says: says[i], Cells: 1,
+		})
+	}
+	return together(order, rows)
+}
+
+// together joins the devices of a user, a credential and a mode on which everything
+// ended alike.
+func together(order []block, rows map[block][]Row) []Row {
+	var out []Row
+	done := map[block]bool{}
+	for i, b := range order {
+		if done[b] {
+			continue
+		}
+		first := rows[b]
+		for _, other := range order[i+1:] {
+			if done[other] || other.user != b.user || other.credential != b.credential || other.mode != b.mode || !alike(first, rows[other]) {
+				continue
+			}
+			done[other] = true
+			for n := range first {
+				first[n].Devices = append(first[n].Devices, other.device)
+				first[n].Cells += rows[other][n].Cells
+			}
+		}
+		out = append(out, first...)
+	}
+	return out
+}
+
+func alike(a, b []Row) bool {
+	return slices.EqualFunc(a, b, func(x, y Row) bool {
+		return x.Says == y.Says && x.Desktop == y.Desktop && slices.Equal(x.Apps, y.Apps)
+	})
+}
+
+// String says it in a line.
+func (o Outcome) String() string {
+	asked := ""
+	if len(o.Asked) > 0 {
+		asked = "asked for " + strings.Join(o.Asked, ", ")
+	}
+	if o.Result == Silent {
+		return "silent"
+	}
+	if o.Result == Asked {
+		return asked + ", then in"
+	}
+	said := "refused"
+	if o.Code != 0 {
+		said += fmt.Sprintf(" AADSTS%d", o.Code)
+	}
+	if len(o.RefusedBy) > 0 {
+		said += " by " + strings.Join(o.RefusedBy, ", ")
+	}
+	if asked != "" {
+		said = asked + ", then " + said
+	}
+	if o.Reason != "" {
+		said += ": " + o.Reason
+	}
+	if o.Guidance != "" {
+		said += " " + o.Guidance
+	}
+	return said
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/whatif"
+)
+
+// question is what lockstep whatif was asked.
+type question struct {
+	cfg                         whatif.Config
+	tenants, policy, other      string
+	asJSON                      bool
+	users, apps, clients        []string
+	devices, credentials, modes []string
+}
+
+func whatIfCommand() *cobra.Command {
+	var q question
+	cmd := &cobra.Command{
+		Use:   "whatif",
+		Short: "Run every sign-in under a policy file and show who is asked for what",
+		Long: `Run the lattice of users, device states, credentials, browser modes and
+applications under a policy file, on simulated devices with the real components,
+and show for each cell whether the user got in silently, was asked for something,
+or was refused, by which policy. Nothing is predicted. With --diff show only what
+is different under another policy file.`,
+		Example: `  lockstep whatif --policy passwordless-windows
+  lockstep whatif --policy passwordless-windows --users ada --devices joined-compliant --modes native
+  lockstep whatif --policy none --diff compliant-devices
+  lockstep whatif --tenants mine.yaml --policy policies.yaml --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return q.answer(cmd) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&q.policy, "policy", "", "policy file: a path, none, or the name of an embedded one (default the policies of the tenant file)")
+	f.StringVar(&q.other, "diff", "", "another policy file: show only the cells whose outcome changes with it")
+	f.StringVar(&q.tenants, "tenants", "", "tenant file (default an embedded one with a user for each way to sign in)")
+	f.StringVar(&q.cfg.Tenant, "tenant", "", "id or domain of the tenant in that file (default the first)")
+	f.StringSliceVar(&q.users, "users", nil, "only these users, such as ada or *@contoso.test")
+	f.StringSliceVar(&q.devices, "devices", nil, "only these device states: "+list(whatif.DeviceStates()))
+	f.StringSliceVar(&q.credentials, "credentials", nil, "only these credentials: "+list(whatif.Credentials()))
+	f.StringSliceVar(&q.modes, "modes", nil, "only these modes: "+list(whatif.Modes()))
+	f.StringSliceVar(&q.apps, "apps", nil, "only these resources, by name or address, such as '*exchange*'")
+	f.StringSliceVar(&q.clients, "clients", nil, "these clients, by name or id, or all (default one app and one web application)")
+	f.StringVar(&q.cfg.Platform, "platform", "", "platform of the devices: windows, macos, linux, ios, android (default windows)")
+	f.StringVar(&q.cfg.From, "from", "", "IP address that every request comes from (default 192.0.2.1)")
+	f.BoolVar(&q.asJSON, "json", false, "print one JSON object a cell")
+	return cmd
+}
+
+func list[T ~string](all []T) string {
+	words := make([]string, len(all))
+	for i, a := range all {
+		words[i] = string(a)
+	}
+	return strings.Join(words, ", ")
+}
+
+// words are those of a flag, each of which has to be known.
+func words[T ~string](flag string, given []string, known []T) ([]T, error) {
+	var out []T
+	for _, g := range given {
+		found := false
+		for _, k := range known {
+			if strings.EqualFold(g, string(k)) {
+				out, found = append(out, k), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("--%s %s: use %s", flag, g, list(known))
+		}
+	}
+	return out, nil
+}
+
+func (q *question) narrow() (n whatif.Narrow, err error) {
+	n = whatif.Narrow{Users: q.users, Apps: q.apps, Clients: q.clients}
+	var e1, e2, e3 error
+	n.Devices, e1 = words("devices", q.devices, whatif.DeviceStates())
+	n.Credentials, e2 = words("credentials", q.credentials, whatif.Credentials())
+	n.Modes, e3 = words("modes", q.modes, whatif.Modes())
+	return n, errors.Join(e1, e2, e3)
+}
+
+// answer runs the lattice, twice for a difference, and prints.
+func (q *question) answer(cmd *cobra.Command) (err error) {
+	narrow, err := q.narrow()
+	if err != nil {
+		return err
+	}
+	if q.tenants != "" {
+		if q.cfg.Tenants, err = os.ReadFile(q.tenants); err != nil {
+			return fmt.Errorf("tenant file: %w", err)
+		}
+	}
+	show := progress(cmd.ErrOrStderr())
+	defer show("")
+	q.cfg.Progress = show
+	began := time.Now()
+	w, err := whatif.New(cmd.Context(), q.cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.Close()) }()
+	cells, err := w.Cells(narrow)
+	if err != nil {
+		return err
+	}
+	ran, err := q.under(cmd.Context(), w, q.policy, cells)
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if q.other == "" {
+		show("")
+		return q.print(out, whatif.Summary(ran), ran, fmt.Sprintf("%d cells in %.1f s", len(ran), time.Since(began).Seconds()))
+	}
+	now, err := q.under(cmd.Context(), w, q.other, cells)
+	if err != nil {
+		return err
+	}
+	show("")
+	changes := whatif.Diff(ran, now)
+	said := fmt.Sprintf("%d of %d cells change, in %.1f s", len(changes), len(ran), time.Since(began).Seconds())
+	if q.asJSON {
+		return printJSON(out, changes)
+	}
+	return q.print(out, whatif.Changes(changes), nil, said)
+}
+
+// under runs the cells with a policy file in force.
+func (q *question) under(ctx context.Context, w *whatif.World, name string, cells []whatif.Cell) ([]whatif.Ran, error) {
+	document, err := w.OwnPolicies()
+	if name != "" {
+		document, err = whatif.PolicyFile(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w.Under(ctx, document, cells)
+}
+
+func printJSON[T any](out io.Writer, all []T) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for _, one := range all {
+		if err := enc.Encode(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *question) print(out io.Writer, rows []whatif.Row, ran []whatif.Ran, said string) error {
+	if q.asJSON {
+		return printJSON(out, ran)
+	}
+	for i := 0; i < len(rows); {
+		user, end := rows[i].User, i
+		var lines []table.Row
+		for ; end < len(rows) && rows[end].User == user; end++ {
+			r := rows[end]
+			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, "\n"), r.Says})
+		}
+		showTable(out, user, table.Row{"credential", "device", "desktop", "mode", "application", "outcome"}, lines)
+		i = end
+	}
+	_, err := fmt.Fprintln(out, said)
+	return err
+}
