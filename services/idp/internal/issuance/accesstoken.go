@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -80,8 +81,8 @@ type Memory struct {
 	Certificate   []byte            `json:"c,omitempty"`
 	// Used and PassEnds as in sealed.Details: a token on behalf of the user must not
 	// forget them.
-	Used     []methods.Used `json:"us,omitempty"`
-	PassEnds int64          `json:"pe,omitempty"`
+	Used     []methods.Used `json:"u,omitempty"`
+	PassEnds int64          `json:"x,omitempty"`
 }
 
 // access are the claims of a user's access token.
@@ -115,7 +116,7 @@ func (g Grant) envelope(now time.Time, lifetime time.Duration) tokenClaims {
 		version = g.Version
 	}
 	c := tokenClaims{
-		Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(), TID: string(g.Tenant.ID), UTI: newID(),
+		Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(), TID: string(g.Tenant.ID), UTI: cmp.Or(g.TokenID, newID()),
 		RH: routingHint(g.Tenant.ID, g.Client.ID),
 	}
 	if g.KeyID != "" {
