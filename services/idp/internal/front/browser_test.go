@@ -336,7 +336,7 @@ func TestPagesAreGuarded(t *testing.T) {
 	if strings.Count(r.text, "<script") != 1 || strings.Contains(r.text, "A <b>") {
 		t.Errorf("what the page shows is not escaped: %s", r.text)
 	}
-	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Pragma": "no-cache"} {
+	for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "strict-origin", "Pragma": "no-cache"} {
 		if r.Header.Get(name) != want {
 			t.Errorf("%s: %s", name, r.Header.Get(name))
 		}

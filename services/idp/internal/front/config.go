@@ -1,8 +1,6 @@
 package front
 
 import (
-	"encoding/json"
-
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
 
@@ -19,12 +17,22 @@ const (
 	changePasswordPath = "/common/changepassword"
 	ssprBeginPath      = "/common/asyncsspr/begin"
 	ssprPollPath       = "/common/asyncsspr/poll"
+	consentPath        = "/common/Consent/Set"
+	fidoPath           = "/common/fido/get"
+	passkeyBeginPath   = "/common/passkey/begin"
+	sessionStatePath   = "/common/DeviceCodeStatus"
+	certAuthPath       = "/common/certauth"
+	securityInfoPath   = "/security-info"
+	skipPath           = "/common/skipmfaregistration"
 )
 
 // The second factor is asked for this often, in this interval.
 const (
 	maxPolls     = 60
 	pollInterval = 2000 // milliseconds
+
+	// allowedIdentities says that accounts of organisations sign in here.
+	allowedIdentities = 2
 )
 
 // pageConfig is $Config: what clients without a browser read off a page. An error
@@ -50,6 +58,15 @@ type pageConfig struct {
 	ResumeURL         string `json:"urlResume"`
 	SSPRBeginURL      string `json:"urlAsyncSsprBegin,omitempty"`
 	SSPRPollURL       string `json:"urlAsyncSsprPoll,omitempty"`
+	SessionStateURL   string `json:"urlSessionState"`
+	FIDOLoginURL      string `json:"urlFidoLogin"`
+	SkipURL           string `json:"urlSkipMfaRegistration,omitempty"`
+
+	FIDOChallenge     string   `json:"sFidoChallenge,omitempty"`
+	FIDOAllowList     []string `json:"arrFidoAllowList,omitempty"`
+	CrossDomainCanary string   `json:"sCrossDomainCanary,omitempty"`
+	PasskeySupport    bool     `json:"fIsPasskeySupportEnabled"`
+	AllowedIdentities int      `json:"iAllowedIdentities"`
 
 	Proofs       []userProof `json:"arrUserProofs,omitempty"`
 	MaxPolls     int         `json:"iMaxPollAttempts"`
@@ -106,6 +123,8 @@ func pageID(k idpv1.PageKind) string {
 		return "ConvergedError"
 	case idpv1.PageKind_PAGE_KIND_SIGNED_OUT:
 		return "ConvergedSignOut"
+	case idpv1.PageKind_PAGE_KIND_CONSENT:
+		return "ConvergedConsent"
 	default:
 		return "ConvergedSignIn"
 	}
@@ -114,7 +133,7 @@ func pageID(k idpv1.PageKind) string {
 // postPath is where the form of a kind of page goes.
 func postPath(k idpv1.PageKind) string {
 	switch k {
-	case idpv1.PageKind_PAGE_KIND_SECOND_FACTOR:
+	case idpv1.PageKind_PAGE_KIND_SECOND_FACTOR, idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
 		return processAuthPath
 	case idpv1.PageKind_PAGE_KIND_STAY_SIGNED_IN:
 		return kmsiPath
@@ -124,8 +143,8 @@ func postPath(k idpv1.PageKind) string {
 		return confirmPath
 	case idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD:
 		return changePasswordPath
-	case idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
-		return resumePath
+	case idpv1.PageKind_PAGE_KIND_CONSENT:
+		return consentPath
 	default:
 		return loginPath
 	}
@@ -142,8 +161,9 @@ func (x *exchange) config(p *idpv1.SignInPage) pageConfig {
 	c := pageConfig{
 		PageID: pageID(p.GetKind()), SessionID: session, CorrelationID: x.correlationID, Canary: p.GetCanary(), APICanary: p.GetCanary(),
 		FlowToken: p.GetFlowToken(), Ctx: p.GetFlowToken(), FlowTokenName: "flowToken", CanaryName: "canary", Username: p.GetUserPrincipalName(),
-		PostURL: postPath(p.GetKind()), CredentialTypeURL: base + "/common/GetCredentialType", OneTimeCodeURL: base + "/common/GetOneTimeCode",
+		PostURL: x.here(postPath(p.GetKind())), CredentialTypeURL: base + "/common/GetCredentialType", OneTimeCodeURL: base + "/common/GetOneTimeCode",
 		ResumeURL: base + resumePath, MaxPolls: maxPolls, PollInterval: pollInterval,
+		SessionStateURL: base + sessionStatePath, FIDOLoginURL: base + fidoPath, PasskeySupport: true, AllowedIdentities: allowedIdentities,
 		Server: serverDetails{Slice: "lockstep", RequestID: x.requestID, Time: x.now().Format("2006-01-02T15:04:05")},
 	}
 	switch p.GetKind() {
@@ -154,6 +174,10 @@ func (x *exchange) config(p *idpv1.SignInPage) pageConfig {
 		}
 	case idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD:
 		c.SSPRBeginURL, c.SSPRPollURL = ssprBeginPath, ssprPollPath
+	case idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
+		if p.GetRegisterLater() {
+			c.SkipURL = base + skipPath
+		}
 	default:
 	}
 	if p.GetErrorCode() != 0 {
@@ -163,15 +187,4 @@ func (x *exchange) config(p *idpv1.SignInPage) pageConfig {
 		c.BrowserSSO = &browserSSO{Nonce: p.GetSsoNonce()}
 	}
 	return c
-}
-
-// script is the element that holds $Config, framed as clients cut it out: up to
-// "//]]>", less the two characters before. json.Marshal escapes & < >, so that
-// the text is the same whoever reads it as HTML.
-func (c pageConfig) script(nonce string) (string, error) {
-	text, err := json.Marshal(c)
-	if err != nil {
-		return "", err
-	}
-	return `<script nonce="` + nonce + "\">//<![CDATA[\n$Config=" + string(text) + ";\n//]]></script>", nil
 }

@@ -13,6 +13,7 @@ func (x *exchange) deviceAuth() error {
 	if err != nil {
 		return err
 	}
+	x.correlate(p)
 	code := p["otc"]
 	if code == "" {
 		code = p["user_code"]

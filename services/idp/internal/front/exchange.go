@@ -33,6 +33,10 @@ type exchange struct {
 	status                   int
 	// flow is the state of the sign-in that the request goes on with.
 	flow string
+	// locales are the languages that the application asks for.
+	locales string
+	// tried is the way to sign in that the form was for.
+	tried string
 }
 
 func newID() string { return uuid.NewString() }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pages"
 )
 
 const instrumentation = "github.com/lockstep-sso/lockstep/services/idp/internal/front"
@@ -49,12 +50,13 @@ type Front struct {
 	connected idpv1.ConnectedDeviceServiceClient
 	metadata  idpv1.MetadataServiceClient
 	resource  idpv1.ResourceServiceClient
+	security  idpv1.SecurityInfoServiceClient
 
 	clock     clock.Clock
 	log       *slog.Logger
 	tracer    trace.Tracer
 	errorPage http.Handler
-	pages     *pages
+	pages     *pages.Set
 	routes    []route
 }
 
@@ -72,7 +74,7 @@ func New(cfg Config) (*Front, error) {
 	if cfg.ErrorPage == nil {
 		cfg.ErrorPage = http.NotFoundHandler()
 	}
-	p, err := newPages()
+	p, err := pages.New()
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +84,8 @@ func New(cfg Config) (*Front, error) {
 		grants: idpv1.NewGrantServiceClient(cfg.Conn), sessions: idpv1.NewSessionServiceClient(cfg.Conn),
 		signIn: idpv1.NewSignInServiceClient(cfg.Conn), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.Conn),
 		connected: idpv1.NewConnectedDeviceServiceClient(cfg.Conn), metadata: idpv1.NewMetadataServiceClient(cfg.Conn),
-		resource: idpv1.NewResourceServiceClient(cfg.Conn),
-		clock:    clock.Or(cfg.Clock), log: cfg.Log, tracer: cfg.TracerProvider.Tracer(instrumentation),
+		resource: idpv1.NewResourceServiceClient(cfg.Conn), security: idpv1.NewSecurityInfoServiceClient(cfg.Conn),
+		clock: clock.Or(cfg.Clock), log: cfg.Log, tracer: cfg.TracerProvider.Tracer(instrumentation),
 		errorPage: cfg.ErrorPage, pages: p,
 	}
 	f.routes = f.table()

@@ -15,6 +15,9 @@ const (
 	atGraph
 	atAutologon
 	atOffice
+	// atCertAuth is where a client certificate is asked for. It is another name,
+	// because a browser would otherwise ask everybody for one.
+	atCertAuth
 
 	anywhere = atLogin | atRegistration | atGraph | atAutologon | atOffice
 )
@@ -24,7 +27,11 @@ const (
 	loginHost        = "login.microsoftonline.com"
 	registrationHost = "enterpriseregistration.windows.net"
 	graphHost        = "graph.microsoft.com"
+	certAuthHost     = "certauth.login.microsoftonline.com"
 )
+
+// certAuthLabel stands before the name of a login host.
+const certAuthLabel = "certauth"
 
 // loginAliases are the names of the sign-in host in the worldwide cloud.
 func loginAliases() []string {
@@ -43,6 +50,8 @@ func placeOf(name string) place {
 		return atAutologon
 	case first == "odc":
 		return atOffice
+	case first == certAuthLabel:
+		return atCertAuth
 	case first == "login", strings.HasPrefix(name, "device.login."), name == "sts.windows.net":
 		return atLogin
 	default:

@@ -37,27 +37,42 @@ func (f *Front) pageRoutes() []route {
 		own("POST", prefix+"/SAS/BeginAuth", (*exchange).beginAuth)
 		own("GET POST", prefix+"/SAS/EndAuth", (*exchange).endAuth)
 	}
+	own("POST", consentPath, (*exchange).consent)
+	own("POST", fidoPath, (*exchange).fido)
 	own("POST", changePasswordPath, (*exchange).changePassword)
 	own("POST", ssprBeginPath, (*exchange).ssprBegin)
 	own("POST", ssprPollPath, (*exchange).ssprPoll)
+	for _, prefix := range []string{"", "/{t}"} {
+		all = append(all,
+			route{at: atLogin, methods: "POST", template: prefix + "/passkey/begin", serve: (*exchange).passkeyBegin, fail: failOAuth, own: true, protocol: v1},
+			route{at: atLogin, methods: "POST", template: prefix + "/DeviceCodeStatus", serve: (*exchange).sessionState, fail: failOAuth, own: true, protocol: v1},
+		)
+	}
 	return all
 }
 
 // home is for people who look whether somebody is there.
 func (x *exchange) home() error {
-	p := &idpv1.SignInPage{}
-	c := x.config(p)
-	c.PageID, c.PostURL = "Home", ""
-	return x.render(http.StatusOK, view{Page: p, Config: c, Message: "This host speaks the sign-in protocol of Microsoft Entra ID to clients in a laboratory."})
+	return x.say("Home")
 }
 
 // nativeClient is where sign-ins of desktop applications end: the application
 // watches the address.
 func (x *exchange) nativeClient() error {
+	return x.say("NativeClient")
+}
+
+// say shows a page that only says something.
+func (x *exchange) say(pageID string) error {
+	q, err := x.query()
+	if err != nil {
+		return err
+	}
+	x.correlate(q)
 	p := &idpv1.SignInPage{}
 	c := x.config(p)
-	c.PageID, c.PostURL = "NativeClient", ""
-	return x.render(http.StatusOK, view{Page: p, Config: c, Message: "You can close this window."})
+	c.PageID, c.PostURL = pageID, ""
+	return x.render(http.StatusOK, x.view(p, c), c)
 }
 
 // logout ends the session of the browser, and sends it to where the application
@@ -67,6 +82,7 @@ func (x *exchange) logout() error {
 	if err != nil {
 		return err
 	}
+	x.correlate(p)
 	a, err := x.signIn.SignOut(x.ctx, &idpv1.SignOutRequest{
 		Caller: x.caller(), SessionCookie: x.credentials().session, IdTokenHint: p["id_token_hint"],
 		PostLogoutRedirectUri: p["post_logout_redirect_uri"], State: p["state"], ClientId: p["client_id"],

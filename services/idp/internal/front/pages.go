@@ -1,12 +1,7 @@
 package front
 
 import (
-	"bytes"
-	"crypto/rand"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
-	"fmt"
+	"encoding/json"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -15,155 +10,90 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pages"
 )
-
-//go:embed page.html
-var pageText string
-
-//go:embed page.css
-var styleText string
-
-// pages are the interactive pages, one template for all of them. They work
-// without scripts and keep the ids of elements that test drivers look for.
-type pages struct {
-	template *template.Template
-	// styleHash lets the one style sheet of the page pass the content policy.
-	styleHash string
-}
-
-func newPages() (*pages, error) {
-	t, err := template.New("page").Funcs(template.FuncMap{"methodName": methodName}).Parse(pageText)
-	if err != nil {
-		return nil, fmt.Errorf("front: page: %w", err)
-	}
-	sum := sha256.Sum256([]byte(styleText))
-	return &pages{template: t, styleHash: base64.StdEncoding.EncodeToString(sum[:])}, nil
-}
-
-// view is what the template shows.
-type view struct {
-	// Kind of page, pgid.
-	Kind string
-	// Page as the sign-in wants it shown.
-	Page *idpv1.SignInPage
-	// Config is $Config.
-	Config pageConfig
-	// Stage is empty, or what of the second factor is asked: code or wait.
-	Stage string
-	// Challenge under way in the second factor.
-	Challenge challengeView
-	// Post is where a form_post answer goes, with its parameters.
-	Post   template.URL
-	Answer []pair
-	// Message of the pages that only tell something.
-	Message string
-	// ErrorURL explains the error.
-	ErrorURL string
-	Nonce    string
-	Script   template.HTML
-	Style    template.HTML
-}
-
-// Title is the heading.
-func (v view) Title() string {
-	switch v.Kind {
-	case "ConvergedTFA":
-		return "Prove that it is you"
-	case "KmsiInterrupt":
-		return "Stay signed in?"
-	case "ConvergedRemoteConnect":
-		return "Enter code"
-	case "CmsiInterrupt":
-		return "Is it you who signs in?"
-	case "ConvergedRemoteConnectDone", "FormPost":
-		return "Signed in"
-	case "ConvergedChangePassword":
-		return "Change your password"
-	case "ConvergedProofUpRedirect":
-		return "More is needed"
-	case "ConvergedError":
-		return "This did not work"
-	case "ConvergedSignOut":
-		return "Signed out"
-	case "NativeClient":
-		return "Done"
-	case "Home":
-		return "Lockstep"
-	case "ConvergedSignIn":
-		if v.Page.GetUserPrincipalName() != "" {
-			return "Enter password"
-		}
-	}
-	return "Sign in"
-}
-
-// Signing reports whether it is the page for name and password.
-func (v view) Signing() bool { return v.Kind == "ConvergedSignIn" }
-
-// BeginAuth and EndAuth are where the forms of the second factor go.
-func (v view) BeginAuth() string { return beginAuthPath }
-
-// EndAuth takes the code, or asks whether it was approved.
-func (v view) EndAuth() string { return endAuthPath }
-
-// methodName is what a second factor is called.
-func methodName(m *idpv1.Method) string {
-	name := map[string]string{
-		methodCode: "Enter a code from your authenticator", "PhoneAppNotification": "Approve in your authenticator",
-		"CompanionAppsNotification": "Approve in your authenticator", "OneWaySMS": "Enter a code from a text message",
-		"TwoWayVoiceMobile": "Answer a call",
-	}[m.GetMethodId()]
-	if name == "" {
-		name = m.GetMethodId()
-	}
-	if m.GetDisplay() != "" && !strings.Contains(name, "authenticator") {
-		name += " (" + m.GetDisplay() + ")" // a number, so that the user knows which telephone
-	}
-	return name
-}
-
-// challengeView is a second factor that was begun.
-type challengeView struct {
-	MethodID, SessionID string
-	Entropy             int32
-	Poll                int
-}
 
 // page shows a page of the sign-in.
 func (x *exchange) page(p *idpv1.SignInPage) error {
-	if p.GetKind() == idpv1.PageKind_PAGE_KIND_SIGNED_OUT {
+	switch p.GetKind() {
+	case idpv1.PageKind_PAGE_KIND_SIGNED_OUT:
 		x.forget()
+	case idpv1.PageKind_PAGE_KIND_UNSPECIFIED, idpv1.PageKind_PAGE_KIND_SIGN_IN:
+		return x.signInPage(p)
+	default:
 	}
-	v := view{Page: p, Config: x.config(p)}
-	if p.GetKind() == idpv1.PageKind_PAGE_KIND_ERROR && p.GetErrorCode() != 0 {
-		v.ErrorURL = x.errorURI(aadsts.Code(p.GetErrorCode()))
-	}
-	return x.render(http.StatusOK, v)
+	c := x.config(p)
+	return x.render(http.StatusOK, x.view(p, c), c)
 }
 
-// render writes a page. Forms may lead to an application at any address, so the
-// policy says nothing about form-action: browsers would hold the redirect that
-// follows a form to it as well.
-func (x *exchange) render(status int, v view) error {
-	raw := make([]byte, 16)
-	_, _ = rand.Read(raw)
-	v.Nonce, v.Kind = base64.RawURLEncoding.EncodeToString(raw), v.Config.PageID
-	script, err := v.Config.script(v.Nonce)
+// view is what a page shows, before anything that only some pages have.
+func (x *exchange) view(p *idpv1.SignInPage, c pageConfig) pages.View {
+	if strings.HasPrefix(p.GetRegisterUrl(), "/") {
+		p.RegisterUrl = x.here(p.GetRegisterUrl())
+	}
+	v := pages.View{
+		Name: c.PageID, Page: p, Locales: x.locales, Accept: header(x.r, "Accept-Language", 512),
+		Form: pages.Form{FlowToken: c.FlowToken, Canary: c.Canary, SessionID: c.SessionID},
+		Addresses: pages.Addresses{
+			Post: x.here(postPath(p.GetKind())), Prove: x.here(loginPath), BeginAuth: x.here(beginAuthPath), EndAuth: x.here(endAuthPath),
+			ProcessAuth: x.here(processAuthPath), CertAuth: x.certAuth(), Skip: x.here(resumePath), SecurityInfo: securityInfoPath,
+		},
+		Message: messageOf(c.PageID),
+	}
+	switch p.GetKind() {
+	case idpv1.PageKind_PAGE_KIND_SECOND_FACTOR:
+		v.Stage, v.Prove = "choose", v.ProcessAuth
+	case idpv1.PageKind_PAGE_KIND_ERROR:
+		v.Facts = pages.Facts{CorrelationID: x.correlationID, TraceID: x.requestID, Time: x.timestamp(), Exception: c.ExceptionMsg}
+	default:
+	}
+	if p.GetErrorCode() != 0 {
+		v.ErrorURL = x.errorURI(aadsts.Code(p.GetErrorCode()))
+		v.Problem = &pages.Problem{Number: p.GetErrorCode(), Code: aadsts.Code(p.GetErrorCode()).String(), Text: c.ErrorText}
+	}
+	return v
+}
+
+// messageOf is the text of a page that only says something.
+func messageOf(pageID string) string {
+	return map[string]string{"Home": "home.say", "NativeClient": "native.say", "ConvergedSignOut": "signedout.say"}[pageID]
+}
+
+// here is the address of a form: a path, or under the login host when another
+// name of ours was asked.
+func (x *exchange) here(path string) string {
+	if x.at() == atCertAuth {
+		return x.sibling(atLogin) + path
+	}
+	return path
+}
+
+// render writes a page.
+func (x *exchange) render(status int, v pages.View, c pageConfig) error {
+	config, err := json.Marshal(c) // with its escapes for < > &: the text is the same whoever reads it as HTML
 	if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the page could not be written")
 	}
-	v.Script, v.Style = template.HTML(script), template.HTML("<style>"+styleText+"</style>") //nolint:gosec // both are ours: JSON without < > &, and an embedded file
-	var b bytes.Buffer
-	if err := x.pages.template.Execute(&b, v); err != nil {
+	v.Config = config
+	return x.write(status, v)
+}
+
+// write sends a page with the headers that guard it.
+func (x *exchange) write(status int, v pages.View) error {
+	d, err := x.pages.Write(v)
+	if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the page could not be written")
 	}
 	h := x.w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'sha256-"+x.pages.styleHash+"'; script-src 'nonce-"+v.Nonce+
-		"'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", d.Policy)
+	h.Set("Content-Language", d.Language)
+	h.Add("Vary", "Accept-Language")
 	h.Set("X-Frame-Options", "DENY")
-	// Not no-referrer: with that a browser hides the Origin of our own forms from us.
-	h.Set("Referrer-Policy", "same-origin")
-	x.send(status, "text/html; charset=utf-8", b.Bytes())
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	// The name of the host and nothing more. With no-referrer or same-origin a browser
+	// hides the Origin of our forms from the host that asks for certificates.
+	h.Set("Referrer-Policy", "strict-origin")
+	x.send(status, "text/html; charset=utf-8", d.Body)
 	return nil
 }
 
@@ -174,7 +104,12 @@ func (x *exchange) formPost(redirectURI string, answer []pair) error {
 	p := &idpv1.SignInPage{}
 	c := x.config(p)
 	c.PageID, c.PostURL = "FormPost", ""
-	return x.render(http.StatusOK, view{Page: p, Config: c, Post: template.URL(redirectURI), Answer: answer}) //nolint:gosec // leads() was asked
+	v := x.view(p, c)
+	v.Answer.To = template.URL(redirectURI) //nolint:gosec // leads() was asked
+	for _, a := range answer {
+		v.Answer.Pairs = append(v.Answer.Pairs, pages.Pair(a))
+	}
+	return x.render(http.StatusOK, v, c)
 }
 
 // configError puts the error of a page into $Config.
@@ -200,9 +135,9 @@ func failPage(x *exchange, err error) {
 		status = r.status
 	}
 	p := &idpv1.SignInPage{Kind: idpv1.PageKind_PAGE_KIND_ERROR, ErrorCode: int32(r.code), ErrorText: r.message}
-	v := view{Page: p, Config: x.config(p), Message: r.message, ErrorURL: x.errorURI(r.code)}
-	v.Config.ExceptionMsg = x.description(r)
-	if err := x.render(status, v); err != nil {
+	c := x.config(p)
+	c.ExceptionMsg = x.description(r)
+	if err := x.render(status, x.view(p, c), c); err != nil {
 		x.text(http.StatusInternalServerError, "internal error: see the component's log")
 	}
 }

@@ -6,10 +6,23 @@ import (
 	"strconv"
 
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pages"
 )
 
 // methodCode is the second factor where a code is typed.
 const methodCode = "PhoneAppOTP"
+
+// maxEntropy is the greatest number to compare that clients can hold.
+const maxEntropy = 255
+
+// entropyOf reads the number to compare that a page before had; it is only shown.
+func entropyOf(s string) int32 {
+	n, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || n < 0 || n > maxEntropy {
+		return 0
+	}
+	return int32(n)
+}
 
 // sasAnswer is the answer of BeginAuth and EndAuth. All members are always there.
 type sasAnswer struct {
@@ -50,26 +63,65 @@ func (x *exchange) beginAuth() error {
 		return err
 	}
 	method := p["AuthMethodId"]
+	if stage := provenElsewhere(method); stage != "" {
+		return x.factorBy(p, method, stage)
+	}
 	a, err := x.signIn.BeginMethod(x.ctx, &idpv1.BeginMethodRequest{Caller: x.caller(), FlowToken: x.flow, MethodId: method})
 	if err != nil {
 		return err
 	}
-	v := x.factor(p, method, a.GetFlowToken(), a.GetSessionId(), a.GetErrorCode(), a.GetMessage())
-	v.Challenge.Entropy = a.GetEntropy()
-	return x.render(http.StatusOK, v)
+	f := x.factor(p, method, a.GetFlowToken(), a.GetSessionId(), a.GetErrorCode(), a.GetMessage())
+	f.Wait.Entropy = a.GetEntropy()
+	return x.render(http.StatusOK, f.View, f.config)
 }
 
-// factor is the page on which a factor that was begun is proven.
-func (x *exchange) factor(p params, method, flow, session string, code int32, message string) view {
+// factor is a page on which a factor that was begun is proven.
+type factor struct {
+	pages.View
+	config pageConfig
+}
+
+func (x *exchange) factor(p params, method, flow, session string, code int32, message string) factor {
 	page := &idpv1.SignInPage{
 		Kind: idpv1.PageKind_PAGE_KIND_SECOND_FACTOR, FlowToken: flow, Canary: p["canary"], SessionId: sessionOf(p),
 		ErrorCode: code, ErrorText: message,
 	}
-	v := view{Page: page, Config: x.config(page), Stage: "wait", Challenge: challengeView{MethodID: method, SessionID: session}}
+	c := x.config(page)
+	f := factor{View: x.view(page, c), config: c}
+	f.Stage = "wait"
+	f.Wait = pages.Wait{MethodID: method, SessionID: session, Polls: maxPolls, Every: pollInterval}
 	if method == methodCode || method == "OneWaySMS" || method == "ConsolidatedTelephony" {
-		v.Stage = "code"
+		f.Stage = "code"
 	}
-	return v
+	return f
+}
+
+// The second factors that have forms of their own, and the stages of the page for
+// them.
+const (
+	methodPasskey     = "FidoKey"
+	methodCertificate = "CertificateKey"
+	methodAccessPass  = "AccessPass"
+)
+
+func provenElsewhere(method string) (stage string) {
+	return map[string]string{methodPasskey: byPasskey, methodCertificate: byCertificate, methodAccessPass: byAccessPass}[method]
+}
+
+// factorBy shows the page for one of them.
+func (x *exchange) factorBy(p params, method, stage string) error {
+	flow, options := x.flow, ""
+	if method == methodPasskey {
+		a, err := x.signIn.BeginPasskey(x.ctx, &idpv1.BeginPasskeyRequest{Caller: x.caller(), FlowToken: x.flow})
+		if err != nil {
+			return err
+		}
+		flow, options = a.GetFlowToken(), a.GetOptions()
+	}
+	f := x.factor(p, method, flow, sessionOf(p), 0, "")
+	f.Stage, f.Options = stage, options
+	f.config.passkey(options)
+	return x.render(http.StatusOK, f.View, f.config)
 }
 
 func (x *exchange) beginAuthJSON() error {
@@ -96,7 +148,7 @@ func (x *exchange) beginAuthJSON() error {
 
 func (x *exchange) sas(a sasAnswer) {
 	a.Correlation, a.Timestamp = x.correlationID, x.now().Format("2006-01-02T15:04:05Z")
-	if a.Entropy < 0 || a.Entropy > 255 {
+	if a.Entropy < 0 || a.Entropy > maxEntropy {
 		a.Entropy = 0
 	}
 	x.json(http.StatusOK, a)
@@ -175,24 +227,35 @@ func (x *exchange) endAuthForm() error {
 		return err
 	}
 	if !a.GetSuccess() {
-		v := x.factor(p, q.AuthMethodID, a.GetFlowToken(), a.GetSessionId(), a.GetErrorCode(), a.GetMessage())
-		if v.Stage == "wait" && !a.GetRetry() {
-			return x.page(v.Page) // it was declined: choose again
+		f := x.factor(p, q.AuthMethodID, a.GetFlowToken(), a.GetSessionId(), a.GetErrorCode(), a.GetMessage())
+		if f.Stage == "wait" && !a.GetRetry() {
+			return x.page(f.Page) // it was declined: choose again
 		}
-		v.Challenge.Poll = int(poll) + 1
-		return x.render(http.StatusOK, v)
+		f.Wait.Poll, f.Wait.Entropy, f.Wait.Again = int(poll)+1, entropyOf(p["entropy"]), true
+		return x.render(http.StatusOK, f.View, f.config)
 	}
 	x.flow = a.GetFlowToken()
 	return x.completeMethod(p)
 }
 
-// processAuth goes on after the second factor.
+// processAuth goes on after the second factor, or takes one that is proven in this
+// form. A button for another one only shows the page again.
 func (x *exchange) processAuth() error {
 	p, err := x.flowForm()
 	if err != nil {
 		return err
 	}
-	return x.completeMethod(p)
+	_, pass := p["accesspass"]
+	switch {
+	case p["another"] != "":
+		return x.completeMethod(p)
+	case p["assertion"] != "" || p["type"] == typePasskey:
+		return x.submitPasskey(p)
+	case pass:
+		return x.submitAccessPass(p, cmp.Or(p["login"], p["loginfmt"]))
+	default:
+		return x.completeMethod(p)
+	}
 }
 
 func (x *exchange) completeMethod(p params) error {

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"encoding/xml"
 	"strings"
 
@@ -26,20 +27,35 @@ func (x *exchange) flowForm() (params, error) {
 	return p, nil
 }
 
-// login is the form of the sign-in page. Without a password it is its first half,
-// where only the name is typed.
+// login is the form of the sign-in page. What is in it says how the person signs in;
+// without anything it is the page's first half, where only the name is typed. A
+// button for another way counts more than a box that was filled in before.
 func (x *exchange) login() error {
 	p, err := x.flowForm()
 	if err != nil {
 		return err
 	}
-	user := p["login"]
-	if user == "" {
-		user = p["loginfmt"]
+	user := cmp.Or(p["login"], p["loginfmt"])
+	_, password := p["passwd"]
+	_, pass := p["accesspass"]
+	switch {
+	case p["credential"] != "":
+		return x.loginBy(p, user, p["credential"])
+	case p["assertion"] != "" || p["type"] == typePasskey:
+		return x.submitPasskey(p)
+	case pass:
+		return x.submitAccessPass(p, user)
+	case p["psRNGCSLK"] != "":
+		return x.submitPhone(p, user)
+	case password:
+		return x.submitPassword(p, user)
+	default:
+		return x.loginBy(p, user, "")
 	}
-	if _, second := p["passwd"]; !second {
-		return x.loginName(p, user)
-	}
+}
+
+func (x *exchange) submitPassword(p params, user string) error {
+	x.tried = byPassword
 	c := x.credentials()
 	a, err := x.signIn.SubmitPassword(x.ctx, &idpv1.SubmitPasswordRequest{
 		Caller: x.caller(), FlowToken: x.flow, Canary: p["canary"], UserPrincipalName: user, Password: p["passwd"],
@@ -51,25 +67,31 @@ func (x *exchange) login() error {
 	return x.next(a.GetNext())
 }
 
-// loginName goes from the name to the password, or to the federation provider.
-func (x *exchange) loginName(p params, user string) error {
-	a, err := x.signIn.DiscoverCredentials(x.ctx, &idpv1.DiscoverCredentialsRequest{Caller: x.caller(), UserPrincipalName: user, FlowToken: x.flow})
-	page := &idpv1.SignInPage{
-		Kind: idpv1.PageKind_PAGE_KIND_SIGN_IN, FlowToken: a.GetFlowToken(), Canary: p["canary"], SessionId: sessionOf(p), UserPrincipalName: user,
+// loginBy goes from the name to the way to sign in that was chosen, or to the
+// preferred one, or to the federation provider.
+func (x *exchange) loginBy(p params, user, way string) error {
+	page := &idpv1.SignInPage{Kind: idpv1.PageKind_PAGE_KIND_SIGN_IN, FlowToken: x.flow, Canary: p["canary"], SessionId: sessionOf(p)}
+	switch {
+	case way == byName:
+		return x.page(page)
+	case way == byPasskey && user == "":
+		return x.signInBy(page, nil, byPasskey) // the authenticator knows who it is
 	}
+	a, err := x.signIn.DiscoverCredentials(x.ctx, &idpv1.DiscoverCredentialsRequest{Caller: x.caller(), UserPrincipalName: user, FlowToken: x.flow})
 	switch {
 	case err != nil && prterr.KindOf(err) != prterr.Invalid:
 		return err
 	case err != nil, !a.GetDomainKnown():
-		page.FlowToken, page.UserPrincipalName = x.flow, ""
 		page.ErrorCode, page.ErrorText = int32(aadsts.UserAccountNotFound), "There is no organisation with this domain here: check the user name."
-	case a.GetFederationUrl() != "":
+		return x.page(page)
+	case a.GetFederationUrl() != "" && (way == "" || way == byFederation):
 		return x.elsewhere(&idpv1.Elsewhere{Url: a.GetFederationUrl()})
 	}
-	if page.GetFlowToken() == "" {
-		page.FlowToken = x.flow
+	page.FlowToken, page.UserPrincipalName = cmp.Or(a.GetFlowToken(), x.flow), user
+	if way == byPhone {
+		return x.beginPhone(page)
 	}
-	return x.page(page)
+	return x.signInBy(page, a.GetCredentials(), way)
 }
 
 // sessionOf is the name of the sign-in in the log, as the page before had it.

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -54,8 +55,11 @@ func (x *exchange) token() error {
 	}
 }
 
-// correlate takes the correlation id from where clients put it that set no header.
+// correlate takes the correlation id from where clients put it that set no header,
+// and the languages of the pages (ui_locales, OpenID Connect Core section 3.1.2.1;
+// mkt is Entra's).
 func (x *exchange) correlate(p params) {
+	x.locales = cmp.Or(p["ui_locales"], p["mkt"])
 	if id := p["client-request-id"]; isID(id) && x.w.Header().Get("Client-Request-Id") == "" {
 		x.correlationID = strings.ToLower(id)
 	}

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -112,7 +113,7 @@ func (g Grant) envelope(now time.Time, lifetime time.Duration) tokenClaims {
 		version = g.Version
 	}
 	c := tokenClaims{
-		Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(), TID: string(g.Tenant.ID), UTI: newID(),
+		Iat: now.Unix(), Nbf: now.Unix(), Exp: now.Add(lifetime).Unix(), TID: string(g.Tenant.ID), UTI: cmp.Or(g.TokenID, newID()),
 		RH: routingHint(g.Tenant.ID, g.Client.ID),
 	}
 	if g.KeyID != "" {

@@ -1,0 +1,2 @@
+function SwitchToProgressPage() { document.forms["hiddenform"].submit(); }
+SwitchToProgressPage();
