@@ -96,7 +96,7 @@ func (s *Service) typed(p person, r *registration, code secret.Text) error {
 	if err := s.cfg.Attempts.Try(key); err != nil {
 		return err
 	}
-	good := false
+	var good bool
 	if r.Kind == methods.SoftwareOATH {
 		opts := totp.ValidateOpts{Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
 		ok, err := totp.ValidateCustom(code.Reveal(), r.Secret, s.cfg.Clock.Now(), opts)
