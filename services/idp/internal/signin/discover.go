@@ -86,11 +86,16 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 	case known:
 		out.Credentials = anyBeginning(federated)
 	}
-	if !known || home.Domain.Federated == nil {
-		out.HasPassword = known
-		return out, nil
-	}
 	st, err := s.keep.Open(token)
+	if !federated {
+		out.HasPassword = known
+		if err != nil || st.Step != flowstate.SignIn {
+			return out, nil //nolint:nilerr // outside of a sign-in nothing goes on
+		}
+		st.Asked.Hint = string(upn) // for a form that says no name
+		out.FlowToken, err = s.keep.Seal(st)
+		return out, err
+	}
 	if err != nil {
 		st = s.keep.Begin(flowstate.Asked{}, "")
 	}
