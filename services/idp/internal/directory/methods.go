@@ -128,7 +128,7 @@ type holding struct {
 
 // holdings are every kind of methods that can be removed. A password is none.
 func holdings() []holding {
-	return []holding{oneTimeCodes(), authenticators(), phones(), accessPasses(), helloKeys()}
+	return []holding{oneTimeCodes(), authenticators(), phones(), passkeys(), accessPasses(), helloKeys()}
 }
 
 // The ids of methods of which a user has at most one.

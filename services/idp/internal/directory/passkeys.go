@@ -3,37 +3,47 @@ package directory
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
-// AddPasskey adds a passkey to a user. One whose id any user has already is refused
-// (Web Authentication Level 3, section 7.1, step 26): the id is the authenticator's
-// word, and whoever repeats another's could be taken for them. max bounds how many a
-// user has.
-func (d *Directory) AddPasskey(ctx context.Context, t ids.TenantID, id ids.UserID, k store.Passkey, most int) error {
+// AddPasskey adds a passkey to a user, unless allowed says no to the record as it is
+// then. One whose id any user has already is refused (Web Authentication Level 3,
+// section 7.1, step 26): the id is the authenticator's word, and whoever repeats
+// another's could be taken for them.
+func (d *Directory) AddPasskey(ctx context.Context, t ids.TenantID, id ids.UserID, k store.Passkey, allowed func(store.User) error) error {
+	taken := prterr.New(prterr.Conflict, "the passkey is registered already: use another authenticator")
 	for _, home := range d.tenants.All() {
 		users, err := d.store.Users(ctx, home.ID)
 		if err != nil {
 			return named(err, "user")
 		}
 		for _, u := range users {
-			if slices.ContainsFunc(u.Passkeys, func(old store.Passkey) bool { return bytes.Equal(old.ID, k.ID) }) {
-				return prterr.New(prterr.Conflict, "the passkey is registered already: use another authenticator")
+			if hasPasskey(u, k.ID) {
+				return taken
 			}
 		}
 	}
-	return named(d.store.UpdateUser(ctx, t, id, func(u *store.User) error {
-		if len(u.Passkeys) >= most || slices.ContainsFunc(u.Passkeys, func(old store.Passkey) bool { return bytes.Equal(old.ID, k.ID) }) {
-			return prterr.New(prterr.Conflict, "the passkey is registered already, or the user has as many as there may be: remove one")
+	return d.ChangeMethods(ctx, t, id, func(u *store.User) error {
+		if err := allowed(*u); err != nil {
+			return err
+		}
+		if hasPasskey(*u, k.ID) {
+			return taken
 		}
 		u.Passkeys = append(u.Passkeys, k)
 		return nil
-	}), "user")
+	})
+}
+
+func hasPasskey(u store.User, id []byte) bool {
+	return slices.ContainsFunc(u.Passkeys, func(k store.Passkey) bool { return bytes.Equal(k.ID, id) })
 }
 
 // UsePasskey notes that a passkey was used. Of two answers with one counter, which
@@ -54,14 +64,21 @@ func (d *Directory) UsePasskey(ctx context.Context, t ids.TenantID, id ids.UserI
 	}), "user")
 }
 
-// RemovePasskey removes a passkey by its credential id. NotFound.
-func (d *Directory) RemovePasskey(ctx context.Context, t ids.TenantID, id ids.UserID, key []byte) error {
-	return named(d.store.UpdateUser(ctx, t, id, func(u *store.User) error {
-		n := len(u.Passkeys)
-		u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k store.Passkey) bool { return bytes.Equal(k.ID, key) })
-		if len(u.Passkeys) == n {
-			return store.ErrNotFound
-		}
-		return nil
-	}), "user")
+// passkeys are the WebAuthn credentials of a user, by base64url of their ids.
+func passkeys() holding {
+	name := func(k store.Passkey) string { return base64.RawURLEncoding.EncodeToString(k.ID) }
+	return holding{
+		list: func(u store.User) []Method {
+			var out []Method
+			for _, k := range u.Passkeys {
+				out = append(out, Method{ID: name(k), Kind: methods.FIDO2, Display: k.Name, Added: k.Added})
+			}
+			return out
+		},
+		remove: func(u *store.User, id string) bool {
+			n := len(u.Passkeys)
+			u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k store.Passkey) bool { return name(k) == id })
+			return len(u.Passkeys) < n
+		},
+	}
 }

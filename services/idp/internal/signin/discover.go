@@ -48,6 +48,9 @@ func (s *Service) beginnings(u store.User, federated bool) []Beginning {
 	if u.AccessPass.Usable(s.clock.Now()) {
 		out = append(out, ByAccessPass)
 	}
+	if len(u.Passkeys) > 0 {
+		out = append(out, ByPasskey)
+	}
 	if u.SignsInByPhone() {
 		out = append(out, ByPhone)
 	}
@@ -57,7 +60,7 @@ func (s *Service) beginnings(u store.User, federated bool) []Beginning {
 // anyBeginning are the ways that are told of every name of a domain where nothing
 // tells who exists.
 func anyBeginning(federated bool) []Beginning {
-	return []Beginning{usual(federated), ByPhone, ByAccessPass}
+	return []Beginning{usual(federated), ByPasskey, ByPhone, ByAccessPass}
 }
 
 func usual(federated bool) Beginning {
@@ -85,6 +88,9 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 		out.Exists, out.Credentials = err == nil, s.beginnings(u, federated)
 	case known:
 		out.Credentials = anyBeginning(federated)
+	}
+	if known && len(home.Tenant.CertificateAuthorities) > 0 {
+		out.Credentials = append(out.Credentials, ByCertificate)
 	}
 	st, err := s.keep.Open(token)
 	if !federated {
