@@ -107,7 +107,7 @@ func TestSecurityInfoAsksForASecondFactorOnce(t *testing.T) {
 		err          error
 		round, wants string
 	}{
-		{prterr.AADSTS(50076, ""), "", "1"}, {prterr.AADSTS(50076, ""), "1", "mfa"}, {prterr.AADSTS(50076, ""), "2", "AADSTS50076"},
+		{prterr.AADSTS(50076, ""), "", "mfa"}, {prterr.AADSTS(50076, ""), "1", "mfa"}, {prterr.AADSTS(700082, ""), "", "1"}, {prterr.AADSTS(50076, ""), "2", "AADSTS50076"},
 		{prterr.AADSTS(700082, ""), "1", "mfa"}, {prterr.AADSTS(53010, ""), "1", "AADSTS53010"}, {prterr.New(prterr.Unavailable, "away"), "", "AADSTS"},
 	} {
 		c := information()
