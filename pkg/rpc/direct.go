@@ -45,7 +45,7 @@ func Direct(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (grpc.Clie
 	}
 	d := &direct{tracer: orUntraced(cfg.TracerProvider).Tracer(directInstrumentation), methods: map[string]served{}}
 	caller := func(context.Context) (string, error) { return cfg.Caller, nil } // nobody else can reach it
-	d.around = chain(around(orDiscard(cfg.Log), cfg.Allow, caller))
+	d.around = chain(around(orDiscard(cfg.Log), cfg.Allow, cfg.Patience, caller))
 	register(registrar{d})
 	return d, nil
 }

@@ -12,6 +12,7 @@ type LoopbackConfig struct {
 	// Caller and Server are the component names of the two ends.
 	Caller, Server string
 	Allow          AllowList
+	Patience       Patience
 	Log            *slog.Logger
 	TracerProvider trace.TracerProvider
 }
@@ -33,7 +34,7 @@ func Loopback(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (*grpc.C
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := NewServer(ServerConfig{Identity: server, Allow: cfg.Allow, Log: cfg.Log, TracerProvider: cfg.TracerProvider})
+	s, err := NewServer(ServerConfig{Identity: server, Allow: cfg.Allow, Patience: cfg.Patience, Log: cfg.Log, TracerProvider: cfg.TracerProvider})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -27,8 +27,11 @@ const (
 	// maxMessage bounds a message in bytes: the largest honest one is an answer
 	// of some 10 KiB.
 	maxMessage = 256 << 10
-	// maxCall bounds every call; making two RSA keys in a slow TPM takes longest.
+	// maxCall bounds every call but those that wait for a person; making two RSA keys
+	// in a slow TPM takes longest.
 	maxCall = 60 * time.Second
+	// maxPatience bounds a call that waits for a person.
+	maxPatience = 15 * time.Minute
 	// shave is taken off a caller's deadline, so that the callee can still say
 	// what timed out.
 	shave = 50 * time.Millisecond
@@ -40,10 +43,24 @@ const (
 type ServerConfig struct {
 	Identity *Identity
 	Allow    AllowList
+	// Patience has the methods that wait for a person.
+	Patience Patience
 	// Log gets one line a call, without payloads; nil discards.
 	Log *slog.Logger
 	// TracerProvider gets one span a call; nil records none.
 	TracerProvider trace.TracerProvider
+}
+
+// Patience is how long a call may take that waits for a person, by the full name of
+// the method; at most 15 minutes. Every other call has one minute.
+type Patience map[string]time.Duration
+
+// of is the time that a method has.
+func (p Patience) of(method string) time.Duration {
+	if d, ok := p[method]; ok {
+		return min(d, maxPatience)
+	}
+	return maxCall
 }
 
 // NewServer builds a server: a trace, then what is around every handler.
@@ -56,7 +73,7 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 		grpc.Creds(credentials.NewTLS(cfg.Identity.server())),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, peerName)...),
+		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, peerName)...),
 		grpc.StreamInterceptor(refuseStreams),
 	)
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
@@ -66,14 +83,14 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 // around is what stands around every handler, outermost first: log, error form,
 // recovery, allow-list, step name, deadline. The allow-list stands before
 // everything that could spend work on a stranger's behalf.
-func around(log *slog.Logger, allow AllowList, who func(context.Context) (string, error)) []grpc.UnaryServerInterceptor {
+func around(log *slog.Logger, allow AllowList, patience Patience, who func(context.Context) (string, error)) []grpc.UnaryServerInterceptor {
 	return []grpc.UnaryServerInterceptor{
 		callLog(log),
 		errorForm(log),
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
 		authorize(allow, who),
 		step.UnaryServerInterceptor(),
-		deadline,
+		patience.deadline,
 	}
 }
 
@@ -110,8 +127,8 @@ func recovered(log *slog.Logger) recovery.RecoveryHandlerFuncContext {
 	}
 }
 
-func deadline(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-	d := time.Now().Add(maxCall)
+func (p Patience) deadline(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+	d := time.Now().Add(p.of(info.FullMethod))
 	if given, ok := ctx.Deadline(); ok && given.Add(-shave).Before(d) {
 		d = given.Add(-shave)
 	}

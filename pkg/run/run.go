@@ -102,6 +102,8 @@ type Service interface {
 type Component struct {
 	Service Service
 	Allow   rpc.AllowList
+	// Patience has the methods that wait for a person.
+	Patience rpc.Patience
 }
 
 // Wire builds a component from its environment.
@@ -156,7 +158,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if env.Lab != nil {
 		allow = rpc.Join(allow, LabAllow())
 	}
-	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: allow, Log: env.Log, TracerProvider: env.TracerProvider})
+	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: allow, Patience: comp.Patience, Log: env.Log, TracerProvider: env.TracerProvider})
 	if err != nil {
 		return nil, errors.Join(err, comp.Service.Close(), env.close())
 	}

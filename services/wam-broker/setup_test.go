@@ -32,7 +32,8 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 	authority := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "lsa-cloudap", TracerProvider: tp},
 		func(r grpc.ServiceRegistrar) { authorityv1.RegisterTokenAuthorityServiceServer(r, w) },
 		authorityv1.TokenAuthorityService_DescribeAccount_FullMethodName, authorityv1.TokenAuthorityService_SignTokenRequest_FullMethodName,
-		authorityv1.TokenAuthorityService_OpenTokenAnswer_FullMethodName, authorityv1.TokenAuthorityService_OfferPRT_FullMethodName)
+		authorityv1.TokenAuthorityService_OpenTokenAnswer_FullMethodName, authorityv1.TokenAuthorityService_OfferPRT_FullMethodName,
+		authorityv1.TokenAuthorityService_BeginInteraction_FullMethodName, authorityv1.TokenAuthorityService_CompleteInteraction_FullMethodName)
 	idp := connect(t, rpc.LoopbackConfig{Caller: "wam-broker", Server: "idp", TracerProvider: tp},
 		func(r grpc.ServiceRegistrar) {
 			idpv1.RegisterNonceServiceServer(r, w)
@@ -59,7 +60,7 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 // dial connects to the broker's door as some caller.
 func (d *device) dial(t testing.TB, caller string, tp trace.TracerProvider) *grpc.ClientConn {
 	t.Helper()
-	return connect(t, rpc.LoopbackConfig{Caller: caller, Server: "wam-broker", Allow: wambroker.Allow(), TracerProvider: tp}, d.service.Register)
+	return connect(t, rpc.LoopbackConfig{Caller: caller, Server: "wam-broker", Allow: wambroker.Allow(), Patience: wambroker.Patience(), TracerProvider: tp}, d.service.Register)
 }
 
 func newDevice(t testing.TB) *device {

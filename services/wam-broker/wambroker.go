@@ -4,14 +4,16 @@
 //
 // What lives here: the door (configuration, registration, allow-lists) and the
 // wiring of framework, plug-in and cache. What never may: a key, a PRT, a refresh
-// token that can be read. Callers are apps; below it are lsa-cloudap, which is
-// the authority of the PRT, the identity provider and dsreg.
+// token that can be read. Callers are apps, and the window that shows a user the
+// sign-in pages; below it are lsa-cloudap, which is the authority of the PRT, the
+// identity provider and dsreg.
 package wambroker
 
 import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -25,6 +27,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/server"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
 
 // name of the component, on both ends of the connection to its plug-in.
@@ -52,6 +55,7 @@ type Config struct {
 // Service is the token broker.
 type Service struct {
 	broker *server.Broker
+	window *server.Window
 	stop   func()
 }
 
@@ -65,15 +69,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	desk := window.New(window.Config{Clock: cfg.Clock})
 	plugin, err := aadplugin.New(aadplugin.Config{
 		Authority: upstream.NewAuthority(cfg.Authority), IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
-		Cache: cache, Clock: cfg.Clock, Log: cfg.Log,
+		Cache: cache, Desk: desk, Clock: cfg.Clock, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
-		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+		Caller: name, Server: name, Allow: PluginAllow(), Patience: pluginPatience(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
 	}, plugin.Register)
 	if err != nil {
 		return nil, err
@@ -83,14 +88,14 @@ func New(cfg Config) (*Service, error) {
 		stop()
 		return nil, err
 	}
-	s := &Service{broker: &server.Broker{Framework: framework}, stop: stop}
-	return s, nil
+	return &Service{broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk}, stop: stop}, nil
 }
 
 // Register serves the broker's contracts; the laboratory's clock only in a
 // laboratory.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterBrokerServiceServer(r, s.broker)
+	wamv1.RegisterWindowServiceServer(r, s.window)
 }
 
 // Close ends the connection between framework and plug-in. What is on disk stays.
@@ -102,9 +107,23 @@ func (s *Service) Close() error {
 // Allow says who may call the broker.
 func Allow() rpc.AllowList {
 	return rpc.AllowList{
-		wamv1.BrokerService_RequestToken_FullMethodName:   {"app"},
-		wamv1.BrokerService_AddWorkAccount_FullMethodName: {"app"},
+		wamv1.BrokerService_RequestToken_FullMethodName:      {"app"},
+		wamv1.BrokerService_AddWorkAccount_FullMethodName:    {"app"},
+		wamv1.WindowService_AwaitInteraction_FullMethodName:  {"window"},
+		wamv1.WindowService_FinishInteraction_FullMethodName: {"window"},
 	}
+}
+
+// personTime is how long the broker waits for a person at a sign-in page.
+const personTime = 10 * time.Minute
+
+// Patience are the methods that wait for a person.
+func Patience() rpc.Patience {
+	return rpc.Patience{wamv1.BrokerService_RequestToken_FullMethodName: personTime}
+}
+
+func pluginPatience() rpc.Patience {
+	return rpc.Patience{wamv1.PluginService_GetToken_FullMethodName: personTime}
 }
 
 // PluginAllow says who may call the plug-in: the framework and nobody else. The

@@ -23,5 +23,5 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &run.Component{Service: s, Allow: Allow()}, nil
+	return &run.Component{Service: s, Allow: Allow(), Patience: Patience()}, nil
 }

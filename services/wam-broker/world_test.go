@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -29,6 +30,8 @@ const (
 	onenote  = "55555555-5555-4555-8555-555555555555"
 	graph    = "https://graph.microsoft.com"
 	canaryRT = "canary-refresh-token"
+
+	redirectURI = "ms-appx-web://Microsoft.AAD.BrokerPlugin/DRS"
 )
 
 // grant is one request that the authority signed: what a real one says in its
@@ -58,6 +61,10 @@ type world struct {
 	calls    map[string]int
 	offers   []string
 	redeemed []grant
+	claimed  []string // claims beside each redemption
+	begun    []*authorityv1.BeginInteractionRequest
+	pages    map[string]string // page -> session, until it is completed
+	finals   []string
 	n        int
 
 	// What a test changes.
@@ -65,6 +72,9 @@ type world struct {
 	opened     func(*tpmv1.OpenTokenAnswerResponse)
 	refuse     map[string]error // by RPC name
 	newPRT     string
+	weak       error  // what the PRT and refresh tokens meet until a page was completed
+	proofs     int    // pages that were completed
+	pageURL    string // of the next pages
 	lifetime   int64
 	joinState  dsregv1.JoinState
 	registered []*dsregv1.RegisterDeviceRequest
@@ -79,7 +89,7 @@ func newWorld() *world {
 	return &world{
 		key: secret.NewBytes(key), signed: map[string]grant{}, answers: map[string]*tpmv1.OpenTokenAnswerResponse{},
 		answerRT: map[string]string{}, sealed: map[string][3]string{}, nonces: map[string]bool{}, calls: map[string]int{},
-		refuse: map[string]error{}, lifetime: 3600, joinState: dsregv1.JoinState_JOIN_STATE_JOINED,
+		refuse: map[string]error{}, pages: map[string]string{}, pageURL: "https://login.test/authorize", lifetime: 3600, joinState: dsregv1.JoinState_JOIN_STATE_JOINED,
 		sessions: map[string]*authorityv1.DescribeAccountResponse{
 			"session-alice": {TenantId: tenant, UserId: alice, UserPrincipalName: "alice@contoso.test", CredentialKind: "password"},
 			"session-bob":   {TenantId: tenant, UserId: bob, UserPrincipalName: "bob@contoso.test", CredentialKind: "password"},
@@ -183,6 +193,40 @@ func (w *world) OfferPRT(_ context.Context, r *authorityv1.OfferPRTRequest) (*au
 	return &authorityv1.OfferPRTResponse{}, w.enter("OfferPRT")
 }
 
+// BeginInteraction and CompleteInteraction keep the contract: a page belongs to the
+// session it was begun for, and is good once.
+func (w *world) BeginInteraction(_ context.Context, r *authorityv1.BeginInteractionRequest) (*authorityv1.BeginInteractionResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("BeginInteraction"); err != nil {
+		return nil, err
+	}
+	if _, err := w.session(r.GetLogonSession()); err != nil {
+		return nil, err
+	}
+	w.begun = append(w.begun, r)
+	id := w.handle("page")
+	w.pages[id] = r.GetLogonSession()
+	return &authorityv1.BeginInteractionResponse{Interaction: &authorityv1.Interaction{
+		InteractionId: id, Url: w.pageURL, RedirectUri: redirectURI, Headers: []*authorityv1.Header{{Name: "x-ms-RefreshTokenCredential", Value: "j.w.t"}},
+	}}, nil
+}
+
+func (w *world) CompleteInteraction(_ context.Context, r *authorityv1.CompleteInteractionRequest) (*authorityv1.CompleteInteractionResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.enter("CompleteInteraction"); err != nil {
+		return nil, err
+	}
+	if of, ok := w.pages[r.GetInteractionId()]; !ok || of != r.GetLogonSession() {
+		return nil, prterr.New(prterr.NotFound, "no such page was begun")
+	}
+	delete(w.pages, r.GetInteractionId())
+	w.finals = append(w.finals, r.GetFinalUri())
+	w.proofs++
+	return &authorityv1.CompleteInteractionResponse{}, nil
+}
+
 func (w *world) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.IssueNonceResponse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -195,7 +239,7 @@ func (w *world) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.Is
 }
 
 func (w *world) RedeemRefreshToken(_ context.Context, r *idpv1.RedeemRefreshTokenRequest) (*idpv1.RedeemRefreshTokenResponse, error) {
-	answer, err := w.redeem("RedeemRefreshToken", r.GetRequest())
+	answer, err := w.redeem("RedeemRefreshToken", r.GetRequest(), r.GetClaims())
 	return &idpv1.RedeemRefreshTokenResponse{Answer: answer}, err
 }
 
@@ -207,12 +251,12 @@ func (w *world) RedeemPRT(_ context.Context, r *idpv1.RedeemPRTRequest) (*idpv1.
 		before()
 		<-hold
 	}
-	answer, err := w.redeem("RedeemPRT", r.GetRequest())
+	answer, err := w.redeem("RedeemPRT", r.GetRequest(), r.GetClaims())
 	return &idpv1.RedeemPRTResponse{Answer: answer}, err
 }
 
 // redeem takes each nonce once, and each kind of grant only at its own RPC.
-func (w *world) redeem(rpcName, request string) (string, error) {
+func (w *world) redeem(rpcName, request, claims string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err := w.enter(rpcName); err != nil {
@@ -226,12 +270,16 @@ func (w *world) redeem(rpcName, request string) (string, error) {
 		return "", prterr.AADSTS(aadsts.InvalidNonce, "")
 	}
 	delete(w.nonces, g.nonce)
-	w.redeemed = append(w.redeemed, g)
-	claims := map[string]any{"aud": g.resource, "appid": g.client, "tid": tenant, "oid": g.user, "scp": "User.Read", "jti": w.handle("jti")}
-	if w.claims != nil {
-		w.claims(claims)
+	w.claimed = append(w.claimed, claims)
+	if w.weak != nil && (w.proofs == 0 || g.refresh != "" && !strings.HasSuffix(g.refresh, fmt.Sprint("/", w.proofs))) {
+		return "", w.weak
 	}
-	payload, err := json.Marshal(claims)
+	w.redeemed = append(w.redeemed, g)
+	said := map[string]any{"aud": g.resource, "appid": g.client, "tid": tenant, "oid": g.user, "scp": "User.Read", "jti": w.handle("jti")}
+	if w.claims != nil {
+		w.claims(said)
+	}
+	payload, err := json.Marshal(said)
 	if err != nil {
 		return "", err
 	}
@@ -240,7 +288,7 @@ func (w *world) redeem(rpcName, request string) (string, error) {
 		return "", err
 	}
 	h := w.handle("answer")
-	w.answerRT[h] = canaryRT + "-" + h
+	w.answerRT[h] = fmt.Sprint(canaryRT, "-", h, "/", w.proofs)
 	w.answers[h] = &tpmv1.OpenTokenAnswerResponse{AccessToken: token, ExpiresIn: w.lifetime, Resource: g.resource, Scope: "User.Read"}
 	if g.refresh == "" && w.newPRT != "" {
 		w.answers[h].NewPrt, w.answers[h].NewPrtExpiresIn = w.newPRT, 1209600

@@ -20,7 +20,7 @@ import (
 // components are all names that a certificate may carry.
 func components() []string {
 	return []string{
-		"logonui", "app", "browser", "browsercore", "wam-broker", "lsa-cloudap",
+		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
 		"dsreg", "tpm-agent", "idp", "adfs", "operator",
 	}
 }
@@ -78,8 +78,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), components()) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 11 {
-		t.Errorf("%d components, the documents name 11", n)
+	if n := len(components()); n != 12 {
+		t.Errorf("%d components, the documents name 12", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -108,6 +108,7 @@ func callGraph() map[call]string {
 	return map[call]string{
 		{"logonui", "lsa-cloudap"}:     "hands over the credentials of the user",
 		{"app", "wam-broker"}:          "asks for access tokens",
+		{"window", "wam-broker"}:       "fetches the sign-in pages that the broker wants shown, and says where they ended",
 		{"browsercore", "lsa-cloudap"}: "asks the authority of the PRT for a cookie",
 		{"browser", "idp"}:             "visits the sign-in page",
 		{"wam-broker", "lsa-cloudap"}:  "has requests signed and answers opened, hands down a new PRT",

@@ -20,7 +20,7 @@ type edge struct {
 func (e *edge) GetToken(ctx context.Context, req *wamv1.GetTokenRequest) (*wamv1.GetTokenResponse, error) {
 	r, err := apptoken.ParseRequest(apptoken.Fields{
 		Session: req.GetLogonSession(), ClientID: req.GetClientId(), Resource: req.GetResource(),
-		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(),
+		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(), Interactive: req.GetInteractive(), Claims: req.GetClaims(),
 	})
 	if err != nil {
 		return nil, err

@@ -14,13 +14,16 @@ const brokerRedirect = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
 
 // obtain gets a token from the identity provider: with the app's refresh token
 // if there is one (step B), else with the PRT (step C). A refresh token that is
-// spent makes way for the PRT, once.
+// spent, or whose proof is too weak or too old, makes way for the PRT, once.
 func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Account) (apptoken.Grant, error) {
 	if err := p.stillJoined(ctx); err != nil {
 		return apptoken.Grant{}, err
 	}
 	if r.Redirect == "" {
 		r.Redirect = brokerRedirect + string(r.Client)
+	}
+	if r.FromPRT {
+		return p.withPRT(ctx, r, acc)
 	}
 	rt, err := p.cache.Refresh(refreshKey(r, acc))
 	if err != nil { // the PRT brings a new one, which replaces it
@@ -31,7 +34,7 @@ func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Ac
 		if !again {
 			return g, err
 		}
-		p.log.InfoContext(ctx, "refresh token of an app is spent, using the PRT", "client", r.Client, "error", err)
+		p.log.InfoContext(ctx, "refresh token of an app is not enough, using the PRT", "client", r.Client, "error", err)
 	}
 	return p.withPRT(ctx, r, acc)
 }
@@ -60,7 +63,7 @@ func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc a
 	if err != nil {
 		return g, unsealable(err), err
 	}
-	answer, err := p.idp.RedeemRefreshToken(ctx, request)
+	answer, err := p.idp.RedeemRefreshToken(ctx, request, r.Claims)
 	if spent(err) {
 		if err := p.cache.DropRefresh(refreshKey(r, acc), rt); err != nil {
 			p.log.WarnContext(ctx, "spent refresh token was not removed", "client", r.Client, "error", err)
@@ -68,7 +71,8 @@ func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc a
 		return g, true, err
 	}
 	if err != nil {
-		return g, false, err
+		// The PRT may have a proof that is newer than the app's refresh token.
+		return g, repairable(err), err
 	}
 	g, _, err = p.open(ctx, r, acc, answer)
 	return g, false, err
@@ -84,7 +88,7 @@ func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc apptoken.A
 	if err != nil {
 		return apptoken.Grant{}, err
 	}
-	answer, err := p.idp.RedeemPRT(ctx, request)
+	answer, err := p.idp.RedeemPRT(ctx, request, r.Claims)
 	if err != nil {
 		return apptoken.Grant{}, err
 	}

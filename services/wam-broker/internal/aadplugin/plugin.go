@@ -2,15 +2,17 @@
 // room of this service that knows how the identity provider gives tokens.
 //
 // What lives here: steps B, C and D of the app-token table, the order of the
-// cache, the refresh token and the PRT, and the way of a work account to dsreg. What never may: a key, a PRT to keep, a
-// refresh token that can be read (the authority of the PRT signs, opens and
-// seals), and an app's request that nobody checked. The framework calls it over
+// cache, the refresh token, the PRT and the sign-in page, and the way of a work
+// account to dsreg. What never may: a key, a PRT to keep, a refresh token that can be
+// read (the authority of the PRT signs, opens and seals; it makes the pages too), and
+// an app's request that nobody checked. The framework calls it over
 // prt.wam.v1, and so could another framework.
 package aadplugin
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -23,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/workaccount"
 )
 
@@ -37,8 +40,10 @@ type Config struct {
 	IdP       *upstream.IdP
 	Device    *upstream.Device
 	Cache     *tokencache.Cache
-	Clock     clock.Clock
-	Log       *slog.Logger
+	// Desk is where sign-in pages are put up; without it nobody is asked.
+	Desk  *window.Desk
+	Clock clock.Clock
+	Log   *slog.Logger
 }
 
 // Plugin gets tokens. It is safe for use by many goroutines.
@@ -47,6 +52,7 @@ type Plugin struct {
 	idp       *upstream.IdP
 	device    *upstream.Device
 	cache     *tokencache.Cache
+	desk      *window.Desk
 	clock     clock.Clock
 	log       *slog.Logger
 	flights   singleflight.Group
@@ -62,7 +68,7 @@ func New(cfg Config) (*Plugin, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Plugin{
-		authority: cfg.Authority, idp: cfg.IdP, device: cfg.Device, cache: cfg.Cache,
+		authority: cfg.Authority, idp: cfg.IdP, device: cfg.Device, cache: cfg.Cache, desk: cfg.Desk,
 		clock: clock.Or(cfg.Clock), log: log,
 	}, nil
 }
@@ -72,10 +78,10 @@ func (p *Plugin) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterPluginServiceServer(r, &edge{plugin: p})
 }
 
-// GetToken gives an access token and says whose it is. Whoever is signed in
+// silent gives an access token without the user, and says whose it is. Whoever is signed in
 // under the session is asked first and every time: a session that has ended gets
 // nothing, not even out of the cache.
-func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
+func (p *Plugin) silent(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
 	acc, err := p.authority.DescribeAccount(ctx, r.Session)
 	if err != nil {
 		return apptoken.Account{}, apptoken.Grant{}, err
@@ -106,7 +112,7 @@ func (p *Plugin) AddAccount(ctx context.Context, c workaccount.Credentials) (wor
 }
 
 func (p *Plugin) cached(r apptoken.Request, acc apptoken.Account) (apptoken.Grant, bool) {
-	if r.Force {
+	if !r.Cached() {
 		return apptoken.Grant{}, false
 	}
 	return p.cache.Access(accessKey(r, acc))
@@ -121,11 +127,8 @@ func refreshKey(r apptoken.Request, acc apptoken.Account) tokencache.RefreshKey 
 }
 
 func flightKey(r apptoken.Request, acc apptoken.Account) string {
-	force := ""
-	if r.Force {
-		force = "force"
-	}
+	force := fmt.Sprint(r.Force, r.FromPRT)
 	return strings.Join([]string{
-		string(acc.Tenant), string(acc.User), string(acc.Kind), string(r.Client), string(r.Resource), r.Redirect, force, r.Session.Reveal(),
+		string(acc.Tenant), string(acc.User), string(acc.Kind), string(r.Client), string(r.Resource), r.Redirect, force, r.Claims, r.Session.Reveal(),
 	}, "\n")
 }

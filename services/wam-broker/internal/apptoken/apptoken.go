@@ -24,7 +24,16 @@ type Request struct {
 	Redirect string
 	// Force passes over a cached access token.
 	Force bool
+	// Interactive lets the user be asked at a sign-in page.
+	Interactive bool
+	// Claims is a claims challenge of the resource in JSON, or empty.
+	Claims string
+	// FromPRT passes over the app's refresh token too: the PRT has a newer proof.
+	FromPRT bool
 }
+
+// Cached says whether a cached access token would do.
+func (r Request) Cached() bool { return !r.Force && r.Claims == "" }
 
 // Resource names what an access token is for: an absolute URI, a URN or a GUID.
 type Resource string

@@ -1,11 +1,13 @@
 package apptoken
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
@@ -20,7 +22,8 @@ const (
 // Fields is a request as it came, unchecked.
 type Fields struct {
 	Session, ClientID, Resource, RedirectURI string
-	Force                                    bool
+	Force, Interactive                       bool
+	Claims                                   string
 }
 
 // ParseRequest checks what an app sent. The error is prterr.Invalid and names
@@ -42,13 +45,34 @@ func ParseRequest(f Fields) (Request, error) {
 	if err := checkRedirect(f.RedirectURI); err != nil {
 		return Request{}, prterr.New(prterr.Invalid, "redirect_uri %v: use one that is registered for the app, or leave it empty", err)
 	}
+	if err := checkClaims(f.Claims); err != nil {
+		return Request{}, prterr.New(prterr.Invalid, "claims %v: send the challenge of the resource as it came", err)
+	}
 	return Request{
-		Session:  secret.NewText(f.Session),
-		Client:   client,
-		Resource: Resource(f.Resource),
-		Redirect: f.RedirectURI,
-		Force:    f.Force,
+		Session:     secret.NewText(f.Session),
+		Client:      client,
+		Resource:    Resource(f.Resource),
+		Redirect:    f.RedirectURI,
+		Force:       f.Force,
+		Interactive: f.Interactive,
+		Claims:      f.Claims,
 	}, nil
+}
+
+// checkClaims takes one JSON object (OpenID Connect Core, section 5.5), which the
+// identity provider reads.
+func checkClaims(s string) error {
+	if s == "" {
+		return nil
+	}
+	if len(s) > prterr.MaxClaims {
+		return fmt.Errorf("is longer than %d bytes", prterr.MaxClaims)
+	}
+	var object map[string]json.RawMessage
+	if err := jose.DecodeObject([]byte(s), &object); err != nil {
+		return errors.New("is not one JSON object")
+	}
+	return nil
 }
 
 func checkResource(s string) error {

@@ -64,8 +64,8 @@ type Token struct {
 }
 
 // RequestToken gives an access token for one app and resource (app token, A and
-// E). Errors of the rooms below pass unchanged: prterr.Interaction tells the app
-// to bring the user to a sign-in.
+// E). Errors of the rooms below pass unchanged: prterr.Interaction tells an app that
+// asked silently to ask again with Interactive, with the claims of the error.
 func (b *Broker) RequestToken(ctx context.Context, f apptoken.Fields) (Token, error) {
 	r, err := apptoken.ParseRequest(f)
 	if err != nil {
@@ -73,7 +73,7 @@ func (b *Broker) RequestToken(ctx context.Context, f apptoken.Fields) (Token, er
 	}
 	resp, err := b.plugin.GetToken(ctx, &wamv1.GetTokenRequest{
 		LogonSession: r.Session.Reveal(), ClientId: string(r.Client), Resource: string(r.Resource),
-		RedirectUri: r.Redirect, ForceRefresh: r.Force,
+		RedirectUri: r.Redirect, ForceRefresh: r.Force, Interactive: r.Interactive, Claims: r.Claims,
 	})
 	if err != nil {
 		return Token{}, err

@@ -35,7 +35,7 @@ func (s *Broker) RequestToken(ctx context.Context, req *wamv1.RequestTokenReques
 	trace.SpanFromContext(ctx).SetAttributes(CallerKey.String(rpc.Caller(ctx)))
 	t, err := s.Framework.RequestToken(ctx, apptoken.Fields{
 		Session: req.GetLogonSession(), ClientID: req.GetClientId(), Resource: req.GetResource(),
-		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(),
+		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(), Interactive: req.GetInteractive(), Claims: req.GetClaims(),
 	})
 	if err != nil {
 		return nil, err

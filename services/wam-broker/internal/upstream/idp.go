@@ -40,9 +40,10 @@ func (i *IdP) Nonce(ctx context.Context) (string, error) {
 }
 
 // RedeemRefreshToken sends a request that holds the app's refresh token and
-// gives the encrypted answer (app token, step B).
-func (i *IdP) RedeemRefreshToken(ctx context.Context, request secret.Text) (string, error) {
-	resp, err := i.tokens.RedeemRefreshToken(ctx, &idpv1.RedeemRefreshTokenRequest{Request: request.Reveal()})
+// gives the encrypted answer (app token, step B). Claims is a claims challenge, or
+// empty.
+func (i *IdP) RedeemRefreshToken(ctx context.Context, request secret.Text, claims string) (string, error) {
+	resp, err := i.tokens.RedeemRefreshToken(ctx, &idpv1.RedeemRefreshTokenRequest{Request: request.Reveal(), Claims: claims})
 	if err != nil {
 		return "", err
 	}
@@ -50,9 +51,9 @@ func (i *IdP) RedeemRefreshToken(ctx context.Context, request secret.Text) (stri
 }
 
 // RedeemPRT sends a request that holds the PRT and gives the encrypted answer
-// (app token, step C).
-func (i *IdP) RedeemPRT(ctx context.Context, request secret.Text) (string, error) {
-	resp, err := i.tokens.RedeemPRT(ctx, &idpv1.RedeemPRTRequest{Request: request.Reveal()})
+// (app token, step C). Claims is a claims challenge, or empty.
+func (i *IdP) RedeemPRT(ctx context.Context, request secret.Text, claims string) (string, error) {
+	resp, err := i.tokens.RedeemPRT(ctx, &idpv1.RedeemPRTRequest{Request: request.Reveal(), Claims: claims})
 	if err != nil {
 		return "", err
 	}
