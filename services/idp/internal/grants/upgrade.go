@@ -37,5 +37,6 @@ func (g *Gate) upgrade(ctx context.Context, d Device, text secret.Text) (store.U
 		return refused("the refresh token was got by device code, and the tenant takes none of those")
 	}
 	u, err := g.userStands(ctx, a)
+	a = a.Aged(g.Clock.Now(), d.Tenant.Lifetimes.SecondFactor)
 	return u, &a, err
 }
