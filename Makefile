@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in conformance tpmconformance tpmdiff; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest conformance tpmconformance tpmdiff; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -80,6 +80,11 @@ tpm-canary: ## Search all processes, logs and cores for the keys of 1,000 sign-i
 conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
 	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
+
+.PHONY: browser-test
+browser-test: build ## Drive every page in Chromium (needs chromium and npm; BROWSER=optional skips loudly)
+	@GOWORK=off $(GO) -C tools/browsertest vet ./...
+	@BROWSER=$(BROWSER) GOWORK=off $(GO) -C tools/browsertest test -count=1 -parallel 4 -timeout 10m ./...
 
 .PHONY: tpm-tools
 tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2-tools, swtpm, openssl, xxd)

@@ -101,6 +101,8 @@ func New(cfg Config) (*Carrier, error) {
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           on(c.registerDevice),
 		idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName:             on(c.deleteDevice),
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:         on(c.joinHybridDevice),
+		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName:         on(c.registerHelloKey),
+		idpv1.GrantService_RequestTokens_FullMethodName:                         on(c.requestTokens),
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),

@@ -21,6 +21,10 @@ type IDToken struct {
 	Iat, Nbf, Exp int64
 	// AMR is how the user proved who they are, such as "pwd" and "rsa".
 	AMR []string
+	// Methods is ours: how the user proved who they are, in the words of authentication
+	// strengths, in the order of the proofs. It stands beside a PRT, where AMR cannot
+	// tell a certificate from a Hello key.
+	Methods []string
 	// Name is the display name.
 	Name string
 	// Nonce of the application, in web sign-in.
@@ -48,6 +52,7 @@ func (t *IDToken) members() []member {
 		{name: "nbf", value: &t.Nbf},
 		{name: "exp", value: &t.Exp},
 		{name: "amr", value: &t.AMR},
+		{name: "lockstep_methods", value: &t.Methods},
 		{name: "name", value: &t.Name},
 		{name: "nonce", value: &t.Nonce},
 		{name: "oid", value: &t.OID},

@@ -13,19 +13,20 @@ import (
 func Known() []string {
 	return []string{
 		"login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net",
-		"device.login.microsoftonline.com", "enterpriseregistration.windows.net",
+		"device.login.microsoftonline.com", "enterpriseregistration.windows.net", "certauth.login.microsoftonline.com",
 		"graph.microsoft.com", "graph.windows.net",
 		"autologon.microsoftazuread-sso.com", "odc.officeapps.live.com",
-		"lockstep.test", "*.lockstep.test", "enterpriseregistration.lockstep.test",
-		"localhost", "127.0.0.1", "::1",
+		"lockstep.test", "*.lockstep.test", "enterpriseregistration.lockstep.test", "certauth.lockstep.test", "certauth.login.lockstep.test",
+		"localhost", "certauth.localhost", "127.0.0.1", "::1",
 	}
 }
 
 // asksForCertificate says whether clients of a name are asked for a TLS client
-// certificate: a device proves itself so. Elsewhere a browser that has any
+// certificate: a device proves itself so, and a person who signs in with a
+// certificate. Elsewhere a browser that has any
 // certificate would ask its user which one to show.
 func asksForCertificate(name string) bool {
-	return strings.HasPrefix(name, "enterpriseregistration.") || strings.HasPrefix(name, "device.login.")
+	return strings.HasPrefix(name, "enterpriseregistration.") || strings.HasPrefix(name, "device.login.") || strings.HasPrefix(name, "certauth.")
 }
 
 // allNames are the names to serve, in order, each once.

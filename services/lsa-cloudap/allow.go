@@ -13,12 +13,23 @@ func Allow() rpc.AllowList {
 		lsav1.LogonService_LogonUser_FullMethodName:  {"logonui"},
 		lsav1.LogonService_LogoffUser_FullMethodName: {"logonui"},
 
+		lsav1.WebSignInService_BeginWebSignIn_FullMethodName: {"logonui"},
+
+		lsav1.HelloService_DescribeHello_FullMethodName:  {"logonui"},
+		lsav1.HelloService_ProvisionHello_FullMethodName: {"logonui"},
+		lsav1.HelloService_ChangeHelloPIN_FullMethodName: {"logonui"},
+		lsav1.HelloService_ResetHelloPIN_FullMethodName:  {"logonui"},
+		lsav1.HelloService_RemoveHello_FullMethodName:    {"logonui"},
+
 		lsav1.SSOStateService_GetSSOState_FullMethodName: {"operator"},
 
 		authorityv1.TokenAuthorityService_DescribeAccount_FullMethodName:  {"wam-broker"},
 		authorityv1.TokenAuthorityService_SignTokenRequest_FullMethodName: {"wam-broker"},
 		authorityv1.TokenAuthorityService_OpenTokenAnswer_FullMethodName:  {"wam-broker"},
 		authorityv1.TokenAuthorityService_OfferPRT_FullMethodName:         {"wam-broker"},
+
+		authorityv1.TokenAuthorityService_BeginInteraction_FullMethodName:    {"wam-broker"},
+		authorityv1.TokenAuthorityService_CompleteInteraction_FullMethodName: {"wam-broker"},
 
 		authorityv1.CookieAuthorityService_CreatePRTCookie_FullMethodName: {"browsercore"},
 	}
@@ -35,5 +46,10 @@ func PluginAllow() rpc.AllowList {
 		cloudapv1.PluginService_SignTokenRequest_FullMethodName: framework,
 		cloudapv1.PluginService_OpenTokenAnswer_FullMethodName:  framework,
 		cloudapv1.PluginService_CreatePRTCookie_FullMethodName:  framework,
+		cloudapv1.PluginService_BeginPage_FullMethodName:        framework,
+		cloudapv1.PluginService_RedeemPage_FullMethodName:       framework,
+		cloudapv1.PluginService_RegisterHelloKey_FullMethodName: framework,
+		cloudapv1.PluginService_DescribePINReset_FullMethodName: framework,
+		cloudapv1.PluginService_OpenResetSecret_FullMethodName:  framework,
 	}
 }

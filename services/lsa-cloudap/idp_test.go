@@ -23,12 +23,16 @@ const (
 	assertion = `<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:1.0:assertion">ada</saml:Assertion>`
 	mexURL    = "https://sts.fabrikam.test/adfs/services/trust/mex"
 	mixedURL  = "https://sts.fabrikam.test/adfs/services/trust/13/usernamemixed"
+	cardURL   = "https://sts.fabrikam.test/adfs/services/trust/13/certificatemixed"
+
+	cardAssertion = `<saml:Assertion xmlns:saml="urn:oasis:names:tc:SAML:1.0:assertion">ada by card</saml:Assertion>`
 )
 
 // issuedPRT is what the fake remembers of a PRT instead of sealing it inside.
 type issuedPRT struct {
 	user, key string
 	expires   time.Time
+	methods   []string
 }
 
 // fakeIdP checks nonce, credential, PRT and session key, and answers in the form
@@ -38,7 +42,11 @@ type fakeIdP struct {
 	idpv1.UnimplementedNonceServiceServer
 	idpv1.UnimplementedIssuanceServiceServer
 	idpv1.UnimplementedTokenServiceServer
+	idpv1.UnimplementedGrantServiceServer
+	idpv1.UnimplementedDeviceRegistrationServiceServer
+	idpv1.UnimplementedPINResetServiceServer
 	faults
+	fakePages
 	w *world
 
 	mu       sync.Mutex
@@ -56,7 +64,7 @@ type fakeIdP struct {
 }
 
 func newIdP(w *world) *fakeIdP {
-	return &fakeIdP{w: w, password: password, nonces: map[string]bool{}, prts: map[string]issuedPRT{}}
+	return &fakeIdP{w: w, password: password, nonces: map[string]bool{}, prts: map[string]issuedPRT{}, fakePages: newPages()}
 }
 
 func userOf(upn string) (string, bool) {
@@ -74,17 +82,20 @@ func (f *fakeIdP) nonce() string {
 }
 
 // mint makes a PRT with the session key of that name.
-func (f *fakeIdP) mint(user, key string) string {
+func (f *fakeIdP) mint(user, key string) string { return f.mintBy(user, key, "password") }
+
+// mintBy makes one that was got with these methods.
+func (f *fakeIdP) mintBy(user, key string, methods ...string) string {
 	f.n++
 	prt := fmt.Sprintf("1.prt.%s-%d", user[:8], f.n)
-	f.prts[prt] = issuedPRT{user: user, key: key, expires: time.Now().Add(prtLife)}
+	f.prts[prt] = issuedPRT{user: user, key: key, expires: time.Now().Add(prtLife), methods: methods}
 	return prt
 }
 
 func (f *fakeIdP) freshKey() string { f.n++; return fmt.Sprintf("key-%d", f.n) }
 
-func idToken(user, tid, upn string) string {
-	claims, _ := json.Marshal(map[string]any{"oid": user, "tid": tid, "upn": upn, "name": "Alice Example"})
+func idToken(user, tid, upn string, methods ...string) string {
+	claims, _ := json.Marshal(map[string]any{"oid": user, "tid": tid, "upn": upn, "name": "Alice Example", "lockstep_methods": methods})
 	t, err := jose.Unsigned(claims)
 	if err != nil {
 		return "unsigned: " + err.Error()
@@ -159,14 +170,14 @@ func (f *fakeIdP) RequestPRT(ctx context.Context, q *idpv1.RequestPRTRequest) (*
 	if r.Key != "device" {
 		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	}
-	user, err := f.credential(r)
+	user, methods, err := f.proof(&r)
 	if err != nil {
 		return nil, err
 	}
 	key := f.freshKey()
 	a := &idpv1.RequestPRTResponse{
-		TokenType: "Bearer", RefreshToken: f.mint(user, key), RefreshTokenExpiresIn: int64(prtLife / time.Second),
-		SessionKeyJwe: "jwe." + key, IdToken: idToken(user, tenant, r.UPN),
+		TokenType: "Bearer", RefreshToken: f.mintBy(user, key, methods...), RefreshTokenExpiresIn: int64(prtLife / time.Second),
+		SessionKeyJwe: "jwe." + key, IdToken: idToken(user, tenant, r.UPN, methods...),
 	}
 	if f.twist != nil {
 		f.twist(a)
@@ -209,7 +220,7 @@ func (f *fakeIdP) RenewPRT(ctx context.Context, q *idpv1.RenewPRTRequest) (*idpv
 	}
 	f.renewals, f.times = append(f.renewals, r), append(f.times, time.Now())
 	key := f.freshKey()
-	a := answer{Key: r.Key, PRT: f.mint(p.user, key), JWE: "jwe." + key, IDToken: idToken(p.user, tenant, ""), Life: int64(prtLife / time.Second)}
+	a := answer{Key: r.Key, PRT: f.mintBy(p.user, key, p.methods...), JWE: "jwe." + key, IDToken: idToken(p.user, tenant, ""), Life: int64(prtLife / time.Second)}
 	if f.renew != nil {
 		f.renew(&a)
 	}
@@ -230,14 +241,14 @@ func (f *fakeIdP) RedeemPRT(ctx context.Context, q *idpv1.RedeemPRTRequest) (*id
 	if err != nil {
 		return nil, err
 	}
-	a := answer{Key: r.Key, IDToken: idToken(p.user, tenant, "")}
+	a := answer{Key: r.Key, IDToken: idToken(p.user, tenant, "", p.methods...)}
 	if r.Resource != "" {
 		a.Access = "at." + r.Client
 	} else if r.Client != entrawire.BrokerClientID {
 		return nil, prterr.AADSTS(aadsts.InvalidResource, "")
 	}
 	if r.Scopes == "openid aza" {
-		a.NewPRT, a.Life = f.mint(p.user, r.Key), int64(prtLife/time.Second)
+		a.NewPRT, a.Life = f.mintBy(p.user, r.Key, p.methods...), int64(prtLife/time.Second)
 	}
 	return &idpv1.RedeemPRTResponse{Answer: token(a)}, nil
 }
@@ -258,7 +269,7 @@ func (f *fakeFederation) GetMetadata(ctx context.Context, r *federationv1.GetMet
 	if r.GetMetadataUrl() != mexURL {
 		return nil, prterr.New(prterr.NotFound, "metadata_url is not of realm discovery")
 	}
-	a := &federationv1.GetMetadataResponse{UsernameMixedUrls: []string{mixedURL}}
+	a := &federationv1.GetMetadataResponse{UsernameMixedUrls: []string{mixedURL}, CertificateMixedUrls: []string{cardURL}}
 	if f.twist != nil {
 		f.twist(a, &federationv1.IssueTokenResponse{})
 	}
@@ -268,6 +279,12 @@ func (f *fakeFederation) GetMetadata(ctx context.Context, r *federationv1.GetMet
 func (f *fakeFederation) IssueToken(ctx context.Context, r *federationv1.IssueTokenRequest) (*federationv1.IssueTokenResponse, error) {
 	if err := f.w.called(ctx, "adfs:IssueToken", &f.faults); err != nil {
 		return nil, err
+	}
+	if c := r.GetCertificate(); c != nil {
+		if r.GetEndpointUrl() != cardURL || r.GetUserPrincipalName() != ada || r.GetPassword() != "" || string(c.GetSignature()) != "signed by the card" || len(c.GetChain()) != 1 {
+			return nil, prterr.New(prterr.Unauthenticated, "no")
+		}
+		return &federationv1.IssueTokenResponse{SamlAssertion: cardAssertion}, nil
 	}
 	if r.GetEndpointUrl() != mixedURL || r.GetUserPrincipalName() != ada || r.GetPassword() != password || r.GetAppliesTo() != "urn:federation:MicrosoftOnline" {
 		return nil, prterr.New(prterr.Unauthenticated, "no: %s", r.GetPassword())

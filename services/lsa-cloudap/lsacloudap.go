@@ -39,6 +39,7 @@ const (
 	DefaultCallTimeout       = 10 * time.Second
 	DefaultLogonTimeout      = 30 * time.Second
 	DefaultMaxWrongPasswords = 10
+	DefaultSignInURL         = "https://login.microsoftonline.com"
 	DefaultLockoutFor        = 10 * time.Minute
 )
 
@@ -58,6 +59,11 @@ type Config struct {
 	// SignInHosts are the hosts whose sign-in pages may get a PRT cookie; empty is
 	// the public cloud's.
 	SignInHosts []string
+	// SignInURL is the base address of sign-in pages; empty is the public cloud's.
+	SignInURL string
+	// Hello is the device's policy on Windows Hello for Business; the zero value offers
+	// it.
+	Hello HelloPolicy
 	// CallTimeout bounds each call to another component; 0 is 10 seconds.
 	CallTimeout time.Duration
 	// LogonTimeout bounds a sign-in; 0 is 30 seconds.
@@ -82,6 +88,7 @@ func (c Config) withDefaults() Config {
 	c.CallTimeout = or(c.CallTimeout, DefaultCallTimeout)
 	c.LogonTimeout = or(c.LogonTimeout, DefaultLogonTimeout)
 	c.LockoutFor = or(c.LockoutFor, DefaultLockoutFor)
+	c.SignInURL = or(c.SignInURL, DefaultSignInURL)
 	c.MaxWrongPasswords = or(c.MaxWrongPasswords, DefaultMaxWrongPasswords)
 	if len(c.SignInHosts) == 0 {
 		c.SignInHosts = signinurl.DefaultHosts()
@@ -115,6 +122,9 @@ func (c Config) check() error {
 	return nil
 }
 
+// HelloPolicy is the device's policy on Windows Hello for Business.
+type HelloPolicy = cloudap.HelloPolicy
+
 // Service is the component.
 type Service struct {
 	edge       *server.Server
@@ -134,7 +144,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	plugin, err := aadplugin.New(aadplugin.Config{
-		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, CallTimeout: cfg.CallTimeout,
+		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, SignInURL: cfg.SignInURL,
+		CallTimeout: cfg.CallTimeout,
 	})
 	if err != nil {
 		return nil, err
@@ -148,7 +159,7 @@ func New(cfg Config) (*Service, error) {
 	framework, err := cloudap.New(cloudap.Config{
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
-		LockoutFor: cfg.LockoutFor, SignInPages: pages, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

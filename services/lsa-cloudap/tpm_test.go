@@ -1,6 +1,7 @@
 package lsacloudap_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -16,6 +17,8 @@ type request struct {
 	UPN, Password, SAML                string
 	PRT, RT, Nonce                     string
 	Client, Resource, Redirect, Scopes string
+	// Hello is the kid of the Hello key that signed the assertion.
+	Hello string
 }
 
 // answer is what an encrypted answer says, with the name of the key that opens it.
@@ -31,7 +34,8 @@ type answer struct {
 type fakeTPM struct {
 	tpmv1.UnimplementedPRTKeyServiceServer
 	faults
-	w *world
+	w     *world
+	hello *fakeHello
 }
 
 func seal(p *tpmv1.Partition, key string) []byte {
@@ -52,8 +56,15 @@ func (f *fakeTPM) SignPRTRequest(ctx context.Context, r *tpmv1.SignPRTRequestReq
 	}
 	return &tpmv1.SignPRTRequestResponse{Request: token(request{
 		Kind: "prt", Key: "device", UPN: r.GetUserPrincipalName(), Nonce: r.GetRequestNonce(),
-		Password: r.GetCredential().GetPassword(), SAML: r.GetCredential().GetSamlAssertion(),
+		Password: r.GetCredential().GetPassword(), SAML: r.GetCredential().GetSamlAssertion(), RT: r.GetCredential().GetRefreshToken(),
 	})}, nil
+}
+
+func (f *fakeTPM) SignDeviceCookie(ctx context.Context, r *tpmv1.SignDeviceCookieRequest) (*tpmv1.SignDeviceCookieResponse, error) {
+	if err := f.w.called(ctx, "tpm:SignDeviceCookie", &f.faults); err != nil {
+		return nil, err
+	}
+	return &tpmv1.SignDeviceCookieResponse{Cookie: token(request{Kind: "device", Key: "device", Nonce: r.GetRequestNonce()})}, nil
 }
 
 func (f *fakeTPM) ImportSessionKey(ctx context.Context, r *tpmv1.ImportSessionKeyRequest) (*tpmv1.ImportSessionKeyResponse, error) {
@@ -154,6 +165,7 @@ type fakeDsreg struct {
 	faults
 	w       *world
 	state   dsregv1.JoinState
+	tenant  string
 	outcome dsregv1.RecoveryOutcome
 	// recovered is what a recovery does.
 	recovered func()
@@ -176,5 +188,5 @@ func (f *fakeDsreg) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStat
 	if f.state == dsregv1.JoinState_JOIN_STATE_NONE {
 		return &dsregv1.GetDeviceStateResponse{JoinState: f.state}, nil
 	}
-	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: tenant}, nil
+	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: cmp.Or(f.tenant, tenant)}, nil
 }

@@ -58,7 +58,11 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), spans: tracetest.NewSpanRecorder(), conns: map[string]*grpc.ClientConn{}}
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
 	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
-	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) { tpmv1.RegisterPRTKeyServiceServer(r, w.tpm) })
+	w.tpm.hello = &fakeHello{w: w, faults: &w.tpm.faults, keys: map[string]*helloKey{}}
+	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) {
+		tpmv1.RegisterPRTKeyServiceServer(r, w.tpm)
+		tpmv1.RegisterHelloKeyServiceServer(r, w.tpm.hello)
+	})
 	w.serve("dsreg", func(r grpc.ServiceRegistrar) {
 		dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg)
 		dsregv1.RegisterRecoveryServiceServer(r, w.dsreg)
@@ -69,6 +73,9 @@ func newWorld(t *testing.T) *world {
 		idpv1.RegisterNonceServiceServer(r, w.idp)
 		idpv1.RegisterIssuanceServiceServer(r, w.idp)
 		idpv1.RegisterTokenServiceServer(r, w.idp)
+		idpv1.RegisterGrantServiceServer(r, w.idp)
+		idpv1.RegisterDeviceRegistrationServiceServer(r, w.idp)
+		idpv1.RegisterPINResetServiceServer(r, w.idp)
 	})
 	return w
 }
@@ -87,7 +94,14 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, tpmv1.PRTKeyService_ImportSessionKey_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName,
-		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,
+		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName,
+		tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName,
+		tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName,
+		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName,
+		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName,
+		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName,
+		idpv1.PINResetService_DescribePINReset_FullMethodName, idpv1.PINResetService_OpenResetSecret_FullMethodName,
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,
 		federationv1.FederationService_GetMetadata_FullMethodName, federationv1.FederationService_IssueToken_FullMethodName,
 		idpv1.RealmService_DiscoverRealm_FullMethodName, idpv1.NonceService_IssueNonce_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
@@ -140,6 +154,8 @@ type machine struct {
 	w       *world
 	svc     *lsacloudap.Service
 	logon   lsav1.LogonServiceClient
+	web     lsav1.WebSignInServiceClient
+	hello   lsav1.HelloServiceClient
 	state   lsav1.SSOStateServiceClient
 	tokens  authorityv1.TokenAuthorityServiceClient
 	cookies authorityv1.CookieAuthorityServiceClient
@@ -163,7 +179,8 @@ func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
 	as := func(caller string) *grpc.ClientConn {
 		return w.dial(rpc.LoopbackConfig{Caller: caller, Server: "lsa-cloudap", Allow: lsacloudap.Allow(), TracerProvider: w.tp}, svc.Register)
 	}
-	m.logon = lsav1.NewLogonServiceClient(as("logonui"))
+	ui := as("logonui")
+	m.logon, m.web, m.hello = lsav1.NewLogonServiceClient(ui), lsav1.NewWebSignInServiceClient(ui), lsav1.NewHelloServiceClient(ui)
 	operator := as("operator")
 	m.state = lsav1.NewSSOStateServiceClient(operator)
 	m.tokens = authorityv1.NewTokenAuthorityServiceClient(as("wam-broker"))

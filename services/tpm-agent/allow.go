@@ -46,6 +46,7 @@ func Table() []Row {
 		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, lsa, []string{session, data}},
 		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, lsa, []string{session, data}},
 		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, lsa, []string{session}},
+		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, lsa, []string{dk}},
 
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName, lsa, []string{hello, dk}},

@@ -37,6 +37,17 @@ func (a *Agent) deviceProofs(t *testing.T, id Identity) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cookie, err := a.PRT().SignDeviceCookie(t.Context(), &tpmv1.SignDeviceCookieRequest{RequestNonce: nonce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var page entrawire.DeviceProof
+	if err := parsed(t, cookie.GetCookie(), id).Claims(&page); err != nil || page.Validate() != nil || page.GrantType != entrawire.GrantDeviceAuth || page.RequestNonce != nonce {
+		t.Errorf("device cookie %+v, %v, %v", page, err, page.Validate())
+	}
+	if _, err := a.PRT().SignDeviceCookie(t.Context(), &tpmv1.SignDeviceCookieRequest{RequestNonce: `x","a":"y`}); prterr.KindOf(err) != prterr.Invalid {
+		t.Errorf("a nonce that is none: %v", err)
+	}
 	var k entrawire.KeyReplacement
 	if err := parsed(t, replacement.GetRequest(), id).Claims(&k); err != nil || k.Validate() != nil {
 		t.Fatal(err, k.Validate())

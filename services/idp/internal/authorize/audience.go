@@ -128,7 +128,11 @@ func demands(claims, amrValues string, a *flowstate.Asked) error {
 			a.CAE = w.has("cp1")
 		}
 	}
-	if len(a.Contexts) > maxContexts || slices.ContainsFunc(a.Contexts, func(c string) bool { return c == "" || len(c) > maxContext }) {
+	return checkContexts(a.Contexts)
+}
+
+func checkContexts(all []string) error {
+	if len(all) > maxContexts || slices.ContainsFunc(all, func(c string) bool { return c == "" || len(c) > maxContext }) {
 		return prterr.AADSTS(aadsts.InvalidRequest, "claims has more than %d authentication contexts, or one of more than %d bytes", maxContexts, maxContext)
 	}
 	return nil

@@ -58,7 +58,11 @@ func (s *Service) noFactor(ctx context.Context, st *flowstate.State, who someone
 		why = prterr.AADSTS(aadsts.MFARequired, "")
 	}
 	s.log(ctx, st, &st.Proof, why)
-	o, err := s.page(ctx, st, flowstate.Over, PageRegister, why)
+	step := flowstate.Over
+	if !hello {
+		step = flowstate.Factor // who has registered a method goes on with it
+	}
+	o, err := s.page(ctx, st, step, PageRegister, why)
 	switch {
 	case o.Page == nil:
 	case hello:

@@ -107,10 +107,10 @@ func sessionState(id string) string {
 // whose: both people have to do with what happens next.
 func (s *Service) success(ctx context.Context, st *flowstate.State, who someone) {
 	e := signinlog.Event{
-		Flow: signinlog.WebSignIn, Tenant: who.tenant.ID, User: who.user.UPN, Client: who.app.ID, Correlation: st.Correlation,
+		Flow: signinlog.WebSignIn, Tenant: who.tenant.ID, User: who.user.UPN, Client: who.app.ID, Correlation: st.Correlation, Detail: st.Detail,
 	}
 	if who.device != nil {
-		e.Device = who.device.ID
+		e.Device, e.Protection = who.device.ID, string(who.device.KeyProtection)
 		if by := st.Device.By; by != "" && by != who.user.UPN {
 			e.Reason = "the device was authenticated by the account of " + string(by)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -101,7 +102,10 @@ func (s *Service) refuse(ctx context.Context, st *flowstate.State, err error, cl
 
 // log ends a visit or a form in the sign-in log.
 func (s *Service) log(ctx context.Context, st *flowstate.State, p *flowstate.Proof, why error) {
-	e := signinlog.Event{Flow: signinlog.WebSignIn, Tenant: st.Asked.Tenant, Device: st.Device.ID, Client: st.Asked.Client, Correlation: st.Correlation}
+	e := signinlog.Event{
+		Flow: signinlog.WebSignIn, Tenant: st.Asked.Tenant, Device: st.Device.ID, Client: st.Asked.Client, Correlation: st.Correlation, Detail: st.Detail,
+	}
+	grants.NoteCaller(ctx, &e)
 	if p != nil && p.Known() {
 		e.Tenant = p.Tenant
 		if u, err := s.gate.Directory.User(ctx, p.Tenant, p.User); err == nil {
@@ -115,6 +119,7 @@ func (s *Service) log(ctx context.Context, st *flowstate.State, p *flowstate.Pro
 func (s *Service) Log(ctx context.Context, st *flowstate.State, flow signinlog.Flow, user ids.UPN, why error) {
 	home, _ := s.gate.Tenants.Home(user.Domain())
 	e := signinlog.Event{Flow: flow, User: user, Device: st.Device.ID, Client: st.Asked.Client, Correlation: st.Correlation}
+	grants.NoteCaller(ctx, &e)
 	if home.Tenant != nil {
 		e.Tenant = home.Tenant.ID
 	}

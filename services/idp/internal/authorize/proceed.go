@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -81,6 +82,10 @@ func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) 
 		Contexts: st.Asked.Contexts, Device: who.device, From: signIn, Bound: who.device != nil && signIn.Encrypted, Page: true,
 	})
 	d := policy.Decide(f)
+	s.detail(ctx, st, signIn, f, d)
+	if d.Persistent != "" {
+		st.Proof.Persistent = d.Persistent == tenant.PersistAlways
+	}
 	factor := (st.Asked.Factor || f.Uncovered()) && f.MFATime.IsZero() || st.Asked.FreshFactor && f.Now.Sub(time.Unix(st.Proof.MFATime, 0)) > factorAge
 	switch {
 	case d.Code == aadsts.BlockedByPolicy || d.Code == aadsts.ProofUpBlockedByPolicy || d.TooOld():
@@ -90,6 +95,26 @@ func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) 
 		d.Code, d.Claims, d.ClaimsV1 = aadsts.DeviceAuthenticationRequired, deviceChallenge, deviceChallenge
 	}
 	return d, nil
+}
+
+// detail notes for the sign-in log what the policies were asked and said.
+func (s *Service) detail(ctx context.Context, st *flowstate.State, signIn sealed.Artefact, f policy.Facts, d policy.Decision) {
+	var e signinlog.Event
+	in := signinlog.NoToken
+	switch {
+	case st.Proof.PRT != "":
+		in = signinlog.PrimaryRefreshToken
+	case signIn.Credential == sealed.SAML && st.Proof.Cookie == "":
+		in = signinlog.SAML11
+	}
+	grants.NoteCaller(ctx, &e)
+	grants.NoteProof(&e, signIn, in)
+	grants.Note(&e, f, d)
+	if st.Asked.UserCode != "" {
+		e.Protocol = signinlog.DeviceCodeProtocol
+	}
+	e.Interactive = st.Carried || st.Proof.PRT == "" && st.Proof.Cookie == ""
+	st.Detail = e.Detail
 }
 
 // The claims challenges of what an application demands by itself.

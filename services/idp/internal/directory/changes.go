@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -19,12 +21,16 @@ import (
 const (
 	applicationKind = "application"
 	policyKind      = "policy"
+	// rulebookKind holds all policies of a tenant since they were replaced as a whole;
+	// single changes from before do not count any more. Its key is the tenant's id.
+	rulebookKind = "policies"
 )
 
 // kept is a change. Neither member says that the object was removed.
 type kept struct {
 	Application *keptApplication `json:",omitempty"`
 	Policy      *tenant.Policy   `json:",omitempty"`
+	Rulebook    *tenant.Rulebook `json:",omitempty"`
 }
 
 // keptApplication is an application with its secrets in the clear, as the tenant
@@ -76,14 +82,34 @@ func (d *Directory) keepPolicy(ctx context.Context, t ids.TenantID, p tenant.Pol
 	return d.keep(ctx, policyKind, t, p.ID, kept{Policy: &p})
 }
 
+func (d *Directory) keepRulebook(ctx context.Context, t ids.TenantID, b tenant.Rulebook) error {
+	return d.keepAs(ctx, rulebookKind, string(t), kept{Rulebook: &b})
+}
+
+// replacedPolicies says whether the policies of a tenant were ever replaced.
+func (d *Directory) replacedPolicies(ctx context.Context, t ids.TenantID) (bool, error) {
+	_, err := d.store.Document(ctx, rulebookKind, string(t))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
+	}
+	return true, nil
+}
+
 func (d *Directory) keepRemoval(ctx context.Context, kind string, t ids.TenantID, id string) error {
 	return d.keep(ctx, kind, t, id, kept{})
 }
 
 func (d *Directory) keep(ctx context.Context, kind string, t ids.TenantID, id string, k kept) error {
+	return d.keepAs(ctx, kind, string(t)+"/"+id, k)
+}
+
+func (d *Directory) keepAs(ctx context.Context, kind, key string, k kept) error {
 	raw, err := json.Marshal(k)
 	if err == nil {
-		err = d.store.PutDocument(ctx, kind, string(t)+"/"+id, raw)
+		err = d.store.PutDocument(ctx, kind, key, raw)
 	}
 	if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the directory cannot be changed")
@@ -94,7 +120,7 @@ func (d *Directory) keep(ctx context.Context, kind string, t ids.TenantID, id st
 // replayChanges puts into the tenants of the file what an operator had changed.
 // A change of a tenant that is not in the file any more waits for its return.
 func (d *Directory) replayChanges(ctx context.Context) error {
-	for _, kind := range []string{applicationKind, policyKind} {
+	for _, kind := range []string{applicationKind, policyKind, rulebookKind} {
 		keys, err := d.store.DocumentKeys(ctx, kind)
 		if err != nil {
 			return fmt.Errorf("changes of tenants: %w", err)
@@ -129,6 +155,8 @@ func (d *Directory) replayChange(ctx context.Context, kind, key string) error {
 			return err
 		}
 		f = func(next *tenant.Tenant) { putRegistration(next, r) }
+	case k.Rulebook != nil:
+		f = func(next *tenant.Tenant) { putRulebook(next, *k.Rulebook) }
 	case k.Policy != nil:
 		f = func(next *tenant.Tenant) { putPolicy(next, *k.Policy) }
 	case kind == applicationKind:

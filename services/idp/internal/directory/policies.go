@@ -41,10 +41,7 @@ func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Poli
 	if field, problem := home.PolicyProblem(p); problem != "" {
 		return "", prterr.New(prterr.Invalid, "policy.%s %s", policyField(field), problem)
 	}
-	if err := d.keepPolicy(ctx, t, p); err != nil {
-		return "", err
-	}
-	return p.ID, d.change(t, func(next *tenant.Tenant) { putPolicy(next, p) })
+	return p.ID, d.changePolicies(ctx, home, func(next *tenant.Tenant) { putPolicy(next, p) }, func() error { return d.keepPolicy(ctx, t, p) })
 }
 
 // policyField is a field of the tenant file as the contract calls it.
@@ -72,10 +69,51 @@ func (d *Directory) DeletePolicy(ctx context.Context, t ids.TenantID, id string)
 		return prterr.New(prterr.NotFound, "policy_id names no policy of the tenant")
 	}
 	id = home.Policies[i].ID
-	if err := d.keepRemoval(ctx, policyKind, t, id); err != nil {
+	return d.changePolicies(ctx, home, func(next *tenant.Tenant) { dropPolicy(next, id) }, func() error {
+		return d.keepRemoval(ctx, policyKind, t, id)
+	})
+}
+
+// ReplacePolicies puts the policies, strengths and locations of a policy file in the
+// place of all that there are.
+func (d *Directory) ReplacePolicies(ctx context.Context, t ids.TenantID, book tenant.Rulebook) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if _, err := d.tenant(t); err != nil {
 		return err
 	}
-	return d.change(t, func(next *tenant.Tenant) { dropPolicy(next, id) })
+	if err := d.keepRulebook(ctx, t, book); err != nil {
+		return err
+	}
+	return d.change(t, func(next *tenant.Tenant) { putRulebook(next, book) })
+}
+
+// changePolicies keeps and makes a change of one policy: by itself, or, once all of
+// them were replaced, as part of the whole, which is then what counts at a restart.
+func (d *Directory) changePolicies(ctx context.Context, home *tenant.Tenant, change func(*tenant.Tenant), keepAlone func() error) error {
+	replaced, err := d.replacedPolicies(ctx, home.ID)
+	if err != nil {
+		return err
+	}
+	if !replaced {
+		err = keepAlone()
+	} else {
+		next := *home
+		change(&next)
+		err = d.keepRulebook(ctx, home.ID, rulebookOf(&next))
+	}
+	if err != nil {
+		return err
+	}
+	return d.change(home.ID, change)
+}
+
+func rulebookOf(t *tenant.Tenant) tenant.Rulebook {
+	return tenant.Rulebook{Policies: t.Policies, Strengths: t.Strengths, Locations: t.Locations}
+}
+
+func putRulebook(t *tenant.Tenant, b tenant.Rulebook) {
+	t.Policies, t.Strengths, t.Locations = b.Policies, b.Strengths, b.Locations
 }
 
 func putPolicy(t *tenant.Tenant, p tenant.Policy) {

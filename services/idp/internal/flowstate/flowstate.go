@@ -23,6 +23,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
 // Step is the page that a state belongs to; its form takes no state of another.
@@ -171,6 +172,8 @@ type State struct {
 	// Carried says that the user was proven on an earlier page; such a state ends
 	// a sign-in once.
 	Carried bool `json:"-"`
+	// Detail is what the sign-in log will say of the visit beside its outcome.
+	Detail signinlog.Detail `json:"-"`
 }
 
 // Lifetime of a sign-in, from the first page to the last.

@@ -126,7 +126,7 @@ func (x *exchange) remember(s *idpv1.SignedIn) {
 	}
 	set := func(name string, until time.Time) {
 		http.SetCookie(x.w, &http.Cookie{
-			Name: name, Value: s.GetSessionCookie(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Expires: until,
+			Name: name, Value: s.GetSessionCookie(), Path: "/", Domain: x.sessionDomain(), Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Expires: until,
 		})
 	}
 	set(sessionCookie, time.Time{})
@@ -134,6 +134,15 @@ func (x *exchange) remember(s *idpv1.SignedIn) {
 		// Browsers keep it by their own clock, not by a laboratory's.
 		set(persistentCookie, time.Now().Add(persistentLife))
 	}
+}
+
+// sessionDomain is empty for a cookie of the host that was asked. The name for
+// certificates lies below the login host, which is the one that has sessions.
+func (x *exchange) sessionDomain() string {
+	if x.at() != atCertAuth {
+		return ""
+	}
+	return bareHost(hostOf(x.sibling(atLogin)))
 }
 
 // forget ends the browser's session.

@@ -133,7 +133,7 @@ func pageID(k idpv1.PageKind) string {
 // postPath is where the form of a kind of page goes.
 func postPath(k idpv1.PageKind) string {
 	switch k {
-	case idpv1.PageKind_PAGE_KIND_SECOND_FACTOR:
+	case idpv1.PageKind_PAGE_KIND_SECOND_FACTOR, idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
 		return processAuthPath
 	case idpv1.PageKind_PAGE_KIND_STAY_SIGNED_IN:
 		return kmsiPath
@@ -143,8 +143,6 @@ func postPath(k idpv1.PageKind) string {
 		return confirmPath
 	case idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD:
 		return changePasswordPath
-	case idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
-		return resumePath
 	case idpv1.PageKind_PAGE_KIND_CONSENT:
 		return consentPath
 	default:

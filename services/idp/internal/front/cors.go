@@ -61,7 +61,7 @@ func (x *exchange) fromElsewhere() bool {
 		return false
 	}
 	u, err := url.Parse(origin)
-	return err != nil || !strings.EqualFold(u.Host, x.r.Host)
+	return err != nil || !strings.EqualFold(u.Host, x.r.Host) && !x.isSibling(u)
 }
 
 // isOrigin reports whether a header is the origin of a page: https, or http on

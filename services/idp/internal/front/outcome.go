@@ -39,7 +39,7 @@ func (x *exchange) signedIn(s *idpv1.SignedIn) error {
 		return prterr.New(prterr.Internal, "the sign-in has no address to answer to")
 	}
 	x.remember(s)
-	return x.respond(s.GetRedirectUri(), s.GetResponseMode(), []pair{
+	return x.respond(x.ownRedirect(s.GetRedirectUri()), s.GetResponseMode(), []pair{
 		{"code", s.GetCode()}, {"id_token", s.GetIdToken()}, {"state", s.GetState()}, {"session_state", s.GetSessionState()},
 	})
 }
@@ -48,6 +48,9 @@ func (x *exchange) redirectError(e *idpv1.RedirectError) error {
 	err := prterr.AADSTS(aadsts.Code(e.GetCode()), "")
 	if e.GetDescription() != "" && err.Code != 0 {
 		err.Msg = e.GetDescription()
+	}
+	if e.GetRedirectUri() == securityRedirect {
+		return err // it is us whom it is for
 	}
 	r := x.explain(err)
 	return x.respond(e.GetRedirectUri(), e.GetResponseMode(), []pair{

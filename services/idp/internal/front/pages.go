@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -27,6 +28,9 @@ func (x *exchange) page(p *idpv1.SignInPage) error {
 
 // view is what a page shows, before anything that only some pages have.
 func (x *exchange) view(p *idpv1.SignInPage, c pageConfig) pages.View {
+	if strings.HasPrefix(p.GetRegisterUrl(), "/") {
+		p.RegisterUrl = x.here(p.GetRegisterUrl())
+	}
 	v := pages.View{
 		Name: c.PageID, Page: p, Locales: x.locales, Accept: header(x.r, "Accept-Language", 512),
 		Form: pages.Form{FlowToken: c.FlowToken, Canary: c.Canary, SessionID: c.SessionID},

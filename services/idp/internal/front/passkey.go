@@ -17,7 +17,7 @@ const (
 	typePasskey = "23"
 	// maxCredential bounds the answer of an authenticator in bytes. The largest have
 	// an attestation with a chain of certificates.
-	maxCredential = 32 << 10
+	maxCredential = 64 << 10
 )
 
 // passkeyBegin makes a challenge for the script that offers passkeys beside the

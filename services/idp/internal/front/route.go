@@ -41,7 +41,7 @@ type route struct {
 // table lists the routes; the first that fits is taken.
 func (f *Front) table() []route {
 	all := slices.Concat(f.tokenRoutes(), f.realmRoutes(), f.pageRoutes(), f.metadataRoutes(),
-		f.registrationRoutes(), f.graphRoutes(), f.otherRoutes())
+		f.registrationRoutes(), f.graphRoutes(), f.otherRoutes(), f.securityRoutes(), f.certAuthRoutes())
 	for i := range all {
 		all[i].segments = strings.FieldsFunc(all[i].template, func(r rune) bool { return r == '/' })
 	}

@@ -60,8 +60,8 @@ func (x *exchange) signInBy(p *idpv1.SignInPage, all []idpv1.CredentialType, wan
 	if len(ways) > 0 && !slices.Contains(ways, want) {
 		want = ways[0]
 	}
-	if want == "" || want == byFederation {
-		want = byPassword
+	if want == "" || want == byFederation || want == byPasskey && x.at() == atCertAuth {
+		want = byPassword // a passkey is of the login host, whose page this is not
 	}
 	stage, options := want, ""
 	switch want {

@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -75,6 +76,15 @@ func (s Session) ask(app tenant.Application, resource tenant.Resource, contexts 
 		a.Bound = !s.From.SessionKey.Empty() || s.From.Protocol == int(entrawire.Protocol4)
 	}
 	return a
+}
+
+// AdmitBrowser is Admit for a device's own browser that signs its user in to an
+// application: without another name, the application itself is what policies are
+// asked about.
+func (g *Gate) AdmitBrowser(ctx context.Context, s Session, app tenant.Application) error {
+	ask := s.ask(app, tenant.Resource{URI: string(app.ID), ID: app.ID, Name: app.Name}, nil)
+	ask.Kind, ask.Page, ask.Bound = tenant.Browser, true, false // the application gets a token that is bound to nothing
+	return Admit(s.event, g.Facts(ctx, ask), s.From, Demands{}, true)
 }
 
 // Methods are the amr values of a token that is issued now: those of the sign-in,

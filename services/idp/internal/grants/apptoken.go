@@ -74,12 +74,17 @@ func (g *Gate) appTokens(ctx context.Context, s Session, c *entrawire.SessionReq
 			return nil, err
 		}
 		n.Resource, n.Scope, n.ACRS = &resource, granted, demands.Contexts
+		n.TokenID = issuance.NewTokenID()
 	}
 	// A client that is not ours will not sign with a refresh token; nobody knows how
 	// the public service would find the session key then.
 	n.Plain = s.Tenant.Profile.PlainTokens && !ours(c)
 	n.Family = s.Tenant.Profile.FamilyTokens && app.Family && !app.Confidential() && !ours(c)
-	return g.Authority.AppTokens(n)
+	answer, err := g.Authority.AppTokens(n)
+	if err == nil {
+		s.event.TokenID = n.TokenID
+	}
+	return answer, err
 }
 
 // v2 says whether a request speaks the words of the endpoint v2.0.

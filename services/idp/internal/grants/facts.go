@@ -88,24 +88,17 @@ func flowOf(a sealed.Artefact) string {
 // Registered are the methods that a user could prove a second factor with.
 func Registered(u store.User) []methods.Method {
 	var out []methods.Method
-	if len(u.Push) > 0 {
-		out = append(out, methods.Push)
+	add := func(has bool, list ...methods.Method) {
+		if has {
+			out = append(out, list...)
+		}
 	}
-	if !u.TOTPSecret.Empty() {
-		out = append(out, methods.SoftwareOATH)
-	}
-	if u.SignsInByPhone() {
-		out = append(out, methods.PhoneSignIn)
-	}
-	if u.Phone != "" {
-		out = append(out, methods.SMS, methods.Voice)
-	}
-	if len(u.Passkeys) > 0 {
-		out = append(out, methods.FIDO2)
-	}
-	if len(u.HelloKeys) > 0 {
-		out = append(out, methods.WindowsHello)
-	}
+	add(len(u.Push) > 0, methods.Push)
+	add(u.SignsInByPhone(), methods.PhoneSignIn)
+	add(!u.TOTPSecret.Empty(), methods.SoftwareOATH)
+	add(u.Phone != "", methods.SMS, methods.Voice)
+	add(len(u.Passkeys) > 0, methods.FIDO2)
+	add(len(u.HelloKeys) > 0, methods.WindowsHello)
 	return out
 }
 

@@ -37,9 +37,6 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 		e.Application = app.Name
 	}
 	e.ClientApp, e.Risk = string(f.App), string(f.Risk)
-	if f.Flow == tenant.FlowDeviceCode {
-		e.Protocol = signinlog.DeviceCodeProtocol
-	}
 	e.MultiFactor = !f.MFATime.IsZero() || d.WantsFactor()
 	if f.Device != nil {
 		NoteDevice(e, *f.Device)
@@ -66,7 +63,7 @@ func NoteCaller(ctx context.Context, e *signinlog.Event) {
 func NoteProof(e *signinlog.Event, a sealed.Artefact, in signinlog.Incoming) {
 	e.Incoming, e.Session = in, a.SessionID
 	if a.Origin == tenant.FlowDeviceCode {
-		e.Protocol = signinlog.DeviceCodeProtocol
+		e.Transfer = signinlog.DeviceCodeTransfer
 	}
 	e.Methods = nil
 	for _, u := range a.Used {

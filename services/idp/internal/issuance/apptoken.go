@@ -37,6 +37,8 @@ type AppTokens struct {
 	PRTBeside bool
 	// AMR are the methods that the access token names; nil is those of From.
 	AMR []string
+	// TokenID is the claim uti of the access token; empty draws one.
+	TokenID string
 	// ACRS are the authentication contexts that it names.
 	ACRS []string
 	// Scope that is granted, for the answer; empty is the one of a laboratory.
@@ -86,7 +88,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 		answer.Resource, answer.Scope = n.Resource.URI, cmp.Or(n.Scope, grantedScope)
 		g := Grant{
 			Tenant: n.Tenant, User: n.User, From: n.From, Client: Client{Application: n.Client}, Version: 1, Resource: n.Resource,
-			Scopes: grantedScope, Device: n.Device, AMR: n.methods(), ACRS: n.ACRS,
+			Scopes: grantedScope, Device: n.Device, AMR: n.methods(), ACRS: n.ACRS, TokenID: n.TokenID,
 		}
 		if answer.AccessToken, err = a.signClaims(g.access(now, lifetime, long)); err != nil {
 			return entrawire.TokenAnswer{}, err

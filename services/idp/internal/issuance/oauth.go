@@ -55,6 +55,8 @@ type Grant struct {
 	LongLived bool
 	// KeyID of the key that the access token is bound to (RFC 7800), or empty.
 	KeyID string
+	// TokenID is the claim uti; empty draws one.
+	TokenID string
 	// IPAddress of who asked.
 	IPAddress string
 	// Refresh and ID say which tokens go beside the access token.

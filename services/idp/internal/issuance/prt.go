@@ -105,7 +105,12 @@ func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, pr
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
-	idToken, err := unsignedIDToken(idClaims(t, u, prt, string(prt.Client), now, idTokenLifetime))
+	claims := idClaims(t, u, prt, string(prt.Client), now, idTokenLifetime)
+	// The device keeps PRTs of different credentials apart, and amr is too coarse for it.
+	for _, m := range methods.Names(prt.Used) {
+		claims.Methods = append(claims.Methods, string(m))
+	}
+	idToken, err := unsignedIDToken(claims)
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
@@ -185,3 +190,6 @@ func newID() string {
 	_, _ = rand.Read(b[:])
 	return jose.EncodeSegment(b[:])
 }
+
+// NewTokenID draws the claim uti of an access token, which names it in the log.
+func NewTokenID() string { return newID() }

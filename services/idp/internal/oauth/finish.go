@@ -29,9 +29,13 @@ func (x *exchange) tokens(ctx context.Context, from sealed.Artefact, a audience,
 	if change != nil {
 		change(&g)
 	}
+	g.TokenID = issuance.NewTokenID()
 	out, err := x.gate.Authority.UserTokens(g)
 	if err != nil {
 		return Answer{}, err
+	}
+	if g.Resource != nil {
+		x.event.TokenID = g.TokenID
 	}
 	return x.answer(g, a, out), nil
 }

@@ -56,7 +56,7 @@ func every() map[string]pages.View {
 	for _, name := range []string{"KmsiInterrupt", "ConvergedRemoteConnect", "CmsiInterrupt", "ConvergedRemoteConnectDone", "ConvergedChangePassword", "ConvergedProofUpRedirect", "ConvergedConsent", "FormPost"} {
 		add(name, name, "", nil)
 	}
-	add("register asks", "ConvergedProofUpRedirect", "", func(v *pages.View) { v.Page.RegisterUrl = "" })
+	add("register asks", "ConvergedProofUpRedirect", "", func(v *pages.View) { v.Page.RegisterUrl, v.Page.Guidance = "", "" })
 	add("confirm nameless", "CmsiInterrupt", "", func(v *pages.View) { v.Page.Application = "" })
 	add("done nameless", "ConvergedRemoteConnectDone", "", func(v *pages.View) { v.Page.Application = "" })
 	add("error", "ConvergedError", "", problem)

@@ -22,6 +22,8 @@ type Info struct {
 	Addable []string
 	// Done is the key of what was done before the list is shown, or empty.
 	Done string
+	// Notice is the key of what a person has to do first, or empty.
+	Notice string
 	// Kind that is being added.
 	Kind string
 	// Registration is the sealed state of it.
@@ -58,6 +60,18 @@ func (d dressed) Kind(kind string) string {
 		return text
 	}
 	return kind
+}
+
+// CodeAsked says where the code of a registration comes from.
+func (d dressed) CodeAsked() string {
+	switch d.Info.Kind {
+	case "voice":
+		return "security.sentvoice"
+	case "sms":
+		return "security.sentsms"
+	default:
+		return "security.type"
+	}
 }
 
 // KindIcon is the picture of a kind.

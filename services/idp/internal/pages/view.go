@@ -39,6 +39,8 @@ type View struct {
 	Answer Answer
 	// Facts stand on the page of an error.
 	Facts Facts
+	// Notice is the key of something to know first, or empty.
+	Notice string
 	// Message is the key of the text on a page that only says something.
 	Message string
 	// Info is the security information of a person.

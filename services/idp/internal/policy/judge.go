@@ -164,21 +164,19 @@ func (f Facts) after(m methods.Method) Facts {
 	return f
 }
 
-// known are the contexts that some policy is about.
+// known are the contexts that some policy in force is about.
 func (f Facts) known(contexts []string) []string {
 	return slices.DeleteFunc(slices.Clone(contexts), func(c string) bool {
-		return !slices.ContainsFunc(f.Tenant.Policies, func(p tenant.Policy) bool { return slices.Contains(p.AuthContexts, c) })
+		return !slices.ContainsFunc(f.Tenant.Policies, func(p tenant.Policy) bool {
+			return p.State == tenant.Enabled && slices.Contains(p.AuthContexts, c)
+		})
 	})
 }
 
 // Uncovered says that an authentication context is demanded which no policy in force
 // is about. Such a one stands for a second factor.
 func (f Facts) Uncovered() bool {
-	return slices.ContainsFunc(f.Contexts, func(c string) bool {
-		return !slices.ContainsFunc(f.Tenant.Policies, func(p tenant.Policy) bool {
-			return p.State == tenant.Enabled && slices.Contains(p.AuthContexts, c)
-		})
-	})
+	return len(f.known(f.Contexts)) < len(f.Contexts)
 }
 
 // maxNamed is how many policies a challenge names: with all contexts beside them it

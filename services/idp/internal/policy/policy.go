@@ -96,7 +96,8 @@ type Decision struct {
 	Claims, ClaimsV1 string
 	// Allowed are the methods each of which, beside those that were used, meets every
 	// demand for a second factor. Windows Hello is never among them: a page cannot ask
-	// for it in the middle of a sign-in.
+	// for it in the middle of a sign-in. It is filled for pages, and where a factor is
+	// missing.
 	Allowed []methods.Method
 	// Hello says that a sign-in with Windows Hello would meet those demands.
 	Hello bool
@@ -131,7 +132,9 @@ func Decide(f Facts) Decision {
 			d.worse(f, p, r.Code)
 		}
 	}
-	d.offer(f, inForce)
+	if f.Page || d.WantsFactor() {
+		d.offer(f, inForce)
+	}
 	contexts := f.known(f.Contexts)
 	d.Claims, d.ClaimsV1 = challenge(d.Code, "capolids", "values", failed, contexts), challenge(d.Code, "polids", "Values", failed, contexts)
 	return d

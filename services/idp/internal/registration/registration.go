@@ -20,6 +20,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/attestation"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -37,11 +40,13 @@ const (
 type Service struct {
 	gate         *grants.Gate
 	attestations *attestation.Service
+	outbox       *outbox.Box
 }
 
-// New makes the service.
-func New(g *grants.Gate, a *attestation.Service) *Service {
-	return &Service{gate: g, attestations: a}
+// New makes the service. Users are told through the outbox of keys that sign in as
+// them.
+func New(g *grants.Gate, a *attestation.Service, o *outbox.Box) *Service {
+	return &Service{gate: g, attestations: a, outbox: o}
 }
 
 // Enrolled is a registered device.
@@ -76,7 +81,26 @@ func (s *Service) Token(ctx context.Context, upn ids.UPN, password secret.Text) 
 	if !ok {
 		return secret.Text{}, prterr.AADSTS(aadsts.TenantNotFound, "")
 	}
+	if err := s.admit(ctx, &e, home, u); err != nil {
+		return secret.Text{}, err
+	}
 	return s.gate.Authority.RegistrationToken(home, u)
+}
+
+// admit asks the policies that are about registering devices. Those that are about
+// resources are not asked: a device that is set up with a password has no page to
+// meet them on, and the token opens nothing but the registration. Over HTTPS the
+// same token is one of a resource like any other.
+func (s *Service) admit(ctx context.Context, e *signinlog.Event, home *tenant.Tenant, u store.User) error {
+	now := s.gate.Clock.Now()
+	from := sealed.Artefact{Credential: sealed.Password, AuthTime: now, Details: sealed.Details{Used: methods.Add(nil, methods.Password, now)}}
+	grants.NoteProof(e, from, signinlog.NoToken)
+	grants.NoteCaller(ctx, e)
+	f := s.gate.Facts(ctx, grants.Ask{
+		Tenant: home, User: u, App: tenant.Application{ID: entrawire.BrokerClientID}, Kind: tenant.Native, From: from,
+	})
+	f.UserAction = tenant.RegisterDevice
+	return grants.Admit(e, f, from, grants.Demands{}, true)
 }
 
 // bearer checks an access token for device registration and finds its user.

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -71,48 +70,4 @@ func (s *Admin) DeleteApplication(ctx context.Context, req *directoryv1.DeleteAp
 		return nil, err
 	}
 	return &directoryv1.DeleteApplicationResponse{}, nil
-}
-
-// PutPolicy adds or replaces a policy.
-func (s *Admin) PutPolicy(ctx context.Context, req *directoryv1.PutPolicyRequest) (*directoryv1.PutPolicyResponse, error) {
-	t, err := tenantID(req.GetTenantId())
-	if err != nil {
-		return nil, err
-	}
-	p := req.GetPolicy()
-	policy := tenant.Policy{
-		ID: p.GetPolicyId(), Name: p.GetName(), State: tenant.State(p.GetState()), Grant: tenant.Grant(p.GetGrant()), Flows: p.GetFlows(),
-		IncludeUsers: p.GetIncludeUsers(), ExcludeUsers: p.GetExcludeUsers(),
-		IncludeResources: p.GetIncludeResources(), ExcludeResources: p.GetExcludeResources(),
-	}
-	for i, c := range p.GetClients() {
-		id, err := ids.ParseClient(c)
-		if err != nil {
-			return nil, prterr.New(prterr.Invalid, "policy.clients[%d] is not right: %v", i, err)
-		}
-		policy.Clients = append(policy.Clients, id)
-	}
-	// Some 290 years of seconds fit a Duration; beyond, it would wrap to a valid one.
-	if seconds := p.GetSignInFrequencySeconds(); seconds == int64(int32(seconds)) {
-		policy.SignInFrequency = time.Duration(seconds) * time.Second
-	} else {
-		policy.SignInFrequency = -1
-	}
-	id, err := s.Directory.PutPolicy(ctx, t, policy)
-	if err != nil {
-		return nil, err
-	}
-	return &directoryv1.PutPolicyResponse{PolicyId: id}, nil
-}
-
-// DeletePolicy removes a policy.
-func (s *Admin) DeletePolicy(ctx context.Context, req *directoryv1.DeletePolicyRequest) (*directoryv1.DeletePolicyResponse, error) {
-	t, err := tenantID(req.GetTenantId())
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Directory.DeletePolicy(ctx, t, req.GetPolicyId()); err != nil {
-		return nil, err
-	}
-	return &directoryv1.DeletePolicyResponse{}, nil
 }

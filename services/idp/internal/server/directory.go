@@ -8,6 +8,7 @@ import (
 
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
@@ -24,6 +25,8 @@ type Read struct {
 	SignIns   SignInLog
 	// Factors lists the second factors that wait.
 	Factors *signin.Service
+	// Gate collects the facts of a sign-in that nobody makes.
+	Gate *grants.Gate
 	// Outbox has what went to telephones.
 	Outbox *outbox.Box
 }
@@ -129,31 +132,6 @@ func (s *Read) ListApplications(_ context.Context, req *directoryv1.ListApplicat
 			shown.IdentifierUri, shown.Scopes, shown.TokenVersion = r.URI, r.Scopes, int32(r.Version)
 		}
 		out.Applications = append(out.Applications, shown)
-	}
-	return out, nil
-}
-
-// ListPolicies lists the conditional access policies of a tenant.
-func (s *Read) ListPolicies(_ context.Context, req *directoryv1.ListPoliciesRequest) (*directoryv1.ListPoliciesResponse, error) {
-	t, err := tenantID(req.GetTenantId())
-	if err != nil {
-		return nil, err
-	}
-	list, err := s.Directory.Policies(t)
-	if err != nil {
-		return nil, err
-	}
-	out := &directoryv1.ListPoliciesResponse{}
-	for _, p := range list {
-		shown := &directoryv1.Policy{
-			PolicyId: p.ID, Name: p.Name, State: string(p.State), IncludeUsers: p.IncludeUsers, ExcludeUsers: p.ExcludeUsers,
-			IncludeResources: p.IncludeResources, ExcludeResources: p.ExcludeResources, Flows: p.Flows, Grant: string(p.Grant),
-			SignInFrequencySeconds: int64(p.SignInFrequency / time.Second),
-		}
-		for _, c := range p.Clients {
-			shown.Clients = append(shown.Clients, string(c))
-		}
-		out.Policies = append(out.Policies, shown)
 	}
 	return out, nil
 }

@@ -45,13 +45,25 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 		if only != "" && e.Tenant != only {
 			continue
 		}
-		list = append(list, &directoryv1.SignIn{
-			At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
-			ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: why(e), CorrelationId: e.Correlation, KeyProtection: e.Protection,
-		})
+		list = append(list, signIn(e))
 	}
 	slices.Reverse(list)
 	return &directoryv1.ListSignInsResponse{SignIns: list}, nil
+}
+
+func signIn(e signinlog.Event) *directoryv1.SignIn {
+	entra := e.Entra()
+	out := &directoryv1.SignIn{
+		At: timestamppb.New(e.Time), Flow: string(e.Flow), TenantId: string(e.Tenant), UserPrincipalName: string(e.User), DeviceId: string(e.Device),
+		ClientId: string(e.Client), Outcome: string(e.Outcome), ErrorCode: int32(e.Code), Reason: why(e), CorrelationId: e.Correlation, KeyProtection: e.Protection,
+		SignInId: e.ID, Resource: e.Resource, ClientApp: e.ClientApp, IpAddress: e.IPAddress, UserAgent: e.UserAgent,
+		IncomingTokenType: entra.IncomingTokenType, AuthenticationProtocol: entra.Protocol, Policies: applied(e.Policies),
+		ConditionalAccessStatus: entra.AccessStatus, Interactive: e.Interactive, Risk: entra.Risk, SessionId: e.Session, Entra: e.EntraJSON(),
+	}
+	for _, m := range e.Methods {
+		out.Methods = append(out.Methods, m.Name)
+	}
+	return out
 }
 
 // ListChallenges lists the second factors that wait for an answer.

@@ -64,9 +64,14 @@ func New(g *grants.Gate, e Ended) *Service { return &Service{gate: g, ended: e} 
 // leaves this room.
 var errCredential = errors.New("no good credential")
 
+// refusal is what a policy said of a good credential.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
 // Authorize decides about one visit. Errors are about the application only
 // (AADSTS700016, 50011, 900144, 90023), or AADSTS50058 when it wanted no page
-// and the user is not signed in.
+// and the user is not signed in, or the codes of the policies.
 func (s *Service) Authorize(ctx context.Context, r Request) (Outcome, error) {
 	// A visit without a credential is not step F: there is nothing to check yet.
 	if !r.Credential.Empty() {
@@ -85,6 +90,9 @@ func (s *Service) Authorize(ctx context.Context, r Request) (Outcome, error) {
 	switch {
 	case err == nil:
 		return Outcome{SignedIn: &tokens}, nil
+	case (prterr.KindOf(err) == prterr.Interaction || prterr.CodeOf(err) == aadsts.SessionTooOld) && r.Prompt != "none":
+		// What a policy wants can be had at the page.
+		return Outcome{SignInPage: true}, nil
 	case !errors.Is(err, errCredential):
 		return Outcome{}, err
 	case r.SSONonce == "":

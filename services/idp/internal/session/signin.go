@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -39,6 +40,10 @@ func (s *Service) signIn(ctx context.Context, app ids.ClientID, r Request) (issu
 	if prterr.KindOf(err) == prterr.Internal || prterr.KindOf(err) == prterr.Deadline {
 		return issuance.WebTokens{}, err
 	}
+	var byPolicy refusal
+	if errors.As(err, &byPolicy) {
+		return issuance.WebTokens{}, byPolicy.error
+	}
 	if err != nil {
 		return issuance.WebTokens{}, fmt.Errorf("%w: %w", errCredential, err)
 	}
@@ -67,6 +72,9 @@ func (s *Service) answer(ctx context.Context, app ids.ClientID, r Request, prove
 	sessionID, err := s.earlierSession(ctx, app, r.Cookie, proven)
 	if err != nil {
 		return issuance.WebTokens{}, err
+	}
+	if err := s.gate.AdmitBrowser(ctx, proven, registered); err != nil {
+		return issuance.WebTokens{}, refusal{err}
 	}
 	return s.gate.Authority.WebSignIn(issuance.WebSignIn{
 		Tenant: proven.Tenant, User: proven.User, From: proven.From, Client: app, Nonce: r.Nonce, SessionID: sessionID,

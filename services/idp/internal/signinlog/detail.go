@@ -18,8 +18,13 @@ type Detail struct {
 	IPAddress, UserAgent string
 	// Incoming is what proved the user.
 	Incoming Incoming
-	// Protocol is DeviceCodeProtocol, or empty for the usual ones.
+	// Protocol is DeviceCodeProtocol or PasswordProtocol, or empty for the usual ones.
 	Protocol string
+	// Transfer is DeviceCodeTransfer for everything that descends from a device code,
+	// or empty.
+	Transfer string
+	// TokenID is the claim uti of the access token that was issued, or empty.
+	TokenID string
 	// Methods that were used, in order, with their times.
 	Methods []Method
 	// Policies with their results, every one of the tenant; nil when they were not
@@ -37,8 +42,13 @@ type Detail struct {
 	DeviceDetail *Device
 }
 
-// DeviceCodeProtocol is the public service's word for a sign-in by device code.
-const DeviceCodeProtocol = "deviceCode"
+// The public service's words for the protocol of a sign-in (authenticationProtocol)
+// and for how it came to the client (originalTransferMethod).
+const (
+	DeviceCodeProtocol = "deviceCode"
+	PasswordProtocol   = "ropc"
+	DeviceCodeTransfer = "deviceCodeFlow"
+)
 
 // Incoming is the kind of artefact that proved the user (incomingTokenType).
 type Incoming string

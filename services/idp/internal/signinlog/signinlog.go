@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 )
@@ -101,6 +103,16 @@ func New(log *slog.Logger, sink func(Event)) *Log { return &Log{log: log, sink: 
 
 // Add records an event.
 func (l *Log) Add(ctx context.Context, e Event) {
+	if e.ID == "" {
+		e.ID = uuid.NewString()
+	}
+	switch e.Flow {
+	case DeviceCode, StartDeviceCode:
+		e.Protocol = DeviceCodeProtocol
+	case Password:
+		e.Protocol = PasswordProtocol
+	default:
+	}
 	l.mu.Lock()
 	if len(l.ring) < Size {
 		l.ring = append(l.ring, e)
@@ -121,7 +133,7 @@ func (l *Log) Add(ctx context.Context, e Event) {
 		slog.String("tenant", string(e.Tenant)), slog.String("user", string(e.User)),
 		slog.String("device", string(e.Device)), slog.String("client", string(e.Client)),
 		slog.Int("aadsts", int(e.Code)), slog.String("reason", e.Reason), slog.String("detail", e.Hidden), slog.String("protection", e.Protection), slog.String("correlation", e.Correlation),
-		slog.Int("kdf", e.KDF))
+		slog.Int("kdf", e.KDF), slog.String("sign_in", e.ID), slog.String("conditional_access", e.AccessStatus()))
 }
 
 // Events returns the kept events, oldest first.

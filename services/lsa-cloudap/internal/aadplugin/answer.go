@@ -31,23 +31,32 @@ func checkIssued(prt string, expiresIn int64, jwe, idToken string) (issued, erro
 	if err != nil {
 		return issued{}, err
 	}
-	return issued{
-		key: who.key, upn: who.upn, displayName: who.name,
-		prt: secret.NewText(prt), life: life, wrappedKey: jwe,
-	}, nil
+	return issued{identity: who, prt: secret.NewText(prt), life: life, wrappedKey: jwe}, nil
 }
 
 // identity is what an id_token says.
 type identity struct {
-	key  partition.Key
-	upn  ids.UPN // empty when the token names none
-	name string
+	tenant ids.TenantID
+	user   ids.UserID
+	upn    ids.UPN // empty when the token names none
+	name   string
+	// methods and amr are how the user proved who they are, in our words and in the
+	// protocol's.
+	methods, amr []string
 }
 
+// is reports whether a partition is of the same user.
+func (i identity) is(k partition.Key) bool { return i.tenant == k.Tenant && i.user == k.User }
+
+// readIDToken reads an id_token, signed or not. Its signature would add nothing: the
+// token is part of an answer that came straight from the identity provider (OpenID
+// Connect Core 3.1.3.7, 6).
 func readIDToken(compact string) (identity, error) {
 	t, err := jose.ParseUnsigned(compact)
 	if err != nil {
-		return identity{}, badAnswer(idpName, "id_token is not an unsigned token")
+		if t, err = jose.Parse(compact); err != nil {
+			return identity{}, badAnswer(idpName, "id_token is not a compact token")
+		}
 	}
 	var claims entrawire.IDToken
 	if err := t.Claims(&claims); err != nil {
@@ -57,7 +66,7 @@ func readIDToken(compact string) (identity, error) {
 	if err != nil {
 		return identity{}, badAnswer(idpName, "id_token has no oid and tid")
 	}
-	who := identity{key: key, name: displayName(claims.Name)}
+	who := identity{tenant: key.Tenant, user: key.User, name: displayName(claims.Name), methods: claims.Methods, amr: claims.AMR}
 	if claims.UPN != "" {
 		if who.upn, err = ids.ParseUPN(claims.UPN); err != nil {
 			return identity{}, badAnswer(idpName, "id_token has a malformed upn")
@@ -85,9 +94,9 @@ func displayName(s string) string {
 // mustBe refuses an answer that is for somebody else than the one who asked.
 func (i issued) mustBe(tenant ids.TenantID, upn ids.UPN) error {
 	switch {
-	case i.key.Tenant != tenant:
+	case i.tenant != tenant:
 		return prterr.New(prterr.Denied, "%s: the PRT is for another tenant than the device's", idpName)
-	case i.upn != upn:
+	case upn != "" && i.upn != upn:
 		return prterr.New(prterr.Denied, "%s: the PRT is for another user than the one who signs in", idpName)
 	}
 	return nil

@@ -21,6 +21,9 @@ type cloud struct {
 	nonces   idpv1.NonceServiceClient
 	issuance idpv1.IssuanceServiceClient
 	tokens   idpv1.TokenServiceClient
+	grants   idpv1.GrantServiceClient
+	devices  idpv1.DeviceRegistrationServiceClient
+	pinReset idpv1.PINResetServiceClient
 	timeout  time.Duration
 }
 

@@ -17,6 +17,7 @@ const tpmName = "tpm-agent"
 // registration in dsreg. Nothing of it is ever kept here.
 type device struct {
 	keys    tpmv1.PRTKeyServiceClient
+	hello   tpmv1.HelloKeyServiceClient
 	state   dsregv1.DeviceStateServiceClient
 	timeout time.Duration
 }
@@ -51,6 +52,28 @@ func (d device) signRequest(ctx context.Context, upn ids.UPN, p proof, nonce str
 		return "", err
 	}
 	return signed(a.GetRequest())
+}
+
+// signHello has a PRT request built around a Hello assertion: the Hello key signs the
+// one, the device key the other.
+func (d device) signHello(ctx context.Context, upn ids.UPN, h helloPIN, nonce string) (string, error) {
+	a, err := call(ctx, d.timeout, d.hello.SignHelloPRTRequest, &tpmv1.SignHelloPRTRequestRequest{
+		User: &tpmv1.HelloUser{TenantId: string(h.tenant), UserId: string(h.user)}, UserPrincipalName: string(upn), Pin: h.pin.Reveal(), RequestNonce: nonce,
+	})
+	if err != nil {
+		return "", err
+	}
+	return signed(a.GetRequest())
+}
+
+// signDeviceCookie has the proof built and signed that a page is opened on this
+// device, by nobody in particular.
+func (d device) signDeviceCookie(ctx context.Context, nonce string) (string, error) {
+	a, err := call(ctx, d.timeout, d.keys.SignDeviceCookie, &tpmv1.SignDeviceCookieRequest{RequestNonce: nonce})
+	if err != nil {
+		return "", err
+	}
+	return signed(a.GetCookie())
 }
 
 // signRenewal has a renewal built and signed with the session key.
@@ -145,6 +168,8 @@ func (p proof) credential() *tpmv1.Credential {
 		return &tpmv1.Credential{Kind: &tpmv1.Credential_SamlAssertion{SamlAssertion: p.assertion.Reveal()}}
 	case !p.password.Empty():
 		return &tpmv1.Credential{Kind: &tpmv1.Credential_Password{Password: p.password.Reveal()}}
+	case !p.refreshToken.Empty():
+		return &tpmv1.Credential{Kind: &tpmv1.Credential_RefreshToken{RefreshToken: p.refreshToken.Reveal()}}
 	default:
 		return nil
 	}

@@ -22,18 +22,7 @@ type edge struct {
 }
 
 func (e *edge) AuthenticateUser(ctx context.Context, req *cloudapv1.AuthenticateUserRequest) (*cloudapv1.AuthenticateUserResponse, error) {
-	upn, err := readUPN(req.GetUserPrincipalName())
-	if err != nil {
-		return nil, err
-	}
-	password, err := readPassword(req.GetPassword())
-	if err != nil {
-		return nil, err
-	}
-	if password.Empty() {
-		return nil, prterr.New(prterr.Invalid, "password is missing")
-	}
-	got, err := e.plugin.authenticate(ctx, upn, password)
+	got, err := e.authenticate(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +176,8 @@ func readCached(field string, m *cloudapv1.CachedPRT) (cached, error) {
 
 func (i issued) message() *cloudapv1.IssuedPRT {
 	return &cloudapv1.IssuedPRT{
-		Partition: &tpmv1.Partition{TenantId: string(i.key.Tenant), UserId: string(i.key.User), CredentialKind: string(i.key.Kind)},
-		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.displayName,
+		Partition: &tpmv1.Partition{TenantId: string(i.tenant), UserId: string(i.user), CredentialKind: string(i.kind)},
+		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.name,
+		UserPrincipalName: string(i.upn),
 	}
 }

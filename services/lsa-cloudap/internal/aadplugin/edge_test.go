@@ -29,7 +29,7 @@ func (s silent) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.Cal
 
 func dial(t *testing.T) cloudapv1.PluginServiceClient {
 	t.Helper()
-	p, err := aadplugin.New(aadplugin.Config{TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}, CallTimeout: time.Second})
+	p, err := aadplugin.New(aadplugin.Config{TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}, SignInURL: "https://login.test", CallTimeout: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,10 @@ func cachedPRT(change func(*cloudapv1.CachedPRT)) *cloudapv1.CachedPRT {
 	return c
 }
 
+func password(p string) *cloudapv1.AuthenticateUserRequest_Password {
+	return &cloudapv1.AuthenticateUserRequest_Password{Password: p}
+}
+
 // TestTheFrameworkIsAStrangerToo: whatever is wrong with a message, it is named,
 // and neither the TPM nor the network hears of it.
 func TestTheFrameworkIsAStrangerToo(t *testing.T) {
@@ -72,8 +76,8 @@ func TestTheFrameworkIsAStrangerToo(t *testing.T) {
 		return err
 	}
 	_, noPassword := p.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{UserPrincipalName: upn})
-	_, longPassword := p.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{UserPrincipalName: upn, Password: strings.Repeat("x", 257)})
-	_, noUser := p.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{Password: "x"})
+	_, longPassword := p.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{UserPrincipalName: upn, Credential: password(strings.Repeat("x", 257))})
+	_, noUser := p.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{Credential: password("x")})
 	_, renewNothing := p.RenewPRT(ctx, &cloudapv1.RenewPRTRequest{UserPrincipalName: upn})
 	_, renewNobody := p.RenewPRT(ctx, &cloudapv1.RenewPRTRequest{Cached: cachedPRT(nil)})
 	_, validateNothing := p.ValidatePRT(ctx, &cloudapv1.ValidatePRTRequest{})
@@ -90,7 +94,7 @@ func TestTheFrameworkIsAStrangerToo(t *testing.T) {
 		{cookie(func(c *cloudapv1.CachedPRT) { c.Prt = "" }, "n"), "cached.prt"},
 		{cookie(func(c *cloudapv1.CachedPRT) { c.SessionKey = nil }, "n"), "cached.session_key"},
 		{cookie(func(c *cloudapv1.CachedPRT) { c.Partition.UserId = "x" }, "n"), "cached.partition"},
-		{cookie(func(c *cloudapv1.CachedPRT) { c.Partition.CredentialKind = "hello" }, "n"), "cached.partition"},
+		{cookie(func(c *cloudapv1.CachedPRT) { c.Partition.CredentialKind = "face" }, "n"), "cached.partition"},
 		{sign(func(r *cloudapv1.SignTokenRequestRequest) { r.ClientId = "" }), "client_id"},
 		{sign(func(r *cloudapv1.SignTokenRequestRequest) { r.RedirectUri = "" }), "redirect_uri"},
 		{sign(func(r *cloudapv1.SignTokenRequestRequest) { r.Resource = "a b" }), "resource"},
@@ -108,8 +112,10 @@ func TestTheFrameworkIsAStrangerToo(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	for name, cfg := range map[string]aadplugin.Config{
-		"no idp":     {TPM: silent{t}, Dsreg: silent{t}, CallTimeout: 1},
-		"no timeout": {TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}},
+		"no idp":     {TPM: silent{t}, Dsreg: silent{t}, SignInURL: "https://login.test", CallTimeout: 1},
+		"no timeout": {TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}, SignInURL: "https://login.test"},
+		"no page":    {TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}, CallTimeout: 1},
+		"plain page": {TPM: silent{t}, Dsreg: silent{t}, IdP: silent{t}, CallTimeout: 1, SignInURL: "http://login.test"},
 	} {
 		if _, err := aadplugin.New(cfg); err == nil {
 			t.Errorf("%s was taken", name)

@@ -2,6 +2,7 @@ package aadplugin
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"time"
 
@@ -24,20 +25,54 @@ type federation struct {
 // WS-Trust at the first password endpoint. The password goes to the organisation
 // it belongs to, and from here on the identity provider sees the assertion only.
 func (f federation) assertion(ctx context.Context, r realm, upn ids.UPN, password secret.Text) (secret.Text, error) {
-	if f.service == nil {
-		return secret.Text{}, prterr.New(prterr.Conflict, "the user is federated and no federation provider is configured")
-	}
-	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{MetadataUrl: r.metadataURL})
+	meta, err := f.metadata(ctx, r)
 	if err != nil {
-		return secret.Text{}, stranger(federationName, err)
+		return secret.Text{}, err
 	}
 	endpoints := meta.GetUsernameMixedUrls()
 	if len(endpoints) == 0 || !httpsURL(endpoints[0]) {
 		return secret.Text{}, badAnswer(federationName, "metadata names no https endpoint for passwords")
 	}
-	token, err := call(ctx, f.timeout, f.service.IssueToken, &federationv1.IssueTokenRequest{
+	return f.issue(ctx, &federationv1.IssueTokenRequest{
 		EndpointUrl: endpoints[0], UserPrincipalName: string(upn), Password: password.Reveal(), AppliesTo: r.audience,
 	})
+}
+
+// hresultNoCertificateURL is what CloudAP shows when metadata has no endpoint for
+// certificates.
+const hresultNoCertificateURL = 0xC004848C
+
+// assertionByCard is the same with a proof by the key of a smart card.
+func (f federation) assertionByCard(ctx context.Context, r realm, upn ids.UPN, card smartCard) (secret.Text, error) {
+	meta, err := f.metadata(ctx, r)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	endpoints := meta.GetCertificateMixedUrls()
+	if len(endpoints) == 0 || !httpsURL(endpoints[0]) {
+		var named *prterr.Error
+		err := badAnswer(federationName, "metadata names no https endpoint for certificates")
+		if errors.As(err, &named) {
+			return secret.Text{}, named.WithHRESULT(hresultNoCertificateURL)
+		}
+		return secret.Text{}, err
+	}
+	return f.issue(ctx, &federationv1.IssueTokenRequest{
+		EndpointUrl: endpoints[0], UserPrincipalName: string(upn), AppliesTo: r.audience,
+		Certificate: &federationv1.CertificateProof{Chain: card.chain, CreatedAt: card.created.Unix(), Signature: card.signature},
+	})
+}
+
+func (f federation) metadata(ctx context.Context, r realm) (*federationv1.GetMetadataResponse, error) {
+	if f.service == nil {
+		return nil, prterr.New(prterr.Conflict, "the user is federated and no federation provider is configured")
+	}
+	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{MetadataUrl: r.metadataURL})
+	return meta, stranger(federationName, err)
+}
+
+func (f federation) issue(ctx context.Context, req *federationv1.IssueTokenRequest) (secret.Text, error) {
+	token, err := call(ctx, f.timeout, f.service.IssueToken, req)
 	if err != nil {
 		return secret.Text{}, stranger(federationName, err)
 	}

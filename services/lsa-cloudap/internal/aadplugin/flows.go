@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
 // brokerRedirect is the redirect address registered for the broker itself.
@@ -24,11 +25,57 @@ func (p *Plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.
 	if err != nil {
 		return issued{}, err
 	}
+	return p.request(ctx, tenant, upn, partition.Password, func(nonce string) (string, error) {
+		return p.device.signRequest(ctx, upn, proof, nonce)
+	})
+}
+
+// authenticateHello is the same with the Hello key of the user. Whose domain it is
+// makes no difference to the key; the realm is asked for so that an unknown one is
+// told before the PIN is used.
+func (p *Plugin) authenticateHello(ctx context.Context, upn ids.UPN, h helloPIN) (issued, error) {
+	tenant, err := p.device.tenant(ctx)
+	if err != nil {
+		return issued{}, err
+	}
+	if _, err := p.cloud.realm(ctx, upn); err != nil {
+		return issued{}, err
+	}
+	return p.request(ctx, tenant, upn, partition.Hello, func(nonce string) (string, error) {
+		return p.device.signHello(ctx, upn, h, nonce)
+	})
+}
+
+// authenticateCard is the same with a smart card, which only the user's federation
+// provider can judge.
+func (p *Plugin) authenticateCard(ctx context.Context, upn ids.UPN, card smartCard) (issued, error) {
+	tenant, err := p.device.tenant(ctx)
+	if err != nil {
+		return issued{}, err
+	}
+	realm, err := p.cloud.realm(ctx, upn)
+	if err != nil {
+		return issued{}, err
+	}
+	if !realm.federated {
+		return issued{}, prterr.New(prterr.Invalid, "the user is not federated: use the smart card at a sign-in page")
+	}
+	assertion, err := p.federation.assertionByCard(ctx, realm, upn, card)
+	if err != nil {
+		return issued{}, err
+	}
+	return p.request(ctx, tenant, upn, partition.SmartCard, func(nonce string) (string, error) {
+		return p.device.signRequest(ctx, upn, proof{assertion: assertion}, nonce)
+	})
+}
+
+// request is steps C to E: a nonce, a signed request, a PRT.
+func (p *Plugin) request(ctx context.Context, tenant ids.TenantID, upn ids.UPN, kind partition.Kind, sign func(nonce string) (string, error)) (issued, error) {
 	nonce, err := p.cloud.nonce(ctx)
 	if err != nil {
 		return issued{}, err
 	}
-	request, err := p.device.signRequest(ctx, upn, proof, nonce)
+	request, err := sign(nonce)
 	if err != nil {
 		return issued{}, err
 	}
@@ -36,6 +83,7 @@ func (p *Plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.
 	if err != nil {
 		return issued{}, err
 	}
+	got.kind = kind
 	return got, got.mustBe(tenant, upn)
 }
 
@@ -63,9 +111,10 @@ func (p *Plugin) renew(ctx context.Context, c cached, upn ids.UPN, password secr
 		return issued{}, err
 	}
 	// A user may have been renamed since; the object id stays.
-	if got.key != c.key {
+	if !got.is(c.key) {
 		return issued{}, prterr.New(prterr.Denied, "%s: the renewed PRT is for another user or tenant", idpName)
 	}
+	got.kind = c.key.Kind
 	return got, nil
 }
 
@@ -112,7 +161,7 @@ func (p *Plugin) validate(ctx context.Context, offered cached) error {
 	if err != nil {
 		return err
 	}
-	if who.key != offered.key {
+	if !who.is(offered.key) {
 		return prterr.New(prterr.Denied, "the offered PRT belongs to another user or tenant")
 	}
 	return nil

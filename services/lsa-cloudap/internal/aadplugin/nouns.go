@@ -16,19 +16,34 @@ type cached struct {
 }
 
 // proof is what the user proves their identity with: a password toward the
-// identity provider, or an assertion that a federation provider gave for one.
-// The zero value is no proof: a renewal with nobody at the keyboard.
+// identity provider, an assertion that a federation provider gave, or the broker's
+// refresh token from a sign-in page. The zero value is no proof: a renewal with nobody
+// at the keyboard.
 type proof struct {
-	password, assertion secret.Text
+	password, assertion, refreshToken secret.Text
+}
+
+// helloPIN is a Hello key of this device and what opens it.
+type helloPIN struct {
+	tenant ids.TenantID
+	user   ids.UserID
+	pin    secret.Text
+}
+
+// smartCard is a proof by the key of a smart card.
+type smartCard struct {
+	chain     [][]byte
+	created   time.Time
+	signature []byte
 }
 
 // issued is a PRT as it came, its session key still wrapped.
 type issued struct {
-	key         partition.Key
-	upn         ids.UPN
-	displayName string
-	prt         secret.Text
-	life        time.Duration
+	identity
+	// kind of the partition it is for.
+	kind partition.Kind
+	prt  secret.Text
+	life time.Duration
 	// wrappedKey is empty when the existing session key stays.
 	wrappedKey string
 }

@@ -1,9 +1,9 @@
 // Package aadplugin is the Azure AD plug-in of CloudAP: the one room of this
 // service that knows the identity provider's protocol.
 //
-// What lives here: steps B to E of the first sign-in, C to F of the renewal, the
-// validation of an offered PRT, token requests and PRT cookies, and the checks of
-// every answer. What never may: a key (the tpm-agent signs and opens), a file, a
+// What lives here: steps B to E of the first sign-in with each kind of credential, C
+// to F of the renewal, the validation of an offered PRT, token requests and PRT
+// cookies, sign-in pages and their ends, and the checks of every answer. What never may: a key (the tpm-agent signs and opens), a file, a
 // timer, or memory of anything between two calls; all of that is the framework's.
 // The framework calls it over prt.cloudap.v1, and so could another framework.
 package aadplugin
@@ -28,6 +28,8 @@ type Config struct {
 	TPM, Dsreg, IdP grpc.ClientConnInterface
 	// Federation is the federation provider; nil when there is none.
 	Federation grpc.ClientConnInterface
+	// SignInURL is the base address of sign-in pages, https and a host.
+	SignInURL string
 	// CallTimeout bounds each call to another component.
 	CallTimeout time.Duration
 }
@@ -37,6 +39,7 @@ type Plugin struct {
 	device     device
 	cloud      cloud
 	federation federation
+	signIn     string
 }
 
 // New checks the configuration.
@@ -47,13 +50,21 @@ func New(cfg Config) (*Plugin, error) {
 	if cfg.CallTimeout <= 0 {
 		return nil, errors.New("azure ad plug-in: CallTimeout must be positive")
 	}
+	signIn, err := httpsHost(cfg.SignInURL)
+	if err != nil {
+		return nil, err
+	}
 	p := &Plugin{
+		signIn: signIn,
 		device: device{
-			keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), state: dsregv1.NewDeviceStateServiceClient(cfg.Dsreg), timeout: cfg.CallTimeout,
+			keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), hello: tpmv1.NewHelloKeyServiceClient(cfg.TPM),
+			state: dsregv1.NewDeviceStateServiceClient(cfg.Dsreg), timeout: cfg.CallTimeout,
 		},
 		cloud: cloud{
 			realms: idpv1.NewRealmServiceClient(cfg.IdP), nonces: idpv1.NewNonceServiceClient(cfg.IdP),
-			issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP), timeout: cfg.CallTimeout,
+			issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP),
+			grants: idpv1.NewGrantServiceClient(cfg.IdP), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.IdP),
+			pinReset: idpv1.NewPINResetServiceClient(cfg.IdP), timeout: cfg.CallTimeout,
 		},
 		federation: federation{timeout: cfg.CallTimeout},
 	}

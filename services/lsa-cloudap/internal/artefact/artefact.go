@@ -3,7 +3,10 @@
 // and compact tokens are opaque to this service.
 package artefact
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Limits, in bytes.
 const (
@@ -15,6 +18,13 @@ const (
 	MaxName      = 256
 	MaxURI       = 2 << 10
 	MaxPassword  = 256
+	MaxPIN       = 127 * 4
+	MaxFinalURI  = 32 << 10
+	MaxClaims    = 4 << 10
+	MaxPageState = 4 << 10
+	MaxChain     = 8
+	MaxCert      = 8 << 10
+	MaxSignature = 1 << 10
 	MaxAssertion = 32 << 10
 )
 
@@ -59,4 +69,20 @@ func Life(seconds int64) (time.Duration, bool) {
 		return 0, false
 	}
 	return time.Duration(seconds) * time.Second, true
+}
+
+// CheckCard holds the outer form of a smart card's proof.
+func CheckCard(chain [][]byte, signature []byte) error {
+	if len(chain) == 0 || len(chain) > MaxChain {
+		return errors.New("chain must be 1 to 8 certificates")
+	}
+	for _, c := range chain {
+		if len(c) == 0 || len(c) > MaxCert {
+			return errors.New("chain has a certificate that is empty or longer than 8 KiB")
+		}
+	}
+	if len(signature) == 0 || len(signature) > MaxSignature {
+		return errors.New("signature is empty or longer than 1 KiB")
+	}
+	return nil
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 	MaxWrongPasswords int
 	LockoutFor        time.Duration
 	SignInPages       *signinurl.List
+	Hello             HelloPolicy
 	Log               *slog.Logger
 	TracerProvider    trace.TracerProvider
 	Points            durable.Points
@@ -65,7 +67,11 @@ type CloudAP struct {
 	// recovery of lost device keys.
 	recovery recovery
 	store    *partition.Store
-	tracer   trace.Tracer
+	// helloStore keeps the records of Windows Hello keys; helloWork is held while one
+	// is made, destroyed or replaced, and taken before mu.
+	helloStore *hello.Store
+	helloWork  sync.Mutex
+	tracer     trace.Tracer
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -77,6 +83,11 @@ type CloudAP struct {
 	closing  bool
 	entries  map[partition.Key]*entry
 	sessions map[sessionDigest]*entry
+	// hellos are the Windows Hello keys of this device's users.
+	hellos map[hello.User]hello.Record
+	// pages are those that did not end yet, by the digest of their name.
+	pages      map[sessionDigest]interaction
+	pageNumber uint64
 }
 
 // New reads the cache from disk. A damaged file is logged by name and left alone:
@@ -90,14 +101,22 @@ func New(cfg Config) (*CloudAP, error) {
 	for _, err := range bad {
 		cfg.Log.Error("cached PRT is not used", "error", err)
 	}
+	hellos, records, bad := hello.Open(filepath.Join(cfg.StateDir, "hello"), cfg.Points)
+	for _, err := range bad {
+		cfg.Log.Error("Windows Hello key is not used", "error", err)
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
 		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
+		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)
+	}
+	for _, r := range records {
+		c.hellos[r.User] = r
 	}
 	return c, nil
 }
@@ -108,6 +127,7 @@ func (c *CloudAP) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	clear(c.sessions)
+	clear(c.pages)
 	for _, e := range c.entries {
 		e.stopKeeper()
 	}
@@ -126,15 +146,15 @@ func (c *CloudAP) Close() error {
 	return nil
 }
 
-// byUPN finds the cached partition of a user name: the newest, should a crash
-// have left the one of a deleted account of the same name.
-func (c *CloudAP) byUPN(upn ids.UPN) *entry {
+// byUPN finds the cached partition of a user name and a kind: the newest, should a
+// crash have left the one of a deleted account of the same name.
+func (c *CloudAP) byUPN(upn ids.UPN, kind partition.Kind) *entry {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found *entry
 	var newest time.Time
 	for _, e := range c.entries {
-		if p, ok := e.snapshot(); ok && p.UPN == upn && (found == nil || p.ObtainedAt.After(newest)) {
+		if p, ok := e.snapshot(); ok && p.UPN == upn && p.Kind == kind && (found == nil || p.ObtainedAt.After(newest)) {
 			found, newest = e, p.ObtainedAt
 		}
 	}
@@ -155,24 +175,36 @@ func (c *CloudAP) entryFor(k partition.Key) *entry {
 }
 
 // retireOthers forgets partitions that other accounts had under the same name:
-// the name means another user now, so their sessions end too.
+// the name means another user now, so their sessions end too. The same user's PRTs of
+// other kinds stay.
 func (c *CloudAP) retireOthers(kept *entry, upn ids.UPN) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, e := range c.entries {
 		p, ok := e.snapshot()
-		if e == kept || !ok || p.UPN != upn {
+		if !ok || p.UPN != upn || k.Tenant == kept.key.Tenant && k.User == kept.key.User {
 			continue
 		}
-		delete(c.entries, k)
-		for d, owner := range c.sessions {
-			if owner == e {
-				delete(c.sessions, d)
-			}
+		c.retire(e)
+	}
+	for u, r := range c.hellos {
+		if r.UPN == upn && (u.Tenant != kept.key.Tenant || u.User != kept.key.User) {
+			_ = c.forgetHello(u) // logged there; the record names a user who is no more
 		}
-		e.stopKeeper()
-		if err := e.retire(func() error { return c.store.Remove(k) }); err != nil {
-			c.cfg.Log.Error("old partition could not be removed", "user", k.User, "error", err)
+	}
+}
+
+// retire forgets a partition and ends its sessions. CloudAP.mu is held.
+func (c *CloudAP) retire(e *entry) {
+	delete(c.entries, e.key)
+	for d, owner := range c.sessions {
+		if owner == e {
+			delete(c.sessions, d)
+			c.dropPages(d)
 		}
+	}
+	e.stopKeeper()
+	if err := e.retire(func() error { return c.store.Remove(e.key) }); err != nil {
+		c.cfg.Log.Error("old partition could not be removed", "user", e.key.User, "kind", e.key.Kind, "error", err)
 	}
 }

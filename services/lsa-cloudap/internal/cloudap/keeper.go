@@ -6,7 +6,6 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 )
@@ -53,12 +52,12 @@ func (c *CloudAP) awaitRenewal(e *entry, stop <-chan struct{}) bool {
 }
 
 // renewOnClock begins a trace of its own: row B is this room's decision, no user
-// is there, and nothing holds the password any more.
+// is there, and nothing holds the credential any more.
 func (c *CloudAP) renewOnClock(e *entry) {
 	ctx, root := c.tracer.Start(context.Background(), "renewal clock", trace.WithNewRoot())
 	defer root.End()
 	ctx = step.In(ctx, step.Renewal)
 	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
 	row.End()
-	c.runRenewal(ctx, e, secret.Text{})
+	c.runRenewal(ctx, e, proof{})
 }

@@ -28,6 +28,10 @@ type Logon struct {
 	DisplayName    string
 	FromCache      bool
 	RenewalStarted bool
+	// Kind of the partition that the session uses.
+	Kind partition.Kind
+	// HelloOffered is true when Windows Hello will be offered after this sign-in.
+	HelloOffered bool
 }
 
 // refusal says that the cache does not let somebody in; the identity provider
@@ -40,21 +44,27 @@ func (r refusal) Unwrap() error { return r.err }
 // Logon signs a user in. Who has a PRT on this device signs in from the cache,
 // and what is due after that goes on in the background. Who has none, or types a
 // password that the cache does not know, signs in with the identity provider and
-// waits for it: no session is opened before the PRT is stored.
-func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, password secret.Text) (Logon, error) {
+// waits for it: no session is opened before the PRT is stored. Each kind of credential
+// has a partition of its own, and signs in by that one only. upn may be empty with a
+// page.
+func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
-	e := c.byUPN(upn)
-	if e == nil {
-		return c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, password)
+	p, e, err := c.resolve(upn, cred)
+	if err != nil {
+		return Logon{}, err
 	}
-	logon, err := c.cachedSignIn(step.Begin(ctx, stepv1.Step_STEP_RENEWAL_A), e, password)
+	if e == nil {
+		logon, err := c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, p)
+		return logon, needsNetwork(p, err)
+	}
+	logon, err := c.cachedSignIn(step.Begin(ctx, stepv1.Step_STEP_RENEWAL_A), e, p)
 	var refused refusal
 	if !errors.As(err, &refused) {
 		return logon, err
 	}
 	// The password may be newer than the cache.
-	logon, err = c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, password)
+	logon, err = c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, p)
 	if err != nil && prterr.CodeOf(err) == 0 {
 		return Logon{}, refused.err // nobody there to ask: the word of the cache stands
 	}
@@ -62,21 +72,17 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, password secret.Text) 
 }
 
 // firstSignIn is steps A to F.
-func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, password secret.Text) (_ Logon, err error) {
+func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ Logon, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
 	var e *entry
-	err = c.recovering(ctx, upn, password, func(got issued) error {
-		// The password is good, so it is worth the cost of the hash.
-		verifier, err := partition.NewVerifier(password)
+	err = c.recovering(ctx, upn, cred, func(got issued) error {
+		also, err := afterSignIn(got, cred)
 		if err != nil {
-			return prterr.Wrap(prterr.Internal, err, "the password could not be prepared for cached sign-in")
+			return err
 		}
-		e = c.entryFor(got.key)
-		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, func(p *partition.Partition) {
-			p.UPN, p.Verifier = upn, verifier
-			p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
-		})
+		e, upn = c.entryFor(got.key), got.upn
+		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, also)
 	})
 	if err != nil {
 		if e != nil {
@@ -89,27 +95,48 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, password secret.
 	if err := prterr.FromContext(ctx); err != nil {
 		return Logon{}, err
 	}
-	c.cfg.Log.InfoContext(ctx, "signed in with the identity provider", "user", e.key.User)
+	c.cfg.Log.InfoContext(ctx, "signed in with the identity provider", "user", e.key.User, "kind", e.key.Kind)
 	return c.opened(e, Logon{})
 }
 
-// cachedSignIn is renewal steps A and B. The password is checked before anything
-// else happens, renewal or not.
-func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, password secret.Text) (_ Logon, err error) {
+// afterSignIn is what changes in a partition beside PRT and key. Where a password was
+// typed it is good, so it is worth the cost of the hash.
+func afterSignIn(got issued, cred proof) (func(*partition.Partition), error) {
+	if cred.password.Empty() {
+		return func(p *partition.Partition) { p.UPN = got.upn }, nil
+	}
+	verifier, err := partition.NewVerifier(cred.password)
+	if err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "the password could not be prepared for cached sign-in")
+	}
+	return func(p *partition.Partition) {
+		p.UPN, p.Verifier = got.upn, verifier
+		p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
+	}, nil
+}
+
+// cachedSignIn is renewal steps A and B. The credential is checked before anything
+// else happens, renewal or not: a password against its hash, a PIN by the TPM.
+func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Logon, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
 	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
 	defer func() { endSpan(row, err) }()
-	if err := c.checkPassword(e, password); err != nil {
+	if cred.hello != nil {
+		err = c.tpm.verifyPIN(ctx, *cred.hello)
+	} else {
+		err = c.checkPassword(e, cred.password)
+	}
+	if err != nil {
 		return Logon{}, err
 	}
 	// Claimed before the session opens, so that it is this renewal, which has the
 	// password, and not one of the renewal clock.
 	flight, mine := c.claim(e, false)
 	if mine {
-		go c.runRenewal(context.WithoutCancel(ctx), e, password)
+		go c.runRenewal(context.WithoutCancel(ctx), e, cred)
 	}
-	c.cfg.Log.InfoContext(ctx, "signed in from the cache", "user", e.key.User, "renewal", flight != nil)
+	c.cfg.Log.InfoContext(ctx, "signed in from the cache", "user", e.key.User, "kind", e.key.Kind, "renewal", flight != nil)
 	return c.opened(e, Logon{FromCache: true, RenewalStarted: flight != nil})
 }
 
@@ -122,7 +149,8 @@ func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {
 	if err != nil {
 		return Logon{}, err
 	}
-	l.Session, l.User, l.DisplayName = session, p.User, p.DisplayName
+	l.Session, l.User, l.DisplayName, l.Kind = session, p.User, p.DisplayName, p.Kind
+	l.HelloOffered = c.offersHello(p)
 	return l, nil
 }
 

@@ -2,25 +2,34 @@ package cloudap
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 )
 
 // hresultBadKeyset is NTE_BAD_KEYSET, the Windows code for keys that are gone.
 const hresultBadKeyset = 0x80090016
 
-// recovery is device registration as the framework uses it: for one operation.
+// recovery is device registration as the framework uses it: to have lost keys
+// recovered, and to say what this device is.
 type recovery struct {
 	service dsregv1.RecoveryServiceClient
+	device  dsregv1.DeviceStateServiceClient
 }
 
 func newRecovery(conn grpc.ClientConnInterface) recovery {
-	return recovery{service: dsregv1.NewRecoveryServiceClient(conn)}
+	return recovery{service: dsregv1.NewRecoveryServiceClient(conn), device: dsregv1.NewDeviceStateServiceClient(conn)}
+}
+
+// state is what this device is.
+func (r recovery) state(ctx context.Context, timeout time.Duration) (*dsregv1.GetDeviceStateResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return r.device.GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})
 }
 
 // start has device registration do what it can about lost keys. nil says that the
@@ -48,21 +57,21 @@ func lost(what string) error {
 	return prterr.New(prterr.KeysLost, "%s", what).WithHRESULT(hresultBadKeyset)
 }
 
-// recovering obtains and installs a PRT with the typed password. When the TPM does
+// recovering obtains and installs a PRT with a credential. When the TPM does
 // not know the device's keys any more, recovery is started, once: lost keys come
 // back as others, so what had been begun with the old ones begins again. A TPM that
 // does not work is another kind of error, and nothing is done about it here.
-func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, password secret.Text, install func(issued) error) error {
+func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, install func(issued) error) error {
 	obtain := func() error {
-		got, err := c.plugin.authenticate(ctx, upn, password)
+		got, err := c.plugin.authenticate(ctx, upn, cred)
 		if err != nil {
 			return err
 		}
 		return install(got)
 	}
 	err := obtain()
-	if prterr.KindOf(err) != prterr.KeysLost {
-		return err
+	if prterr.KindOf(err) != prterr.KeysLost || cred.page != nil {
+		return err // the end of a page is good once
 	}
 	c.cfg.Log.WarnContext(ctx, "the TPM does not know the keys of this device: recovery is started", "error", err)
 	if err := c.recovery.start(ctx); err != nil {

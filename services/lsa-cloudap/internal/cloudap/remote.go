@@ -34,18 +34,56 @@ type issued struct {
 	life        time.Duration
 	wrappedKey  string // empty when the existing session key stays
 	displayName string
+	upn         ids.UPN // empty when the plug-in does not say
 }
 
-func (p plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.Text) (issued, error) {
-	a, err := p.service.AuthenticateUser(ctx, &cloudapv1.AuthenticateUserRequest{UserPrincipalName: string(upn), Password: password.Reveal()})
+func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issued, error) {
+	req := &cloudapv1.AuthenticateUserRequest{UserPrincipalName: string(upn)}
+	switch {
+	case cred.hello != nil:
+		req.Credential = &cloudapv1.AuthenticateUserRequest_Hello{Hello: &cloudapv1.HelloCredential{
+			TenantId: string(cred.hello.user.Tenant), UserId: string(cred.hello.user.User), Pin: cred.hello.pin.Reveal(),
+		}}
+	case cred.page != nil:
+		req.Credential = &cloudapv1.AuthenticateUserRequest_Page{Page: cred.page.message()}
+	case cred.card != nil:
+		req.Credential = &cloudapv1.AuthenticateUserRequest_SmartCard{SmartCard: &cloudapv1.SmartCardProof{
+			Chain: cred.card.Chain, CreatedAt: cred.card.Created.Unix(), Signature: cred.card.Signature,
+		}}
+	default:
+		req.Credential = &cloudapv1.AuthenticateUserRequest_Password{Password: cred.password.Reveal()}
+	}
+	a, err := p.service.AuthenticateUser(ctx, req)
 	if err != nil {
 		return issued{}, err
 	}
 	got, err := readIssued(a.GetIssued())
-	if err == nil && got.wrappedKey == "" {
+	switch {
+	case err != nil:
+		return issued{}, err
+	case got.wrappedKey == "":
 		return issued{}, badAnswer("session_key_jwe is missing")
+	case got.upn == "" || upn != "" && got.upn != upn:
+		return issued{}, badAnswer("user_principal_name is missing or is another one than who signs in")
+	case !cred.fits(got.key):
+		return issued{}, badAnswer("the partition is not the credential's")
 	}
-	return got, err
+	return got, nil
+}
+
+// fits holds that a PRT is for the partition of its credential. Only a page says
+// itself what was proven.
+func (p proof) fits(k partition.Key) bool {
+	switch {
+	case p.hello != nil:
+		return k == partition.Key{Tenant: p.hello.user.Tenant, User: p.hello.user.User, Kind: partition.Hello}
+	case p.card != nil:
+		return k.Kind == partition.SmartCard
+	case p.page != nil:
+		return true
+	default:
+		return k.Kind == partition.Password
+	}
 }
 
 func (p plugin) renew(ctx context.Context, old partition.Partition, password secret.Text) (issued, error) {
@@ -116,40 +154,20 @@ func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
 	case len(m.GetSessionKeyJwe()) > artefact.MaxSealedKey || len(m.GetDisplayName()) > artefact.MaxName:
 		return issued{}, badAnswer("session_key_jwe or display_name is too long")
 	}
+	var upn ids.UPN
+	if m.GetUserPrincipalName() != "" {
+		if upn, err = ids.ParseUPN(m.GetUserPrincipalName()); err != nil {
+			return issued{}, badAnswer("user_principal_name is malformed")
+		}
+	}
 	return issued{
-		key: key, prt: secret.NewText(m.GetPrt()), life: life,
+		upn: upn, key: key, prt: secret.NewText(m.GetPrt()), life: life,
 		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(),
 	}, nil
 }
 
 func badAnswer(what string) error {
 	return prterr.New(prterr.Internal, "plug-in: answer is not usable: %s", what)
-}
-
-// tpm is the tpm-agent as the framework uses it: for one operation.
-type tpm struct {
-	keys    tpmv1.PRTKeyServiceClient
-	timeout time.Duration
-}
-
-func newTPM(conn grpc.ClientConnInterface, timeout time.Duration) tpm {
-	return tpm{keys: tpmv1.NewPRTKeyServiceClient(conn), timeout: timeout}
-}
-
-// importSessionKey has the TPM unwrap a session key with the transport key and
-// protect it under its own. What comes back is safe on disk.
-func (t tpm) importSessionKey(ctx context.Context, k partition.Key, wrapped string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
-	defer cancel()
-	a, err := t.keys.ImportSessionKey(ctx, &tpmv1.ImportSessionKeyRequest{Partition: keyMessage(k), SessionKeyJwe: wrapped})
-	if err != nil {
-		return nil, err
-	}
-	sealed := a.GetSessionKey().GetSealed()
-	if len(sealed) == 0 || len(sealed) > artefact.MaxSealedKey {
-		return nil, prterr.New(prterr.TPMFailed, "tpm-agent: answer is not usable: session_key is empty or too long")
-	}
-	return sealed, nil
 }
 
 func keyMessage(k partition.Key) *tpmv1.Partition {

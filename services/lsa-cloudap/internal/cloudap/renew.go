@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
@@ -46,14 +45,14 @@ func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool
 	return e.flight, true
 }
 
-// runRenewal renews on behalf of who claimed it. The password is empty when no
+// runRenewal renews on behalf of who claimed it. The credential is empty when no
 // user is at the keyboard.
-func (c *CloudAP) runRenewal(ctx context.Context, e *entry, password secret.Text) {
+func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	defer c.running.Done()
 	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
-	err := c.renewGuarded(ctx, e, password)
+	err := c.renewGuarded(ctx, e, cred)
 	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)
@@ -64,20 +63,22 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, password secret.Text
 
 // renewGuarded keeps a bug in one renewal from taking down the sign-in of the
 // whole device, as the RPC server does for its handlers.
-func (c *CloudAP) renewGuarded(ctx context.Context, e *entry, password secret.Text) (err error) {
+func (c *CloudAP) renewGuarded(ctx context.Context, e *entry, cred proof) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.cfg.Log.ErrorContext(ctx, "renewal panicked", "panic", p, "stack", string(debug.Stack()))
 			err = prterr.New(prterr.Internal, "internal error: see the component's log")
 		}
 	}()
-	return c.renew(ctx, e, password)
+	return c.renew(ctx, e, cred)
 }
 
 // renew is the renewal from step C on. When the identity provider says that the
 // PRT is no good any more, or the session key is lost, and the user has just
-// typed the password, a PRT is requested as at the first sign-in.
-func (c *CloudAP) renew(ctx context.Context, e *entry, password secret.Text) error {
+// typed password or PIN, a PRT is requested as at the first sign-in. A Hello key has no
+// part in a renewal: what it proved is in the PRT, and the identity provider keeps the
+// second factor of such a PRT alive.
+func (c *CloudAP) renew(ctx context.Context, e *entry, cred proof) error {
 	old, ok := e.snapshot()
 	if !ok {
 		return prterr.New(prterr.Conflict, "the account is not on this device any more")
@@ -85,31 +86,37 @@ func (c *CloudAP) renew(ctx context.Context, e *entry, password secret.Text) err
 	err := signInAgain()
 	if !old.Expired(c.cfg.Clock.Now()) {
 		var got issued
-		if got, err = c.plugin.renew(ctx, old, password); err == nil {
+		if got, err = c.plugin.renew(ctx, old, cred.password); err == nil {
 			return c.install(ctx, stepv1.Step_STEP_RENEWAL_G, e, got, old.SealedKey, nil)
 		}
 	}
-	if k := prterr.KindOf(err); password.Empty() || k != prterr.Interaction && k != prterr.KeysLost {
+	if k := prterr.KindOf(err); cred.empty() || k != prterr.Interaction && k != prterr.KeysLost {
 		return err
 	}
 	ctx = step.In(ctx, step.FirstSignIn)
-	return c.recovering(ctx, old.UPN, password, func(got issued) error {
+	return c.recovering(ctx, old.UPN, cred, func(got issued) error {
 		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, nil)
 	})
 }
 
-// install is step F of the first sign-in and G of the renewal: the TPM takes the
-// session key, the pair goes to disk, then memory switches. sealed is the key
-// that the PRT stands on when none came with it. also changes what else changes.
-func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got issued, sealed []byte, also func(*partition.Partition)) (err error) {
+// install is step F of the first sign-in and G of the renewal.
+func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got issued, old []byte, also func(*partition.Partition)) (err error) {
 	ctx, span := step.Start(ctx, row)
 	defer func() { endSpan(span, err) }()
+	return c.adopt(ctx, e, got, old, also)
+}
+
+// adopt puts a PRT in its partition: the TPM takes the session key, the pair goes to
+// disk, then memory switches. old is the session key that a renewal was made with, nil
+// for a new PRT: it stays when none came with the PRT, and a renewal that was overtaken
+// by a newer PRT, which may prove more, changes nothing. also changes what else changes.
+func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, also func(*partition.Partition)) (err error) {
 	c.cfg.Points.Reached("answer-received")
 	if got.key != e.key {
-		return prterr.New(prterr.Denied, "the PRT is for another user than the cached one")
+		return prterr.New(prterr.Denied, "the PRT is for another user than the cached one, or of another kind")
 	}
-	kept := got.wrappedKey == ""
-	if !kept {
+	sealed := old
+	if got.wrappedKey != "" {
 		if sealed, err = c.tpm.importSessionKey(ctx, got.key, got.wrappedKey); err != nil {
 			return err
 		}
@@ -117,7 +124,7 @@ func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got is
 	}
 	now := c.cfg.Clock.Now()
 	err = c.replace(e, func(p *partition.Partition) error {
-		if kept && !bytes.Equal(p.SealedKey, sealed) {
+		if old != nil && !bytes.Equal(p.SealedKey, old) {
 			return prterr.New(prterr.Conflict, "the session key was replaced meanwhile: the newer PRT stays")
 		}
 		p.PRT, p.SealedKey, p.ObtainedAt, p.ExpiresAt = got.prt, sealed, now, now.Add(got.life)

@@ -39,14 +39,46 @@ func (c *CloudAP) openSession(e *entry) (secret.Text, error) {
 	case len(c.sessions) >= maxSessions:
 		return secret.Text{}, prterr.New(prterr.Exhausted, "too many logon sessions: sign out of some")
 	}
-	c.sessions[digest(session)] = e
+	c.attach(digest(session), e)
+	return session, nil
+}
+
+// attach and detach are the two ends of a session's use of a partition; CloudAP.mu is
+// held.
+func (c *CloudAP) attach(d sessionDigest, e *entry) {
+	c.sessions[d] = e
 	e.sessions++
 	if e.sessions == 1 {
 		e.stop = make(chan struct{})
 		c.running.Add(1)
 		go c.keep(e, e.stop)
 	}
-	return session, nil
+}
+
+func (c *CloudAP) detach(d sessionDigest, e *entry) {
+	delete(c.sessions, d)
+	if e.sessions--; e.sessions == 0 {
+		e.stopKeeper()
+	}
+}
+
+// moveSession lets a session use another partition of the same user from here on.
+func (c *CloudAP) moveSession(session secret.Text, to *entry) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := digest(session)
+	from := c.sessions[d]
+	switch {
+	case c.closing:
+		return closing()
+	case from == nil:
+		return noSession()
+	case c.entries[to.key] != to || from.key.Tenant != to.key.Tenant || from.key.User != to.key.User:
+		return prterr.New(prterr.Conflict, "the account was replaced meanwhile: sign in again")
+	}
+	c.detach(d, from)
+	c.attach(d, to)
+	return nil
 }
 
 // Logoff ends a logon session, and with the last one the renewal clock.
@@ -58,10 +90,8 @@ func (c *CloudAP) Logoff(session secret.Text) error {
 	if e == nil {
 		return noSession()
 	}
-	delete(c.sessions, d)
-	if e.sessions--; e.sessions == 0 {
-		e.stopKeeper()
-	}
+	c.detach(d, e)
+	c.dropPages(d)
 	return nil
 }
 

@@ -27,7 +27,7 @@ type file struct {
 	DisplayName    string    `json:"display_name"`
 	PRT            string    `json:"prt"`
 	SealedKey      []byte    `json:"sealed_session_key"`
-	Verifier       string    `json:"password_verifier"`
+	Verifier       string    `json:"password_verifier,omitempty"`
 	ObtainedAt     time.Time `json:"obtained_at"`
 	ExpiresAt      time.Time `json:"expires_at"`
 	WrongPasswords int       `json:"wrong_passwords"`
@@ -77,11 +77,15 @@ func (f file) partition() (Partition, error) {
 	if err != nil {
 		return Partition{}, err
 	}
-	verifier, err := parseVerifier(f.Verifier)
-	if err != nil {
-		return Partition{}, err
+	var verifier Verifier
+	if f.Verifier != "" {
+		if verifier, err = parseVerifier(f.Verifier); err != nil {
+			return Partition{}, err
+		}
 	}
 	switch {
+	case !verifier.Empty() && key.Kind != Password:
+		return Partition{}, errors.New("password_verifier stands in a partition that no password opens")
 	case !artefact.Opaque(f.PRT, artefact.MaxPRT):
 		return Partition{}, errors.New("prt is empty, too long or has a character that is not allowed")
 	case len(f.SealedKey) == 0 || len(f.SealedKey) > artefact.MaxSealedKey:

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -20,16 +21,39 @@ import (
 // Kind is the kind of credential behind a PRT.
 type Kind string
 
-// Password is a password, of a managed or of a federated user.
-const Password Kind = "password"
+// The kinds. A PRT stays in the partition of its kind for life, so what one proof
+// is worth never shows in tokens of another.
+const (
+	// Password is a password, of a managed or of a federated user.
+	Password Kind = "password"
+	// Hello is a Windows Hello key of this device.
+	Hello Kind = "hello"
+	// SmartCard is a certificate: of a card toward the federation provider, or at a
+	// sign-in page.
+	SmartCard Kind = "smartcard"
+	// FIDO is a security key or another passkey, at a sign-in page.
+	FIDO Kind = "fido"
+	// AccessPass is a Temporary Access Pass, at a sign-in page.
+	AccessPass Kind = "tap"
+	// Web is every other way at a sign-in page, such as the authenticator alone.
+	Web Kind = "web"
+)
+
+// Kinds lists them all.
+func Kinds() []Kind { return []Kind{Password, Hello, SmartCard, FIDO, AccessPass, Web} }
 
 // ParseKind reads a kind of credential.
 func ParseKind(s string) (Kind, error) {
-	if Kind(s) != Password {
-		return "", fmt.Errorf("credential kind is not one of: %s", Password)
+	if !slices.Contains(Kinds(), Kind(s)) {
+		return "", fmt.Errorf("credential kind is not one of: %v", Kinds())
 	}
-	return Password, nil
+	return Kind(s), nil
 }
+
+// Cached reports whether somebody can sign in with this kind without the network:
+// a password has its hash here, a Hello key its TPM. What the others prove, only the
+// identity provider can judge.
+func (k Kind) Cached() bool { return k == Password || k == Hello }
 
 // Key names a partition. PRTs that one user obtained with different kinds of
 // credential live apart.
@@ -67,7 +91,8 @@ type Partition struct {
 	// SealedKey is the session key as the tpm-agent sealed it: usable by that
 	// agent only, for this partition only.
 	SealedKey []byte
-	// Verifier of the password.
+	// Verifier of the password. Only the kind password has one, and that not before
+	// the password was typed on this device.
 	Verifier Verifier
 	// ObtainedAt and ExpiresAt bound the life of the PRT.
 	ObtainedAt, ExpiresAt time.Time

@@ -106,7 +106,7 @@ func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
 		"no PRT":             set("prt", ""),
 		"bad PRT":            set("prt", "a b"),
 		"no session key":     set("sealed_session_key", ""),
-		"no verifier":        set("password_verifier", ""),
+		"not a verifier":     set("password_verifier", "x"),
 		"hungry verifier":    set("password_verifier", "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWtleXNvbWVrZXlzb21la2V5c29tZWtleQ"),
 		"zero verifier":      set("password_verifier", "$argon2id$v=19$m=7168,t=0,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWtleXNvbWVrZXlzb21la2V5c29tZWtleQ"),
 		"never obtained":     set("obtained_at", "0001-01-01T00:00:00Z"),

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -106,6 +107,36 @@ func (t tokens) OfferPRT(ctx context.Context, req *authorityv1.OfferPRTRequest) 
 		return nil, err
 	}
 	return &authorityv1.OfferPRTResponse{}, nil
+}
+
+func (t tokens) BeginInteraction(ctx context.Context, req *authorityv1.BeginInteractionRequest) (*authorityv1.BeginInteractionResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	if n := len(req.GetClaims()); n > artefact.MaxClaims || n > 0 && !json.Valid([]byte(req.GetClaims())) {
+		return nil, prterr.New(prterr.Invalid, "claims is not JSON of at most %d bytes", artefact.MaxClaims)
+	}
+	i, err := t.cloudAP.BeginInteraction(ctx, session, req.GetClaims(), req.GetSignIn())
+	if err != nil {
+		return nil, err
+	}
+	return &authorityv1.BeginInteractionResponse{Interaction: interaction(i)}, nil
+}
+
+func (t tokens) CompleteInteraction(ctx context.Context, req *authorityv1.CompleteInteractionRequest) (*authorityv1.CompleteInteractionResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	end, err := readEnd(req.GetInteractionId(), req.GetFinalUri())
+	if err != nil {
+		return nil, err
+	}
+	if err := t.cloudAP.CompleteInteraction(ctx, session, end.ID, end.Final); err != nil {
+		return nil, err
+	}
+	return &authorityv1.CompleteInteractionResponse{}, nil
 }
 
 // cookies makes PRT cookies.

@@ -5,11 +5,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
 )
 
@@ -20,23 +16,18 @@ type logon struct {
 }
 
 func (l logon) LogonUser(ctx context.Context, req *lsav1.LogonUserRequest) (*lsav1.LogonUserResponse, error) {
-	upn, err := ids.ParseUPN(req.GetUserPrincipalName())
+	upn, cred, err := readCredential(req)
 	if err != nil {
-		return nil, prterr.New(prterr.Invalid, "user_principal_name: %v", err)
+		return nil, err
 	}
-	if _, ok := req.GetCredential().(*lsav1.LogonUserRequest_Password); !ok {
-		return nil, prterr.New(prterr.Invalid, "credential is missing: give a password")
-	}
-	if n := len(req.GetPassword()); n == 0 || n > artefact.MaxPassword {
-		return nil, prterr.New(prterr.Invalid, "password must be 1 to %d bytes", artefact.MaxPassword)
-	}
-	got, err := l.cloudAP.Logon(ctx, upn, secret.NewText(req.GetPassword()))
+	got, err := l.cloudAP.Logon(ctx, upn, cred)
 	if err != nil {
 		return nil, err
 	}
 	return &lsav1.LogonUserResponse{
 		LogonSession: got.Session.Reveal(), UserId: string(got.User), DisplayName: got.DisplayName,
 		FromCache: got.FromCache, RenewalStarted: got.RenewalStarted,
+		CredentialKind: string(got.Kind), HelloOffered: got.HelloOffered,
 	}, nil
 }
 

@@ -129,11 +129,24 @@ func (k *Keys) SignDeviceRemoval(ctx context.Context, nonce string) (string, err
 	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
 		return "", err
 	}
-	payload, err := entrawire.DeviceProof{
-		GrantType: entrawire.GrantDeviceRemoval, Iss: entrawire.BrokerIssuer, RequestNonce: nonce, WinVer: entrawire.WinVer,
-	}.Encode()
+	return k.signProof(ctx, entrawire.DeviceProof{GrantType: entrawire.GrantDeviceRemoval, RequestNonce: nonce})
+}
+
+// SignDeviceCookie builds the proof that a sign-in page is opened on this device.
+func (k *Keys) SignDeviceCookie(ctx context.Context, nonce string) (string, error) {
+	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
+		return "", err
+	}
+	return k.signProof(ctx, entrawire.DeviceProof{
+		GrantType: entrawire.GrantDeviceAuth, RequestNonce: nonce, WindowsAPIVersion: entrawire.CookieAPIVersion,
+	})
+}
+
+func (k *Keys) signProof(ctx context.Context, p entrawire.DeviceProof) (string, error) {
+	p.Iss, p.WinVer = entrawire.BrokerIssuer, entrawire.WinVer
+	payload, err := p.Encode()
 	if err != nil {
-		return "", prterr.Wrap(prterr.Internal, err, "device removal")
+		return "", prterr.Wrap(prterr.Internal, err, "device proof")
 	}
 	return k.signDevice(ctx, payload)
 }

@@ -152,3 +152,12 @@ func (s *PRTKeys) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 	}
 	return &tpmv1.SignPRTCookieResponse{Cookie: cookie}, nil
 }
+
+// SignDeviceCookie signs a device's proof for a sign-in page.
+func (s *PRTKeys) SignDeviceCookie(ctx context.Context, r *tpmv1.SignDeviceCookieRequest) (*tpmv1.SignDeviceCookieResponse, error) {
+	cookie, err := s.Keys.SignDeviceCookie(ctx, r.GetRequestNonce())
+	if err != nil {
+		return nil, err
+	}
+	return &tpmv1.SignDeviceCookieResponse{Cookie: cookie}, nil
+}

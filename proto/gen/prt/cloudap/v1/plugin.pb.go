@@ -28,6 +28,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// PagePurpose is what a page is for.
+type PagePurpose int32
+
+const (
+	// Not set; refused.
+	PagePurpose_PAGE_PURPOSE_UNSPECIFIED PagePurpose = 0
+	// To sign in to the device.
+	PagePurpose_PAGE_PURPOSE_SIGN_IN PagePurpose = 1
+	// To prove more than the cached PRT does.
+	PagePurpose_PAGE_PURPOSE_UPGRADE PagePurpose = 2
+	// To register a Windows Hello key: a second factor of the last ten minutes.
+	PagePurpose_PAGE_PURPOSE_PROVISION_HELLO PagePurpose = 3
+	// The same, for the PIN reset service.
+	PagePurpose_PAGE_PURPOSE_RESET_PIN PagePurpose = 4
+)
+
+// Enum value maps for PagePurpose.
+var (
+	PagePurpose_name = map[int32]string{
+		0: "PAGE_PURPOSE_UNSPECIFIED",
+		1: "PAGE_PURPOSE_SIGN_IN",
+		2: "PAGE_PURPOSE_UPGRADE",
+		3: "PAGE_PURPOSE_PROVISION_HELLO",
+		4: "PAGE_PURPOSE_RESET_PIN",
+	}
+	PagePurpose_value = map[string]int32{
+		"PAGE_PURPOSE_UNSPECIFIED":     0,
+		"PAGE_PURPOSE_SIGN_IN":         1,
+		"PAGE_PURPOSE_UPGRADE":         2,
+		"PAGE_PURPOSE_PROVISION_HELLO": 3,
+		"PAGE_PURPOSE_RESET_PIN":       4,
+	}
+)
+
+func (x PagePurpose) Enum() *PagePurpose {
+	p := new(PagePurpose)
+	*p = x
+	return p
+}
+
+func (x PagePurpose) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PagePurpose) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_cloudap_v1_plugin_proto_enumTypes[0].Descriptor()
+}
+
+func (PagePurpose) Type() protoreflect.EnumType {
+	return &file_prt_cloudap_v1_plugin_proto_enumTypes[0]
+}
+
+func (x PagePurpose) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PagePurpose.Descriptor instead.
+func (PagePurpose) EnumDescriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{0}
+}
+
 // CachedPRT is what the framework keeps and the plug-in needs to use a PRT.
 type CachedPRT struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -105,9 +166,11 @@ type IssuedPRT struct {
 	// session key stays.
 	SessionKeyJwe string `protobuf:"bytes,4,opt,name=session_key_jwe,json=sessionKeyJwe,proto3" json:"session_key_jwe,omitempty"`
 	// DisplayName of the user.
-	DisplayName   string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DisplayName string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// UserPrincipalName of the user, as the provider has it.
+	UserPrincipalName string `protobuf:"bytes,6,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *IssuedPRT) Reset() {
@@ -175,13 +238,28 @@ func (x *IssuedPRT) GetDisplayName() string {
 	return ""
 }
 
+func (x *IssuedPRT) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
 // AuthenticateUserRequest carries the authentication buffer.
 type AuthenticateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UserPrincipalName of the user.
+	// UserPrincipalName of the user; may be empty with a page, which names the user.
 	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
-	// Password of the user.
-	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// Credential is exactly one kind. Which partition the PRT is for follows from it,
+	// and with a page from how the user signed in there.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*AuthenticateUserRequest_Password
+	//	*AuthenticateUserRequest_Hello
+	//	*AuthenticateUserRequest_Page
+	//	*AuthenticateUserRequest_SmartCard
+	Credential    isAuthenticateUserRequest_Credential `protobuf_oneof:"credential"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,11 +301,887 @@ func (x *AuthenticateUserRequest) GetUserPrincipalName() string {
 	return ""
 }
 
+func (x *AuthenticateUserRequest) GetCredential() isAuthenticateUserRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
 func (x *AuthenticateUserRequest) GetPassword() string {
 	if x != nil {
-		return x.Password
+		if x, ok := x.Credential.(*AuthenticateUserRequest_Password); ok {
+			return x.Password
+		}
 	}
 	return ""
+}
+
+func (x *AuthenticateUserRequest) GetHello() *HelloCredential {
+	if x != nil {
+		if x, ok := x.Credential.(*AuthenticateUserRequest_Hello); ok {
+			return x.Hello
+		}
+	}
+	return nil
+}
+
+func (x *AuthenticateUserRequest) GetPage() *PageEnd {
+	if x != nil {
+		if x, ok := x.Credential.(*AuthenticateUserRequest_Page); ok {
+			return x.Page
+		}
+	}
+	return nil
+}
+
+func (x *AuthenticateUserRequest) GetSmartCard() *SmartCardProof {
+	if x != nil {
+		if x, ok := x.Credential.(*AuthenticateUserRequest_SmartCard); ok {
+			return x.SmartCard
+		}
+	}
+	return nil
+}
+
+type isAuthenticateUserRequest_Credential interface {
+	isAuthenticateUserRequest_Credential()
+}
+
+type AuthenticateUserRequest_Password struct {
+	// Password of the user.
+	Password string `protobuf:"bytes,2,opt,name=password,proto3,oneof"`
+}
+
+type AuthenticateUserRequest_Hello struct {
+	// Hello is a Windows Hello key of this device and its PIN.
+	Hello *HelloCredential `protobuf:"bytes,3,opt,name=hello,proto3,oneof"`
+}
+
+type AuthenticateUserRequest_Page struct {
+	// Page is the end of a sign-in page.
+	Page *PageEnd `protobuf:"bytes,4,opt,name=page,proto3,oneof"`
+}
+
+type AuthenticateUserRequest_SmartCard struct {
+	// SmartCard is a proof for the user's federation provider.
+	SmartCard *SmartCardProof `protobuf:"bytes,5,opt,name=smart_card,json=smartCard,proto3,oneof"`
+}
+
+func (*AuthenticateUserRequest_Password) isAuthenticateUserRequest_Credential() {}
+
+func (*AuthenticateUserRequest_Hello) isAuthenticateUserRequest_Credential() {}
+
+func (*AuthenticateUserRequest_Page) isAuthenticateUserRequest_Credential() {}
+
+func (*AuthenticateUserRequest_SmartCard) isAuthenticateUserRequest_Credential() {}
+
+// HelloCredential names the key and opens it.
+type HelloCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID is the directory of the user, a GUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserID is the object id of the user, a GUID.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// Pin of the key.
+	Pin           string `protobuf:"bytes,3,opt,name=pin,proto3" json:"pin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelloCredential) Reset() {
+	*x = HelloCredential{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelloCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelloCredential) ProtoMessage() {}
+
+func (x *HelloCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelloCredential.ProtoReflect.Descriptor instead.
+func (*HelloCredential) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HelloCredential) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *HelloCredential) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *HelloCredential) GetPin() string {
+	if x != nil {
+		return x.Pin
+	}
+	return ""
+}
+
+// PageEnd is the end of a page.
+type PageEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// State from BeginPage.
+	State []byte `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// FinalUri is the address that the page ended at.
+	FinalUri      string `protobuf:"bytes,2,opt,name=final_uri,json=finalUri,proto3" json:"final_uri,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageEnd) Reset() {
+	*x = PageEnd{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageEnd) ProtoMessage() {}
+
+func (x *PageEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
+func (*PageEnd) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PageEnd) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *PageEnd) GetFinalUri() string {
+	if x != nil {
+		return x.FinalUri
+	}
+	return ""
+}
+
+// SmartCardProof is a signature by the key of a smart card, see pkg/wstrust.
+type SmartCardProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chain is DER, the user's certificate first; at most 8.
+	Chain [][]byte `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"`
+	// CreatedAt is when it was made, in seconds since 1970.
+	CreatedAt int64 `protobuf:"varint,2,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Signature is RS256.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SmartCardProof) Reset() {
+	*x = SmartCardProof{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SmartCardProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SmartCardProof) ProtoMessage() {}
+
+func (x *SmartCardProof) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SmartCardProof.ProtoReflect.Descriptor instead.
+func (*SmartCardProof) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *SmartCardProof) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *SmartCardProof) GetCreatedAt() int64 {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return 0
+}
+
+func (x *SmartCardProof) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// BeginPageRequest says what for.
+type BeginPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Purpose of the page.
+	Purpose PagePurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=prt.cloudap.v1.PagePurpose" json:"purpose,omitempty"`
+	// Cached is the PRT that signs in to the page; absent when nobody is signed in to
+	// this device.
+	Cached *CachedPRT `protobuf:"bytes,2,opt,name=cached,proto3" json:"cached,omitempty"`
+	// LoginHint is a user name, or empty.
+	LoginHint string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
+	// Claims is a claims challenge in JSON, or empty.
+	Claims string `protobuf:"bytes,4,opt,name=claims,proto3" json:"claims,omitempty"`
+	// SignIn demands a sign-in whatever PRT there is.
+	SignIn        bool `protobuf:"varint,5,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginPageRequest) Reset() {
+	*x = BeginPageRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPageRequest) ProtoMessage() {}
+
+func (x *BeginPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPageRequest.ProtoReflect.Descriptor instead.
+func (*BeginPageRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BeginPageRequest) GetPurpose() PagePurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return PagePurpose_PAGE_PURPOSE_UNSPECIFIED
+}
+
+func (x *BeginPageRequest) GetCached() *CachedPRT {
+	if x != nil {
+		return x.Cached
+	}
+	return nil
+}
+
+func (x *BeginPageRequest) GetLoginHint() string {
+	if x != nil {
+		return x.LoginHint
+	}
+	return ""
+}
+
+func (x *BeginPageRequest) GetClaims() string {
+	if x != nil {
+		return x.Claims
+	}
+	return ""
+}
+
+func (x *BeginPageRequest) GetSignIn() bool {
+	if x != nil {
+		return x.SignIn
+	}
+	return false
+}
+
+// BeginPageResponse carries the page.
+type BeginPageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Url to open.
+	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// Headers for the first request to Url.
+	Headers []*PageHeader `protobuf:"bytes,2,rep,name=headers,proto3" json:"headers,omitempty"`
+	// RedirectUri is what the final address begins with.
+	RedirectUri string `protobuf:"bytes,3,opt,name=redirect_uri,json=redirectUri,proto3" json:"redirect_uri,omitempty"`
+	// State comes back with the end; at most 4 KiB. It holds what makes the end this
+	// page's and nobody else's.
+	State         []byte `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginPageResponse) Reset() {
+	*x = BeginPageResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginPageResponse) ProtoMessage() {}
+
+func (x *BeginPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginPageResponse.ProtoReflect.Descriptor instead.
+func (*BeginPageResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BeginPageResponse) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *BeginPageResponse) GetHeaders() []*PageHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *BeginPageResponse) GetRedirectUri() string {
+	if x != nil {
+		return x.RedirectUri
+	}
+	return ""
+}
+
+func (x *BeginPageResponse) GetState() []byte {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+// PageHeader is one HTTP header.
+type PageHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the header.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Value of the header.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PageHeader) Reset() {
+	*x = PageHeader{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PageHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PageHeader) ProtoMessage() {}
+
+func (x *PageHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PageHeader.ProtoReflect.Descriptor instead.
+func (*PageHeader) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PageHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PageHeader) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// RedeemPageRequest carries the end of a page.
+type RedeemPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Purpose that the page was made for.
+	Purpose PagePurpose `protobuf:"varint,1,opt,name=purpose,proto3,enum=prt.cloudap.v1.PagePurpose" json:"purpose,omitempty"`
+	// Page that ended.
+	Page          *PageEnd `protobuf:"bytes,2,opt,name=page,proto3" json:"page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RedeemPageRequest) Reset() {
+	*x = RedeemPageRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedeemPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedeemPageRequest) ProtoMessage() {}
+
+func (x *RedeemPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedeemPageRequest.ProtoReflect.Descriptor instead.
+func (*RedeemPageRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *RedeemPageRequest) GetPurpose() PagePurpose {
+	if x != nil {
+		return x.Purpose
+	}
+	return PagePurpose_PAGE_PURPOSE_UNSPECIFIED
+}
+
+func (x *RedeemPageRequest) GetPage() *PageEnd {
+	if x != nil {
+		return x.Page
+	}
+	return nil
+}
+
+// RedeemPageResponse carries an access token and whose it is.
+type RedeemPageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AccessToken for what the page was for.
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// TenantID is the directory of the user, a GUID.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserID is the object id of the user, a GUID.
+	UserId string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,4,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RedeemPageResponse) Reset() {
+	*x = RedeemPageResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RedeemPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RedeemPageResponse) ProtoMessage() {}
+
+func (x *RedeemPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RedeemPageResponse.ProtoReflect.Descriptor instead.
+func (*RedeemPageResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RedeemPageResponse) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *RedeemPageResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *RedeemPageResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *RedeemPageResponse) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// RegisterHelloKeyRequest carries the key.
+type RegisterHelloKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AccessToken of a page with the purpose PROVISION_HELLO.
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// PublicKey is a BCRYPT_RSAKEY_BLOB ("RSA1").
+	PublicKey     []byte `protobuf:"bytes,2,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterHelloKeyRequest) Reset() {
+	*x = RegisterHelloKeyRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterHelloKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterHelloKeyRequest) ProtoMessage() {}
+
+func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterHelloKeyRequest.ProtoReflect.Descriptor instead.
+func (*RegisterHelloKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RegisterHelloKeyRequest) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *RegisterHelloKeyRequest) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+// RegisterHelloKeyResponse is empty.
+type RegisterHelloKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterHelloKeyResponse) Reset() {
+	*x = RegisterHelloKeyResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterHelloKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterHelloKeyResponse) ProtoMessage() {}
+
+func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterHelloKeyResponse.ProtoReflect.Descriptor instead.
+func (*RegisterHelloKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{12}
+}
+
+// DescribePINResetRequest is empty.
+type DescribePINResetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribePINResetRequest) Reset() {
+	*x = DescribePINResetRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribePINResetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribePINResetRequest) ProtoMessage() {}
+
+func (x *DescribePINResetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribePINResetRequest.ProtoReflect.Descriptor instead.
+func (*DescribePINResetRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{13}
+}
+
+// DescribePINResetResponse carries the key.
+type DescribePINResetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key is a DER SubjectPublicKeyInfo, RSA-2048; empty when there is no service.
+	Key           []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribePINResetResponse) Reset() {
+	*x = DescribePINResetResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribePINResetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribePINResetResponse) ProtoMessage() {}
+
+func (x *DescribePINResetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribePINResetResponse.ProtoReflect.Descriptor instead.
+func (*DescribePINResetResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DescribePINResetResponse) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+// OpenResetSecretRequest carries the secret.
+type OpenResetSecretRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// AccessToken of a page with the purpose RESET_PIN.
+	AccessToken string `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	// WrappedResetSecret of the key.
+	WrappedResetSecret []byte `protobuf:"bytes,2,opt,name=wrapped_reset_secret,json=wrappedResetSecret,proto3" json:"wrapped_reset_secret,omitempty"`
+	// KeyID is the kid of the key.
+	KeyId         string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResetSecretRequest) Reset() {
+	*x = OpenResetSecretRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResetSecretRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResetSecretRequest) ProtoMessage() {}
+
+func (x *OpenResetSecretRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResetSecretRequest.ProtoReflect.Descriptor instead.
+func (*OpenResetSecretRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *OpenResetSecretRequest) GetAccessToken() string {
+	if x != nil {
+		return x.AccessToken
+	}
+	return ""
+}
+
+func (x *OpenResetSecretRequest) GetWrappedResetSecret() []byte {
+	if x != nil {
+		return x.WrappedResetSecret
+	}
+	return nil
+}
+
+func (x *OpenResetSecretRequest) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+// OpenResetSecretResponse carries it opened.
+type OpenResetSecretResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ResetSecret for the tpm-agent.
+	ResetSecret   []byte `protobuf:"bytes,1,opt,name=reset_secret,json=resetSecret,proto3" json:"reset_secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenResetSecretResponse) Reset() {
+	*x = OpenResetSecretResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenResetSecretResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenResetSecretResponse) ProtoMessage() {}
+
+func (x *OpenResetSecretResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenResetSecretResponse.ProtoReflect.Descriptor instead.
+func (*OpenResetSecretResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *OpenResetSecretResponse) GetResetSecret() []byte {
+	if x != nil {
+		return x.ResetSecret
+	}
+	return nil
 }
 
 // AuthenticateUserResponse carries PRT and wrapped session key.
@@ -241,7 +1195,7 @@ type AuthenticateUserResponse struct {
 
 func (x *AuthenticateUserResponse) Reset() {
 	*x = AuthenticateUserResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +1207,7 @@ func (x *AuthenticateUserResponse) String() string {
 func (*AuthenticateUserResponse) ProtoMessage() {}
 
 func (x *AuthenticateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +1220,7 @@ func (x *AuthenticateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateUserResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AuthenticateUserResponse) GetIssued() *IssuedPRT {
@@ -291,7 +1245,7 @@ type RenewPRTRequest struct {
 
 func (x *RenewPRTRequest) Reset() {
 	*x = RenewPRTRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -303,7 +1257,7 @@ func (x *RenewPRTRequest) String() string {
 func (*RenewPRTRequest) ProtoMessage() {}
 
 func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -316,7 +1270,7 @@ func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTRequest.ProtoReflect.Descriptor instead.
 func (*RenewPRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RenewPRTRequest) GetCached() *CachedPRT {
@@ -351,7 +1305,7 @@ type RenewPRTResponse struct {
 
 func (x *RenewPRTResponse) Reset() {
 	*x = RenewPRTResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +1317,7 @@ func (x *RenewPRTResponse) String() string {
 func (*RenewPRTResponse) ProtoMessage() {}
 
 func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +1330,7 @@ func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTResponse.ProtoReflect.Descriptor instead.
 func (*RenewPRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RenewPRTResponse) GetIssued() *IssuedPRT {
@@ -397,7 +1351,7 @@ type ValidatePRTRequest struct {
 
 func (x *ValidatePRTRequest) Reset() {
 	*x = ValidatePRTRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -409,7 +1363,7 @@ func (x *ValidatePRTRequest) String() string {
 func (*ValidatePRTRequest) ProtoMessage() {}
 
 func (x *ValidatePRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -422,7 +1376,7 @@ func (x *ValidatePRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidatePRTRequest.ProtoReflect.Descriptor instead.
 func (*ValidatePRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ValidatePRTRequest) GetOffered() *CachedPRT {
@@ -441,7 +1395,7 @@ type ValidatePRTResponse struct {
 
 func (x *ValidatePRTResponse) Reset() {
 	*x = ValidatePRTResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +1407,7 @@ func (x *ValidatePRTResponse) String() string {
 func (*ValidatePRTResponse) ProtoMessage() {}
 
 func (x *ValidatePRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +1420,7 @@ func (x *ValidatePRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidatePRTResponse.ProtoReflect.Descriptor instead.
 func (*ValidatePRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 // SignTokenRequestRequest carries what the request depends on.
@@ -492,7 +1446,7 @@ type SignTokenRequestRequest struct {
 
 func (x *SignTokenRequestRequest) Reset() {
 	*x = SignTokenRequestRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +1458,7 @@ func (x *SignTokenRequestRequest) String() string {
 func (*SignTokenRequestRequest) ProtoMessage() {}
 
 func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +1471,7 @@ func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestRequest.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SignTokenRequestRequest) GetCached() *CachedPRT {
@@ -580,7 +1534,7 @@ type SignTokenRequestResponse struct {
 
 func (x *SignTokenRequestResponse) Reset() {
 	*x = SignTokenRequestResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +1546,7 @@ func (x *SignTokenRequestResponse) String() string {
 func (*SignTokenRequestResponse) ProtoMessage() {}
 
 func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +1559,7 @@ func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestResponse.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignTokenRequestResponse) GetRequest() string {
@@ -630,7 +1584,7 @@ type OpenTokenAnswerRequest struct {
 
 func (x *OpenTokenAnswerRequest) Reset() {
 	*x = OpenTokenAnswerRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -642,7 +1596,7 @@ func (x *OpenTokenAnswerRequest) String() string {
 func (*OpenTokenAnswerRequest) ProtoMessage() {}
 
 func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -655,7 +1609,7 @@ func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerRequest.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *OpenTokenAnswerRequest) GetCached() *CachedPRT {
@@ -690,7 +1644,7 @@ type OpenTokenAnswerResponse struct {
 
 func (x *OpenTokenAnswerResponse) Reset() {
 	*x = OpenTokenAnswerResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +1656,7 @@ func (x *OpenTokenAnswerResponse) String() string {
 func (*OpenTokenAnswerResponse) ProtoMessage() {}
 
 func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +1669,7 @@ func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerResponse.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OpenTokenAnswerResponse) GetAnswer() *v1.OpenTokenAnswerResponse {
@@ -738,7 +1692,7 @@ type CreatePRTCookieRequest struct {
 
 func (x *CreatePRTCookieRequest) Reset() {
 	*x = CreatePRTCookieRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +1704,7 @@ func (x *CreatePRTCookieRequest) String() string {
 func (*CreatePRTCookieRequest) ProtoMessage() {}
 
 func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +1717,7 @@ func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieRequest.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreatePRTCookieRequest) GetCached() *CachedPRT {
@@ -793,7 +1747,7 @@ type CreatePRTCookieResponse struct {
 
 func (x *CreatePRTCookieResponse) Reset() {
 	*x = CreatePRTCookieResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +1759,7 @@ func (x *CreatePRTCookieResponse) String() string {
 func (*CreatePRTCookieResponse) ProtoMessage() {}
 
 func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +1772,7 @@ func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieResponse.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreatePRTCookieResponse) GetName() string {
@@ -844,17 +1798,74 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12=\n" +
 	"\vsession_key\x18\x03 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
-	"sessionKey\"\xc1\x01\n" +
+	"sessionKey\"\xf1\x01\n" +
 	"\tIssuedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12\x1d\n" +
 	"\n" +
 	"expires_in\x18\x03 \x01(\x03R\texpiresIn\x12&\n" +
 	"\x0fsession_key_jwe\x18\x04 \x01(\tR\rsessionKeyJwe\x12!\n" +
-	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\"j\n" +
+	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\x12.\n" +
+	"\x13user_principal_name\x18\x06 \x01(\tR\x11userPrincipalName\"\xa3\x02\n" +
 	"\x17AuthenticateUserRequest\x12.\n" +
-	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"M\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x127\n" +
+	"\x05hello\x18\x03 \x01(\v2\x1f.prt.cloudap.v1.HelloCredentialH\x00R\x05hello\x12-\n" +
+	"\x04page\x18\x04 \x01(\v2\x17.prt.cloudap.v1.PageEndH\x00R\x04page\x12?\n" +
+	"\n" +
+	"smart_card\x18\x05 \x01(\v2\x1e.prt.cloudap.v1.SmartCardProofH\x00R\tsmartCardB\f\n" +
+	"\n" +
+	"credential\"^\n" +
+	"\x0fHelloCredential\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x15\n" +
+	"\x03pin\x18\x03 \x01(\tB\x03\x80\x01\x01R\x03pin\"F\n" +
+	"\aPageEnd\x12\x19\n" +
+	"\x05state\x18\x01 \x01(\fB\x03\x80\x01\x01R\x05state\x12 \n" +
+	"\tfinal_uri\x18\x02 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"h\n" +
+	"\x0eSmartCardProof\x12\x14\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\x12\x1d\n" +
+	"\n" +
+	"created_at\x18\x02 \x01(\x03R\tcreatedAt\x12!\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\xcc\x01\n" +
+	"\x10BeginPageRequest\x125\n" +
+	"\apurpose\x18\x01 \x01(\x0e2\x1b.prt.cloudap.v1.PagePurposeR\apurpose\x121\n" +
+	"\x06cached\x18\x02 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12\x1d\n" +
+	"\n" +
+	"login_hint\x18\x03 \x01(\tR\tloginHint\x12\x16\n" +
+	"\x06claims\x18\x04 \x01(\tR\x06claims\x12\x17\n" +
+	"\asign_in\x18\x05 \x01(\bR\x06signIn\"\x99\x01\n" +
+	"\x11BeginPageResponse\x12\x10\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x124\n" +
+	"\aheaders\x18\x02 \x03(\v2\x1a.prt.cloudap.v1.PageHeaderR\aheaders\x12!\n" +
+	"\fredirect_uri\x18\x03 \x01(\tR\vredirectUri\x12\x19\n" +
+	"\x05state\x18\x04 \x01(\fB\x03\x80\x01\x01R\x05state\";\n" +
+	"\n" +
+	"PageHeader\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"w\n" +
+	"\x11RedeemPageRequest\x125\n" +
+	"\apurpose\x18\x01 \x01(\x0e2\x1b.prt.cloudap.v1.PagePurposeR\apurpose\x12+\n" +
+	"\x04page\x18\x02 \x01(\v2\x17.prt.cloudap.v1.PageEndR\x04page\"\xa2\x01\n" +
+	"\x12RedeemPageResponse\x12&\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\x12.\n" +
+	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\"`\n" +
+	"\x17RegisterHelloKeyRequest\x12&\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x02 \x01(\fR\tpublicKey\"\x1a\n" +
+	"\x18RegisterHelloKeyResponse\"\x19\n" +
+	"\x17DescribePINResetRequest\",\n" +
+	"\x18DescribePINResetResponse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"\x89\x01\n" +
+	"\x16OpenResetSecretRequest\x12&\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x120\n" +
+	"\x14wrapped_reset_secret\x18\x02 \x01(\fR\x12wrappedResetSecret\x12\x15\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"A\n" +
+	"\x17OpenResetSecretResponse\x12&\n" +
+	"\freset_secret\x18\x01 \x01(\fB\x03\x80\x01\x01R\vresetSecret\"M\n" +
 	"\x18AuthenticateUserResponse\x121\n" +
 	"\x06issued\x18\x01 \x01(\v2\x19.prt.cloudap.v1.IssuedPRTR\x06issued\"\x95\x01\n" +
 	"\x0fRenewPRTRequest\x121\n" +
@@ -887,9 +1898,21 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\rrequest_nonce\x18\x02 \x01(\tR\frequestNonce\"H\n" +
 	"\x17CreatePRTCookieResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value2\xd3\x04\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value*\x9d\x01\n" +
+	"\vPagePurpose\x12\x1c\n" +
+	"\x18PAGE_PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PAGE_PURPOSE_SIGN_IN\x10\x01\x12\x18\n" +
+	"\x14PAGE_PURPOSE_UPGRADE\x10\x02\x12 \n" +
+	"\x1cPAGE_PURPOSE_PROVISION_HELLO\x10\x03\x12\x1a\n" +
+	"\x16PAGE_PURPOSE_RESET_PIN\x10\x042\xac\b\n" +
 	"\rPluginService\x12e\n" +
-	"\x10AuthenticateUser\x12'.prt.cloudap.v1.AuthenticateUserRequest\x1a(.prt.cloudap.v1.AuthenticateUserResponse\x12M\n" +
+	"\x10AuthenticateUser\x12'.prt.cloudap.v1.AuthenticateUserRequest\x1a(.prt.cloudap.v1.AuthenticateUserResponse\x12P\n" +
+	"\tBeginPage\x12 .prt.cloudap.v1.BeginPageRequest\x1a!.prt.cloudap.v1.BeginPageResponse\x12S\n" +
+	"\n" +
+	"RedeemPage\x12!.prt.cloudap.v1.RedeemPageRequest\x1a\".prt.cloudap.v1.RedeemPageResponse\x12e\n" +
+	"\x10RegisterHelloKey\x12'.prt.cloudap.v1.RegisterHelloKeyRequest\x1a(.prt.cloudap.v1.RegisterHelloKeyResponse\x12e\n" +
+	"\x10DescribePINReset\x12'.prt.cloudap.v1.DescribePINResetRequest\x1a(.prt.cloudap.v1.DescribePINResetResponse\x12b\n" +
+	"\x0fOpenResetSecret\x12&.prt.cloudap.v1.OpenResetSecretRequest\x1a'.prt.cloudap.v1.OpenResetSecretResponse\x12M\n" +
 	"\bRenewPRT\x12\x1f.prt.cloudap.v1.RenewPRTRequest\x1a .prt.cloudap.v1.RenewPRTResponse\x12V\n" +
 	"\vValidatePRT\x12\".prt.cloudap.v1.ValidatePRTRequest\x1a#.prt.cloudap.v1.ValidatePRTResponse\x12e\n" +
 	"\x10SignTokenRequest\x12'.prt.cloudap.v1.SignTokenRequestRequest\x1a(.prt.cloudap.v1.SignTokenRequestResponse\x12b\n" +
@@ -909,57 +1932,91 @@ func file_prt_cloudap_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_prt_cloudap_v1_plugin_proto_rawDescData
 }
 
-var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_prt_cloudap_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
-	(*CachedPRT)(nil),                  // 0: prt.cloudap.v1.CachedPRT
-	(*IssuedPRT)(nil),                  // 1: prt.cloudap.v1.IssuedPRT
-	(*AuthenticateUserRequest)(nil),    // 2: prt.cloudap.v1.AuthenticateUserRequest
-	(*AuthenticateUserResponse)(nil),   // 3: prt.cloudap.v1.AuthenticateUserResponse
-	(*RenewPRTRequest)(nil),            // 4: prt.cloudap.v1.RenewPRTRequest
-	(*RenewPRTResponse)(nil),           // 5: prt.cloudap.v1.RenewPRTResponse
-	(*ValidatePRTRequest)(nil),         // 6: prt.cloudap.v1.ValidatePRTRequest
-	(*ValidatePRTResponse)(nil),        // 7: prt.cloudap.v1.ValidatePRTResponse
-	(*SignTokenRequestRequest)(nil),    // 8: prt.cloudap.v1.SignTokenRequestRequest
-	(*SignTokenRequestResponse)(nil),   // 9: prt.cloudap.v1.SignTokenRequestResponse
-	(*OpenTokenAnswerRequest)(nil),     // 10: prt.cloudap.v1.OpenTokenAnswerRequest
-	(*OpenTokenAnswerResponse)(nil),    // 11: prt.cloudap.v1.OpenTokenAnswerResponse
-	(*CreatePRTCookieRequest)(nil),     // 12: prt.cloudap.v1.CreatePRTCookieRequest
-	(*CreatePRTCookieResponse)(nil),    // 13: prt.cloudap.v1.CreatePRTCookieResponse
-	(*v1.Partition)(nil),               // 14: prt.tpm.v1.Partition
-	(*v1.SealedSessionKey)(nil),        // 15: prt.tpm.v1.SealedSessionKey
-	(*v1.SealedToken)(nil),             // 16: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 17: prt.tpm.v1.OpenTokenAnswerResponse
+	(PagePurpose)(0),                   // 0: prt.cloudap.v1.PagePurpose
+	(*CachedPRT)(nil),                  // 1: prt.cloudap.v1.CachedPRT
+	(*IssuedPRT)(nil),                  // 2: prt.cloudap.v1.IssuedPRT
+	(*AuthenticateUserRequest)(nil),    // 3: prt.cloudap.v1.AuthenticateUserRequest
+	(*HelloCredential)(nil),            // 4: prt.cloudap.v1.HelloCredential
+	(*PageEnd)(nil),                    // 5: prt.cloudap.v1.PageEnd
+	(*SmartCardProof)(nil),             // 6: prt.cloudap.v1.SmartCardProof
+	(*BeginPageRequest)(nil),           // 7: prt.cloudap.v1.BeginPageRequest
+	(*BeginPageResponse)(nil),          // 8: prt.cloudap.v1.BeginPageResponse
+	(*PageHeader)(nil),                 // 9: prt.cloudap.v1.PageHeader
+	(*RedeemPageRequest)(nil),          // 10: prt.cloudap.v1.RedeemPageRequest
+	(*RedeemPageResponse)(nil),         // 11: prt.cloudap.v1.RedeemPageResponse
+	(*RegisterHelloKeyRequest)(nil),    // 12: prt.cloudap.v1.RegisterHelloKeyRequest
+	(*RegisterHelloKeyResponse)(nil),   // 13: prt.cloudap.v1.RegisterHelloKeyResponse
+	(*DescribePINResetRequest)(nil),    // 14: prt.cloudap.v1.DescribePINResetRequest
+	(*DescribePINResetResponse)(nil),   // 15: prt.cloudap.v1.DescribePINResetResponse
+	(*OpenResetSecretRequest)(nil),     // 16: prt.cloudap.v1.OpenResetSecretRequest
+	(*OpenResetSecretResponse)(nil),    // 17: prt.cloudap.v1.OpenResetSecretResponse
+	(*AuthenticateUserResponse)(nil),   // 18: prt.cloudap.v1.AuthenticateUserResponse
+	(*RenewPRTRequest)(nil),            // 19: prt.cloudap.v1.RenewPRTRequest
+	(*RenewPRTResponse)(nil),           // 20: prt.cloudap.v1.RenewPRTResponse
+	(*ValidatePRTRequest)(nil),         // 21: prt.cloudap.v1.ValidatePRTRequest
+	(*ValidatePRTResponse)(nil),        // 22: prt.cloudap.v1.ValidatePRTResponse
+	(*SignTokenRequestRequest)(nil),    // 23: prt.cloudap.v1.SignTokenRequestRequest
+	(*SignTokenRequestResponse)(nil),   // 24: prt.cloudap.v1.SignTokenRequestResponse
+	(*OpenTokenAnswerRequest)(nil),     // 25: prt.cloudap.v1.OpenTokenAnswerRequest
+	(*OpenTokenAnswerResponse)(nil),    // 26: prt.cloudap.v1.OpenTokenAnswerResponse
+	(*CreatePRTCookieRequest)(nil),     // 27: prt.cloudap.v1.CreatePRTCookieRequest
+	(*CreatePRTCookieResponse)(nil),    // 28: prt.cloudap.v1.CreatePRTCookieResponse
+	(*v1.Partition)(nil),               // 29: prt.tpm.v1.Partition
+	(*v1.SealedSessionKey)(nil),        // 30: prt.tpm.v1.SealedSessionKey
+	(*v1.SealedToken)(nil),             // 31: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 32: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
-	14, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
-	15, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	14, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 3: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	0,  // 4: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	1,  // 5: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	0,  // 6: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
-	0,  // 7: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	16, // 8: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	0,  // 9: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	17, // 10: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	0,  // 11: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	2,  // 12: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	4,  // 13: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	6,  // 14: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	8,  // 15: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	10, // 16: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	12, // 17: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	3,  // 18: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	5,  // 19: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	7,  // 20: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	9,  // 21: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	11, // 22: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	13, // 23: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	29, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
+	30, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	29, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	4,  // 3: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
+	5,  // 4: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	6,  // 5: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
+	0,  // 6: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	1,  // 7: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	9,  // 8: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
+	0,  // 9: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	5,  // 10: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	2,  // 11: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 12: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	2,  // 13: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 14: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 15: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	31, // 16: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	1,  // 17: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	32, // 18: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 19: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 20: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	7,  // 21: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	10, // 22: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	12, // 23: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	14, // 24: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	16, // 25: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	19, // 26: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	21, // 27: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	23, // 28: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	25, // 29: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	27, // 30: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	18, // 31: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	8,  // 32: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	11, // 33: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	13, // 34: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	15, // 35: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	17, // 36: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	20, // 37: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	22, // 38: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	24, // 39: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	26, // 40: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	28, // 41: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	31, // [31:42] is the sub-list for method output_type
+	20, // [20:31] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
@@ -967,18 +2024,25 @@ func file_prt_cloudap_v1_plugin_proto_init() {
 	if File_prt_cloudap_v1_plugin_proto != nil {
 		return
 	}
+	file_prt_cloudap_v1_plugin_proto_msgTypes[2].OneofWrappers = []any{
+		(*AuthenticateUserRequest_Password)(nil),
+		(*AuthenticateUserRequest_Hello)(nil),
+		(*AuthenticateUserRequest_Page)(nil),
+		(*AuthenticateUserRequest_SmartCard)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_cloudap_v1_plugin_proto_rawDesc), len(file_prt_cloudap_v1_plugin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   14,
+			NumEnums:      1,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_prt_cloudap_v1_plugin_proto_goTypes,
 		DependencyIndexes: file_prt_cloudap_v1_plugin_proto_depIdxs,
+		EnumInfos:         file_prt_cloudap_v1_plugin_proto_enumTypes,
 		MessageInfos:      file_prt_cloudap_v1_plugin_proto_msgTypes,
 	}.Build()
 	File_prt_cloudap_v1_plugin_proto = out.File

@@ -25,6 +25,11 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	PluginService_AuthenticateUser_FullMethodName = "/prt.cloudap.v1.PluginService/AuthenticateUser"
+	PluginService_BeginPage_FullMethodName        = "/prt.cloudap.v1.PluginService/BeginPage"
+	PluginService_RedeemPage_FullMethodName       = "/prt.cloudap.v1.PluginService/RedeemPage"
+	PluginService_RegisterHelloKey_FullMethodName = "/prt.cloudap.v1.PluginService/RegisterHelloKey"
+	PluginService_DescribePINReset_FullMethodName = "/prt.cloudap.v1.PluginService/DescribePINReset"
+	PluginService_OpenResetSecret_FullMethodName  = "/prt.cloudap.v1.PluginService/OpenResetSecret"
 	PluginService_RenewPRT_FullMethodName         = "/prt.cloudap.v1.PluginService/RenewPRT"
 	PluginService_ValidatePRT_FullMethodName      = "/prt.cloudap.v1.PluginService/ValidatePRT"
 	PluginService_SignTokenRequest_FullMethodName = "/prt.cloudap.v1.PluginService/SignTokenRequest"
@@ -40,6 +45,18 @@ const (
 type PluginServiceClient interface {
 	// AuthenticateUser obtains a PRT with a user's credential (first sign-in A-E).
 	AuthenticateUser(ctx context.Context, in *AuthenticateUserRequest, opts ...grpc.CallOption) (*AuthenticateUserResponse, error)
+	// BeginPage makes a sign-in page of the provider. The plug-in keeps nothing: what it
+	// needs at the end comes back as State.
+	BeginPage(ctx context.Context, in *BeginPageRequest, opts ...grpc.CallOption) (*BeginPageResponse, error)
+	// RedeemPage takes the end of a page and obtains an access token for what the page
+	// was for. A page that was to sign in goes into AuthenticateUser.
+	RedeemPage(ctx context.Context, in *RedeemPageRequest, opts ...grpc.CallOption) (*RedeemPageResponse, error)
+	// RegisterHelloKey registers the public half of a Windows Hello key.
+	RegisterHelloKey(ctx context.Context, in *RegisterHelloKeyRequest, opts ...grpc.CallOption) (*RegisterHelloKeyResponse, error)
+	// DescribePINReset gives the key of the provider's PIN reset service.
+	DescribePINReset(ctx context.Context, in *DescribePINResetRequest, opts ...grpc.CallOption) (*DescribePINResetResponse, error)
+	// OpenResetSecret has the PIN reset service open the secret of a Hello key.
+	OpenResetSecret(ctx context.Context, in *OpenResetSecretRequest, opts ...grpc.CallOption) (*OpenResetSecretResponse, error)
 	// RenewPRT obtains a new PRT with the existing one (renewal C-F).
 	RenewPRT(ctx context.Context, in *RenewPRTRequest, opts ...grpc.CallOption) (*RenewPRTResponse, error)
 	// ValidatePRT asks the identity provider whether a PRT that somebody else
@@ -65,6 +82,56 @@ func (c *pluginServiceClient) AuthenticateUser(ctx context.Context, in *Authenti
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AuthenticateUserResponse)
 	err := c.cc.Invoke(ctx, PluginService_AuthenticateUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) BeginPage(ctx context.Context, in *BeginPageRequest, opts ...grpc.CallOption) (*BeginPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BeginPageResponse)
+	err := c.cc.Invoke(ctx, PluginService_BeginPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) RedeemPage(ctx context.Context, in *RedeemPageRequest, opts ...grpc.CallOption) (*RedeemPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RedeemPageResponse)
+	err := c.cc.Invoke(ctx, PluginService_RedeemPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) RegisterHelloKey(ctx context.Context, in *RegisterHelloKeyRequest, opts ...grpc.CallOption) (*RegisterHelloKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RegisterHelloKeyResponse)
+	err := c.cc.Invoke(ctx, PluginService_RegisterHelloKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) DescribePINReset(ctx context.Context, in *DescribePINResetRequest, opts ...grpc.CallOption) (*DescribePINResetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribePINResetResponse)
+	err := c.cc.Invoke(ctx, PluginService_DescribePINReset_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) OpenResetSecret(ctx context.Context, in *OpenResetSecretRequest, opts ...grpc.CallOption) (*OpenResetSecretResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OpenResetSecretResponse)
+	err := c.cc.Invoke(ctx, PluginService_OpenResetSecret_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -129,6 +196,18 @@ func (c *pluginServiceClient) CreatePRTCookie(ctx context.Context, in *CreatePRT
 type PluginServiceServer interface {
 	// AuthenticateUser obtains a PRT with a user's credential (first sign-in A-E).
 	AuthenticateUser(context.Context, *AuthenticateUserRequest) (*AuthenticateUserResponse, error)
+	// BeginPage makes a sign-in page of the provider. The plug-in keeps nothing: what it
+	// needs at the end comes back as State.
+	BeginPage(context.Context, *BeginPageRequest) (*BeginPageResponse, error)
+	// RedeemPage takes the end of a page and obtains an access token for what the page
+	// was for. A page that was to sign in goes into AuthenticateUser.
+	RedeemPage(context.Context, *RedeemPageRequest) (*RedeemPageResponse, error)
+	// RegisterHelloKey registers the public half of a Windows Hello key.
+	RegisterHelloKey(context.Context, *RegisterHelloKeyRequest) (*RegisterHelloKeyResponse, error)
+	// DescribePINReset gives the key of the provider's PIN reset service.
+	DescribePINReset(context.Context, *DescribePINResetRequest) (*DescribePINResetResponse, error)
+	// OpenResetSecret has the PIN reset service open the secret of a Hello key.
+	OpenResetSecret(context.Context, *OpenResetSecretRequest) (*OpenResetSecretResponse, error)
 	// RenewPRT obtains a new PRT with the existing one (renewal C-F).
 	RenewPRT(context.Context, *RenewPRTRequest) (*RenewPRTResponse, error)
 	// ValidatePRT asks the identity provider whether a PRT that somebody else
@@ -152,6 +231,21 @@ type UnimplementedPluginServiceServer struct{}
 
 func (UnimplementedPluginServiceServer) AuthenticateUser(context.Context, *AuthenticateUserRequest) (*AuthenticateUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AuthenticateUser not implemented")
+}
+func (UnimplementedPluginServiceServer) BeginPage(context.Context, *BeginPageRequest) (*BeginPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginPage not implemented")
+}
+func (UnimplementedPluginServiceServer) RedeemPage(context.Context, *RedeemPageRequest) (*RedeemPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RedeemPage not implemented")
+}
+func (UnimplementedPluginServiceServer) RegisterHelloKey(context.Context, *RegisterHelloKeyRequest) (*RegisterHelloKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RegisterHelloKey not implemented")
+}
+func (UnimplementedPluginServiceServer) DescribePINReset(context.Context, *DescribePINResetRequest) (*DescribePINResetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribePINReset not implemented")
+}
+func (UnimplementedPluginServiceServer) OpenResetSecret(context.Context, *OpenResetSecretRequest) (*OpenResetSecretResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OpenResetSecret not implemented")
 }
 func (UnimplementedPluginServiceServer) RenewPRT(context.Context, *RenewPRTRequest) (*RenewPRTResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RenewPRT not implemented")
@@ -203,6 +297,96 @@ func _PluginService_AuthenticateUser_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PluginServiceServer).AuthenticateUser(ctx, req.(*AuthenticateUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_BeginPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).BeginPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_BeginPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).BeginPage(ctx, req.(*BeginPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_RedeemPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RedeemPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).RedeemPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_RedeemPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).RedeemPage(ctx, req.(*RedeemPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_RegisterHelloKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RegisterHelloKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).RegisterHelloKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_RegisterHelloKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).RegisterHelloKey(ctx, req.(*RegisterHelloKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_DescribePINReset_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribePINResetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).DescribePINReset(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_DescribePINReset_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).DescribePINReset(ctx, req.(*DescribePINResetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_OpenResetSecret_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OpenResetSecretRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).OpenResetSecret(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_OpenResetSecret_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).OpenResetSecret(ctx, req.(*OpenResetSecretRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -307,6 +491,26 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AuthenticateUser",
 			Handler:    _PluginService_AuthenticateUser_Handler,
+		},
+		{
+			MethodName: "BeginPage",
+			Handler:    _PluginService_BeginPage_Handler,
+		},
+		{
+			MethodName: "RedeemPage",
+			Handler:    _PluginService_RedeemPage_Handler,
+		},
+		{
+			MethodName: "RegisterHelloKey",
+			Handler:    _PluginService_RegisterHelloKey_Handler,
+		},
+		{
+			MethodName: "DescribePINReset",
+			Handler:    _PluginService_DescribePINReset_Handler,
+		},
+		{
+			MethodName: "OpenResetSecret",
+			Handler:    _PluginService_OpenResetSecret_Handler,
 		},
 		{
 			MethodName: "RenewPRT",

@@ -382,9 +382,10 @@ type Policy struct {
 	ExcludeResources []string `protobuf:"bytes,7,rep,name=exclude_resources,json=excludeResources,proto3" json:"exclude_resources,omitempty"`
 	// Clients are application ids; empty is all.
 	Clients []string `protobuf:"bytes,8,rep,name=clients,proto3" json:"clients,omitempty"`
-	// Flows are device_code; empty is all.
+	// Flows are device_code, authentication_transfer; empty is all.
 	Flows []string `protobuf:"bytes,9,rep,name=flows,proto3" json:"flows,omitempty"`
-	// Grant is block, mfa, device or compliant_device, or empty for no demand.
+	// Grant is short for one of GrantControls: block, mfa, device, compliant_device,
+	// hybrid_joined_device; or empty.
 	Grant string `protobuf:"bytes,10,opt,name=grant,proto3" json:"grant,omitempty"`
 	// SignInFrequencySeconds demands a sign-in not older than that; 0 is none.
 	SignInFrequencySeconds int64 `protobuf:"varint,11,opt,name=sign_in_frequency_seconds,json=signInFrequencySeconds,proto3" json:"sign_in_frequency_seconds,omitempty"`
@@ -1174,7 +1175,9 @@ type EvaluatePoliciesRequest struct {
 	// AgeSeconds is how long ago.
 	AgeSeconds int64 `protobuf:"varint,13,opt,name=age_seconds,json=ageSeconds,proto3" json:"age_seconds,omitempty"`
 	// Bound says that the token is bound to the device.
-	Bound         bool `protobuf:"varint,14,opt,name=bound,proto3" json:"bound,omitempty"`
+	Bound bool `protobuf:"varint,14,opt,name=bound,proto3" json:"bound,omitempty"`
+	// SignInRisk is none, low, medium or high; empty is the user's.
+	SignInRisk    string `protobuf:"bytes,15,opt,name=sign_in_risk,json=signInRisk,proto3" json:"sign_in_risk,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1307,6 +1310,13 @@ func (x *EvaluatePoliciesRequest) GetBound() bool {
 	return false
 }
 
+func (x *EvaluatePoliciesRequest) GetSignInRisk() string {
+	if x != nil {
+		return x.SignInRisk
+	}
+	return ""
+}
+
 // EvaluatePoliciesResponse has the answer.
 type EvaluatePoliciesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1315,7 +1325,12 @@ type EvaluatePoliciesResponse struct {
 	// Claims is the claims challenge in JSON, or empty.
 	Claims string `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
 	// Policies with their results.
-	Policies      []*AppliedPolicy `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"`
+	Policies []*AppliedPolicy `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"`
+	// AllowedMethods are those each of which, beside those that were used, meets every
+	// demand for a second factor.
+	AllowedMethods []string `protobuf:"bytes,4,rep,name=allowed_methods,json=allowedMethods,proto3" json:"allowed_methods,omitempty"`
+	// Hello says that a sign-in with Windows Hello would meet them.
+	Hello         bool `protobuf:"varint,5,opt,name=hello,proto3" json:"hello,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1369,6 +1384,20 @@ func (x *EvaluatePoliciesResponse) GetPolicies() []*AppliedPolicy {
 		return x.Policies
 	}
 	return nil
+}
+
+func (x *EvaluatePoliciesResponse) GetAllowedMethods() []string {
+	if x != nil {
+		return x.AllowedMethods
+	}
+	return nil
+}
+
+func (x *EvaluatePoliciesResponse) GetHello() bool {
+	if x != nil {
+		return x.Hello
+	}
+	return false
 }
 
 // AppliedPolicy is a policy with its result for one sign-in.
@@ -1545,7 +1574,7 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1a\n" +
 	"\bdocument\x18\x02 \x01(\fR\bdocument\"5\n" +
 	"\x17ReplacePoliciesResponse\x12\x1a\n" +
-	"\bpolicies\x18\x01 \x01(\x05R\bpolicies\"\xc1\x03\n" +
+	"\bpolicies\x18\x01 \x01(\x05R\bpolicies\"\xe3\x03\n" +
 	"\x17EvaluatePoliciesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1b\n" +
@@ -1565,12 +1594,16 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\amethods\x18\f \x03(\tR\amethods\x12\x1f\n" +
 	"\vage_seconds\x18\r \x01(\x03R\n" +
 	"ageSeconds\x12\x14\n" +
-	"\x05bound\x18\x0e \x01(\bR\x05bound\"\x8e\x01\n" +
+	"\x05bound\x18\x0e \x01(\bR\x05bound\x12 \n" +
+	"\fsign_in_risk\x18\x0f \x01(\tR\n" +
+	"signInRisk\"\xcd\x01\n" +
 	"\x18EvaluatePoliciesResponse\x12\x1d\n" +
 	"\n" +
 	"error_code\x18\x01 \x01(\x05R\terrorCode\x12\x16\n" +
 	"\x06claims\x18\x02 \x01(\tR\x06claims\x12;\n" +
-	"\bpolicies\x18\x03 \x03(\v2\x1f.prt.directory.v1.AppliedPolicyR\bpolicies\"\xda\x01\n" +
+	"\bpolicies\x18\x03 \x03(\v2\x1f.prt.directory.v1.AppliedPolicyR\bpolicies\x12'\n" +
+	"\x0fallowed_methods\x18\x04 \x03(\tR\x0eallowedMethods\x12\x14\n" +
+	"\x05hello\x18\x05 \x01(\bR\x05hello\"\xda\x01\n" +
 	"\rAppliedPolicy\x12\x1b\n" +
 	"\tpolicy_id\x18\x01 \x01(\tR\bpolicyId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +

@@ -77,8 +77,11 @@ type GetMetadataResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UsernameMixedUrls are the password endpoints, WS-Trust 1.3 first.
 	UsernameMixedUrls []string `protobuf:"bytes,1,rep,name=username_mixed_urls,json=usernameMixedUrls,proto3" json:"username_mixed_urls,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// CertificateMixedUrls are the certificate endpoints, WS-Trust 1.3 first; empty when
+	// the provider takes no certificates.
+	CertificateMixedUrls []string `protobuf:"bytes,2,rep,name=certificate_mixed_urls,json=certificateMixedUrls,proto3" json:"certificate_mixed_urls,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *GetMetadataResponse) Reset() {
@@ -118,17 +121,26 @@ func (x *GetMetadataResponse) GetUsernameMixedUrls() []string {
 	return nil
 }
 
+func (x *GetMetadataResponse) GetCertificateMixedUrls() []string {
+	if x != nil {
+		return x.CertificateMixedUrls
+	}
+	return nil
+}
+
 // IssueTokenRequest is a request for a security token.
 type IssueTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// EndpointUrl is one of the metadata's password endpoints.
+	// EndpointUrl is one of the metadata's endpoints, for what the request carries.
 	EndpointUrl string `protobuf:"bytes,1,opt,name=endpoint_url,json=endpointUrl,proto3" json:"endpoint_url,omitempty"`
 	// UserPrincipalName of the user.
 	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
-	// Password of the user.
+	// Password of the user; empty with Certificate.
 	Password string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
 	// AppliesTo is the audience, the cloud_audience_urn of realm discovery.
-	AppliesTo     string `protobuf:"bytes,4,opt,name=applies_to,json=appliesTo,proto3" json:"applies_to,omitempty"`
+	AppliesTo string `protobuf:"bytes,4,opt,name=applies_to,json=appliesTo,proto3" json:"applies_to,omitempty"`
+	// Certificate in place of Password.
+	Certificate   *CertificateProof `protobuf:"bytes,5,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +203,78 @@ func (x *IssueTokenRequest) GetAppliesTo() string {
 	return ""
 }
 
+func (x *IssueTokenRequest) GetCertificate() *CertificateProof {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
+// CertificateProof is a signature by the key of a user's certificate over the proof
+// text of pkg/wstrust.
+type CertificateProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chain is DER, the user's certificate first; at most 8.
+	Chain [][]byte `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"`
+	// CreatedAt is when the proof was made, in seconds since 1970.
+	CreatedAt int64 `protobuf:"varint,2,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Signature is RS256.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CertificateProof) Reset() {
+	*x = CertificateProof{}
+	mi := &file_prt_federation_v1_federation_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateProof) ProtoMessage() {}
+
+func (x *CertificateProof) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_federation_v1_federation_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateProof.ProtoReflect.Descriptor instead.
+func (*CertificateProof) Descriptor() ([]byte, []int) {
+	return file_prt_federation_v1_federation_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CertificateProof) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *CertificateProof) GetCreatedAt() int64 {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return 0
+}
+
+func (x *CertificateProof) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // IssueTokenResponse carries the assertion.
 type IssueTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -202,7 +286,7 @@ type IssueTokenResponse struct {
 
 func (x *IssueTokenResponse) Reset() {
 	*x = IssueTokenResponse{}
-	mi := &file_prt_federation_v1_federation_proto_msgTypes[3]
+	mi := &file_prt_federation_v1_federation_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -214,7 +298,7 @@ func (x *IssueTokenResponse) String() string {
 func (*IssueTokenResponse) ProtoMessage() {}
 
 func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_federation_v1_federation_proto_msgTypes[3]
+	mi := &file_prt_federation_v1_federation_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -227,7 +311,7 @@ func (x *IssueTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IssueTokenResponse.ProtoReflect.Descriptor instead.
 func (*IssueTokenResponse) Descriptor() ([]byte, []int) {
-	return file_prt_federation_v1_federation_proto_rawDescGZIP(), []int{3}
+	return file_prt_federation_v1_federation_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *IssueTokenResponse) GetSamlAssertion() string {
@@ -243,15 +327,22 @@ const file_prt_federation_v1_federation_proto_rawDesc = "" +
 	"\n" +
 	"\"prt/federation/v1/federation.proto\x12\x11prt.federation.v1\"7\n" +
 	"\x12GetMetadataRequest\x12!\n" +
-	"\fmetadata_url\x18\x01 \x01(\tR\vmetadataUrl\"E\n" +
+	"\fmetadata_url\x18\x01 \x01(\tR\vmetadataUrl\"{\n" +
 	"\x13GetMetadataResponse\x12.\n" +
-	"\x13username_mixed_urls\x18\x01 \x03(\tR\x11usernameMixedUrls\"\xa6\x01\n" +
+	"\x13username_mixed_urls\x18\x01 \x03(\tR\x11usernameMixedUrls\x124\n" +
+	"\x16certificate_mixed_urls\x18\x02 \x03(\tR\x14certificateMixedUrls\"\xed\x01\n" +
 	"\x11IssueTokenRequest\x12!\n" +
 	"\fendpoint_url\x18\x01 \x01(\tR\vendpointUrl\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x1d\n" +
 	"\n" +
-	"applies_to\x18\x04 \x01(\tR\tappliesTo\"@\n" +
+	"applies_to\x18\x04 \x01(\tR\tappliesTo\x12E\n" +
+	"\vcertificate\x18\x05 \x01(\v2#.prt.federation.v1.CertificateProofR\vcertificate\"j\n" +
+	"\x10CertificateProof\x12\x14\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\x12\x1d\n" +
+	"\n" +
+	"created_at\x18\x02 \x01(\x03R\tcreatedAt\x12!\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"@\n" +
 	"\x12IssueTokenResponse\x12*\n" +
 	"\x0esaml_assertion\x18\x01 \x01(\tB\x03\x80\x01\x01R\rsamlAssertion2\xcc\x01\n" +
 	"\x11FederationService\x12\\\n" +
@@ -272,23 +363,25 @@ func file_prt_federation_v1_federation_proto_rawDescGZIP() []byte {
 	return file_prt_federation_v1_federation_proto_rawDescData
 }
 
-var file_prt_federation_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_prt_federation_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_prt_federation_v1_federation_proto_goTypes = []any{
 	(*GetMetadataRequest)(nil),  // 0: prt.federation.v1.GetMetadataRequest
 	(*GetMetadataResponse)(nil), // 1: prt.federation.v1.GetMetadataResponse
 	(*IssueTokenRequest)(nil),   // 2: prt.federation.v1.IssueTokenRequest
-	(*IssueTokenResponse)(nil),  // 3: prt.federation.v1.IssueTokenResponse
+	(*CertificateProof)(nil),    // 3: prt.federation.v1.CertificateProof
+	(*IssueTokenResponse)(nil),  // 4: prt.federation.v1.IssueTokenResponse
 }
 var file_prt_federation_v1_federation_proto_depIdxs = []int32{
-	0, // 0: prt.federation.v1.FederationService.GetMetadata:input_type -> prt.federation.v1.GetMetadataRequest
-	2, // 1: prt.federation.v1.FederationService.IssueToken:input_type -> prt.federation.v1.IssueTokenRequest
-	1, // 2: prt.federation.v1.FederationService.GetMetadata:output_type -> prt.federation.v1.GetMetadataResponse
-	3, // 3: prt.federation.v1.FederationService.IssueToken:output_type -> prt.federation.v1.IssueTokenResponse
-	2, // [2:4] is the sub-list for method output_type
-	0, // [0:2] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	3, // 0: prt.federation.v1.IssueTokenRequest.certificate:type_name -> prt.federation.v1.CertificateProof
+	0, // 1: prt.federation.v1.FederationService.GetMetadata:input_type -> prt.federation.v1.GetMetadataRequest
+	2, // 2: prt.federation.v1.FederationService.IssueToken:input_type -> prt.federation.v1.IssueTokenRequest
+	1, // 3: prt.federation.v1.FederationService.GetMetadata:output_type -> prt.federation.v1.GetMetadataResponse
+	4, // 4: prt.federation.v1.FederationService.IssueToken:output_type -> prt.federation.v1.IssueTokenResponse
+	3, // [3:5] is the sub-list for method output_type
+	1, // [1:3] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_prt_federation_v1_federation_proto_init() }
@@ -302,7 +395,7 @@ func file_prt_federation_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_federation_v1_federation_proto_rawDesc), len(file_prt_federation_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,7 +34,8 @@ const (
 type FederationServiceClient interface {
 	// GetMetadata is the metadata exchange (MEX): which endpoints issue tokens.
 	GetMetadata(ctx context.Context, in *GetMetadataRequest, opts ...grpc.CallOption) (*GetMetadataResponse, error)
-	// IssueToken is WS-Trust usernamemixed: a password for a SAML assertion.
+	// IssueToken is WS-Trust: a password (usernamemixed) or a proof by the key of a
+	// certificate (certificatemixed) for a SAML assertion.
 	IssueToken(ctx context.Context, in *IssueTokenRequest, opts ...grpc.CallOption) (*IssueTokenResponse, error)
 }
 
@@ -74,7 +75,8 @@ func (c *federationServiceClient) IssueToken(ctx context.Context, in *IssueToken
 type FederationServiceServer interface {
 	// GetMetadata is the metadata exchange (MEX): which endpoints issue tokens.
 	GetMetadata(context.Context, *GetMetadataRequest) (*GetMetadataResponse, error)
-	// IssueToken is WS-Trust usernamemixed: a password for a SAML assertion.
+	// IssueToken is WS-Trust: a password (usernamemixed) or a proof by the key of a
+	// certificate (certificatemixed) for a SAML assertion.
 	IssueToken(context.Context, *IssueTokenRequest) (*IssueTokenResponse, error)
 	mustEmbedUnimplementedFederationServiceServer()
 }

@@ -87,7 +87,8 @@ func (WebSignInPurpose) EnumDescriptor() ([]byte, []int) {
 // LogonUserRequest carries the authentication buffer of LogonUI.
 type LogonUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UserPrincipalName such as alice@contoso.test.
+	// UserPrincipalName such as alice@contoso.test. With WebSignIn it may be empty: the
+	// page names the user then, and where it is given, the two have to agree.
 	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
 	// Credential is exactly one kind.
 	//

@@ -1275,6 +1275,99 @@ func (x *SignPRTCookieResponse) GetCookie() string {
 	return ""
 }
 
+// SignDeviceCookieRequest carries what the proof depends on.
+type SignDeviceCookieRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// RequestNonce is a fresh nonce of the identity provider.
+	RequestNonce  string `protobuf:"bytes,1,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignDeviceCookieRequest) Reset() {
+	*x = SignDeviceCookieRequest{}
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignDeviceCookieRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignDeviceCookieRequest) ProtoMessage() {}
+
+func (x *SignDeviceCookieRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignDeviceCookieRequest.ProtoReflect.Descriptor instead.
+func (*SignDeviceCookieRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SignDeviceCookieRequest) GetRequestNonce() string {
+	if x != nil {
+		return x.RequestNonce
+	}
+	return ""
+}
+
+// SignDeviceCookieResponse carries the proof.
+type SignDeviceCookieResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Cookie is a compact RS256 JWT with the device certificate in x5c, the value of
+	// x-ms-DeviceCredential.
+	Cookie        string `protobuf:"bytes,1,opt,name=cookie,proto3" json:"cookie,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignDeviceCookieResponse) Reset() {
+	*x = SignDeviceCookieResponse{}
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignDeviceCookieResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignDeviceCookieResponse) ProtoMessage() {}
+
+func (x *SignDeviceCookieResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignDeviceCookieResponse.ProtoReflect.Descriptor instead.
+func (*SignDeviceCookieResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SignDeviceCookieResponse) GetCookie() string {
+	if x != nil {
+		return x.Cookie
+	}
+	return ""
+}
+
 var File_prt_tpm_v1_prt_proto protoreflect.FileDescriptor
 
 const file_prt_tpm_v1_prt_proto_rawDesc = "" +
@@ -1368,7 +1461,11 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x03prt\x18\x03 \x01(\tB\x03\x80\x01\x01R\x03prt\x12#\n" +
 	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\"4\n" +
 	"\x15SignPRTCookieResponse\x12\x1b\n" +
-	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie2\x87\x05\n" +
+	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie\">\n" +
+	"\x17SignDeviceCookieRequest\x12#\n" +
+	"\rrequest_nonce\x18\x01 \x01(\tR\frequestNonce\"7\n" +
+	"\x18SignDeviceCookieResponse\x12\x1b\n" +
+	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie2\xe6\x05\n" +
 	"\rPRTKeyService\x12W\n" +
 	"\x0eSignPRTRequest\x12!.prt.tpm.v1.SignPRTRequestRequest\x1a\".prt.tpm.v1.SignPRTRequestResponse\x12]\n" +
 	"\x10ImportSessionKey\x12#.prt.tpm.v1.ImportSessionKeyRequest\x1a$.prt.tpm.v1.ImportSessionKeyResponse\x12W\n" +
@@ -1376,7 +1473,8 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\rOpenPRTAnswer\x12 .prt.tpm.v1.OpenPRTAnswerRequest\x1a!.prt.tpm.v1.OpenPRTAnswerResponse\x12]\n" +
 	"\x10SignTokenRequest\x12#.prt.tpm.v1.SignTokenRequestRequest\x1a$.prt.tpm.v1.SignTokenRequestResponse\x12Z\n" +
 	"\x0fOpenTokenAnswer\x12\".prt.tpm.v1.OpenTokenAnswerRequest\x1a#.prt.tpm.v1.OpenTokenAnswerResponse\x12T\n" +
-	"\rSignPRTCookie\x12 .prt.tpm.v1.SignPRTCookieRequest\x1a!.prt.tpm.v1.SignPRTCookieResponseB\xa1\x01\n" +
+	"\rSignPRTCookie\x12 .prt.tpm.v1.SignPRTCookieRequest\x1a!.prt.tpm.v1.SignPRTCookieResponse\x12]\n" +
+	"\x10SignDeviceCookie\x12#.prt.tpm.v1.SignDeviceCookieRequest\x1a$.prt.tpm.v1.SignDeviceCookieResponseB\xa1\x01\n" +
 	"\x0ecom.prt.tpm.v1B\bPrtProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1;tpmv1\xa2\x02\x03PTX\xaa\x02\n" +
 	"Prt.Tpm.V1\xca\x02\n" +
 	"Prt\\Tpm\\V1\xe2\x02\x16Prt\\Tpm\\V1\\GPBMetadata\xea\x02\fPrt::Tpm::V1b\x06proto3"
@@ -1393,7 +1491,7 @@ func file_prt_tpm_v1_prt_proto_rawDescGZIP() []byte {
 	return file_prt_tpm_v1_prt_proto_rawDescData
 }
 
-var file_prt_tpm_v1_prt_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_prt_tpm_v1_prt_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_prt_tpm_v1_prt_proto_goTypes = []any{
 	(*Partition)(nil),                // 0: prt.tpm.v1.Partition
 	(*SealedSessionKey)(nil),         // 1: prt.tpm.v1.SealedSessionKey
@@ -1413,6 +1511,8 @@ var file_prt_tpm_v1_prt_proto_goTypes = []any{
 	(*OpenTokenAnswerResponse)(nil),  // 15: prt.tpm.v1.OpenTokenAnswerResponse
 	(*SignPRTCookieRequest)(nil),     // 16: prt.tpm.v1.SignPRTCookieRequest
 	(*SignPRTCookieResponse)(nil),    // 17: prt.tpm.v1.SignPRTCookieResponse
+	(*SignDeviceCookieRequest)(nil),  // 18: prt.tpm.v1.SignDeviceCookieRequest
+	(*SignDeviceCookieResponse)(nil), // 19: prt.tpm.v1.SignDeviceCookieResponse
 }
 var file_prt_tpm_v1_prt_proto_depIdxs = []int32{
 	3,  // 0: prt.tpm.v1.SignPRTRequestRequest.credential:type_name -> prt.tpm.v1.Credential
@@ -1438,15 +1538,17 @@ var file_prt_tpm_v1_prt_proto_depIdxs = []int32{
 	12, // 20: prt.tpm.v1.PRTKeyService.SignTokenRequest:input_type -> prt.tpm.v1.SignTokenRequestRequest
 	14, // 21: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:input_type -> prt.tpm.v1.OpenTokenAnswerRequest
 	16, // 22: prt.tpm.v1.PRTKeyService.SignPRTCookie:input_type -> prt.tpm.v1.SignPRTCookieRequest
-	5,  // 23: prt.tpm.v1.PRTKeyService.SignPRTRequest:output_type -> prt.tpm.v1.SignPRTRequestResponse
-	7,  // 24: prt.tpm.v1.PRTKeyService.ImportSessionKey:output_type -> prt.tpm.v1.ImportSessionKeyResponse
-	9,  // 25: prt.tpm.v1.PRTKeyService.SignPRTRenewal:output_type -> prt.tpm.v1.SignPRTRenewalResponse
-	11, // 26: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:output_type -> prt.tpm.v1.OpenPRTAnswerResponse
-	13, // 27: prt.tpm.v1.PRTKeyService.SignTokenRequest:output_type -> prt.tpm.v1.SignTokenRequestResponse
-	15, // 28: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:output_type -> prt.tpm.v1.OpenTokenAnswerResponse
-	17, // 29: prt.tpm.v1.PRTKeyService.SignPRTCookie:output_type -> prt.tpm.v1.SignPRTCookieResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
+	18, // 23: prt.tpm.v1.PRTKeyService.SignDeviceCookie:input_type -> prt.tpm.v1.SignDeviceCookieRequest
+	5,  // 24: prt.tpm.v1.PRTKeyService.SignPRTRequest:output_type -> prt.tpm.v1.SignPRTRequestResponse
+	7,  // 25: prt.tpm.v1.PRTKeyService.ImportSessionKey:output_type -> prt.tpm.v1.ImportSessionKeyResponse
+	9,  // 26: prt.tpm.v1.PRTKeyService.SignPRTRenewal:output_type -> prt.tpm.v1.SignPRTRenewalResponse
+	11, // 27: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:output_type -> prt.tpm.v1.OpenPRTAnswerResponse
+	13, // 28: prt.tpm.v1.PRTKeyService.SignTokenRequest:output_type -> prt.tpm.v1.SignTokenRequestResponse
+	15, // 29: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:output_type -> prt.tpm.v1.OpenTokenAnswerResponse
+	17, // 30: prt.tpm.v1.PRTKeyService.SignPRTCookie:output_type -> prt.tpm.v1.SignPRTCookieResponse
+	19, // 31: prt.tpm.v1.PRTKeyService.SignDeviceCookie:output_type -> prt.tpm.v1.SignDeviceCookieResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
 	16, // [16:16] is the sub-list for extension type_name
 	16, // [16:16] is the sub-list for extension extendee
 	0,  // [0:16] is the sub-list for field type_name
@@ -1472,7 +1574,7 @@ func file_prt_tpm_v1_prt_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_tpm_v1_prt_proto_rawDesc), len(file_prt_tpm_v1_prt_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	PRTKeyService_SignTokenRequest_FullMethodName = "/prt.tpm.v1.PRTKeyService/SignTokenRequest"
 	PRTKeyService_OpenTokenAnswer_FullMethodName  = "/prt.tpm.v1.PRTKeyService/OpenTokenAnswer"
 	PRTKeyService_SignPRTCookie_FullMethodName    = "/prt.tpm.v1.PRTKeyService/SignPRTCookie"
+	PRTKeyService_SignDeviceCookie_FullMethodName = "/prt.tpm.v1.PRTKeyService/SignDeviceCookie"
 )
 
 // PRTKeyServiceClient is the client API for PRTKeyService service.
@@ -64,6 +65,11 @@ type PRTKeyServiceClient interface {
 	// SignPRTCookie builds and signs a PRT cookie with the session key, KDF
 	// version 2. Claims are fixed but for PRT and nonce.
 	SignPRTCookie(ctx context.Context, in *SignPRTCookieRequest, opts ...grpc.CallOption) (*SignPRTCookieResponse, error)
+	// SignDeviceCookie signs the proof that a sign-in page is opened on this device, by
+	// somebody who is not signed in to it. Claims are fixed but for the nonce. Abuse: a
+	// caller can pass any page off as this device's; it says nothing of a user, and only
+	// lsa-cloudap may.
+	SignDeviceCookie(ctx context.Context, in *SignDeviceCookieRequest, opts ...grpc.CallOption) (*SignDeviceCookieResponse, error)
 }
 
 type pRTKeyServiceClient struct {
@@ -144,6 +150,16 @@ func (c *pRTKeyServiceClient) SignPRTCookie(ctx context.Context, in *SignPRTCook
 	return out, nil
 }
 
+func (c *pRTKeyServiceClient) SignDeviceCookie(ctx context.Context, in *SignDeviceCookieRequest, opts ...grpc.CallOption) (*SignDeviceCookieResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignDeviceCookieResponse)
+	err := c.cc.Invoke(ctx, PRTKeyService_SignDeviceCookie_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PRTKeyServiceServer is the server API for PRTKeyService service.
 // All implementations must embed UnimplementedPRTKeyServiceServer
 // for forward compatibility.
@@ -176,6 +192,11 @@ type PRTKeyServiceServer interface {
 	// SignPRTCookie builds and signs a PRT cookie with the session key, KDF
 	// version 2. Claims are fixed but for PRT and nonce.
 	SignPRTCookie(context.Context, *SignPRTCookieRequest) (*SignPRTCookieResponse, error)
+	// SignDeviceCookie signs the proof that a sign-in page is opened on this device, by
+	// somebody who is not signed in to it. Claims are fixed but for the nonce. Abuse: a
+	// caller can pass any page off as this device's; it says nothing of a user, and only
+	// lsa-cloudap may.
+	SignDeviceCookie(context.Context, *SignDeviceCookieRequest) (*SignDeviceCookieResponse, error)
 	mustEmbedUnimplementedPRTKeyServiceServer()
 }
 
@@ -206,6 +227,9 @@ func (UnimplementedPRTKeyServiceServer) OpenTokenAnswer(context.Context, *OpenTo
 }
 func (UnimplementedPRTKeyServiceServer) SignPRTCookie(context.Context, *SignPRTCookieRequest) (*SignPRTCookieResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignPRTCookie not implemented")
+}
+func (UnimplementedPRTKeyServiceServer) SignDeviceCookie(context.Context, *SignDeviceCookieRequest) (*SignDeviceCookieResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignDeviceCookie not implemented")
 }
 func (UnimplementedPRTKeyServiceServer) mustEmbedUnimplementedPRTKeyServiceServer() {}
 func (UnimplementedPRTKeyServiceServer) testEmbeddedByValue()                       {}
@@ -354,6 +378,24 @@ func _PRTKeyService_SignPRTCookie_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PRTKeyService_SignDeviceCookie_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignDeviceCookieRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PRTKeyServiceServer).SignDeviceCookie(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PRTKeyService_SignDeviceCookie_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PRTKeyServiceServer).SignDeviceCookie(ctx, req.(*SignDeviceCookieRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PRTKeyService_ServiceDesc is the grpc.ServiceDesc for PRTKeyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -388,6 +430,10 @@ var PRTKeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignPRTCookie",
 			Handler:    _PRTKeyService_SignPRTCookie_Handler,
+		},
+		{
+			MethodName: "SignDeviceCookie",
+			Handler:    _PRTKeyService_SignDeviceCookie_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

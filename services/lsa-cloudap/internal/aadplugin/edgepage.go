@@ -1,0 +1,99 @@
+package aadplugin
+
+import (
+	"context"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+)
+
+func (e *edge) BeginPage(ctx context.Context, req *cloudapv1.BeginPageRequest) (*cloudapv1.BeginPageResponse, error) {
+	if _, known := cloudapv1.PagePurpose_name[int32(req.GetPurpose())]; !known || req.GetPurpose() == cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED {
+		return nil, prterr.New(prterr.Invalid, "purpose is not set")
+	}
+	if len(req.GetClaims()) > artefact.MaxClaims {
+		return nil, prterr.New(prterr.Invalid, "claims is longer than %d bytes", artefact.MaxClaims)
+	}
+	a := pageAsked{purpose: req.GetPurpose(), claims: req.GetClaims(), signIn: req.GetSignIn()}
+	if req.GetLoginHint() != "" {
+		var err error
+		if a.hint, err = readUPN(req.GetLoginHint()); err != nil {
+			return nil, err
+		}
+	}
+	if req.GetCached() != nil {
+		c, err := readCached("cached", req.GetCached())
+		if err != nil {
+			return nil, err
+		}
+		a.cached = &c
+	}
+	got, err := e.plugin.beginPage(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.BeginPageResponse{
+		Url: got.url, RedirectUri: brokerRedirect, State: got.state, Headers: []*cloudapv1.PageHeader{{Name: got.headerName, Value: got.header}},
+	}, nil
+}
+
+func (e *edge) RedeemPage(ctx context.Context, req *cloudapv1.RedeemPageRequest) (*cloudapv1.RedeemPageResponse, error) {
+	end, err := readPageEnd(req.GetPage())
+	if err != nil {
+		return nil, err
+	}
+	got, err := e.plugin.redeemPage(ctx, req.GetPurpose(), end)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.RedeemPageResponse{
+		AccessToken: got.access.Reveal(), TenantId: string(got.who.tenant), UserId: string(got.who.user), UserPrincipalName: string(got.who.upn),
+	}, nil
+}
+
+func (e *edge) RegisterHelloKey(ctx context.Context, req *cloudapv1.RegisterHelloKeyRequest) (*cloudapv1.RegisterHelloKeyResponse, error) {
+	access, err := readAccess(req.GetAccessToken())
+	if err != nil {
+		return nil, err
+	}
+	if n := len(req.GetPublicKey()); n == 0 || n > artefact.MaxCert {
+		return nil, prterr.New(prterr.Invalid, "public_key is empty or too long")
+	}
+	if err := e.plugin.cloud.registerHello(ctx, access, req.GetPublicKey()); err != nil {
+		return nil, err
+	}
+	return &cloudapv1.RegisterHelloKeyResponse{}, nil
+}
+
+func (e *edge) DescribePINReset(ctx context.Context, _ *cloudapv1.DescribePINResetRequest) (*cloudapv1.DescribePINResetResponse, error) {
+	key, err := e.plugin.cloud.pinResetKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &cloudapv1.DescribePINResetResponse{Key: key}, nil
+}
+
+func (e *edge) OpenResetSecret(ctx context.Context, req *cloudapv1.OpenResetSecretRequest) (*cloudapv1.OpenResetSecretResponse, error) {
+	access, err := readAccess(req.GetAccessToken())
+	if err != nil {
+		return nil, err
+	}
+	if n := len(req.GetWrappedResetSecret()); n == 0 || n > artefact.MaxSignature || req.GetKeyId() == "" || len(req.GetKeyId()) > artefact.MaxName {
+		return nil, prterr.New(prterr.Invalid, "wrapped_reset_secret or key_id is empty or too long")
+	}
+	opened, err := e.plugin.cloud.openReset(ctx, access, req.GetWrappedResetSecret(), req.GetKeyId())
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Wipe()
+	return &cloudapv1.OpenResetSecretResponse{ResetSecret: append([]byte(nil), opened.Reveal()...)}, nil
+}
+
+func readAccess(s string) (secret.Text, error) {
+	if s == "" || !artefact.Line(s, artefact.MaxToken) {
+		return secret.Text{}, prterr.New(prterr.Invalid, "access_token is empty, too long or has a character that is not allowed")
+	}
+	return secret.NewText(s), nil
+}

@@ -1,0 +1,120 @@
+package aadplugin
+
+import (
+	"context"
+	"crypto/subtle"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+)
+
+// code reads the address that a page ended at. It comes from a browser, so from a
+// stranger: it must begin with our redirect address and carry our state, and until
+// then not even its error is believed (RFC 6749 section 10.12).
+func (e pageEnd) code() (secret.Text, error) {
+	foreign := prterr.New(prterr.Denied, "final_uri is not the end of this page: begin again")
+	address, _, _ := strings.Cut(e.final.Reveal(), "#")
+	to, query, found := strings.Cut(address, "?")
+	// Browsers differ in whether they keep the case of a host they do not know.
+	if !found || !strings.EqualFold(to, brokerRedirect) {
+		return secret.Text{}, foreign
+	}
+	values, err := url.ParseQuery(query)
+	if err != nil || len(values["state"]) != 1 || subtle.ConstantTimeCompare([]byte(values["state"][0]), []byte(e.state.State)) != 1 {
+		return secret.Text{}, foreign
+	}
+	if values.Has("error") {
+		return secret.Text{}, pageError(values)
+	}
+	if len(values["code"]) != 1 || !artefact.Opaque(values["code"][0], artefact.MaxFinalURI) {
+		return secret.Text{}, foreign
+	}
+	return secret.NewText(values["code"][0]), nil
+}
+
+// pageError makes an error of the parameters of RFC 6749 section 4.1.2.1. Of a known
+// code only the number is taken; the words are ours.
+func pageError(values url.Values) error {
+	if number, _, found := strings.Cut(strings.TrimPrefix(values.Get("error_description"), "AADSTS"), ":"); found {
+		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
+			if _, known := aadsts.Lookup(aadsts.Code(n)); known {
+				return prterr.AADSTS(aadsts.Code(n), "")
+			}
+		}
+	}
+	if values.Get("error") == "access_denied" || values.Get("error_subcode") == "cancel" {
+		return prterr.New(prterr.Denied, "the sign-in at the page was cancelled")
+	}
+	return prterr.New(prterr.Denied, "the sign-in page ended with an error")
+}
+
+// tokens are what a code was redeemed for.
+type tokens struct {
+	who             identity
+	access, refresh secret.Text
+}
+
+// redeemCode redeems the code of a page, as the application that the page was for.
+func (c cloud) redeemCode(ctx context.Context, s pageState, code secret.Text) (tokens, error) {
+	a, err := call(ctx, c.timeout, c.grants.RequestTokens, &idpv1.RequestTokensRequest{
+		Tenant: string(s.Tenant), Protocol: idpv1.Protocol_PROTOCOL_V1, ClientId: s.Client, Scope: "openid",
+		Grant: &idpv1.RequestTokensRequest_AuthorizationCode{AuthorizationCode: &idpv1.AuthorizationCodeGrant{
+			Code: code.Reveal(), RedirectUri: brokerRedirect, CodeVerifier: s.Verifier,
+		}},
+	})
+	if err != nil {
+		return tokens{}, stranger(idpName, err)
+	}
+	t := a.GetTokens()
+	switch {
+	case t == nil:
+		return tokens{}, badAnswer(idpName, "it has no tokens")
+	case !artefact.Line(t.GetAccessToken(), artefact.MaxToken):
+		return tokens{}, badAnswer(idpName, "access_token is too long or has a character that is not allowed")
+	case t.GetRefreshToken() != "" && !artefact.Opaque(t.GetRefreshToken(), artefact.MaxPRT):
+		return tokens{}, badAnswer(idpName, "refresh_token is too long or has a character that is not allowed")
+	}
+	who, err := readIDToken(t.GetIdToken())
+	return tokens{who: who, access: secret.NewText(t.GetAccessToken()), refresh: secret.NewText(t.GetRefreshToken())}, err
+}
+
+// registerHello registers the public half of a Hello key.
+func (c cloud) registerHello(ctx context.Context, access secret.Text, public []byte) error {
+	_, err := call(ctx, c.timeout, c.devices.RegisterHelloKey, &idpv1.RegisterHelloKeyRequest{AccessToken: access.Reveal(), Key: public})
+	return stranger(idpName, err)
+}
+
+// pinResetKey is the key of the PIN reset service, nil when there is none.
+func (c cloud) pinResetKey(ctx context.Context) ([]byte, error) {
+	a, err := call(ctx, c.timeout, c.pinReset.DescribePINReset, &idpv1.DescribePINResetRequest{})
+	if prterr.KindOf(err) == prterr.NotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, stranger(idpName, err)
+	}
+	if len(a.GetKey()) > artefact.MaxCert {
+		return nil, badAnswer(idpName, "the key of the PIN reset service is too long")
+	}
+	return a.GetKey(), nil
+}
+
+// openReset has the PIN reset service open the secret of a Hello key.
+func (c cloud) openReset(ctx context.Context, access secret.Text, wrapped []byte, keyID string) (secret.Bytes, error) {
+	a, err := call(ctx, c.timeout, c.pinReset.OpenResetSecret, &idpv1.OpenResetSecretRequest{
+		AccessToken: access.Reveal(), WrappedResetSecret: wrapped, KeyId: keyID,
+	})
+	if err != nil {
+		return secret.Bytes{}, stranger(idpName, err)
+	}
+	if n := len(a.GetResetSecret()); n == 0 || n > artefact.MaxName {
+		return secret.Bytes{}, badAnswer(idpName, "reset_secret is empty or too long")
+	}
+	return secret.NewBytes(a.GetResetSecret()), nil
+}

@@ -1,0 +1,159 @@
+// Package hello is what CloudAP keeps of the Windows Hello key of one user: its name,
+// and the secret with which the PIN reset service can help, wrapped for that service.
+//
+// What lives here: the record and its file. What never may: the PIN, anything that
+// comes from the PIN or from a password, or a key; the tpm-agent has the key, and only
+// its TPM can tell whether a PIN is right. The CloudAP framework is the one caller.
+package hello
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+)
+
+const (
+	suffix  = ".json"
+	version = 1
+	// maxWrapped bounds a wrapped secret, in bytes; RSA-2048 makes 256.
+	maxWrapped = 1 << 10
+	maxKeyID   = 256
+)
+
+// User is whose key it is.
+type User struct {
+	Tenant ids.TenantID
+	User   ids.UserID
+}
+
+// Record is one key that is registered with the identity provider.
+type Record struct {
+	User
+	UPN ids.UPN
+	// KeyID is the kid of the key.
+	KeyID string
+	// WrappedReset is for the PIN reset service; empty when a forgotten PIN costs the key.
+	WrappedReset []byte
+	MadeAt       time.Time
+}
+
+type file struct {
+	Version      int       `json:"version"`
+	TenantID     string    `json:"tenant_id"`
+	UserID       string    `json:"user_id"`
+	UPN          string    `json:"user_principal_name"`
+	KeyID        string    `json:"key_id"`
+	WrappedReset []byte    `json:"wrapped_reset_secret,omitempty"`
+	MadeAt       time.Time `json:"made_at"`
+}
+
+// Store keeps one file per user in one folder, each replaced as a whole.
+type Store struct {
+	dir    string
+	points durable.Points
+}
+
+// Open reads all records of the folder, which may be missing. A file that cannot be
+// read is reported by an error that names it and stays where it is.
+func Open(dir string, points durable.Points) (*Store, []Record, []error) {
+	s := &Store{dir: dir, points: points}
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil, nil
+	}
+	if err != nil {
+		return s, nil, []error{fmt.Errorf("hello folder: %w", err)}
+	}
+	var all []Record
+	var bad []error
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), "."):
+			// A crash between writing and renaming; it was never valid.
+			_ = durable.Remove(path)
+		case strings.HasSuffix(e.Name(), suffix):
+			r, err := s.load(path)
+			if err != nil {
+				bad = append(bad, fmt.Errorf("hello file %s is not used: %w", path, err))
+				continue
+			}
+			all = append(all, r)
+		}
+	}
+	return s, all, bad
+}
+
+func (s *Store) load(path string) (Record, error) {
+	data, err := durable.ReadFile(path)
+	if err != nil {
+		return Record{}, err
+	}
+	r, err := decode(data)
+	if err == nil && s.path(r.User) != path {
+		err = errors.New("it is of another user than its name says")
+	}
+	return r, err
+}
+
+// decode reads a file as from a stranger.
+func decode(data []byte) (Record, error) {
+	var f file
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return Record{}, errors.New("it is not whole JSON of the expected form")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Record{}, errors.New("it goes on after its end")
+	}
+	if f.Version != version {
+		return Record{}, fmt.Errorf("its version is not %d: it was written by another release", version)
+	}
+	tenant, err := ids.ParseTenant(f.TenantID)
+	if err != nil {
+		return Record{}, err
+	}
+	user, err := ids.ParseUser(f.UserID)
+	if err != nil {
+		return Record{}, err
+	}
+	upn, err := ids.ParseUPN(f.UPN)
+	if err != nil {
+		return Record{}, err
+	}
+	if f.KeyID == "" || len(f.KeyID) > maxKeyID || len(f.WrappedReset) > maxWrapped {
+		return Record{}, errors.New("key_id is missing or too long, or wrapped_reset_secret is too long")
+	}
+	return Record{User: User{tenant, user}, UPN: upn, KeyID: f.KeyID, WrappedReset: f.WrappedReset, MadeAt: f.MadeAt}, nil
+}
+
+// Save writes a record; when it returns nil, the record survives a crash.
+func (s *Store) Save(r Record) error {
+	data, err := json.Marshal(file{
+		Version: version, TenantID: string(r.Tenant), UserID: string(r.User.User), UPN: string(r.UPN),
+		KeyID: r.KeyID, WrappedReset: r.WrappedReset, MadeAt: r.MadeAt.UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("hello record: %w", err)
+	}
+	return durable.WriteFile(s.path(r.User), data, s.points)
+}
+
+// Remove forgets a record.
+func (s *Store) Remove(u User) error { return durable.Remove(s.path(u)) }
+
+// path is safe to build: both parts of a User are GUIDs.
+func (s *Store) path(u User) string {
+	return filepath.Join(s.dir, string(u.Tenant)+"_"+string(u.User)+suffix)
+}
