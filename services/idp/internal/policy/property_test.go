@@ -91,7 +91,7 @@ func (w world) facts() policy.Facts {
 func draw(t *testing.T, check func(w world, f policy.Facts)) {
 	t.Helper()
 	for i := range cases {
-		w := world{rand.New(rand.NewPCG(uint64(i), 42))} //nolint:gosec // cases to try, not secrets
+		w := world{rand.New(rand.NewPCG(uint64(i), 42))}
 		f := w.facts()
 		for n := range 1 + w.IntN(5) {
 			f.Tenant.Policies = append(f.Tenant.Policies, w.policy(n))
