@@ -225,3 +225,17 @@ func TestCA18_EveryPolicyHasAResult(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkDecide is a sign-in under ten policies, as a token endpoint asks.
+func BenchmarkDecide(b *testing.B) {
+	w := world{rand.New(rand.NewPCG(1, 2))}
+	f := w.facts()
+	for n := range 10 {
+		f.Tenant.Policies = append(f.Tenant.Policies, w.policy(n))
+	}
+	f.Page = false
+	b.ReportAllocs()
+	for b.Loop() {
+		policy.Decide(f)
+	}
+}
