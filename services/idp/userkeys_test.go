@@ -51,7 +51,7 @@ func TestA17_AKeyThatWasWrittenIntoTheDirectory(t *testing.T) {
 			d := p.join(t, alice, alicePassword, 1, 2)
 			mine := d.provision(t, alice, 3, time.Now())
 			h, id := p.written(t, d, alice, 4, d.id)
-			if e := lastEvent(p.world); e.Flow != signinlog.WriteHelloKey || e.User != alice || e.Outcome != signinlog.Success || !strings.Contains(e.Detail, "by an operator") {
+			if e := lastEvent(p.world); e.Flow != signinlog.WriteHelloKey || e.User != alice || e.Outcome != signinlog.Success || !strings.Contains(e.Hidden, "by an operator") {
 				t.Errorf("%+v", e)
 			}
 			wantCode(t, h.signInWith(t, d, time.Now(), nil), want)
@@ -329,7 +329,7 @@ func TestHEL10_ThePINResetService(t *testing.T) {
 			if got != "" || text != "" && err.Error() != text {
 				t.Errorf("%q, %v", got, err)
 			}
-			if e := lastEvent(r.world); e.Flow != signinlog.ResetPIN || e.Outcome != signinlog.Refused || !strings.Contains(e.Detail, why) {
+			if e := lastEvent(r.world); e.Flow != signinlog.ResetPIN || e.Outcome != signinlog.Refused || !strings.Contains(e.Hidden, why) {
 				t.Errorf("%+v", e)
 			}
 			if err != nil {
