@@ -130,10 +130,17 @@ func demands(claims, amrValues string, a *flowstate.Asked) error {
 			a.CAE = w.has("cp1")
 		}
 	}
-	if len(a.Policies) > maxContexts || slices.ContainsFunc(a.Policies, func(p string) bool { return len(p) > maxContext }) {
-		return prterr.AADSTS(aadsts.InvalidRequest, "claims names more than %d policies, or one by more than %d bytes", maxContexts, maxContext)
+	if err := checkPolicies(a.Policies); err != nil {
+		return err
 	}
 	return checkContexts(a.Contexts)
+}
+
+func checkPolicies(all []string) error {
+	if len(all) > maxContexts || slices.ContainsFunc(all, func(p string) bool { return len(p) > maxContext }) {
+		return prterr.AADSTS(aadsts.InvalidRequest, "claims names more than %d policies, or one by more than %d bytes", maxContexts, maxContext)
+	}
+	return nil
 }
 
 func checkContexts(all []string) error {

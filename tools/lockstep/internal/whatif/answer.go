@@ -54,7 +54,7 @@ func (k *desk) question(c Cell, o Outcome) *directoryv1.EvaluatePoliciesRequest 
 		q.Methods = []string{k.credential.method()}
 	}
 	for _, m := range o.Asked {
-		if m = k.person.named(m); !slices.Contains(q.Methods, m) {
+		if m = k.person.named(m); !slices.Contains(q.GetMethods(), m) {
 			q.Methods = append(q.Methods, m)
 		}
 	}

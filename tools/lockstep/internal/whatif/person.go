@@ -101,9 +101,6 @@ func (c Credential) first() string {
 // what asks least. Only narrows what the person takes; nil is everything.
 func (p *person) before(c Credential, only []string) pageagent.Person {
 	likes := append([]string{c.first(), pageagent.Password}, p.spare()...)
-	if c != AccessPass { // a pass is for those who begin with it
-		likes = slices.DeleteFunc(likes, func(m string) bool { return m == pageagent.AccessPass })
-	}
 	if only != nil {
 		likes = only
 	}
@@ -174,7 +171,7 @@ func digits(text string) string {
 // approve taps the number that the page shows.
 func (p *person) approve(ctx context.Context, c pageagent.Challenge) error {
 	_, err := p.cloud.people.AnswerChallenge(ctx, &directoryv1.AnswerChallengeRequest{
-		UserPrincipalName: p.name(), ChallengeId: c.ID, Approve: true, Number: int32(c.Number), //nolint:gosec // two digits
+		UserPrincipalName: p.name(), ChallengeId: c.ID, Approve: true, Number: int32(c.Number),
 	})
 	return err
 }

@@ -140,12 +140,16 @@ func (o *Outcome) because(err error) {
 	o.Reason = err.Error()
 }
 
-// judged reads what the policies said last, from the sign-in log. It answers nil when
-// nobody asked them.
+// updateName is what the sign-in log calls the resource of the broker's own pages.
+const updateName = "PRT update"
+
+// judged reads what the policies said last of the application, from the sign-in log. It
+// answers nil when nobody asked them. What they said of the broker's page is about the
+// PRT and not about the application.
 func (o *Outcome) judged(events []idp.Event) []Applied {
 	var last []Applied
 	for _, e := range events {
-		if e.Policies == nil {
+		if e.Policies == nil || e.Resource == updateName {
 			continue
 		}
 		last, o.RefusedBy = []Applied{}, nil
