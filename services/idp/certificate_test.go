@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/certificate/certificatetest"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey/passkeytest"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
@@ -59,6 +60,9 @@ func TestCA06_CertificatesByTheirAuthority(t *testing.T) {
 	soft, _ := single.Issue(t, []string{mia})
 	next = p.certificate(t, visit(), soft)
 	page := wantKindOfPage(t, next.GetPage(), factorPage, 0, next)
+	if m := page.GetMethods(); m[len(m)-1].GetMethodId() != "CertificateKey" || m[len(m)-1].GetIsDefault() {
+		t.Errorf("%v", m)
+	}
 	// The card of the same person finishes it; that of another does not.
 	bobs, _ := multi.Issue(t, []string{bob})
 	for name, der := range map[string][]byte{"another's": bobs, "one factor again": soft} {
@@ -109,4 +113,48 @@ func TestAttackCertificatesOfOtherTenants(t *testing.T) {
 	wantKindOfPage(t, next.GetPage(), errorPage, aadsts.FlowTokenExpired, next)
 	next = p.certificate(t, p.page(t, &idpv1.AuthorizeRequest{Tenant: fabrikam}, signInPage, 0), issue(foreign, frank))
 	p.code(t, next.GetSignedIn(), next)
+}
+
+// TestCA06_AStrengthThatResistsPhishing: what is enough beside a password, and what is
+// not. Who has nothing that would do registers a passkey.
+func TestCA06_AStrengthThatResistsPhishing(t *testing.T) {
+	lab := clock.NewLab()
+	single, multi, foreign := certificatetest.New(t, "S", lab.Now()), certificatetest.New(t, "M", lab.Now()), certificatetest.New(t, "F", lab.Now())
+	file := strings.Replace(string(withAuthorities(single, multi, foreign)), "    policies:\n", "    policies:\n      - id: 3b1f8a52-9c77-4d0e-8a26-6e2f4b9d0a98\n        name: Resists\n"+
+		"        state: enabled\n        include_users: [All]\n        include_resources: [All]\n        grants: {strength: Phishing-resistant MFA}\n", 1)
+	p := newPages(t, idp.Config{Clock: lab, Tenants: []byte(file)})
+	auth := &passkeytest.Authenticator{}
+	p.withPasskey(t, lab, mia, auth)
+	card, _ := multi.Issue(t, []string{mia})
+	soft, _ := single.Issue(t, []string{mia})
+	visit := func() *idpv1.SignInPage { return p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0) }
+
+	for name, next := range map[string]*idpv1.NextAction{
+		"passkey":     p.touched(t, visit(), "", auth),
+		"certificate": p.certificate(t, visit(), card),
+	} {
+		if next.GetSignedIn().GetCode() == "" {
+			t.Errorf("%s: %v", name, next)
+		}
+	}
+	for name, next := range map[string]*idpv1.NextAction{
+		"password":                     p.password(t, visit(), mia, miaPassword),
+		"certificate of single factor": p.certificate(t, visit(), soft),
+	} {
+		page := wantKindOfPage(t, next.GetPage(), factorPage, 0, next)
+		var offered []string
+		for _, m := range page.GetMethods() {
+			offered = append(offered, m.GetMethodId())
+		}
+		if !slices.Equal(offered, []string{"FidoKey", "CertificateKey"}) {
+			t.Errorf("%s: %v are offered", name, offered)
+		}
+		next := p.touched(t, page, "", auth)
+		p.code(t, next.GetSignedIn(), next)
+	}
+	next := p.password(t, visit(), bob, bobPassword)
+	page := wantKindOfPage(t, next.GetPage(), idpv1.PageKind_PAGE_KIND_REGISTER_METHOD, aadsts.MFAEnrolmentRequired, next)
+	if page.GetRegisterUrl() != "/security-info" {
+		t.Errorf("%v", page)
+	}
 }

@@ -39,6 +39,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/securityinfo"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
@@ -113,6 +114,7 @@ type Service struct {
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
 	passkeys  *passkey.Service
+	security  *securityinfo.Service
 	devices   *registration.Service
 	front     httpsFront
 	flows     *deviceflow.Flows
@@ -186,11 +188,11 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		return err
 	}
 	s.devices = registration.New(s.gate, attestations, s.outbox)
-	s.furnishSignIn(cfg)
 	s.pinResets = pinreset.New(pinreset.Config{
 		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
 	})
 	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
+	s.furnishSignIn(cfg)
 	return nil
 }
 
@@ -232,6 +234,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterGrantServiceServer(r, &server.Grant{OAuth: s.oauth})
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
+	idpv1.RegisterSecurityInfoServiceServer(r, &server.SecurityInfo{Security: s.security})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

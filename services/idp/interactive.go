@@ -1,12 +1,16 @@
 package idp
 
 import (
+	"context"
+
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/certificate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/securityinfo"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/session"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
 // furnishSignIn makes the rooms of the authorization endpoint and its pages.
@@ -20,5 +24,12 @@ func (s *Service) furnishSignIn(cfg Config) {
 		Attempts: s.attempts, Outbox: s.outbox, Clock: s.gate.Clock, Passkeys: s.passkeys,
 		Certificates: certificate.New(certificate.Config{Tenants: s.tenants, Clock: s.gate.Clock}), Persons: cfg.Persons,
 	})
-	s.pairing = pairing.New(pairing.Config{Waiting: s.store, Directory: s.directory, Clock: s.gate.Clock})
+	s.pairing = pairing.New(pairing.Config{
+		Waiting: s.store, Directory: s.directory, Clock: s.gate.Clock,
+		Added: func(ctx context.Context, u store.User, name string) { s.security.Paired(ctx, u, name) },
+	})
+	s.security = securityinfo.New(securityinfo.Config{
+		Resource: s.resource, Directory: s.directory, Pairing: s.pairing, Passkeys: s.passkeys, Outbox: s.outbox, Sealer: s.gate.Authority,
+		Replays: s.gate.Replays, Attempts: s.attempts, Log: s.gate.Log, Clock: s.gate.Clock,
+	})
 }

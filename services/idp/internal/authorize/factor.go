@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/policy"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // securityInfo is where people register how they prove who they are.
@@ -30,6 +31,9 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 		return !slices.ContainsFunc(d.Allowed, func(a methods.Method) bool { return a.ID() == m.ID }) ||
 			m.ID == methods.IDPhoneSignIn && slices.Contains(d.Allowed, methods.Push) // one question to one telephone
 	})
+	if byCertificate(who.tenant, d) && (len(offered) > 0 || !slices.ContainsFunc(d.Allowed, registrable)) {
+		offered = append(offered, Method{ID: methods.IDCertificate, Display: "Certificate or smart card"})
+	}
 	if len(offered) == 0 {
 		return s.noFactor(ctx, st, who, d)
 	}
@@ -41,6 +45,15 @@ func (s *Service) factor(ctx context.Context, st *flowstate.State, who someone, 
 		o.Page.Methods = offered
 	}
 	return o, err
+}
+
+// byCertificate says whether a certificate that is more than one factor would do, and
+// there are authorities which issue such. Who has one is not known before it is shown,
+// so it is offered beside what the user has, and alone where nobody can register
+// anything else that would do.
+func byCertificate(t *tenant.Tenant, d policy.Decision) bool {
+	return slices.Contains(d.Allowed, methods.CertificateMulti) &&
+		slices.ContainsFunc(t.CertificateAuthorities, func(a tenant.CertificateAuthority) bool { return a.MultiFactor })
 }
 
 // noFactor is for a user who has nothing that would be enough: one with a Windows

@@ -11,29 +11,37 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
-// AddPasskey adds a passkey to a user. One whose id any user has already is refused
-// (Web Authentication Level 3, section 7.1, step 26): the id is the authenticator's
-// word, and whoever repeats another's could be taken for them. max bounds how many a
-// user has.
-func (d *Directory) AddPasskey(ctx context.Context, t ids.TenantID, id ids.UserID, k store.Passkey, most int) error {
+// AddPasskey adds a passkey to a user, unless allowed says no to the record as it is
+// then. One whose id any user has already is refused (Web Authentication Level 3,
+// section 7.1, step 26): the id is the authenticator's word, and whoever repeats
+// another's could be taken for them.
+func (d *Directory) AddPasskey(ctx context.Context, t ids.TenantID, id ids.UserID, k store.Passkey, allowed func(store.User) error) error {
+	taken := prterr.New(prterr.Conflict, "the passkey is registered already: use another authenticator")
 	for _, home := range d.tenants.All() {
 		users, err := d.store.Users(ctx, home.ID)
 		if err != nil {
 			return named(err, "user")
 		}
 		for _, u := range users {
-			if slices.ContainsFunc(u.Passkeys, func(old store.Passkey) bool { return bytes.Equal(old.ID, k.ID) }) {
-				return prterr.New(prterr.Conflict, "the passkey is registered already: use another authenticator")
+			if hasPasskey(u, k.ID) {
+				return taken
 			}
 		}
 	}
-	return named(d.store.UpdateUser(ctx, t, id, func(u *store.User) error {
-		if len(u.Passkeys) >= most || slices.ContainsFunc(u.Passkeys, func(old store.Passkey) bool { return bytes.Equal(old.ID, k.ID) }) {
-			return prterr.New(prterr.Conflict, "the passkey is registered already, or the user has as many as there may be: remove one")
+	return d.ChangeMethods(ctx, t, id, func(u *store.User) error {
+		if err := allowed(*u); err != nil {
+			return err
+		}
+		if hasPasskey(*u, k.ID) {
+			return taken
 		}
 		u.Passkeys = append(u.Passkeys, k)
 		return nil
-	}), "user")
+	})
+}
+
+func hasPasskey(u store.User, id []byte) bool {
+	return slices.ContainsFunc(u.Passkeys, func(k store.Passkey) bool { return bytes.Equal(k.ID, id) })
 }
 
 // UsePasskey notes that a passkey was used. Of two answers with one counter, which
@@ -50,18 +58,6 @@ func (d *Directory) UsePasskey(ctx context.Context, t ids.TenantID, id ids.UserI
 			return prterr.AADSTS(aadsts.KeyNotFound, "")
 		}
 		old.SignCount, old.BackedUp, old.Used = k.SignCount, k.BackedUp, k.Used
-		return nil
-	}), "user")
-}
-
-// RemovePasskey removes a passkey by its credential id. NotFound.
-func (d *Directory) RemovePasskey(ctx context.Context, t ids.TenantID, id ids.UserID, key []byte) error {
-	return named(d.store.UpdateUser(ctx, t, id, func(u *store.User) error {
-		n := len(u.Passkeys)
-		u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k store.Passkey) bool { return bytes.Equal(k.ID, key) })
-		if len(u.Passkeys) == n {
-			return store.ErrNotFound
-		}
 		return nil
 	}), "user")
 }

@@ -42,11 +42,13 @@ type Waiting interface {
 	UpdatePending(ctx context.Context, kind, key string, now time.Time, change func(*store.Pending) error) error
 }
 
-// Config of the room. Every field must be set.
+// Config of the room. Every field must be set, but for Added.
 type Config struct {
 	Waiting   Waiting
 	Directory *directory.Directory
 	Clock     clock.Clock
+	// Added is told of every authenticator that was added; nil is nobody.
+	Added func(ctx context.Context, u store.User, name string)
 }
 
 // Service pairs. It is safe for concurrent use.
@@ -137,13 +139,17 @@ func (s *Service) Pair(ctx context.Context, a App) error {
 	case err != nil:
 		return prterr.Wrap(prterr.Internal, err, "the pairing cannot be kept")
 	}
-	return s.cfg.Directory.ChangeMethods(ctx, u.Tenant, u.ID, func(next *store.User) error {
+	err = s.cfg.Directory.ChangeMethods(ctx, u.Tenant, u.ID, func(next *store.User) error {
 		if len(next.Push) >= tenant.MaxAuthenticators {
 			return many
 		}
 		next.Push = append(next.Push, added)
 		return nil
 	})
+	if err == nil && s.cfg.Added != nil {
+		s.cfg.Added(ctx, u, added.Name)
+	}
+	return err
 }
 
 // Paired says which authenticator took the code, and the empty text while none has.

@@ -37,6 +37,8 @@ type bearer struct {
 	// appOnly is an application that acts for itself; then there is no user.
 	appOnly bool
 	user    store.User
+	// amr is how the user proved who they are.
+	amr []string
 }
 
 // tokenClaims are the claims of an access token that are read here.
@@ -54,6 +56,7 @@ type tokenClaims struct {
 	DeviceID string          `json:"deviceid"`
 	AIO      string          `json:"aio"`
 	XMSCC    []string        `json:"xms_cc"`
+	AMR      []string        `json:"amr"`
 	Cnf      json.RawMessage `json:"cnf"`
 }
 
@@ -63,74 +66,79 @@ func graph() tenant.Resource {
 }
 
 // refused is the one answer to a token that is not good here, whatever is wrong.
-func refused() error {
-	return prterr.New(prterr.Unauthenticated, "access_token is not a valid token for https://graph.microsoft.com, or has expired: get a new one")
+func refused(want tenant.Resource) error {
+	return prterr.New(prterr.Unauthenticated, "access_token is not a valid token for %s, or has expired: get a new one", want.URI)
 }
 
 // bearer checks a call: the token by algorithm and key that are fixed here, its
 // times, issuer and audience; the proof when the token is bound to a key; then
 // whether what the token says still holds.
 func (s *Service) bearer(ctx context.Context, c Call) (bearer, error) {
+	return s.bearerFor(ctx, c, graph())
+}
+
+// bearerFor is bearer for a resource.
+func (s *Service) bearerFor(ctx context.Context, c Call, want tenant.Resource) (bearer, error) {
 	text, proof, err := openProof(c)
 	if err != nil {
 		return bearer{}, err
 	}
 	t, err := jose.Parse(text)
 	if err != nil || s.cfg.Keys.Verify(t) != nil {
-		return bearer{}, refused()
+		return bearer{}, refused(want)
 	}
 	var claims tokenClaims
 	if err := t.Claims(&claims); err != nil {
-		return bearer{}, refused()
+		return bearer{}, refused(want)
 	}
-	b, err := s.read(claims)
+	b, err := s.read(claims, want)
 	if err != nil {
 		return bearer{}, err
 	}
-	if err := s.possession(c, claims, proof); err != nil {
+	if err := s.possession(c, claims, proof, want); err != nil {
 		return bearer{}, err
 	}
 	if b.appOnly {
 		return b, nil
 	}
-	b.user, err = s.standing(ctx, b.tenant, claims)
+	b.user, err = s.standing(ctx, b.tenant, claims, want)
 	return b, err
 }
 
 // read judges what the token itself says.
-func (s *Service) read(c tokenClaims) (bearer, error) {
+func (s *Service) read(c tokenClaims, want tenant.Resource) (bearer, error) {
 	now := s.cfg.Clock.Now()
 	id, err := ids.ParseTenant(c.TID)
-	if err != nil || now.Before(time.Unix(c.Nbf, 0)) || !now.Before(time.Unix(c.Exp, 0)) || !graph().Is(c.Aud) {
-		return bearer{}, refused()
+	if err != nil || now.Before(time.Unix(c.Nbf, 0)) || !now.Before(time.Unix(c.Exp, 0)) || !want.Is(c.Aud) {
+		return bearer{}, refused(want)
 	}
 	home, known := s.cfg.Tenants.Tenant(id)
 	issuers := issuance.Issuers(id)
 	if !known || !slices.Contains(issuers[:], c.Iss) {
-		return bearer{}, refused()
+		return bearer{}, refused(want)
 	}
 	client, err := ids.ParseClient(c.AppID + c.AZP) // version 1.0 has one, 2.0 the other
 	if err != nil {
-		return bearer{}, refused()
+		return bearer{}, refused(want)
 	}
 	if _, known := home.Application(client); !known {
-		return bearer{}, refused()
+		return bearer{}, refused(want)
 	}
-	return bearer{tenant: home, client: client, scopes: strings.Fields(c.Scope), appOnly: c.IDTyp == "app"}, nil
+	return bearer{tenant: home, client: client, scopes: strings.Fields(c.Scope), appOnly: c.IDTyp == "app", amr: c.AMR}, nil
 }
 
 // standing asks the directory whether user and device are still those that the
 // token was issued to, in the state of then. A client that takes claims challenges
 // is told what to ask for (continuous access evaluation).
-func (s *Service) standing(ctx context.Context, home *tenant.Tenant, c tokenClaims) (store.User, error) {
+func (s *Service) standing(ctx context.Context, home *tenant.Tenant, c tokenClaims, want tenant.Resource) (store.User, error) {
 	user, err := ids.ParseUser(c.OID)
 	if err != nil {
-		return store.User{}, refused()
+		return store.User{}, refused(want)
 	}
 	var m issuance.Memory
 	raw, err := jose.DecodeSegment(c.AIO)
 	if err != nil || json.Unmarshal(raw, &m) != nil {
-		return store.User{}, refused() // not a user's access token
+		return store.User{}, refused(want) // not a user's access token
 	}
 	u, err := s.cfg.Directory.User(ctx, home.ID, user)
 	switch {

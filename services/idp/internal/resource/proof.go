@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 const (
@@ -69,7 +70,7 @@ func openProof(c Call) (token string, p *proof, err error) {
 
 // possession demands a proof of whoever brings a token that is bound to a key,
 // and takes none for a token that is not.
-func (s *Service) possession(c Call, token tokenClaims, p *proof) error {
+func (s *Service) possession(c Call, token tokenClaims, p *proof, want tenant.Resource) error {
 	var bound struct {
 		KID string `json:"kid"`
 	}
@@ -81,7 +82,7 @@ func (s *Service) possession(c Call, token tokenClaims, p *proof) error {
 	case p == nil:
 		return prterr.New(prterr.Unauthenticated, "access_token is bound to a key: send a signed HTTP request with the scheme PoP")
 	case json.Unmarshal(token.Cnf, &bound) != nil || bound.KID == "":
-		return refused()
+		return refused(want)
 	}
 	key, thumbprint, err := p.key()
 	if err != nil {

@@ -92,11 +92,16 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 	case known:
 		out.Credentials = anyBeginning(home)
 	}
+	st, err := s.keep.Open(token)
 	if !known || home.Domain.Federated == nil {
 		out.HasPassword = known
-		return out, nil
+		if err != nil || st.Step != flowstate.SignIn {
+			return out, nil //nolint:nilerr // outside of a sign-in nothing goes on
+		}
+		st.Asked.Hint = string(upn) // for a form that says no name
+		out.FlowToken, err = s.keep.Seal(st)
+		return out, err
 	}
-	st, err := s.keep.Open(token)
 	if err != nil {
 		st = s.keep.Begin(flowstate.Asked{}, "")
 	}

@@ -46,7 +46,7 @@ type Application struct {
 func (a Application) Confidential() bool { return len(a.Secrets)+len(a.Certificates) > 0 }
 
 // Redirects reports whether uri is registered, letter for letter, but that the
-// port of http://localhost and of a loopback address may be any (RFC 8252 section
+// port of localhost and of a loopback address may be any (RFC 8252 section
 // 7.3). The addresses of the broker and of native clients go with every client
 // that is not confidential.
 func (a Application) Redirects(uri string) bool {
@@ -66,18 +66,18 @@ func (a Application) Redirects(uri string) bool {
 // SPA reports whether uri belongs to code in a browser.
 func (a Application) SPA(uri string) bool { return slices.Contains(a.SPARedirectURIs, uri) }
 
-// withoutPort is a loopback address of plain HTTP without its port, and whether
-// uri is one.
+// withoutPort is a loopback address without its port, and whether uri is one: of plain
+// HTTP, or localhost over HTTPS, where who listens on another port is as near.
 func withoutPort(uri string) (string, bool) {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
 		return "", false
 	}
 	host := u.Hostname()
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(host); host != "localhost" && (u.Scheme == "https" || ip == nil || !ip.IsLoopback()) {
 		return "", false
 	}
-	return host + "/" + strings.TrimPrefix(u.EscapedPath(), "/"), true
+	return u.Scheme + "://" + host + "/" + strings.TrimPrefix(u.EscapedPath(), "/"), true
 }
 
 // MayAsk reports whether the application may ask for a resource.

@@ -271,3 +271,59 @@ func TestA19_AnAssertionIsOfNoUseLaterOrElsewhere(t *testing.T) {
 		t.Error("an assertion of three hours ago made a PRT")
 	}
 }
+
+// TestHEL10_PINResetOnTheWholeSystem: forgotten at the lock screen, where nobody is
+// signed in. With the service the key stays; without it is destroyed, and what the old
+// key signed opens nothing any more.
+func TestHEL10_PINResetOnTheWholeSystem(t *testing.T) {
+	w := newWorld(t, lab.Config{TPM: "mem:"})
+	w.join(w.device)
+	hello := lsav1.NewHelloServiceClient(w.device.LogonUI.LSA)
+	first := w.byPassword(mia, miaPassword)
+	page := w.begin(&lsav1.BeginWebSignInRequest{Purpose: lsav1.WebSignInPurpose_WEB_SIGN_IN_PURPOSE_PROVISION_HELLO, LogonSession: first.GetLogonSession()})
+	final, _ := w.show(page, w.approving())
+	made, err := hello.ProvisionHello(t.Context(), &lsav1.ProvisionHelloRequest{
+		LogonSession: first.GetLogonSession(), InteractionId: page.GetInteractionId(), FinalUri: final, Pin: helloPIN,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := hello.DescribeHello(t.Context(), &lsav1.DescribeHelloRequest{LogonSession: first.GetLogonSession()})
+	if err != nil || d.GetCanReset() != "DestructiveAndNonDestructive" {
+		t.Fatalf("%v, %v", d, err)
+	}
+	reset := func(purpose lsav1.WebSignInPurpose, pin string, destructive bool) string {
+		t.Helper()
+		page := w.begin(&lsav1.BeginWebSignInRequest{Purpose: purpose, LoginHint: mia})
+		final, prompts := w.show(page, w.approving())
+		a, err := hello.ResetHelloPIN(t.Context(), &lsav1.ResetHelloPINRequest{
+			InteractionId: page.GetInteractionId(), FinalUri: final, NewPin: pin, Destructive: destructive, UserPrincipalName: mia,
+		})
+		if err != nil {
+			t.Fatalf("%q: %v", prompts, err)
+		}
+		if !slices.Equal(prompts, []string{pageagent.Password, pageagent.Push}) {
+			t.Errorf("asked for %q", prompts)
+		}
+		return a.GetKeyId()
+	}
+	if id := reset(lsav1.WebSignInPurpose_WEB_SIGN_IN_PURPOSE_RESET_PIN, "246801", false); id != made.GetKeyId() {
+		t.Errorf("non-destructive: key %s became %s", made.GetKeyId(), id)
+	}
+	if _, err := w.byPIN(mia, helloPIN); prterr.KindOf(err) != prterr.Unauthenticated {
+		t.Errorf("the old PIN: %v", err)
+	}
+	old, err := w.byPIN(mia, "246801")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := reset(lsav1.WebSignInPurpose_WEB_SIGN_IN_PURPOSE_PROVISION_HELLO, "975310", true); id == made.GetKeyId() {
+		t.Error("destructive: the key is the same")
+	}
+	if _, err := w.token(w.device, actor.Desktop{Session: secret.NewText(old.GetLogonSession())}); prterr.KindOf(err) != prterr.Unauthenticated {
+		t.Errorf("a session of the destroyed key: %v", err)
+	}
+	if a, err := w.byPIN(mia, "975310"); err != nil || a.GetFromCache() {
+		t.Errorf("the new key: %v, %v", a, err)
+	}
+}
