@@ -262,10 +262,10 @@ func TestHEL06_HEL07_CA13_WhatLeadsToAHelloKey(t *testing.T) {
 	}
 }
 
-// TestA36_ACopiedCookieJarIsRefusedAtTheNextNavigation: the session cookie of a PRT is
+// TestA36_Attack37_ACopiedCookieJarIsRefusedAtTheNextNavigation: the session cookie of a PRT is
 // bound to its session key. The browser that can have the key prove itself goes on
 // without a question; who took its cookies, all of them, is asked to sign in.
-func TestA36_ACopiedCookieJarIsRefusedAtTheNextNavigation(t *testing.T) {
+func TestA36_Attack37_ACopiedCookieJarIsRefusedAtTheNextNavigation(t *testing.T) {
 	w := newWorld(t, lab.Config{TPM: "mem:"})
 	w.join(w.device)
 	d := w.in("alice")
