@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -80,3 +81,8 @@ func (s *Service) Consent(t testing.TB, upn ids.UPN, app ids.ClientID, resource 
 		t.Fatal(err)
 	}
 }
+
+// TenantOf lets a test look a tenant up.
+func (s *Service) TenantOf(id ids.TenantID) (*tenant.Tenant, bool) { return s.tenants.Tenant(id) }
+// Pairing lets a test be the page that an authenticator is paired with.
+func (s *Service) Pairing() *pairing.Service { return s.pairing }

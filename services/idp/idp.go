@@ -35,6 +35,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/pairing"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/pinreset"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/registration"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/resource"
@@ -109,6 +110,7 @@ type Service struct {
 	visits    *authorize.Service
 	signIns   *signin.Service
 	pairing   *pairing.Service
+	pinResets *pinreset.Service
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
 	passkeys  *passkey.Service
@@ -185,7 +187,10 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s.devices = registration.New(s.gate, attestations)
+	s.devices = registration.New(s.gate, attestations, s.outbox)
+	s.pinResets = pinreset.New(pinreset.Config{
+		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
+	})
 	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
 	s.furnishSignIn(cfg)
 	return nil
@@ -195,7 +200,8 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Consents: s.gate.Consents})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
+	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
 	registerTokens(server.Seen(r), &server.Grant{OAuth: s.oauth})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})
 }

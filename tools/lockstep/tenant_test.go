@@ -33,6 +33,8 @@ type clerk struct {
 	mu    sync.Mutex
 	asked []proto.Message
 	fail  error
+	// waiting is what ListChallenges lists; nil is one push.
+	waiting []*directoryv1.Challenge
 }
 
 func (c *clerk) Register(r grpc.ServiceRegistrar) {
@@ -102,7 +104,13 @@ func (c *clerk) ListSignIns(_ context.Context, r *directoryv1.ListSignInsRequest
 }
 
 func (c *clerk) ListChallenges(_ context.Context, r *directoryv1.ListChallengesRequest) (*directoryv1.ListChallengesResponse, error) {
-	return note(c, r, &directoryv1.ListChallengesResponse{Challenges: []*directoryv1.Challenge{{ChallengeId: "c1", MethodId: "PhoneAppNotification"}}})
+	c.mu.Lock()
+	waiting := c.waiting
+	c.mu.Unlock()
+	if waiting == nil {
+		waiting = []*directoryv1.Challenge{{ChallengeId: "c1", MethodId: "PhoneAppNotification", Number: 42, Application: "Portal", IpAddress: "203.0.113.9"}}
+	}
+	return note(c, r, &directoryv1.ListChallengesResponse{Challenges: waiting})
 }
 
 func (c *clerk) SetUserEnabled(_ context.Context, r *directoryv1.SetUserEnabledRequest) (*directoryv1.SetUserEnabledResponse, error) {
@@ -221,6 +229,10 @@ func TestOBS08_EveryChangeReachesTheAdministration(t *testing.T) {
 	if err := os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("der")}), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	key := filepath.Join(dir, "key")
+	if err := os.WriteFile(key, []byte("RSA1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const alice = "alice@contoso.test"
 	for line, want := range map[string]proto.Message{
 		"user disable alice@contoso.test":            &directoryv1.SetUserEnabledRequest{UserPrincipalName: alice},
@@ -234,6 +246,18 @@ func TestOBS08_EveryChangeReachesTheAdministration(t *testing.T) {
 		"user create alice@contoso.test --password hunter22 --administrator --no-join --id x --display-name A": &directoryv1.CreateUserRequest{
 			UserPrincipalName: alice, Password: "hunter22", Administrator: true, NoJoin: true, UserId: "x", DisplayName: "A"},
 		"user create carol@adatum.test --immutable-id AAAA": &directoryv1.CreateUserRequest{UserPrincipalName: "carol@adatum.test", ImmutableId: "AAAA"},
+
+		"user update alice@contoso.test --push --phone-sign-in --phone +15550100 --default-method OneWaySMS": &directoryv1.SetUserMethodsRequest{
+			UserPrincipalName: alice, Push: true, PhoneSignIn: true, PhoneNumber: "+15550100", DefaultMethod: "OneWaySMS"},
+		"user methods alice@contoso.test":          &directoryv1.ListUserMethodsRequest{UserPrincipalName: alice},
+		"user remove-method alice@contoso.test m1": &directoryv1.RemoveUserMethodRequest{UserPrincipalName: alice, MethodId: "m1"},
+		"user access-pass alice@contoso.test":      &directoryv1.IssueAccessPassRequest{UserPrincipalName: alice, LifetimeSeconds: 3600},
+		"user access-pass alice@contoso.test --lifetime 30m --one-time": &directoryv1.IssueAccessPassRequest{
+			UserPrincipalName: alice, LifetimeSeconds: 1800, OneTime: true},
+		"user risk alice@contoso.test high": &directoryv1.SetUserRiskRequest{UserPrincipalName: alice, Risk: "high"},
+		"user put-hello-key alice@contoso.test --device d1 --key " + key: &directoryv1.PutHelloKeyRequest{
+			UserPrincipalName: alice, DeviceId: "d1", Key: []byte("RSA1")},
+		"messages --user alice@contoso.test": &directoryv1.ListMessagesRequest{UserPrincipalName: alice},
 
 		"device disable d1":       &directoryv1.SetDeviceEnabledRequest{DeviceId: "d1"},
 		"device enable d1":        &directoryv1.SetDeviceEnabledRequest{DeviceId: "d1", Enabled: true},
@@ -289,7 +313,9 @@ func TestOBS08_Lists(t *testing.T) {
 		"app list --built-in":               {"broker", "public, built in"},
 		"policy list":                       {"MFA", "All but alice@contoso.test", "mfa, a sign-in every 1h0m0s"},
 		"sign-ins":                          {"issue_prt", "refused", "50126", "wrong"},
-		"challenges":                        {"c1", "PhoneAppNotification"},
+		"challenges":                        {"c1", "PhoneAppNotification", "42", "Portal", "203.0.113.9"},
+		"user methods alice@contoso.test":   {"m1", "windowsHelloForBusiness", "d1", "administrator"},
+		"messages":                          {"sms", "+1 5550100", "code 123456"},
 	} {
 		out, err := command(t, append([]string{"tenant", "--state", dir}, strings.Fields(line)...)...)
 		if err != nil {
@@ -316,12 +342,15 @@ func TestOBS08_Lists(t *testing.T) {
 func TestOBS08_WhatCannotBeDoneIsSaid(t *testing.T) {
 	c, dir := office(t)
 	for line, want := range map[string]string{
-		"user list --tenant x.test":                  "there is contoso.test, fabrikam.test, adatum.test",
-		"app put Web":                                "say which one is meant with --tenant",
-		"user update alice@contoso.test":             "nothing is to be changed",
-		"user disable":                               "accepts 1 arg",
-		"approve-code ABCD":                          `"user" not set`,
-		"device put-hybrid d1 --certificate /no.pem": "certificate",
+		"user list --tenant x.test":                                  "there is contoso.test, fabrikam.test, adatum.test",
+		"app put Web":                                                "say which one is meant with --tenant",
+		"user update alice@contoso.test":                             "nothing is to be changed",
+		"user disable":                                               "accepts 1 arg",
+		"user access-pass a@b.test --lifetime 1ms":                   "whole seconds",
+		"user put-hello-key a@b.test --key /no.key":                  "no such file",
+		"user put-hello-key a@b.test":                                `"key" not set`,
+		"approve-code ABCD":                                          `"user" not set`,
+		"device put-hybrid d1 --certificate /no.pem":                 "certificate",
 		"policy put X --tenant contoso.test --sign-in-frequency 1ms": "whole seconds",
 	} {
 		_, err := command(t, append([]string{"tenant", "--state", dir}, strings.Fields(line)...)...)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,7 @@ func userCommand(d *atDoor) *cobra.Command {
 			return err
 		}),
 	)
+	cmd.AddCommand(methodCommands(d)...)
 	return cmd
 }
 
@@ -106,9 +108,10 @@ func createUserCommand(d *atDoor) *cobra.Command {
 
 func updateUserCommand(d *atDoor) *cobra.Command {
 	var (
-		text, totp  string
-		stdin, push bool
+		text  string
+		stdin bool
 	)
+	factors := &directoryv1.SetUserMethodsRequest{}
 	cmd := &cobra.Command{
 		Use: "update UPN", Short: "Set the password or the second factors of a user", Args: cobra.ExactArgs(1),
 	}
@@ -124,21 +127,25 @@ func updateUserCommand(d *atDoor) *cobra.Command {
 			}
 			what = append(what, "password")
 		}
-		if cmd.Flags().Changed("totp") || cmd.Flags().Changed("push") {
-			if _, err := c.Admin.SetUserMethods(ctx, &directoryv1.SetUserMethodsRequest{UserPrincipalName: args[0], TotpSecret: totp, Push: push}); err != nil {
+		if slices.ContainsFunc([]string{"totp", "push", "phone", "phone-sign-in", "default-method"}, cmd.Flags().Changed) {
+			factors.UserPrincipalName = args[0]
+			if _, err := c.Admin.SetUserMethods(ctx, factors); err != nil {
 				return answer{}, err
 			}
 			what = append(what, "second factors")
 		}
 		if len(what) == 0 {
-			return answer{}, errors.New("nothing is to be changed: use --password, --password-stdin, --totp or --push")
+			return answer{}, errors.New("nothing is to be changed: use --password, --password-stdin, --totp, --push, --phone, --phone-sign-in or --default-method")
 		}
 		return done(strings.Join(what, " and ")+" of "+args[0]+" are set", map[string]any{"name": args[0]}), nil
 	})
 	f := cmd.Flags()
 	f.StringVar(&text, "password", "", "the new password; what was obtained with the old one dies")
 	f.BoolVar(&stdin, "password-stdin", false, "read the new password from standard input")
-	f.StringVar(&totp, "totp", "", "base32 secret for one-time codes; sets all second factors, so empty takes it away")
-	f.BoolVar(&push, "push", false, "an authenticator app that approves; sets all second factors")
+	f.StringVar(&factors.TotpSecret, "totp", "", "base32 secret for one-time codes; sets all second factors, so empty takes it away")
+	f.BoolVar(&factors.Push, "push", false, "an authenticator app that approves; sets all second factors")
+	f.BoolVar(&factors.PhoneSignIn, "phone-sign-in", false, "the app signs in without a password; sets all second factors, so it needs --push")
+	f.StringVar(&factors.PhoneNumber, "phone", "", "telephone for messages and calls, such as '+49 1701234567'; sets all second factors")
+	f.StringVar(&factors.DefaultMethod, "default-method", "", "second factor that is asked for first, such as OneWaySMS; sets all second factors")
 	return cmd
 }

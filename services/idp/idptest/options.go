@@ -35,6 +35,19 @@ type User struct {
 	// TOTPSecret is base32, for one-time codes; Push is an app that approves.
 	TOTPSecret string
 	Push       bool
+	// PhoneSignIn lets that app sign in without a password; it needs Push.
+	PhoneSignIn bool
+	// Phone is +CC NUMBER, for text messages and calls, which Admin.Messages reads.
+	Phone string
+}
+
+// authenticator writes the app down as a tenant file has it.
+func (u User) authenticator(one map[string]any) {
+	if u.PhoneSignIn {
+		one["authenticators"] = []any{map[string]any{"name": "Authenticator app", "phone_sign_in": true}}
+		return
+	}
+	one["push"] = u.Push
 }
 
 // Option changes what New starts.
@@ -104,7 +117,11 @@ func (c *config) file() ([]byte, error) {
 		if u.DisplayName == "" {
 			one["display_name"], _, _ = strings.Cut(u.UPN, "@")
 		}
-		one["administrator"], one["push"], one["may_join"] = u.Administrator, u.Push, !u.NoJoin
+		one["administrator"], one["may_join"] = u.Administrator, !u.NoJoin
+		u.authenticator(one)
+		if u.Phone != "" {
+			one["phone"] = u.Phone
+		}
 		if u.TOTPSecret != "" {
 			one["totp_secret"] = u.TOTPSecret
 		}

@@ -180,7 +180,7 @@ func (a *Agent) resets(t *testing.T, service *rsa.PrivateKey, made *tpmv1.Create
 		t.Fatal(err)
 	}
 	works(otherPIN, pin)
-	reset, err := rsa.DecryptOAEP(sha256.New(), nil, service, made.GetWrappedResetSecret(), nil)
+	reset, err := rsa.DecryptOAEP(sha256.New(), nil, service, made.GetWrappedResetSecret(), []byte(made.GetKeyId()))
 	if err != nil {
 		t.Fatal(err)
 	}

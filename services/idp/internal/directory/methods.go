@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"encoding/base64"
 	"slices"
 	"time"
 
@@ -128,7 +129,7 @@ type holding struct {
 
 // holdings are every kind of methods that can be removed. A password is none.
 func holdings() []holding {
-	return []holding{oneTimeCodes(), authenticators(), phones(), passkeys(), accessPasses(), helloKeys()}
+	return []holding{oneTimeCodes(), authenticators(), phones(), accessPasses(), passkeys(), helloKeys()}
 }
 
 // The ids of methods of which a user has at most one.
@@ -218,6 +219,25 @@ func accessPasses() holding {
 	}
 }
 
+// passkeys are named by their credential id, base64url.
+func passkeys() holding {
+	name := base64.RawURLEncoding.EncodeToString
+	return holding{
+		list: func(u store.User) []Method {
+			var out []Method
+			for _, k := range u.Passkeys {
+				out = append(out, Method{ID: name(k.ID), Kind: methods.FIDO2, Display: k.Name, Added: k.Added})
+			}
+			return out
+		},
+		remove: func(u *store.User, id string) bool {
+			n := len(u.Passkeys)
+			u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k store.Passkey) bool { return name(k.ID) == id })
+			return len(u.Passkeys) < n
+		},
+	}
+}
+
 func helloKeys() holding {
 	return holding{
 		list: func(u store.User) []Method {
@@ -246,8 +266,7 @@ func MethodsOf(u store.User) []Method {
 	}
 	first := true
 	for i := range out {
-		id := out[i].Kind.ID()
-		out[i].Default = first && u.DefaultMethod != "" && (id == u.DefaultMethod || id == methods.IDSMS && u.DefaultMethod == methods.IDVoice)
+		out[i].Default = first && out[i].answers(u.DefaultMethod)
 		first = first && !out[i].Default
 	}
 	slices.SortStableFunc(out, func(a, b Method) int { return a.Added.Compare(b.Added) })
@@ -289,10 +308,20 @@ func SetDefault(u *store.User, id string) error {
 
 // keepDefault forgets a default that the user has no more.
 func keepDefault(u *store.User) {
-	has := slices.ContainsFunc(MethodsOf(*u), func(m Method) bool {
-		return m.Kind.ID() == u.DefaultMethod || m.Kind == methods.SMS && u.DefaultMethod == methods.IDVoice
-	})
-	if !has {
+	if !slices.ContainsFunc(MethodsOf(*u), func(m Method) bool { return m.answers(u.DefaultMethod) }) {
 		u.DefaultMethod = ""
+	}
+}
+
+// answers says whether a page can ask for the method by that name: a telephone is
+// called as well, and an authenticator that signs in by itself approves as well.
+func (m Method) answers(id string) bool {
+	switch m.Kind {
+	case methods.SMS:
+		return id == methods.IDSMS || id == methods.IDVoice
+	case methods.PhoneSignIn:
+		return id == methods.IDPush || id == methods.IDPhoneSignIn
+	default:
+		return id != "" && id == m.Kind.ID()
 	}
 }

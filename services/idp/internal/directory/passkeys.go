@@ -3,13 +3,11 @@ package directory
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
@@ -62,23 +60,4 @@ func (d *Directory) UsePasskey(ctx context.Context, t ids.TenantID, id ids.UserI
 		old.SignCount, old.BackedUp, old.Used = k.SignCount, k.BackedUp, k.Used
 		return nil
 	}), "user")
-}
-
-// passkeys are the WebAuthn credentials of a user, by base64url of their ids.
-func passkeys() holding {
-	name := func(k store.Passkey) string { return base64.RawURLEncoding.EncodeToString(k.ID) }
-	return holding{
-		list: func(u store.User) []Method {
-			var out []Method
-			for _, k := range u.Passkeys {
-				out = append(out, Method{ID: name(k), Kind: methods.FIDO2, Display: k.Name, Added: k.Added})
-			}
-			return out
-		},
-		remove: func(u *store.User, id string) bool {
-			n := len(u.Passkeys)
-			u.Passkeys = slices.DeleteFunc(u.Passkeys, func(k store.Passkey) bool { return name(k) == id })
-			return len(u.Passkeys) < n
-		},
-	}
 }

@@ -68,6 +68,9 @@ func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, 
 		return entrawire.PRTAnswer{}, err
 	}
 	d.IsUser(n.User)
+	if n.From != nil {
+		NoteProof(d.event, *n.From, signinlog.ARefreshToken)
+	}
 	return g.Authority.IssuePRT(n)
 }
 

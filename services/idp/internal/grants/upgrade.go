@@ -2,6 +2,9 @@ package grants
 
 import (
 	"context"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
@@ -35,7 +38,35 @@ func (g *Gate) upgrade(ctx context.Context, d Device, text secret.Text) (store.U
 		return refused("the refresh token is not one of a user who signed in")
 	case a.Origin == tenant.FlowDeviceCode && !d.Tenant.Profile.DeviceCodePRT:
 		return refused("the refresh token was got by device code, and the tenant takes none of those")
+	case !d.Tenant.Profile.LooseUpgrades && !g.setUp(d, a):
+		return refused("the refresh token is not bound to the device and was not got to set it up just now: sign in on the device")
 	}
 	u, err := g.userStands(ctx, a)
 	return u, &a, err
+}
+
+// setUpWindow is how long after a sign-in its refresh token may still set a device up.
+const setUpWindow = time.Hour
+
+// setUp reports whether a refresh token came of a sign-in on the device, or of the one
+// sign-in that set it up: for the registration service, by the user who registered the
+// device, before the registration and not long ago. Whoever phished a token can
+// register a device of their own with it, but only as long as they have to hurry.
+func (g *Gate) setUp(d Device, a sealed.Artefact) bool {
+	if a.Device != "" {
+		return true // and it was compared with the device already
+	}
+	began := a.AuthTime.Truncate(time.Second)
+	return forRegistration(d.Tenant, a) && d.Device.RegisteredBy == a.User &&
+		!d.Device.RegisteredAt.Before(began) && g.Clock.Now().Sub(began) <= setUpWindow
+}
+
+// forRegistration reports whether a refresh token was issued beside a token for the
+// registration service.
+func forRegistration(t *tenant.Tenant, a sealed.Artefact) bool {
+	resource, known := t.Resource(entrawire.RegistrationResource)
+	if !known {
+		return false
+	}
+	return resource.Is(a.Resource) || slices.ContainsFunc(strings.Fields(a.Scope), func(s string) bool { return resource.Is(ownerOf(s)) })
 }

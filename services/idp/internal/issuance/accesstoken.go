@@ -79,7 +79,10 @@ type Memory struct {
 	Origin        string            `json:"o,omitempty"`
 	Session       string            `json:"s"`
 	Certificate   []byte            `json:"c,omitempty"`
-	Used          []methods.Used    `json:"us,omitempty"`
+	// Used and PassEnds as in sealed.Details: a token on behalf of the user must not
+	// forget them.
+	Used     []methods.Used `json:"u,omitempty"`
+	PassEnds int64          `json:"x,omitempty"`
 }
 
 // access are the claims of a user's access token.
@@ -139,7 +142,7 @@ func (g Grant) remember() string {
 	m := Memory{
 		Credential: g.From.Credential, AuthTime: g.From.AuthTime.Unix(), MFATime: g.From.MFATime,
 		PasswordEpoch: g.From.PasswordEpoch, SessionEpoch: g.From.SessionEpoch, Origin: g.From.Origin, Session: g.From.SessionID,
-		Used: g.From.Used,
+		Used: g.From.Used, PassEnds: g.From.PassEnds,
 	}
 	if g.Device != nil {
 		m.Certificate = g.From.Certificate[:]
@@ -241,7 +244,7 @@ func (t *AccessToken) recall(c tokenClaims) bool {
 	t.From = sealed.Artefact{
 		Tenant: t.Tenant, User: t.User, Client: t.Client, SessionID: m.Session, Credential: m.Credential, AMR: c.AMR, AuthTime: time.Unix(m.AuthTime, 0),
 		PasswordEpoch: m.PasswordEpoch, SessionEpoch: m.SessionEpoch, Issued: t.Issued, Expires: t.Expires,
-		Details: sealed.Details{MFATime: m.MFATime, Origin: m.Origin, Used: m.Used},
+		Details: sealed.Details{MFATime: m.MFATime, Origin: m.Origin, Used: m.Used, PassEnds: m.PassEnds},
 	}
 	if len(m.Certificate) == len(t.From.Certificate) && c.DeviceID != "" {
 		id, err := ids.ParseDevice(c.DeviceID)

@@ -61,6 +61,7 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	if n.From != nil {
 		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
 		prt.MFATime, prt.MFAKept, prt.Origin = n.From.MFATime, n.From.MFAKept, n.From.Origin
+		prt.SessionID = n.From.SessionID // so the log shows what a PRT came of
 		prt.Used, prt.PassEnds = slices.Clone(n.From.Used), n.From.PassEnds
 	}
 	prt.Protocol = int(n.Protocol)

@@ -41,6 +41,18 @@ type Message struct {
 	Text secret.Text
 }
 
+// KeyNotice tells a user of a key that signs in as them from now on.
+func KeyNotice(user ids.UPN, device string) Message {
+	where := "no particular device"
+	if device != "" {
+		where = "the device " + device
+	}
+	return Message{
+		User: user, Channel: Notice,
+		Text: secret.NewText("A Windows Hello key was added to your account, for " + where + ". If that was not you, tell your administrator now."),
+	}
+}
+
 // Config of an outbox.
 type Config struct {
 	// Clock tells the time; nil is the machine's.

@@ -116,6 +116,10 @@ func (s *Service) Pair(ctx context.Context, a App) error {
 	if err != nil || !u.Enabled {
 		return none
 	}
+	many := prterr.New(prterr.Conflict, "the user has %d authenticators already: remove one", tenant.MaxAuthenticators)
+	if len(u.Push) >= tenant.MaxAuthenticators {
+		return many // before the code is used up
+	}
 	added := store.Authenticator{ID: uuid.NewString(), Name: a.Name, PhoneSignIn: a.PhoneSignIn, Added: s.cfg.Clock.Now()}
 	err = s.cfg.Waiting.UpdatePending(ctx, pairingKind, key(u.ID, code), s.cfg.Clock.Now(), func(p *store.Pending) error {
 		var k kept
@@ -137,7 +141,7 @@ func (s *Service) Pair(ctx context.Context, a App) error {
 	}
 	err = s.cfg.Directory.ChangeMethods(ctx, u.Tenant, u.ID, func(next *store.User) error {
 		if len(next.Push) >= tenant.MaxAuthenticators {
-			return prterr.New(prterr.Conflict, "the user has %d authenticators already: remove one", tenant.MaxAuthenticators)
+			return many
 		}
 		next.Push = append(next.Push, added)
 		return nil

@@ -81,6 +81,10 @@ type Profile struct {
 	// DeviceCodePRT lets a refresh token that was got by device code become a PRT:
 	// some clients register that way, and so does who phishes.
 	DeviceCodePRT bool
+	// LooseUpgrades lets any refresh token of the broker become a PRT, on any device of
+	// its tenant unless it is bound to one. Otherwise one that is not bound must come of
+	// the sign-in that registered the device, shortly before.
+	LooseUpgrades bool
 	// HelloKey is the rule for a Hello key on another device.
 	HelloKey HelloKey
 	// WrittenKeys takes Hello keys that an administrator wrote into the directory.
@@ -98,8 +102,8 @@ type Profile struct {
 // Table lists every profile.
 func Table() []Profile {
 	return []Profile{
-		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloAnywhere, WrittenKeys: true, TellsUnknownUsers: true},
-		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, HelloKey: HelloSameNonce, WrittenKeys: true, TellsUnknownUsers: true},
+		{Name: Y2020, DatedCookieAge: 35 * time.Minute, KDF1: KDF1Always, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, LooseUpgrades: true, HelloKey: HelloAnywhere, WrittenKeys: true, TellsUnknownUsers: true},
+		{Name: Today, RequestOnce: true, KDF1: KDF1PerPRT, PlainTokens: true, FamilyTokens: true, DeviceCodePRT: true, LooseUpgrades: true, HelloKey: HelloSameNonce, WrittenKeys: true, TellsUnknownUsers: true},
 		{Name: Strict, RequestOnce: true, NonceOnce: true, KDF1: KDF1Never, TokensDieWithDevice: true, AssertionOnce: true, AttestedKeys: true, ChallengeOnce: true},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -27,7 +28,8 @@ type HelloKey struct {
 
 // RegisterHello gives a user a Windows Hello key for the device in the token, in
 // place of an earlier one. A key signs in like two factors for as long as it
-// exists, so who registers one must just have proven both, on a device that stands.
+// exists, so who registers one must just have proven both, on a device that stands;
+// and the user hears of it, because a thief may have been the one.
 func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, upn ids.UPN, err error) {
 	e := signinlog.Event{Flow: signinlog.RegisterHello, Correlation: r.Correlation}
 	defer func() { s.gate.Log.Record(ctx, s.gate.Clock.Now(), e, err) }()
@@ -41,7 +43,8 @@ func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, up
 	case !b.FreshMFA:
 		return "", "", prterr.New(prterr.Denied, "access_token has no second factor of the last ten minutes (amr ngcmfa): sign in with amr_values=ngcmfa")
 	case b.Device == "":
-		return "", "", prterr.New(prterr.Denied, "access_token names no device (deviceid): sign in on a registered device")
+		// The number is what a client of the public service shows for it.
+		return "", "", prterr.New(prterr.Denied, "0x801c044d: access_token names no device (deviceid): sign in on a registered device")
 	}
 	e.Device = b.Device
 	dev, err := s.gate.Directory.Device(ctx, home.ID, b.Device)
@@ -60,5 +63,9 @@ func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, up
 		return "", "", prterr.New(prterr.Invalid, "key: %v", err)
 	}
 	key := store.HelloKey{KID: uuid.NewString(), KeyID: id, Key: r.Key, Device: dev.ID, Created: s.gate.Clock.Now(), Provenance: store.Registered}
-	return key.KID, u.UPN, s.gate.Directory.PutHelloKey(ctx, home.ID, u.ID, key)
+	if err := s.gate.Directory.PutHelloKey(ctx, home.ID, u.ID, key); err != nil {
+		return "", "", err
+	}
+	s.outbox.Send(outbox.KeyNotice(u.UPN, dev.DisplayName))
+	return key.KID, u.UPN, nil
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -39,11 +40,13 @@ const (
 type Service struct {
 	gate         *grants.Gate
 	attestations *attestation.Service
+	outbox       *outbox.Box
 }
 
-// New makes the service.
-func New(g *grants.Gate, a *attestation.Service) *Service {
-	return &Service{gate: g, attestations: a}
+// New makes the service. Users are told through the outbox of keys that sign in as
+// them.
+func New(g *grants.Gate, a *attestation.Service, o *outbox.Box) *Service {
+	return &Service{gate: g, attestations: a, outbox: o}
 }
 
 // Enrolled is a registered device.

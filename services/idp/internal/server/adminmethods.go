@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -97,6 +98,7 @@ func (s *Admin) PutHelloKey(ctx context.Context, req *directoryv1.PutHelloKeyReq
 	if err != nil {
 		return nil, err
 	}
+	s.Outbox.Send(outbox.KeyNotice(upn, string(key.Device)))
 	return &directoryv1.PutHelloKeyResponse{MethodId: key.KID}, nil
 }
 

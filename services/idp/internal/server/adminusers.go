@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -24,6 +25,8 @@ type Admin struct {
 	// Log gets a row for every change of what somebody signs in with.
 	Log   *signinlog.Log
 	Clock clock.Clock
+	// Outbox tells users of keys that sign in as them.
+	Outbox *outbox.Box
 }
 
 // SetUserEnabled enables or disables a user.

@@ -43,28 +43,33 @@ const (
 
 // beginnings are the ways of a user to begin, the one that is worth most first. A
 // pass comes before everything: an administrator gave it for now.
-func (s *Service) beginnings(u store.User, federated bool) []Beginning {
+func (s *Service) beginnings(u store.User, home tenant.Home) []Beginning {
 	var out []Beginning
-	if u.AccessPass.Usable(s.clock.Now()) {
-		out = append(out, ByAccessPass)
+	add := func(has bool, b Beginning) {
+		if has {
+			out = append(out, b)
+		}
 	}
-	if len(u.Passkeys) > 0 {
-		out = append(out, ByPasskey)
-	}
-	if u.SignsInByPhone() {
-		out = append(out, ByPhone)
-	}
-	return append(out, usual(federated))
+	add(u.AccessPass.Usable(s.clock.Now()), ByAccessPass)
+	add(len(u.Passkeys) > 0, ByPasskey)
+	add(u.SignsInByPhone(), ByPhone)
+	add(true, usual(home))
+	add(len(home.Tenant.CertificateAuthorities) > 0, ByCertificate)
+	return out
 }
 
 // anyBeginning are the ways that are told of every name of a domain where nothing
 // tells who exists.
-func anyBeginning(federated bool) []Beginning {
-	return []Beginning{usual(federated), ByPasskey, ByPhone, ByAccessPass}
+func anyBeginning(home tenant.Home) []Beginning {
+	out := []Beginning{usual(home), ByPasskey, ByPhone, ByAccessPass}
+	if len(home.Tenant.CertificateAuthorities) > 0 {
+		out = append(out, ByCertificate)
+	}
+	return out
 }
 
-func usual(federated bool) Beginning {
-	if federated {
+func usual(home tenant.Home) Beginning {
+	if home.Domain.Federated != nil {
 		return ByFederation
 	}
 	return ByPassword
@@ -81,16 +86,12 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 	}
 	home, known := s.tenants.Home(upn.Domain())
 	out.DomainKnown, out.Exists = known, known
-	federated := known && home.Domain.Federated != nil
 	switch {
 	case known && home.Tenant.Profile.TellsUnknownUsers:
 		u, err := s.directory.UserByName(ctx, upn) // nobody has the usual way
-		out.Exists, out.Credentials = err == nil, s.beginnings(u, federated)
+		out.Exists, out.Credentials = err == nil, s.beginnings(u, home)
 	case known:
-		out.Credentials = anyBeginning(federated)
-	}
-	if known && len(home.Tenant.CertificateAuthorities) > 0 {
-		out.Credentials = append(out.Credentials, ByCertificate)
+		out.Credentials = anyBeginning(home)
 	}
 	if !known || home.Domain.Federated == nil {
 		out.HasPassword = known

@@ -61,7 +61,8 @@ func (k *Keys) CreateHelloKey(ctx context.Context, u keystore.HelloUser, pin sec
 		return CreatedHello{}, prterr.Wrap(prterr.Internal, err, "hello key")
 	}
 	if service != nil {
-		if out.WrappedReset, err = rsa.EncryptOAEP(sha256.New(), rand.Reader, service, made.Reset.Reveal(), nil); err != nil {
+		// Under the name of the key: the service opens it for the user of that key alone.
+		if out.WrappedReset, err = rsa.EncryptOAEP(sha256.New(), rand.Reader, service, made.Reset.Reveal(), []byte(out.KeyID)); err != nil {
 			return CreatedHello{}, prterr.Wrap(prterr.Internal, err, "secret of a PIN reset")
 		}
 	}

@@ -139,16 +139,6 @@ func (c *Client) SignIns(ctx context.Context, tenant string, limit int) (List, e
 	return l, err
 }
 
-// Challenges lists the second factors that wait for an answer, oldest first.
-func (c *Client) Challenges(ctx context.Context, upn string) (List, error) {
-	l := List{Head: []string{"challenge", "user", "method", "ends"}}
-	list, err := c.Read.ListChallenges(ctx, &directoryv1.ListChallengesRequest{UserPrincipalName: upn})
-	for _, w := range list.GetChallenges() {
-		l.add(w, w.GetChallengeId(), w.GetUserPrincipalName(), w.GetMethodId(), when(w.GetExpiresAt()))
-	}
-	return l, err
-}
-
 func words(list []string) string { return strings.Join(list, " ") }
 
 func but(include, exclude []string) string {

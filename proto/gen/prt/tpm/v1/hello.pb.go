@@ -209,8 +209,8 @@ type CreateHelloKeyResponse struct {
 	PublicKey []byte `protobuf:"bytes,1,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
 	// KeyID is the kid of the key: base64 of the SHA-256 of PublicKey.
 	KeyId string `protobuf:"bytes,2,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// WrappedResetSecret is for the PIN reset service: RSA-OAEP with SHA-256. It
-	// allows a new PIN and nothing else. Empty without PinResetKey.
+	// WrappedResetSecret is for the PIN reset service: RSA-OAEP with SHA-256 and the
+	// KeyID as label. It allows a new PIN and nothing else. Empty without PinResetKey.
 	WrappedResetSecret []byte `protobuf:"bytes,3,opt,name=wrapped_reset_secret,json=wrappedResetSecret,proto3" json:"wrapped_reset_secret,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
