@@ -84,5 +84,6 @@ func (s *Service) Consent(t testing.TB, upn ids.UPN, app ids.ClientID, resource 
 
 // TenantOf lets a test look a tenant up.
 func (s *Service) TenantOf(id ids.TenantID) (*tenant.Tenant, bool) { return s.tenants.Tenant(id) }
+
 // Pairing lets a test be the page that an authenticator is paired with.
 func (s *Service) Pairing() *pairing.Service { return s.pairing }
