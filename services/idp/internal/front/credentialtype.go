@@ -94,8 +94,12 @@ func (x *exchange) credentialType() error {
 		Credentials: credentials{HasPassword: a.GetHasPassword(), FederationURL: a.GetFederationUrl()},
 	}
 	first := 0
-	for _, c := range a.GetCredentials() {
-		first = cmp.Or(first, out.Credentials.offer(x, c, q.Passkeys, q.Phones, q.AccessPass))
+	for i, c := range a.GetCredentials() {
+		number := out.Credentials.offer(x, c, q.Passkeys, q.Phones, q.AccessPass)
+		if number == preferCert && i > 0 {
+			continue // clients do not say whether they can: only where it comes before all others
+		}
+		first = cmp.Or(first, number)
 	}
 	out.Credentials.PrefCredential = cmp.Or(first, preferPassword)
 	if a.GetExists() {

@@ -179,6 +179,16 @@ func FuzzFront(f *testing.F) {
 		{"GET", "localhost", "/common/discovery/instance?authorization_endpoint=https://x/y", "", ""},
 		{"POST", login, "/webapp/bulkaadjtoken/begin", "Bearer x", `{"exp":"2026-01-01"}`},
 		{"OPTIONS", login, "/common/oauth2/token", "https://a", ""},
+		{"POST", login, "/common/login", "", `type=23&assertion={"id":"a","signature":"b"}&flowToken=1.a.b`},
+		{"POST", login, "/common/login", "", "login=a%40b.test&credential=passkey&accesspass=x&psRNGCSLK=y"},
+		{"POST", login, "/common/fido/get", "", "ctx=1.a.b&username=a"},
+		{"POST", login, "/common/GetOneTimeCode", "", `{"Channel":"Authenticator"}`},
+		{"POST", login, "/common/DeviceCodeStatus?code=x", "", `{"DeviceCode":"x"}`},
+		{"POST", login, "/common/Consent/Set", "", "accept=true"},
+		{"POST", "certauth.localhost", "/common/certauth", "", "flowToken=1.a.b"},
+		{"GET", login, "/security-info?done=added&signed=1", "LSSECINFO=a.t.", ""},
+		{"GET", login, "/security-info/signed-in?state=a&code=b", "LSSECFLOW=a.b.1", ""},
+		{"POST", login, "/security-info/begin", "LSSECINFO=a.t.", "token=IZxqG0XHAAAAAA&kind=softwareOath"},
 	} {
 		f.Add(seed.method, seed.host, seed.path, seed.header, seed.body)
 	}
@@ -231,6 +241,19 @@ func answerAll(c *cloud) {
 	always(c, idpv1.SignInService_BeginMethod_FullMethodName, &idpv1.BeginMethodResponse{})
 	always(c, idpv1.SignInService_CheckMethod_FullMethodName, &idpv1.CheckMethodResponse{})
 	always(c, idpv1.SignInService_SignOut_FullMethodName, &idpv1.SignOutResponse{})
+	always(c, idpv1.SignInService_SubmitAccessPass_FullMethodName, &idpv1.SubmitAccessPassResponse{Next: signedIn("query")})
+	always(c, idpv1.SignInService_BeginPasskey_FullMethodName, &idpv1.BeginPasskeyResponse{Options: `{"challenge":"AAAA"}`})
+	always(c, idpv1.SignInService_SubmitPasskey_FullMethodName, &idpv1.SubmitPasskeyResponse{Next: signedIn("query")})
+	always(c, idpv1.SignInService_BeginPhoneSignIn_FullMethodName, &idpv1.BeginPhoneSignInResponse{SessionId: "s", Entropy: 42})
+	always(c, idpv1.SignInService_CheckPhoneSignIn_FullMethodName, &idpv1.CheckPhoneSignInResponse{State: idpv1.PhoneSignInState_PHONE_SIGN_IN_STATE_PENDING})
+	always(c, idpv1.SignInService_SubmitPhoneSignIn_FullMethodName, &idpv1.SubmitPhoneSignInResponse{Next: signedIn("query")})
+	always(c, idpv1.SignInService_SubmitCertificate_FullMethodName, &idpv1.SubmitCertificateResponse{Next: signedIn("query")})
+	always(c, idpv1.SignInService_AnswerConsent_FullMethodName, &idpv1.AnswerConsentResponse{Next: signedIn("query")})
+	always(c, idpv1.SecurityInfoService_ListSecurityInfo_FullMethodName, &idpv1.ListSecurityInfoResponse{Methods: []*idpv1.SecurityInfo{{}}})
+	always(c, idpv1.SecurityInfoService_BeginSecurityInfo_FullMethodName, &idpv1.BeginSecurityInfoResponse{OtpauthUri: keyURI, Options: "{}"})
+	always(c, idpv1.SecurityInfoService_CompleteSecurityInfo_FullMethodName, &idpv1.CompleteSecurityInfoResponse{})
+	always(c, idpv1.SecurityInfoService_RemoveSecurityInfo_FullMethodName, &idpv1.RemoveSecurityInfoResponse{})
+	always(c, idpv1.SecurityInfoService_SetDefaultSecurityInfo_FullMethodName, &idpv1.SetDefaultSecurityInfoResponse{})
 	always(c, idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, &idpv1.RegisterDeviceResponse{})
 	always(c, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName, &idpv1.JoinHybridDeviceResponse{})
 	always(c, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, &idpv1.RegisterHelloKeyResponse{})

@@ -163,26 +163,20 @@ func (x *exchange) see(path string) {
 	x.send(http.StatusSeeOther, "text/plain; charset=utf-8", nil)
 }
 
-// signInAgain reports whether another sign-in could help against an error.
-func signInAgain(err error) bool {
-	switch prterr.KindOf(err) {
-	case prterr.Unauthenticated, prterr.Denied, prterr.Interaction:
-		return prterr.CodeOf(err) != aadsts.ProofUpBlockedByPolicy
-	default:
-		return false
-	}
-}
-
-// securityAgain is what follows an error of a call: another sign-in, in the second
-// round with a second factor, and after that the error.
+// securityAgain is what follows an error of a call: another sign-in where that could
+// help, with a second factor where one was missed, and after that the error. A policy
+// against registering from here is final.
 func (x *exchange) securityAgain(err error, round string) error {
+	kind := prterr.KindOf(err)
 	switch {
-	case !signInAgain(err) || round == signedFactor:
+	case round == signedFactor || prterr.CodeOf(err) == aadsts.ProofUpBlockedByPolicy:
 		return err
-	case round == signedPlain:
+	case kind == prterr.Interaction, round == signedPlain && (kind == prterr.Unauthenticated || kind == prterr.Denied):
 		return x.securitySignIn(signedFactor)
-	default:
+	case kind == prterr.Unauthenticated, kind == prterr.Denied:
 		return x.securitySignIn(signedPlain)
+	default:
+		return err
 	}
 }
 

@@ -30,12 +30,14 @@ type Proof struct {
 // Complete registers a method and names it. The name is empty while an authenticator
 // has not taken its activation code. Wrong codes are counted, AADSTS50053.
 func (s *Service) Complete(ctx context.Context, c Call, proof Proof) (string, error) {
-	p, err := s.whoChanges(ctx, c)
-	if err != nil {
-		s.refused(ctx, p, err)
-		return "", err
+	p, err := s.who(ctx, c)
+	var r *registration
+	if err == nil {
+		r, err = s.open(p, proof.Registration)
 	}
-	r, err := s.open(p, proof.Registration)
+	if err == nil && r.Kind != methods.Push { // an authenticator is registered when it takes its code: this only asks
+		err = s.allowed(p, p.User)
+	}
 	if err != nil {
 		s.refused(ctx, p, err)
 		return "", err

@@ -9,7 +9,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -93,11 +92,16 @@ func (s *Service) Discover(ctx context.Context, name string, token secret.Text) 
 	case known:
 		out.Credentials = anyBeginning(home)
 	}
+	st, err := s.keep.Open(token)
 	if !known || home.Domain.Federated == nil {
 		out.HasPassword = known
-		return out, nil
+		if err != nil || st.Step != flowstate.SignIn {
+			return out, nil //nolint:nilerr // outside of a sign-in nothing goes on
+		}
+		st.Asked.Hint = string(upn) // for a form that says no name
+		out.FlowToken, err = s.keep.Seal(st)
+		return out, err
 	}
-	st, err := s.keep.Open(token)
 	if err != nil {
 		st = s.keep.Begin(flowstate.Asked{}, "")
 	}
@@ -121,7 +125,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 	if !ok {
 		return authorize.Over(prterr.AADSTS(aadsts.InvalidAssertion, "")), nil
 	}
-	u, err := s.directory.Assertion(ctx, home, "", xml)
+	u, method, err := s.directory.Assertion(ctx, home, "", xml)
 	switch {
 	case fatal(err):
 		return authorize.Outcome{}, err
@@ -130,7 +134,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 		return authorize.Over(err), nil
 	}
 	st.Asked.Hint = string(u.UPN)
-	s.begun(st, u, sealed.SAML, methods.FederatedSingle)
+	s.begun(st, u, sealed.SAML, method)
 	return s.next.Proceed(ctx, st)
 }
 

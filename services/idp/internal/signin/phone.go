@@ -27,6 +27,9 @@ func (s *Service) BeginPhoneSignIn(ctx context.Context, token secret.Text, name 
 	}
 	var upn ids.UPN
 	if err == nil {
+		if name == "" {
+			name = st.Asked.Hint // a client that only has the flow token of GetCredentialType
+		}
 		if upn, err = ids.ParseUPN(name); err != nil {
 			err = prterr.AADSTS(aadsts.InvalidCredentials, "")
 		}

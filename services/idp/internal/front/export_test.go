@@ -1,0 +1,7 @@
+package front
+
+// CredentialJSON and ChallengeOf are for the tests that feed them anything.
+var (
+	CredentialJSON = credentialJSON
+	ChallengeOf    = challengeOf
+)
