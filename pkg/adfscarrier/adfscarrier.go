@@ -54,7 +54,13 @@ type Conn struct {
 	mu sync.Mutex
 	// versions are the endpoints that metadata has named, since an endpoint's
 	// address does not say which WS-Trust it speaks.
-	versions map[string]wstrust.Version
+	versions map[endpoint]wstrust.Version
+}
+
+// endpoint is an address, and whether it is for certificates.
+type endpoint struct {
+	url         string
+	certificate bool
 }
 
 var _ grpc.ClientConnInterface = (*Conn)(nil)
@@ -81,7 +87,7 @@ func Dial(cfg Config) (grpc.ClientConnInterface, error) {
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	own.Jar = nil
-	return &Conn{fallback: cfg.MetadataURL, http: &own, clock: clock.Or(cfg.Clock), versions: map[string]wstrust.Version{}}, nil
+	return &Conn{fallback: cfg.MetadataURL, http: &own, clock: clock.Or(cfg.Clock), versions: map[endpoint]wstrust.Version{}}, nil
 }
 
 // Invoke carries one call. Errors are *prterr.Error, as a connection between

@@ -36,60 +36,71 @@ func (c *Conn) getMetadata(ctx context.Context, req *federationv1.GetMetadataReq
 	if err != nil {
 		return err
 	}
-	out.UsernameMixedUrls = nil
-	for _, e := range found {
+	out.UsernameMixedUrls, out.CertificateMixedUrls = nil, nil
+	for _, e := range found.Endpoints {
 		out.UsernameMixedUrls = append(out.UsernameMixedUrls, e.URL)
+	}
+	for _, e := range found.Certificates {
+		out.CertificateMixedUrls = append(out.CertificateMixedUrls, e.URL)
 	}
 	return nil
 }
 
 // fetch reads the metadata and remembers the endpoints that may be used.
-func (c *Conn) fetch(ctx context.Context, at string) ([]wstrust.Endpoint, error) {
+func (c *Conn) fetch(ctx context.Context, at string) (wstrust.Metadata, error) {
 	home, err := parseURL(at)
 	if err != nil {
-		return nil, prterr.New(prterr.Invalid, "metadata_url is not a plain https URL")
+		return wstrust.Metadata{}, prterr.New(prterr.Invalid, "metadata_url is not a plain https URL")
 	}
 	a, err := c.exchange(ctx, message{method: http.MethodGet, url: at, limit: wstrust.MaxMetadata})
 	switch {
 	case err != nil:
-		return nil, err
+		return wstrust.Metadata{}, err
 	case a.status == http.StatusNotFound:
-		return nil, prterr.New(prterr.NotFound, "metadata_url is not of the provider at that host")
+		return wstrust.Metadata{}, prterr.New(prterr.NotFound, "metadata_url is not of the provider at that host")
 	case a.status != http.StatusOK:
-		return nil, refusedStatus(a.status)
+		return wstrust.Metadata{}, refusedStatus(a.status)
 	}
 	meta, err := wstrust.ReadMetadata(a.body)
 	if err != nil {
-		return nil, notRead("the metadata", err)
+		return wstrust.Metadata{}, notRead("the metadata", err)
 	}
-	var usable []wstrust.Endpoint
-	for _, e := range meta.Endpoints {
-		if u, err := parseURL(e.URL); err == nil && sameHost(home, u) {
-			usable = append(usable, e)
-		}
-	}
-	if len(usable) == 0 {
-		return nil, bad("the metadata names no https endpoint for passwords on its own host").WithHRESULT(hresultNoPasswords)
+	usable := wstrust.Metadata{Endpoints: near(home, meta.Endpoints), Certificates: near(home, meta.Certificates)}
+	if len(usable.Endpoints) == 0 {
+		return wstrust.Metadata{}, bad("the metadata names no https endpoint for passwords on its own host").WithHRESULT(hresultNoPasswords)
 	}
 	c.remember(usable)
 	return usable, nil
 }
 
-func (c *Conn) remember(all []wstrust.Endpoint) {
+// near keeps the endpoints that may be used.
+func near(home *url.URL, all []wstrust.Endpoint) (usable []wstrust.Endpoint) {
+	for _, e := range all {
+		if u, err := parseURL(e.URL); err == nil && sameHost(home, u) {
+			usable = append(usable, e)
+		}
+	}
+	return usable
+}
+
+func (c *Conn) remember(m wstrust.Metadata) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.versions)+len(all) > maxEndpoints {
+	if len(c.versions)+len(m.Endpoints)+len(m.Certificates) > maxEndpoints {
 		clear(c.versions)
 	}
-	for _, e := range all {
-		c.versions[e.URL] = e.Version
+	for _, e := range m.Endpoints {
+		c.versions[endpoint{e.URL, false}] = e.Version
+	}
+	for _, e := range m.Certificates {
+		c.versions[endpoint{e.URL, true}] = e.Version
 	}
 }
 
-func (c *Conn) version(endpoint string) (wstrust.Version, bool) {
+func (c *Conn) version(e endpoint) (wstrust.Version, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, ok := c.versions[endpoint]
+	v, ok := c.versions[e]
 	return v, ok
 }
 

@@ -19,14 +19,18 @@ import (
 const requestLife = 10 * time.Minute
 
 func (c *Conn) issueToken(ctx context.Context, req *federationv1.IssueTokenRequest, out *federationv1.IssueTokenResponse) error {
-	version, ok := c.version(req.GetEndpointUrl())
+	at := endpoint{req.GetEndpointUrl(), req.GetCertificate() != nil}
+	version, ok := c.version(at)
 	if !ok && c.fallback != "" {
 		if _, err := c.fetch(ctx, c.fallback); err != nil {
 			return err
 		}
-		version, ok = c.version(req.GetEndpointUrl())
+		version, ok = c.version(at)
 	}
-	if !ok {
+	switch {
+	case !ok && at.certificate:
+		return prterr.New(prterr.Invalid, "endpoint_url is not a certificate endpoint: take one from the metadata")
+	case !ok:
 		return prterr.New(prterr.Invalid, "endpoint_url is not a password endpoint: take one from the metadata")
 	}
 	if req.GetAppliesTo() == "" {
@@ -39,11 +43,13 @@ func (c *Conn) issueToken(ctx context.Context, req *federationv1.IssueTokenReque
 	id := "urn:uuid:" + uuid.NewString()
 	xml, err := wstrust.Request{
 		Version: version, MessageID: id, To: req.GetEndpointUrl(), Created: now, Expires: now.Add(requestLife),
-		Username: req.GetUserPrincipalName(), Password: secret.NewText(req.GetPassword()), AppliesTo: req.GetAppliesTo(),
+		Username: req.GetUserPrincipalName(), Password: secret.NewText(req.GetPassword()), Certificate: proof(req.GetCertificate()), AppliesTo: req.GetAppliesTo(),
 	}.Encode()
 	if errors.Is(err, wstrust.ErrCharacter) {
 		// No such user name or password can exist on this wire.
 		return prterr.New(prterr.Unauthenticated, "user_principal_name or password has a character that the provider cannot be sent")
+	} else if errors.Is(err, wstrust.ErrShape) && at.certificate {
+		return prterr.New(prterr.Invalid, "certificate: give 1 to 8 certificates and a signature, and no password beside them")
 	} else if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the request for a token could not be written")
 	}
@@ -83,4 +89,12 @@ func (a answer) assertion(version wstrust.Version, audience, id string) (secret.
 		return secret.Text{}, bad("the token is not a SAML 1.1 assertion")
 	}
 	return r.Assertion, nil
+}
+
+// proof is the proof of a message, nil for none.
+func proof(c *federationv1.CertificateProof) *wstrust.CertificateProof {
+	if c == nil {
+		return nil
+	}
+	return &wstrust.CertificateProof{Chain: c.GetChain(), Created: time.Unix(c.GetCreatedAt(), 0), Signature: c.GetSignature()}
 }

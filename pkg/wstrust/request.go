@@ -10,7 +10,8 @@ import (
 
 // Request is a RequestSecurityToken with a user name and a password: what goes
 // to a usernamemixed endpoint (WS-Trust 1.3 section 4.1, WSS UsernameToken
-// profile 1.1, password as text).
+// profile 1.1, password as text). With a proof in place of the password it goes to a
+// certificatemixed endpoint.
 type Request struct {
 	Version Version
 	// MessageID is a URI, urn:uuid:... by custom. To is the endpoint's address.
@@ -21,6 +22,8 @@ type Request struct {
 	Created, Expires time.Time
 	Username         string
 	Password         secret.Text
+	// Certificate stands in place of Password.
+	Certificate *CertificateProof
 	// AppliesTo is who the token is for.
 	AppliesTo string
 	// TokenType that is wanted; "" leaves it to the provider.
@@ -36,6 +39,8 @@ func (r Request) Encode() (secret.Text, error) {
 		return secret.Text{}, shape("Version is not known")
 	case r.MessageID == "" || r.To == "" || r.Username == "" || r.AppliesTo == "":
 		return secret.Text{}, shape("MessageID, To, Username and AppliesTo are all needed")
+	case r.Certificate != nil && (!r.Password.Empty() || len(r.Certificate.Chain) == 0 || len(r.Certificate.Chain) > maxChain || len(r.Certificate.Signature) == 0):
+		return secret.Text{}, shape("Certificate has 1 to 8 certificates and a signature, and stands alone")
 	case !r.Created.Before(r.Expires):
 		return secret.Text{}, shape("Expires is not after Created")
 	}
@@ -190,7 +195,8 @@ func anonymous(replyTo *etree.Element) bool {
 }
 
 func (r *Request) readSecurity(security *etree.Element) error {
-	var token *etree.Element
+	var token, proof *etree.Element
+	var chain []*etree.Element
 	for _, e := range security.ChildElements() {
 		switch {
 		case is(e, nsUtility, "Timestamp") && r.Created.IsZero():
@@ -200,14 +206,30 @@ func (r *Request) readSecurity(security *etree.Element) error {
 			}
 		case is(e, nsSecurity, "UsernameToken") && token == nil:
 			token = e
+		case is(e, nsSecurity, "BinarySecurityToken") && len(chain) < maxChain:
+			chain = append(chain, e)
+		case is(e, nsProof, "CertificateProof") && proof == nil:
+			proof = e
 		default:
-			return notUnderstood("wsse:Security may have one Timestamp and one UsernameToken")
+			return notUnderstood("wsse:Security may have one Timestamp, and one UsernameToken or certificates with one proof")
 		}
 	}
+	switch {
+	case !blank(security):
+		return notUnderstood("wsse:Security has text")
+	case token != nil && (proof != nil || len(chain) > 0):
+		return notUnderstood("wsse:Security may have a password or a certificate")
+	case proof != nil || len(chain) > 0:
+		return r.readProof(chain, proof)
+	}
+	return r.readPassword(token)
+}
+
+func (r *Request) readPassword(token *etree.Element) error {
 	if token == nil {
 		return shape("UsernameToken is missing")
 	}
-	if len(token.ChildElements()) != 2 || !blank(token) || !blank(security) {
+	if len(token.ChildElements()) != 2 || !blank(token) {
 		return notUnderstood("UsernameToken may have Username and Password alone")
 	}
 	name, ok1 := value(child(token, nsSecurity, "Username"))

@@ -1,6 +1,7 @@
 // Package wstrust is the wire of a federation provider as AD FS and its clients
 // speak it: metadata exchange (MEX: a WSDL with policies),
-// and WS-Trust 1.3 and February 2005 in SOAP 1.2 with a user name and a password.
+// and WS-Trust 1.3 and February 2005 in SOAP 1.2 with a user name and a password, or
+// with a proof by the key of a certificate.
 //
 // What lives here: writers and readers of these messages. What never may: a
 // decision, a clock, HTTP, or code that trusts an assertion; an assertion goes

@@ -22,6 +22,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
+	"github.com/lockstep-sso/lockstep/services/adfs/internal/card"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/front"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/org"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/saml11"
@@ -46,6 +47,12 @@ type Config struct {
 	// certificate for one year. With a fresh key the cloud must be told the new
 	// SigningCertificate after every start.
 	Signer *Signer
+	// ClientCA is the PEM of the authorities of the organisation's smart cards; empty
+	// when it has none, and then certificates are not served.
+	ClientCA []byte
+	// MultipleAuthn says of a sign-in by card that more than one factor was proven,
+	// as a claim rule of AD FS does. Whether the cloud believes it is the cloud's.
+	MultipleAuthn bool
 	// Clock is where the time is read; nil is the machine's.
 	Clock clock.Clock
 	// Log gets one line an issued or refused token, without names; nil discards.
@@ -78,7 +85,13 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Invalid, err, "Signer is not usable")
 	}
-	service, err := sts.New(sts.Config{Organisation: organisation, Issuer: issuer, Clock: clk, Log: cfg.Log})
+	var cards *card.Judge
+	if len(cfg.ClientCA) > 0 {
+		if cards, err = card.New(card.Config{Authorities: cfg.ClientCA, Clock: clk}); err != nil {
+			return nil, prterr.Wrap(prterr.Invalid, err, "ClientCA is not usable")
+		}
+	}
+	service, err := sts.New(sts.Config{Organisation: organisation, Issuer: issuer, Cards: cards, MultipleAuthn: cfg.MultipleAuthn, Clock: clk, Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

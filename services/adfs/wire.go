@@ -12,7 +12,9 @@ import (
 // Wire builds the component from its environment. Settings: "organisation" is the
 // path of an organisation file; "signing-certificate" is where to write the PEM of
 // the token-signing certificate, for the cloud to be told; "https" and "https-name"
-// are where to serve HTTPS and under which name, "https-ca" where to write its CA.
+// are where to serve HTTPS and under which name, "https-ca" where to write its CA;
+// "client-ca" is the path of the PEM of the authorities of smart cards, and
+// "multiple-authn" is on to claim more than one factor for a sign-in by card.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log}
 	if path := env.Settings["organisation"]; path != "" {
@@ -21,6 +23,20 @@ func Wire(env *run.Env) (*run.Component, error) {
 			return nil, fmt.Errorf("setting organisation: %w", err)
 		}
 		cfg.Organisation = yaml
+	}
+	if path := env.Settings["client-ca"]; path != "" {
+		pem, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("setting client-ca: %w", err)
+		}
+		cfg.ClientCA = pem
+	}
+	switch env.Settings["multiple-authn"] {
+	case "", "off":
+	case "on":
+		cfg.MultipleAuthn = true
+	default:
+		return nil, fmt.Errorf("setting multiple-authn is %q: use on or off", env.Settings["multiple-authn"])
 	}
 	s, err := New(cfg)
 	if err != nil {

@@ -188,11 +188,11 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 		return err
 	}
 	s.devices = registration.New(s.gate, attestations, s.outbox)
-	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
-	s.furnishSignIn(cfg)
 	s.pinResets = pinreset.New(pinreset.Config{
 		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
 	})
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
+	s.furnishSignIn(cfg)
 	return nil
 }
 

@@ -115,3 +115,48 @@ func (p *pages) federatedSignIn(t testing.TB, r *idpv1.AuthorizeRequest, xml str
 	}
 	return a.GetNext()
 }
+
+// TestMFA09_AFederatedFactorCountsWhereTheDomainIsTrusted: with the claim and the
+// tenant's word, and with neither alone (Attack26 has the domain that is not trusted).
+func TestMFA09_AFederatedFactorCountsWhereTheDomainIsTrusted(t *testing.T) {
+	policy := "    display_name: Fabrikam\n    policies:\n      - id: 3b1f8a52-9c77-4d0e-8a26-6e2f4b9d0a98\n        name: A second factor for the directory\n" +
+		"        state: enabled\n        include_users: [All]\n        include_resources: [https://graph.microsoft.com]\n        grant: mfa\n"
+	file := strings.Replace(string(federated(t)), "    display_name: Fabrikam\n", policy, 1)
+	file = strings.Replace(file, "      - name: adatum.test\n", "      - name: adatum.test\n        federated_mfa: accept\n", 1)
+	p := newPages(t, idp.Config{Tenants: []byte(file)})
+	d := p.join(t, frank, frankPassword, 1, 2)
+	for id, multiple := range map[string]bool{"_plain": false, "_multiple": true} {
+		c := d.claims(t, carol, "")
+		c.GrantType, c.Assertion, c.Password = entrawire.GrantSAML1, entrawire.EncodeSAML(carolsAssertion(t, id+"1", multiple)), secret.Text{}
+		s := d.open(t, d.sign(t, c))
+		_, err := p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
+		next := p.federatedSignIn(t, &idpv1.AuthorizeRequest{LoginHint: carol, Resource: graph}, carolsAssertion(t, id+"2", multiple))
+		a, granted := p.grants.RequestTokens(context.Background(), &idpv1.RequestTokensRequest{
+			Tenant: fabrikam, Protocol: v1, ClientId: cli, Resource: graph,
+			Grant: &idpv1.RequestTokensRequest_Assertion{Assertion: &idpv1.AssertionGrant{SamlAssertion: carolsAssertion(t, id+"3", multiple), Version: "1.1"}},
+		})
+		if !multiple {
+			noFactor(t, p.artefact(t, sealed.PRT, s.prt))
+			wantCode(t, err, aadsts.MFAEnrolmentRequired)
+			wantCode(t, granted, aadsts.MFAEnrolmentRequired)
+			wantKindOfPage(t, next.GetPage(), idpv1.PageKind_PAGE_KIND_REGISTER_METHOD, aadsts.MFAEnrolmentRequired, next)
+			continue
+		}
+		if err != nil || granted != nil {
+			t.Fatal(err, granted)
+		}
+		for what, amr := range map[string][]string{
+			"PRT": p.artefact(t, sealed.PRT, s.prt).AMR, "page": p.code(t, next.GetSignedIn(), next).AMR, "grant": p.accessToken(t, secret.NewText(a.GetTokens().GetAccessToken())).AMR,
+		} {
+			if !slices.Contains(amr, "mfa") || !slices.Contains(amr, "fed") {
+				t.Errorf("%s says %v", what, amr)
+			}
+		}
+	}
+	for _, bad := range []string{"        federated_mfa: perhaps\n", "        federated_mfa: accept\n"} {
+		name := map[bool]string{true: "      - name: adatum.test\n", false: "      - name: contoso.test\n"}[strings.Contains(bad, "perhaps")]
+		if _, err := idp.New(idp.Config{Tenants: []byte(strings.Replace(string(federated(t)), name, name+bad, 1))}); err == nil || !strings.Contains(err.Error(), "federated_mfa") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

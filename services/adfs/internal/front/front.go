@@ -1,5 +1,6 @@
 // Package front is the federation provider's HTTP: metadata exchange, WS-Trust
-// with a user name and a password, and the sign-in page of WS-Federation.
+// with a user name and a password or a certificate, and the sign-in page of
+// WS-Federation.
 //
 // What lives here: the change from these wires to calls of the token service and
 // back, and the pages. What never may: a decision about who is who, a session,
@@ -61,10 +62,14 @@ func New(cfg Config) (*Front, error) {
 	f := &Front{sts: cfg.STS, org: cfg.Organisation, log: log, origin: http.NewCrossOriginProtection()}
 	base := cfg.Organisation.BaseURL()
 	var err error
-	f.mex, err = wstrust.Metadata{Endpoints: []wstrust.Endpoint{
+	meta := wstrust.Metadata{Endpoints: []wstrust.Endpoint{
 		{Version: wstrust.Trust13, URL: base + sts.PathWSTrust13},
 		{Version: wstrust.Trust2005, URL: base + sts.PathWSTrust2005},
-	}}.Encode()
+	}}
+	for _, at := range cfg.STS.CertificateEndpoints() {
+		meta.Certificates = append(meta.Certificates, wstrust.Endpoint{Version: wstrust.Trust13, URL: at})
+	}
+	f.mex, err = meta.Encode()
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +82,11 @@ func New(cfg Config) (*Front, error) {
 	f.routes = map[string]http.HandlerFunc{}
 	f.route(sts.PathMetadata, document(wstrust.MetadataType, f.mex))
 	f.route(pathMetadata, document("application/samlmetadata+xml; charset=utf-8", f.metadata))
-	f.route(sts.PathWSTrust13, f.usernameMixed(wstrust.Trust13, base+sts.PathWSTrust13))
-	f.route(sts.PathWSTrust2005, f.usernameMixed(wstrust.Trust2005, base+sts.PathWSTrust2005))
+	f.route(sts.PathWSTrust13, f.issue(wstrust.Trust13, base+sts.PathWSTrust13, false))
+	f.route(sts.PathWSTrust2005, f.issue(wstrust.Trust2005, base+sts.PathWSTrust2005, false))
+	for _, e := range meta.Certificates {
+		f.route(sts.PathCertificate, f.issue(e.Version, e.URL, true))
+	}
 	f.route(pathPassive, f.passive)
 	return f, nil
 }

@@ -22,18 +22,23 @@ func senderFault(status int, subcode wstrust.Subcode, reason string) *answerFaul
 	return &answerFault{status, wstrust.Fault{Code: wstrust.Sender, Subcode: subcode, Reason: reason}}
 }
 
-// usernameMixed serves the endpoint of one version.
-func (f *Front) usernameMixed(v wstrust.Version, endpoint string) http.HandlerFunc {
+// issue serves an endpoint of one version: for passwords, or for certificates.
+func (f *Front) issue(v wstrust.Version, endpoint string, certificate bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !allowed(w, r, http.MethodPost) {
 			return
 		}
 		req, bad := readRequest(w, r, v, endpoint)
+		if bad == nil && (req.Certificate != nil) != certificate {
+			bad = senderFault(http.StatusBadRequest, wstrust.InvalidRequest, "the endpoint is for another kind of credential: take the one that the metadata names for it")
+		}
 		if bad != nil {
 			f.fault(w, r, req, bad)
 			return
 		}
-		token, err := f.sts.Issue(r.Context(), sts.Request{Name: req.Username, Password: req.Password, AppliesTo: req.AppliesTo})
+		token, err := f.sts.Issue(r.Context(), sts.Request{
+			Name: req.Username, Password: req.Password, Certificate: req.Certificate, AppliesTo: req.AppliesTo,
+		})
 		if err != nil {
 			f.fault(w, r, req, faultOf(err))
 			return

@@ -25,9 +25,16 @@ func (i *Issuer) assertion(s Subject) *etree.Element {
 	addSubject(attributes, s)
 	addAttribute(attributes, nsUPN, "UPN", string(s.UPN))
 	addAttribute(attributes, nsImmutableID, "ImmutableID", s.ImmutableID)
+	if s.MultipleAuthn {
+		addAttribute(attributes, nsClaims, "authnmethodsreferences", multipleAuthn)
+	}
 
 	authentication := child(root, "AuthenticationStatement")
-	authentication.CreateAttr("AuthenticationMethod", methodPassword)
+	method := methodPassword
+	if s.Certificate {
+		method = methodCertificate
+	}
+	authentication.CreateAttr("AuthenticationMethod", method)
 	authentication.CreateAttr("AuthenticationInstant", stamp(s.At))
 	addSubject(authentication, s)
 	return root

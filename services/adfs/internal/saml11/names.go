@@ -12,6 +12,12 @@ const (
 	formatUnspecified = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 	confirmBearer     = "urn:oasis:names:tc:SAML:1.0:cm:bearer"
 	methodPassword    = "urn:oasis:names:tc:SAML:1.0:am:password"
+	methodCertificate = "urn:oasis:names:tc:SAML:1.0:am:X509-PKI"
+
+	// nsClaims and multipleAuthn are how AD FS says that it asked for more than one
+	// factor.
+	nsClaims      = "http://schemas.microsoft.com/claims"
+	multipleAuthn = "http://schemas.microsoft.com/claims/multipleauthn"
 
 	// idAttribute is what an assertion is signed by. It must not begin with a
 	// digit (xs:ID).

@@ -72,6 +72,10 @@ type Subject struct {
 	ID          string
 	UPN         ids.UPN
 	ImmutableID string
+	// Certificate is true for who proved the key of a certificate, false for a password.
+	Certificate bool
+	// MultipleAuthn adds the claim that more than one factor was proven.
+	MultipleAuthn bool
 	// At is the time of the sign-in; the assertion is good from then on for
 	// Lifetime.
 	At time.Time

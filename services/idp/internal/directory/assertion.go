@@ -7,6 +7,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -22,31 +23,37 @@ type AssertionVerifier interface {
 type Subject struct {
 	ImmutableID string
 	UPN         ids.UPN
+	// MultipleAuthn says that the provider claims more than one factor.
+	MultipleAuthn bool
 }
 
 // Assertion signs a federated user of a tenant in. The name is what the request
 // says and may be empty; then every federated domain of the tenant is tried, and
 // the one whose certificate verifies is the user's. The user is found by
 // ImmutableID, and must be of that domain and of the name in the assertion, so
-// that one federation provider cannot speak for the users of another.
-func (d *Directory) Assertion(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (store.User, error) {
+// that one federation provider cannot speak for the users of another. What it claims
+// of a second factor counts where the tenant says that it may, and nowhere else: the
+// method says which it is.
+func (d *Directory) Assertion(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (store.User, methods.Method, error) {
 	refused := prterr.AADSTS(aadsts.InvalidAssertion, "")
 	domain, subject, err := d.verify(ctx, t, name, xml)
 	if err != nil {
-		return store.User{}, err
+		return store.User{}, "", err
 	}
 	u, err := d.store.UserByImmutableID(ctx, t.ID, subject.ImmutableID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return store.User{}, refused
+		return store.User{}, "", refused
 	case err != nil:
-		return store.User{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
+		return store.User{}, "", prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	case u.UPN.Domain() != domain.Name || u.UPN != subject.UPN || name != "" && u.UPN != name:
-		return store.User{}, refused
+		return store.User{}, "", refused
 	case !u.Enabled:
-		return u, prterr.AADSTS(aadsts.UserDisabled, "")
+		return u, "", prterr.AADSTS(aadsts.UserDisabled, "")
+	case subject.MultipleAuthn && domain.FederatedMFA:
+		return u, methods.FederatedMulti, nil
 	}
-	return u, nil
+	return u, methods.FederatedSingle, nil
 }
 
 func (d *Directory) verify(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (tenant.Domain, Subject, error) {

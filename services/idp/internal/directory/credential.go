@@ -7,6 +7,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -22,35 +23,37 @@ type Credential struct {
 	Assertion []byte
 }
 
-// Authenticate checks a credential for tenant t. The user
+// Authenticate checks a credential for tenant t, and says which method it is. The user
 // must be of the same tenant: AADSTS50020 otherwise, decided by the domain of
 // the name alone, before anything is looked up.
-func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Credential) (store.User, error) {
+func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Credential) (store.User, methods.Method, error) {
 	var name ids.UPN
 	if c.Name != "" || c.Assertion == nil {
 		var err error
 		if name, err = ids.ParseUPN(c.Name); err != nil {
-			return store.User{}, prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
+			return store.User{}, "", prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
 		}
 		if home, known := d.tenants.Home(name.Domain()); known && home.Tenant.ID != t.ID {
-			return store.User{}, prterr.AADSTS(aadsts.UserNotInTenant, "")
+			return store.User{}, "", prterr.AADSTS(aadsts.UserNotInTenant, "")
 		}
 	}
-	u, err := d.check(ctx, t, name, c)
+	u, method, err := d.check(ctx, t, name, c)
 	if err == nil && u.Tenant != t.ID {
 		// Cannot happen while names follow domains; checked because everything
 		// that is issued rests on it.
-		return store.User{}, prterr.AADSTS(aadsts.UserNotInTenant, "")
+		return store.User{}, "", prterr.AADSTS(aadsts.UserNotInTenant, "")
 	}
-	return u, err
+	return u, method, err
 }
 
-func (d *Directory) check(ctx context.Context, t *tenant.Tenant, name ids.UPN, c Credential) (store.User, error) {
+func (d *Directory) check(ctx context.Context, t *tenant.Tenant, name ids.UPN, c Credential) (store.User, methods.Method, error) {
 	if c.Assertion != nil {
 		return d.Assertion(ctx, t, name, c.Assertion)
 	}
+	check := d.Password
 	if c.Typed {
-		return d.TypedPassword(ctx, name, c.Password)
+		check = d.TypedPassword
 	}
-	return d.Password(ctx, name, c.Password)
+	u, err := check(ctx, name, c.Password)
+	return u, methods.Password, err
 }

@@ -10,6 +10,7 @@ import (
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
@@ -97,16 +98,16 @@ func (g *Gate) authenticate(ctx context.Context, d Device, c *entrawire.PRTReque
 	switch c.GrantType {
 	case entrawire.GrantPassword:
 		n.Credential = sealed.Password
-		n.User, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Password: c.Password})
+		n.User, n.Method, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Password: c.Password})
 	case entrawire.GrantSAML1:
 		var xml []byte
 		if xml, err = entrawire.DecodeSAML(c.Assertion); err != nil {
 			return shape(err)
 		}
 		n.Credential = sealed.SAML
-		n.User, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
+		n.User, n.Method, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
 	case entrawire.GrantHello:
-		n.Credential = sealed.Hello
+		n.Credential, n.Method = sealed.Hello, methods.WindowsHello
 		n.User, err = g.hello(ctx, d, c)
 	case entrawire.GrantRefreshToken:
 		n.User, n.From, err = g.upgrade(ctx, d, c.RefreshToken)

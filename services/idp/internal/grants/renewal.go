@@ -96,7 +96,7 @@ func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequ
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
 	var user store.User
-	user, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
+	user, _, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
 	if err == nil && user.ID != s.User.ID {
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}

@@ -130,7 +130,7 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
 		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
 	}
-	return Session{Tenant: home, From: a, event: e}, nil
+	return Session{Tenant: home, From: a.Aged(g.Clock.Now(), home.Lifetimes.SecondFactor), event: e}, nil
 }
 
 // sessionKDF is what the log tells of a session key, 0 when there is none.

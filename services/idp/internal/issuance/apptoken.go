@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -129,7 +130,7 @@ func (a *Authority) RegistrationToken(t *tenant.Tenant, u store.User) (secret.Te
 	now := a.clock.Now()
 	g := Grant{
 		Tenant: t, User: u, Client: Client{Application: tenant.Application{ID: entrawire.BrokerClientID}}, Version: 1,
-		Resource: &tenant.Resource{URI: entrawire.RegistrationResource, Version: 1}, Scopes: registrationScope, AMR: amrOf(sealed.Password)[:1],
+		Resource: &tenant.Resource{URI: entrawire.RegistrationResource, Version: 1}, Scopes: registrationScope, AMR: methods.AMR([]methods.Method{methods.Password}),
 		From: sealed.Artefact{Credential: sealed.Password, AuthTime: now, PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch},
 	}
 	return a.signClaims(g.access(now, accessLifetime(t.Lifetimes.AccessToken), false))

@@ -32,6 +32,8 @@ type NewPRT struct {
 	Device     store.Device
 	Client     ids.ClientID
 	Credential sealed.Credential
+	// Method is what the credential proved. It and Credential stand back behind From.
+	Method methods.Method
 	// KDFMin is 2 when the request announced version 2 of the key derivation. With 3
 	// the session key is wrapped for the storage key of the device, which must be
 	// there.
@@ -51,12 +53,12 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	now := a.clock.Now()
 	prt := sealed.Artefact{
 		Type: sealed.PRT, Tenant: n.Tenant.ID, User: n.User.ID, Device: n.Device.ID, Certificate: Fingerprint(n.Device),
-		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: amrOf(n.Credential), AuthTime: now,
+		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: amrOf(n.Method), AuthTime: now,
 		KDFMin: n.KDFMin, PasswordEpoch: n.User.PasswordEpoch, SessionEpoch: n.User.SessionEpoch,
-		Details: sealed.Details{Used: methods.Add(nil, methodOf(n.Credential), now)},
+		Details: sealed.Details{Used: methods.Add(nil, n.Method, now)},
 	}
-	if n.Credential == sealed.Hello {
-		prt.MFATime = now.Unix() // the key in its chip, and what opens it
+	if t := methods.FactorTime(prt.Used); !t.IsZero() {
+		prt.MFATime = t.Unix() // such as the Hello key in its chip, and what opens it
 	}
 	if n.From != nil {
 		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
@@ -153,29 +155,14 @@ func SealAnswer(from sealed.Artefact, plain []byte) (string, error) {
 	return entrawire.SealAnswer(from.SessionKey, plain)
 }
 
-// methodOf is the method that a credential is, when the device itself brings it.
-func methodOf(c sealed.Credential) methods.Method {
-	switch c {
-	case sealed.SAML:
-		return methods.FederatedSingle
-	case sealed.Hello:
-		return methods.WindowsHello
-	default:
-		return methods.Password
+// amrOf are the amr values of a method that a device itself brings. A request is
+// always signed with the device key as well, which is the rsa.
+func amrOf(m methods.Method) []string {
+	amr := methods.AMR([]methods.Method{m})
+	if len(amr) > 0 && !slices.Contains(amr, "rsa") {
+		amr = slices.Insert(amr, 1, "rsa")
 	}
-}
-
-// amrOf are the amr values of a credential. A request is always signed with
-// the device key as well, which is the rsa.
-func amrOf(c sealed.Credential) []string {
-	switch c {
-	case sealed.SAML:
-		return []string{"fed", "rsa"}
-	case sealed.Hello:
-		return []string{"rsa", "mfa"}
-	default:
-		return []string{"pwd", "rsa"}
-	}
+	return amr
 }
 
 func idClaims(t *tenant.Tenant, u store.User, from sealed.Artefact, audience string, now time.Time, lifetime time.Duration) entrawire.IDToken {

@@ -50,14 +50,14 @@ func (p Password) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	u, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Name: p.Username, Password: p.Password, Typed: true})
+	u, method, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Name: p.Username, Password: p.Password, Typed: true})
 	if err != nil {
 		return Answer{}, err
 	}
 	if u.MustChange {
 		return Answer{}, prterr.AADSTS(aadsts.PasswordExpired, "")
 	}
-	return x.tokens(ctx, x.signedIn(u, sealed.Password, methods.Password), a, nil)
+	return x.tokens(ctx, x.signedIn(u, sealed.Password, method), a, nil)
 }
 
 // homeOf is the tenant that the user has to be of: the one that the path names, or
@@ -76,9 +76,14 @@ func (x *exchange) homeOf(name ids.UPN) (*tenant.Tenant, error) {
 // signedIn is what a code would say of somebody who has signed in just now.
 func (x *exchange) signedIn(u store.User, c sealed.Credential, m methods.Method) sealed.Artefact {
 	now := x.gate.Clock.Now()
+	used := methods.Add(nil, m, now)
+	var factor int64
+	if t := methods.FactorTime(used); !t.IsZero() {
+		factor = t.Unix()
+	}
 	return sealed.Artefact{
 		Type: sealed.Code, Tenant: u.Tenant, User: u.ID, Client: x.client, SessionID: rand.Text(), Credential: c, AMR: methods.AMR([]methods.Method{m}), AuthTime: now,
-		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, Issued: now, Expires: now, Details: sealed.Details{Used: methods.Add(nil, m, now)},
+		PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, Issued: now, Expires: now, Details: sealed.Details{Used: used, MFATime: factor},
 	}
 }
 
@@ -101,7 +106,7 @@ func (s Assertion) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	case len(xml) > saml.MaxAssertion:
 		return Answer{}, prterr.AADSTS(aadsts.InvalidAssertion, "")
 	}
-	u, err := x.federated(ctx, []byte(xml))
+	u, method, err := x.federated(ctx, []byte(xml))
 	if err != nil {
 		return Answer{}, err
 	}
@@ -113,25 +118,25 @@ func (s Assertion) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return x.tokens(ctx, x.signedIn(u, sealed.SAML, methods.FederatedSingle), a, nil)
+	return x.tokens(ctx, x.signedIn(u, sealed.SAML, method), a, nil)
 }
 
 // federated finds whose provider vouches for whom. Where the path names no tenant,
 // the one whose certificate verifies is the user's.
-func (x *exchange) federated(ctx context.Context, xml []byte) (store.User, error) {
+func (x *exchange) federated(ctx context.Context, xml []byte) (store.User, methods.Method, error) {
 	among := x.gate.Tenants.All()
 	if x.within != nil {
 		among = []*tenant.Tenant{x.within}
 	}
 	var last error = prterr.AADSTS(aadsts.InvalidAssertion, "")
 	for _, t := range among {
-		u, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Assertion: xml})
+		u, method, err := x.gate.Directory.Authenticate(ctx, t, directory.Credential{Assertion: xml})
 		if err == nil {
-			return u, nil
+			return u, method, nil
 		}
 		if prterr.CodeOf(err) != aadsts.InvalidAssertion {
 			last = err
 		}
 	}
-	return store.User{}, last
+	return store.User{}, "", last
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -126,7 +125,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 	if !ok {
 		return authorize.Over(prterr.AADSTS(aadsts.InvalidAssertion, "")), nil
 	}
-	u, err := s.directory.Assertion(ctx, home, "", xml)
+	u, method, err := s.directory.Assertion(ctx, home, "", xml)
 	switch {
 	case fatal(err):
 		return authorize.Outcome{}, err
@@ -135,7 +134,7 @@ func (s *Service) SubmitAssertion(ctx context.Context, xml []byte, token secret.
 		return authorize.Over(err), nil
 	}
 	st.Asked.Hint = string(u.UPN)
-	s.begun(st, u, sealed.SAML, methods.FederatedSingle)
+	s.begun(st, u, sealed.SAML, method)
 	return s.next.Proceed(ctx, st)
 }
 

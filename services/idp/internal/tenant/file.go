@@ -86,6 +86,8 @@ type fileDevice struct {
 type fileDomain struct {
 	Name      string          `yaml:"name"`
 	Federated *fileFederation `yaml:"federated"`
+	// FederatedMFA is accept or ignore, which it is when it says nothing.
+	FederatedMFA string `yaml:"federated_mfa"`
 }
 
 type fileFederation struct {
@@ -102,6 +104,7 @@ type fileLifetimes struct {
 	RefreshToken string `yaml:"refresh_token"`
 
 	RefreshTokenIdle string `yaml:"refresh_token_idle"`
+	SecondFactor     string `yaml:"second_factor"`
 }
 
 type fileUser struct {

@@ -131,6 +131,12 @@ func (d *document) domains(at string, f fileTenant, t *Tenant) error {
 				return err
 			}
 		}
+		switch {
+		case fd.FederatedMFA == "accept" && dom.Federated != nil:
+			dom.FederatedMFA = true
+		case fd.FederatedMFA != "" && (fd.FederatedMFA != "ignore" || dom.Federated == nil):
+			return d.errorf(here+".federated_mfa", "is not accept or ignore, or the domain is not federated")
+		}
 		t.Domains = append(t.Domains, dom)
 	}
 	return nil
@@ -195,12 +201,16 @@ func (d *document) lifetimes(at string, f fileTenant, t *Tenant) error {
 		{"access_token", f.Lifetimes.AccessToken, &t.Lifetimes.AccessToken, defaultAccessToken},
 		{"refresh_token", f.Lifetimes.RefreshToken, &t.Lifetimes.RefreshToken, defaultRefreshToken},
 		{"refresh_token_idle", f.Lifetimes.RefreshTokenIdle, &t.Lifetimes.RefreshTokenIdle, defaultIdle},
+		{"second_factor", f.Lifetimes.SecondFactor, &t.Lifetimes.SecondFactor, 0},
 	} {
 		*l.into = l.standard
 		if l.text == "" {
 			continue
 		}
 		v, err := time.ParseDuration(l.text)
+		if err == nil && v == 0 && l.standard == 0 {
+			continue // no end of its own
+		}
 		if err != nil || v < time.Minute || v > maxLifetime {
 			return d.errorf(at+".lifetimes."+l.field, "is not a duration from 1m to 9600h, such as 336h")
 		}

@@ -76,6 +76,9 @@ type Domain struct {
 	Name string
 	// Federated is nil for a managed domain.
 	Federated *Federation
+	// FederatedMFA takes the provider's word for a second factor. Whoever has the
+	// signing key of the domain has its users' factors then as well.
+	FederatedMFA bool
 }
 
 // Federation is who authenticates the users of a federated domain.
@@ -98,6 +101,9 @@ type Lifetimes struct {
 	// AccessToken is the shortest; the longest is one and a half times that.
 	AccessToken  time.Duration
 	RefreshToken time.Duration
+	// SecondFactor is how long a PRT keeps a second factor that was shown at a page,
+	// 0 for as long as the PRT lives. What a Windows Hello key proves has no such end.
+	SecondFactor time.Duration
 	// RefreshTokenIdle is how long a refresh token may lie unused.
 	RefreshTokenIdle time.Duration
 }

@@ -110,6 +110,65 @@ func TestTheFrameworkIsAStrangerToo(t *testing.T) {
 	}
 }
 
+// TestPagesAndKeysOfAStranger: the same for the messages about pages and Hello keys.
+func TestPagesAndKeysOfAStranger(t *testing.T) {
+	p, ctx := dial(t), t.Context()
+	const upn = "alice@contoso.test"
+	auth := func(r *cloudapv1.AuthenticateUserRequest) error {
+		r.UserPrincipalName = upn
+		_, err := p.AuthenticateUser(ctx, r)
+		return err
+	}
+	hello := func(h *cloudapv1.HelloCredential) error {
+		return auth(&cloudapv1.AuthenticateUserRequest{Credential: &cloudapv1.AuthenticateUserRequest_Hello{Hello: h}})
+	}
+	page := func(e *cloudapv1.PageEnd) error {
+		return auth(&cloudapv1.AuthenticateUserRequest{Credential: &cloudapv1.AuthenticateUserRequest_Page{Page: e}})
+	}
+	card := func(c *cloudapv1.SmartCardProof) error {
+		return auth(&cloudapv1.AuthenticateUserRequest{Credential: &cloudapv1.AuthenticateUserRequest_SmartCard{SmartCard: c}})
+	}
+	begin := func(r *cloudapv1.BeginPageRequest) error { _, err := p.BeginPage(ctx, r); return err }
+	const tenant, user = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000001"
+	state := []byte(`{"purpose":1,"tenant":"` + tenant + `","client":"c","state":"s","verifier":"v"}`)
+	_, access := p.RegisterHelloKey(ctx, &cloudapv1.RegisterHelloKeyRequest{PublicKey: []byte{1}})
+	_, public := p.RegisterHelloKey(ctx, &cloudapv1.RegisterHelloKeyRequest{AccessToken: "a"})
+	_, wrapped := p.OpenResetSecret(ctx, &cloudapv1.OpenResetSecretRequest{AccessToken: "a", KeyId: "k"})
+	for _, c := range []struct {
+		err   error
+		names string
+	}{
+		{hello(&cloudapv1.HelloCredential{UserId: user, Pin: "135790"}), "hello.tenant_id"},
+		{hello(&cloudapv1.HelloCredential{TenantId: tenant, Pin: "135790"}), "hello.user_id"},
+		{hello(&cloudapv1.HelloCredential{TenantId: tenant, UserId: user}), "hello.pin"},
+		{page(nil), "state"}, {page(&cloudapv1.PageEnd{State: []byte("{}"), FinalUri: "x:y"}), "state"},
+		{page(&cloudapv1.PageEnd{State: []byte(strings.Replace(string(state), tenant, "common", 1)), FinalUri: "x:y"}), "state"},
+		{page(&cloudapv1.PageEnd{State: state}), "final_uri"}, {page(&cloudapv1.PageEnd{State: state, FinalUri: "x:\n"}), "final_uri"},
+		{card(nil), "smart_card.chain"}, {card(&cloudapv1.SmartCardProof{Chain: [][]byte{{1}}}), "smart_card.signature"},
+		{card(&cloudapv1.SmartCardProof{Chain: make([][]byte, 9), Signature: []byte{1}}), "smart_card.chain"},
+		{begin(&cloudapv1.BeginPageRequest{}), "purpose"}, {begin(&cloudapv1.BeginPageRequest{Purpose: 99}), "purpose"},
+		{begin(&cloudapv1.BeginPageRequest{Purpose: 1, LoginHint: "alice"}), "user_principal_name"},
+		{begin(&cloudapv1.BeginPageRequest{Purpose: 1, Claims: strings.Repeat("x", 5000)}), "claims"},
+		{begin(&cloudapv1.BeginPageRequest{Purpose: 1, Cached: &cloudapv1.CachedPRT{}}), "cached"},
+		{access, "access_token"}, {public, "public_key"}, {wrapped, "wrapped_reset_secret"},
+	} {
+		if prterr.KindOf(c.err) != prterr.Invalid || !strings.Contains(c.err.Error(), c.names) {
+			t.Errorf("%s: %v", c.names, c.err)
+		}
+	}
+	// A page that was made for one thing does nothing else, and the end of another page
+	// is refused before anybody is asked.
+	for _, purpose := range []cloudapv1.PagePurpose{cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO, cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN} {
+		_, err := p.RedeemPage(ctx, &cloudapv1.RedeemPageRequest{Purpose: purpose, Page: &cloudapv1.PageEnd{State: state, FinalUri: "ms-appx-web://Microsoft.AAD.BrokerPlugin/DRS?code=c&state=s"}})
+		if prterr.KindOf(err) != prterr.Denied {
+			t.Errorf("%v: %v", purpose, err)
+		}
+	}
+	if err := page(&cloudapv1.PageEnd{State: state, FinalUri: "ms-appx-web://Microsoft.AAD.BrokerPlugin/DRS?code=c&state=t"}); prterr.KindOf(err) != prterr.Denied {
+		t.Errorf("another state: %v", err)
+	}
+}
+
 func TestConfig(t *testing.T) {
 	for name, cfg := range map[string]aadplugin.Config{
 		"no idp":     {TPM: silent{t}, Dsreg: silent{t}, SignInURL: "https://login.test", CallTimeout: 1},

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
@@ -60,10 +61,21 @@ type tokens struct {
 	access, refresh secret.Text
 }
 
+// claims are what the token of a page has to say: a second factor that was fresh
+// already when the page was opened is named in it only where it is asked for.
+func (s pageState) claims() string {
+	switch cloudapv1.PagePurpose(s.Purpose) {
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO, cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN:
+		return `{"access_token":{"amr":{"essential":true,"values":["` + freshFactor + `"]}}}`
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
+	}
+	return ""
+}
+
 // redeemCode redeems the code of a page, as the application that the page was for.
 func (c cloud) redeemCode(ctx context.Context, s pageState, code secret.Text) (tokens, error) {
 	a, err := call(ctx, c.timeout, c.grants.RequestTokens, &idpv1.RequestTokensRequest{
-		Tenant: string(s.Tenant), Protocol: idpv1.Protocol_PROTOCOL_V1, ClientId: s.Client, Scope: "openid",
+		Tenant: string(s.Tenant), Protocol: idpv1.Protocol_PROTOCOL_V1, ClientId: s.Client, Scope: "openid", Claims: s.claims(),
 		Grant: &idpv1.RequestTokensRequest_AuthorizationCode{AuthorizationCode: &idpv1.AuthorizationCodeGrant{
 			Code: code.Reveal(), RedirectUri: brokerRedirect, CodeVerifier: s.Verifier,
 		}},

@@ -25,6 +25,10 @@ type Desktop struct {
 	DisplayName    string
 	FromCache      bool
 	RenewalStarted bool
+	// Kind of credential that the session has: password, hello, tap and so on.
+	Kind string
+	// HelloOffered says that Windows Hello is set up next, if the user wants.
+	HelloOffered bool
 }
 
 // LogonUI is the sign-in screen.
@@ -36,19 +40,28 @@ type LogonUI struct {
 // SignIn types a user name and a password. The trace of everything that follows
 // begins here.
 func (l LogonUI) SignIn(ctx context.Context, user string, password secret.Text) (Desktop, trace.TraceID, error) {
-	ctx, span := l.Tracer.Start(ctx, "sign in")
-	defer span.End()
-	id := span.SpanContext().TraceID()
-	resp, err := lsav1.NewLogonServiceClient(l.LSA).LogonUser(ctx, &lsav1.LogonUserRequest{
+	return l.logon(ctx, &lsav1.LogonUserRequest{
 		UserPrincipalName: user,
 		Credential:        &lsav1.LogonUserRequest_Password{Password: password.Reveal()},
 	})
+}
+
+// SignInPIN types a user name and the PIN of the user's Windows Hello key.
+func (l LogonUI) SignInPIN(ctx context.Context, user string, pin secret.Text) (Desktop, trace.TraceID, error) {
+	return l.logon(ctx, &lsav1.LogonUserRequest{UserPrincipalName: user, Credential: &lsav1.LogonUserRequest_Pin{Pin: pin.Reveal()}})
+}
+
+func (l LogonUI) logon(ctx context.Context, req *lsav1.LogonUserRequest) (Desktop, trace.TraceID, error) {
+	ctx, span := l.Tracer.Start(ctx, "sign in")
+	defer span.End()
+	id := span.SpanContext().TraceID()
+	resp, err := lsav1.NewLogonServiceClient(l.LSA).LogonUser(ctx, req)
 	if err != nil {
 		return Desktop{}, id, err
 	}
 	return Desktop{
-		Session: secret.NewText(resp.GetLogonSession()), UserID: resp.GetUserId(), DisplayName: resp.GetDisplayName(),
-		FromCache: resp.GetFromCache(), RenewalStarted: resp.GetRenewalStarted(),
+		Session: secret.NewText(resp.GetLogonSession()), UserID: resp.GetUserId(), DisplayName: resp.GetDisplayName(), Kind: resp.GetCredentialKind(),
+		FromCache: resp.GetFromCache(), RenewalStarted: resp.GetRenewalStarted(), HelloOffered: resp.GetHelloOffered(),
 	}, id, nil
 }
 
@@ -65,12 +78,28 @@ type App struct {
 	ClientID string
 }
 
-// Token asks for an access token.
+// Token asks for an access token, silently.
 func (a App) Token(ctx context.Context, d Desktop, resource string, fresh bool) (*wamv1.RequestTokenResponse, trace.TraceID, error) {
+	return a.Ask(ctx, d, Wish{Resource: resource, Fresh: fresh})
+}
+
+// Wish is what an app wants of the broker.
+type Wish struct {
+	Resource string
+	// Fresh passes over a token that the broker has.
+	Fresh bool
+	// Interactive lets the broker ask the user at a sign-in page.
+	Interactive bool
+	// Claims is a claims challenge of the resource, or empty.
+	Claims string
+}
+
+// Ask asks for an access token.
+func (a App) Ask(ctx context.Context, d Desktop, w Wish) (*wamv1.RequestTokenResponse, trace.TraceID, error) {
 	ctx, span := a.Tracer.Start(ctx, "request token")
 	defer span.End()
 	resp, err := wamv1.NewBrokerServiceClient(a.Broker).RequestToken(ctx, &wamv1.RequestTokenRequest{
-		LogonSession: d.Session.Reveal(), ClientId: a.ClientID, Resource: resource, ForceRefresh: fresh,
+		LogonSession: d.Session.Reveal(), ClientId: a.ClientID, Resource: w.Resource, ForceRefresh: w.Fresh, Interactive: w.Interactive, Claims: w.Claims,
 	})
 	return resp, span.SpanContext().TraceID(), err
 }

@@ -74,13 +74,16 @@ type Person struct {
 }
 
 // People are the users of the embedded tenants, by first name. Dave may not join
-// devices; Frank is of another tenant than the three before; Carol's domain, of
-// Frank's tenant, is federated: her password is known to its provider only.
+// devices; Mia has an authenticator, and Nora one that signs in without a password,
+// and a telephone besides; Frank is of another tenant than they are; Carol's domain,
+// of Frank's tenant, is federated: her password is known to its provider only.
 func People() map[string]Person {
 	return map[string]Person{
 		"alice": {"alice@contoso.test", secret.NewText("correct horse battery staple")},
 		"bob":   {"bob@contoso.test", secret.NewText("staple battery horse correct")},
 		"dave":  {"dave@contoso.test", secret.NewText("no devices for dave")},
+		"mia":   {"mia@contoso.test", secret.NewText("two factors are better")},
+		"nora":  {"nora@contoso.test", secret.NewText("every method has its day")},
 		"frank": {"frank@fabrikam.test", secret.NewText("fabrikam makes everything")},
 		"admin": {"admin@contoso.test", secret.NewText("administrators need long passwords")},
 		"carol": {"carol@adatum.test", secret.NewText("federated horse")},

@@ -43,6 +43,7 @@ type Runner struct {
 	tenant   demo.Tenant
 	desktops map[string]actor.Desktop
 	cookie   secret.Text
+	passes   map[string]secret.Text
 	names    map[string]string
 }
 
@@ -57,7 +58,7 @@ func New(ctx context.Context, cfg lab.Config) (*Runner, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	return &Runner{lab: l, device: d, tenant: demo.DefaultTenant(), desktops: map[string]actor.Desktop{}, names: map[string]string{}}, nil
+	return &Runner{lab: l, device: d, tenant: demo.DefaultTenant(), desktops: map[string]actor.Desktop{}, passes: map[string]secret.Text{}, names: map[string]string{}}, nil
 }
 
 // Close ends the lab.
@@ -82,11 +83,19 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 		return r.deviceState(ctx)
 	case "leave": // leave
 		return outcome("the device left its tenant", r.device.Operator.Leave(ctx))
-	case "sign-in": // sign-in user=alice [password=wrong]
+	case "sign-in": // sign-in user=alice [password=wrong] [pin=135790] [page with=pass]
 		return r.signIn(ctx, arg)
+	case "hello": // hello user=mia pin=135790 with=code
+		return r.hello(ctx, arg)
+	case "pass": // pass user=nora
+		return r.pass(ctx, arg)
+	case "policy": // policy file=passwordless-windows
+		return r.policy(ctx, arg)
+	case "visit": // visit user=nora [private] [resource=URI] [with=sms]
+		return r.visit(ctx, arg)
 	case "sign-out": // sign-out user=alice
 		return r.signOut(ctx, arg)
-	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh]
+	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh] [interactive with=code]
 		return r.token(ctx, arg)
 	case "browse": // browse user=alice [private] [prompt=login] [cookie]
 		return r.browse(ctx, arg)
@@ -144,7 +153,19 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	if err != nil {
 		return failure(err)
 	}
-	desktop, id, err := r.device.LogonUI.SignIn(ctx, upn, password)
+	var desktop actor.Desktop
+	var id trace.TraceID
+	said := ""
+	switch {
+	case arg["pin"] != "":
+		desktop, id, err = r.device.LogonUI.SignInPIN(ctx, upn, secret.NewText(arg["pin"]))
+	case arg["page"] != "":
+		var prompts []string
+		desktop, prompts, id, err = r.atPage(ctx, arg, upn)
+		said = asked(desktop.DisplayName, prompts)
+	default:
+		desktop, id, err = r.device.LogonUI.SignIn(ctx, upn, password)
+	}
 	if err != nil {
 		return r.ladder(ctx, id) + failure(err)
 	}
@@ -158,7 +179,11 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	if desktop.FromCache {
 		from = "from the cache"
 	}
-	return r.ladder(ctx, id) + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
+	out := r.ladder(ctx, id) + said + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
+	if desktop.Kind != "password" {
+		out += fmt.Sprintf("the session is one of %s\n", desktop.Kind)
+	}
+	return out
 }
 
 func (r *Runner) signOut(ctx context.Context, arg map[string]string) string {
@@ -175,11 +200,12 @@ func (r *Runner) token(ctx context.Context, arg map[string]string) string {
 	if arg["resource"] != "" {
 		resource = arg["resource"]
 	}
-	resp, id, err := r.device.App(app).Token(ctx, r.desktops[arg["user"]], resource, arg["fresh"] != "")
+	wish := actor.Wish{Resource: resource, Fresh: arg["fresh"] != "", Interactive: arg["interactive"] != ""}
+	resp, said, id, err := r.ask(ctx, arg, app, wish)
 	if err != nil {
-		return r.ladder(ctx, id) + failure(err)
+		return r.ladder(ctx, id) + said + failure(err)
 	}
-	return r.ladder(ctx, id) + fmt.Sprintf("access token of %s for %s, scope %s\n", resp.GetUserPrincipalName(), resource, resp.GetScope())
+	return r.ladder(ctx, id) + said + fmt.Sprintf("access token of %s for %s, scope %s\n", resp.GetUserPrincipalName(), resource, resp.GetScope())
 }
 
 func (r *Runner) browse(ctx context.Context, arg map[string]string) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
@@ -19,7 +20,9 @@ type Device struct {
 	LogonUI  actor.LogonUI
 	Operator actor.Operator
 	Browser  actor.Browser
-	broker   actor.App
+	// Window is the broker's sign-in window, without anybody before it.
+	Window actor.Window
+	broker actor.App
 }
 
 // SignInOrigin is where the lab's sign-in pages are, as browsers know it.
@@ -40,10 +43,12 @@ func (d *Device) components() []spec {
 		// A TPM that was asked for is used, or the lab fails, unless it is told otherwise.
 		tpm["tpm"], tpm["software-keys"] = d.lab.cfg.TPM, cmp.Or(d.lab.cfg.SoftwareKeys, "refuse")
 	}
+	logon := map[string]string{"sign-in-url": SignInOrigin}
+	maps.Copy(logon, d.lab.overHTTPS())
 	return []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
 		{key: d.Key("dsreg"), name: "dsreg", device: d.Name, settings: d.lab.overHTTPS()},
-		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name, settings: d.lab.overHTTPS()},
+		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name, settings: logon},
 		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name, settings: d.lab.overHTTPS()},
 	}
 }
@@ -93,6 +98,9 @@ func (d *Device) actors(ctx context.Context) error {
 	}
 	wam, err := d.lab.Dial(ctx, "app", d.Key("wam-broker"))
 	if err != nil {
+		return err
+	}
+	if d.Window.Broker, err = d.lab.Dial(ctx, "window", d.Key("wam-broker")); err != nil {
 		return err
 	}
 	d.broker = actor.App{Broker: wam, Tracer: d.lab.tracers["app"].Tracer("app")}

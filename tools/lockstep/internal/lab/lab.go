@@ -51,6 +51,10 @@ type Config struct {
 	SoftwareKeys string
 	// Tenants is a tenant file; empty is the embedded one.
 	Tenants string
+	// SmartCards is the PEM file of the authorities of the federation provider's smart
+	// cards; empty has none. CardsAreTwoFactors has the provider claim so.
+	SmartCards         string
+	CardsAreTwoFactors bool
 	// TPMMakers are further makers of TPMs whom every tenant trusts, as the idp's
 	// setting tpm-makers has them: KIND=PATH with commas between. The maker of the
 	// emulated TPMs of this lab is always among them.
@@ -87,6 +91,12 @@ const stsName = "sts.adatum.test"
 // cloud are the components that all devices share, with the settings each gets.
 func (l *Lab) cloud() []spec {
 	adfs := map[string]string{"signing-certificate": l.path("adfs", "signing.pem")}
+	if l.cfg.SmartCards != "" {
+		adfs["client-ca"] = l.cfg.SmartCards
+	}
+	if l.cfg.CardsAreTwoFactors {
+		adfs["multiple-authn"] = "on"
+	}
 	idp := map[string]string{
 		"federation-certificate": "adatum.test=" + l.path("adfs", "signing.pem"), "tpm-makers": "emulated=" + l.path(makerFolder, makerRoot),
 	}
