@@ -85,8 +85,9 @@ func keysInAnswers(name string, m protoreflect.MethodDescriptor) (bad []string) 
 	}
 	// The PIN reset service is there to give a device back the one secret that the
 	// device itself made: it sets a new PIN on the TPM that it came from and opens
-	// nothing else. Its other answer is the public half that devices wrap for.
-	if m.Parent().FullName() == "prt.idp.v1.PINResetService" {
+	// nothing else. Its other answer is the public half that devices wrap for. CloudAP's
+	// plug-in hands both on to the framework.
+	if slices.Contains([]protoreflect.Name{"DescribePINReset", "OpenResetSecret"}, m.Name()) {
 		public = append(public, "reset_secret", "key")
 	}
 	for _, f := range fields(m.Output()) {
