@@ -69,6 +69,9 @@ func whole(m *testing.M) int {
 		code = lost(err)
 	}
 	fmt.Printf("pictures of %d pages: %s\n", pages, name)
+	if err := chrome.CardReader(context.Background()); err != nil {
+		fmt.Println("SKIPPED, NOT PASSED: signing in with a certificate:", err)
+	}
 	if code != 0 {
 		fmt.Println("log of the server:", the.cloud.Log)
 		return code
