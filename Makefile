@@ -89,7 +89,7 @@ window: ## Build the browser program of lockstep window into bin/ (needs chromiu
 .PHONY: browser-test
 browser-test: build ## Drive every page in Chromium (needs chromium and npm; BROWSER=optional skips loudly)
 	@GOWORK=off $(GO) -C tools/browsertest vet ./...
-	@BROWSER=$(BROWSER) GOWORK=off $(GO) -C tools/browsertest test -count=1 -parallel 4 -timeout 10m ./...
+	@BROWSER=$(BROWSER) GOWORK=off $(GO) -C tools/browsertest test -count=1 -parallel 4 -timeout 10m
 
 .PHONY: tpm-tools
 tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2-tools, swtpm, openssl, xxd)

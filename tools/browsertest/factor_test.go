@@ -121,11 +121,7 @@ func TestDeviceCode(t *testing.T) {
 	if _, err := d.Tokens(t.Context()); err == nil || !strings.Contains(err.Error(), "authorization_pending") {
 		t.Errorf("before the second factor: %v", err)
 	}
-	if !b.Sees("#idTxtBx_SAOTCC_OTC") {
-		b.Press(`[data-value="PhoneAppOTP"]`)
-	}
-	b.Type("#idTxtBx_SAOTCC_OTC", p.code())
-	b.Press("#idSubmit_SAOTCC_Continue")
+	b.enter(p.code())
 	b.See("#idBtn_Back")
 	b.page("device code confirm")
 	b.Press("#idSIButton9")

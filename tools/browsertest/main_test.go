@@ -28,6 +28,9 @@ type run struct {
 	app     *app.App
 	gallery *gallery.Gallery
 	judge   *axe.Judge
+	// keys are the sums of the server's keys, authority issues cards of its people.
+	keys      []string
+	authority *authority
 }
 
 var the run
@@ -66,6 +69,9 @@ func whole(m *testing.M) int {
 		code = lost(err)
 	}
 	fmt.Printf("pictures of %d pages: %s\n", pages, name)
+	if err := chrome.CardReader(context.Background()); err != nil {
+		fmt.Println("SKIPPED, NOT PASSED: signing in with a certificate:", err)
+	}
 	if code != 0 {
 		fmt.Println("log of the server:", the.cloud.Log)
 		return code
@@ -94,13 +100,23 @@ func start(program, dir string) (stop func(), err error) {
 	if the.judge, err = axe.New(ctx, ".", filepath.Join(bin, "browsertest", "axe")); err != nil {
 		return stop, err
 	}
-	the.cloud, err = cloud.Start(ctx, cloud.Config{Binary: filepath.Join(bin, "lockstep"), Tenants: "testdata/tenants.yaml", Dir: dir})
+	if the.authority, err = newAuthority(); err != nil {
+		return stop, err
+	}
+	file, err := tenants(dir, the.authority)
+	if err != nil {
+		return stop, err
+	}
+	binary := filepath.Join(bin, "lockstep")
+	if b := os.Getenv("LOCKSTEP_BINARY"); b != "" {
+		binary = b
+	}
+	the.cloud, err = cloud.Start(ctx, cloud.Config{Binary: binary, Tenants: file, Dir: dir})
 	if err != nil {
 		return stop, err
 	}
 	stop = func() { _ = the.cloud.Stop() }
-	keys, err := the.cloud.PublicKeys(ctx, cloud.Login, "localhost")
-	if err != nil {
+	if the.keys, err = the.cloud.PublicKeys(ctx, cloud.Login, certAuth); err != nil {
 		return stop, err
 	}
 	profile := filepath.Join(dir, "chromium")
@@ -110,7 +126,7 @@ func start(program, dir string) (stop func(), err error) {
 	if the.app, err = app.New(app.Config{HTTP: the.cloud.HTTP, Login: cloud.Login, Tenant: domain}); err != nil {
 		return stop, err
 	}
-	the.chrome, err = chrome.Start(ctx, chrome.Config{Program: program, Proxy: the.cloud.Proxy, PublicKeys: keys, Dir: profile})
+	the.chrome, err = chrome.Start(ctx, chrome.Config{Program: program, Proxy: the.cloud.Proxy, PublicKeys: the.keys, Dir: profile})
 	return stop, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func (p *person) demandMFA() *person {
 // authenticator gives the person an app that shows codes, approves, or both.
 func (p *person) authenticator(codes, push bool) *person {
 	p.t.Helper()
-	args := []string{"user", "update", p.name}
+	var args []string
 	if codes {
 		p.secret = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(rand.Text()[:20]))
 		args = append(args, "--totp", p.secret)
@@ -63,27 +64,80 @@ func (p *person) authenticator(codes, push bool) *person {
 	if push {
 		args = append(args, "--push")
 	}
-	operator(p.t, args...)
+	return p.with(args...)
+}
+
+// with sets the second factors, by flags of lockstep tenant user update.
+func (p *person) with(flags ...string) *person {
+	p.t.Helper()
+	operator(p.t, append([]string{"user", "update", p.name}, flags...)...)
 	return p
 }
 
-// code is what the person's app shows (RFC 6238).
-func (p *person) code() string {
+// telephone runs lockstep authenticator as this person's telephone.
+func (p *person) telephone(args ...string) string {
 	p.t.Helper()
-	return oneTimeCode(p.t, p.secret)
+	out, err := the.cloud.Telephone(p.t.Context(), p.name, args...)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return out
 }
 
-func oneTimeCode(t testing.TB, secret string) string {
+// message waits for the newest message of a channel and answers its text.
+func (p *person) message(channel string) string {
+	p.t.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		all, err := the.cloud.List(p.t.Context(), "messages", "--user", p.name)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, m := range slices.Backward(all) {
+			if m["channel"] == channel {
+				return fmt.Sprint(m["text"])
+			}
+		}
+	}
+	p.t.Fatalf("nothing came to the telephone of %s by %s", p.name, channel)
+	return ""
+}
+
+// digits finds the code in a message.
+func digits(t testing.TB, text string) string {
+	t.Helper()
+	m := regexp.MustCompile(`\b\d(?:[ ,.]?\d){5}\b`).FindString(text)
+	if m == "" {
+		t.Fatalf("no code in %q", text)
+	}
+	return regexp.MustCompile(`\D`).ReplaceAllString(m, "")
+}
+
+// step is how long a code is shown, in seconds (RFC 6238).
+const step = 30
+
+// code is what the person's app shows now, and next what it shows after that: the
+// server takes a code a step early, and none twice.
+func (p *person) code() string {
+	p.t.Helper()
+	return oneTimeCode(p.t, p.secret, time.Now().Unix())
+}
+
+func (p *person) next() string {
+	p.t.Helper()
+	return oneTimeCode(p.t, p.secret, time.Now().Unix()+step)
+}
+
+func oneTimeCode(t testing.TB, secret string, at int64) string {
 	t.Helper()
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(strings.ReplaceAll(secret, " ", "")))
 	if err != nil {
 		t.Fatalf("the secret %q: %v", secret, err)
 	}
 	h := hmac.New(sha1.New, key)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(time.Now().Unix()/30)))
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(at/step)))
 	sum := h.Sum(nil)
-	at := sum[len(sum)-1] & 15
-	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[at:])&0x7fffffff)%1_000_000)
+	from := sum[len(sum)-1] & 15
+	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[from:])&0x7fffffff)%1_000_000)
 }
 
 // user types the name, and goes on to what is asked next.
@@ -93,10 +147,13 @@ func (b *browser) user(p *person) {
 	b.Press("#idSIButton9")
 }
 
-// signIn types name and password.
+// signIn types name and password, also where another way is offered first.
 func (b *browser) signIn(p *person) {
 	b.t.Helper()
 	b.user(p)
+	if !b.Sees("#i0118") && b.Sees("#idA_PWD_SwitchToCredPicker") {
+		b.otherWay("password")
+	}
 	b.Type("#i0118", p.password)
 	b.Press("#idSIButton9")
 }

@@ -55,11 +55,7 @@ func TestSingleSignOnWithASecondFactor(t *testing.T) {
 	p.demandMFA()
 	s := the.app.Begin()
 	b.Go(s.URL)
-	if !b.Sees("#idTxtBx_SAOTCC_OTC") {
-		b.Press(`[data-value="PhoneAppOTP"]`)
-	}
-	b.Type("#idTxtBx_SAOTCC_OTC", p.code())
-	b.Press("#idSubmit_SAOTCC_Continue")
+	b.enter(p.code())
 	tokens := b.done(s, p)
 	for _, want := range []string{"pwd", "mfa", "otp"} {
 		if !slices.Contains(tokens.AMR(), want) {

@@ -79,12 +79,18 @@ export function want(token, expected) {
 
 // browse signs the user in at an address and answers what was sent to stop; without
 // stop it goes to the page of this machine where the client listens.
-export async function browse(url, stop) {
-  const { stdout } = await exec(world("BROWSER"), stop ? [url, stop] : [url]);
+export async function browse(url, stop, user, password) {
+  const env = user ? { ...process.env, CONF_BROWSER_USER: user, CONF_BROWSER_PASSWORD: password } : process.env;
+  const { stdout } = await exec(world("BROWSER"), stop ? [url, stop] : [url], { env });
   if (!stop) return {};
   const sent = JSON.parse(stdout);
   if (!sent.code) throw new Error(`${sent.error}: ${sent.error_description}`);
   return sent;
+}
+
+export async function demandMFA(user) {
+  await exec(world("LOCKSTEP"), ["tenant", "policy", "put", `Second factor for ${user}`, "--tenant", world("DOMAIN"),
+    "--include-user", user, "--include-resource", "All", "--grant", "mfa", "--state", world("STATE")]);
 }
 
 export async function approve(code) {

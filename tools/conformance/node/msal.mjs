@@ -2,9 +2,9 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-import { ConfidentialClientApplication, CryptoProvider, PublicClientApplication } from "@azure/msal-node";
+import { ConfidentialClientApplication, CryptoProvider, InteractionRequiredAuthError, PublicClientApplication } from "@azure/msal-node";
 
-import { approve, browse, Cases, want, world } from "./cases.mjs";
+import { approve, browse, Cases, claims as claimsOf, demandMFA, want, world } from "./cases.mjs";
 
 const c = new Cases("MSAL Node", "@azure/msal-node");
 const tenant = world("TENANT"), user = world("USER"), password = world("PASSWORD");
@@ -65,6 +65,37 @@ async function publicCases() {
   await code(client);
 }
 
+// A policy comes over somebody who is signed in: the refresh token is refused with a
+// claims challenge, which the client answers in the browser.
+async function challenged() {
+  const client = publicClient(), username = world("CLAIMS_NODE_USER"), password = world("FACTOR_PASSWORD"), page = "http://localhost:4717/";
+  const { account } = await client.acquireTokenByUsernamePassword({ scopes, username, password });
+  await demandMFA(username);
+  let claims;
+  try {
+    await client.acquireTokenSilent({ account, scopes, forceRefresh: true });
+    throw new Error("no second factor was asked for");
+  } catch (e) {
+    if (!(e instanceof InteractionRequiredAuthError) || !e.message.includes("AADSTS50076")) throw e;
+    claims = e.claims;
+    if (!JSON.parse(claims).access_token) throw new Error(`the challenge is ${claims}`);
+  }
+  const url = await client.getAuthCodeUrl({ scopes, redirectUri: page, loginHint: username, claims });
+  const sent = await browse(url, page, username, password);
+  const { accessToken } = await client.acquireTokenByCode({ scopes, redirectUri: page, code: sent.code });
+  await client.acquireTokenSilent({ account, scopes, forceRefresh: true });
+  const { amr } = claimsOf(accessToken);
+  if (!amr.includes("mfa")) throw new Error(`the token's amr is ${amr}`);
+  return `amr ${amr}`;
+}
+
+async function policies() {
+  await c.check("claims-challenge", challenged);
+  const ropc = (name) => publicClient().acquireTokenByUsernamePassword({ scopes, username: world(`${name}_USER`), password: world(`${name}_PASSWORD`) });
+  await c.refuse("policy.block", "AADSTS53003", () => ropc("BLOCKED"));
+  await c.refuse("policy.compliant-device.no-device", "AADSTS50097", () => ropc("COMPLIANT"));
+}
+
 async function code(client) {
   const page = "http://localhost:4712/";
   const crypto = new CryptoProvider();
@@ -113,5 +144,6 @@ async function confidentialCases() {
 }
 
 await publicCases();
+await policies();
 await confidentialCases();
 process.exit(0);

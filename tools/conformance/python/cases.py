@@ -112,6 +112,22 @@ def tenant(*args):
     return out.strip()
 
 
-def approve(code, user=None):
-    """Play the user of a device code."""
-    tenant("approve-code", code, "--user", user or world("USER"))
+def approve(code, user=None, mfa=False):
+    """Play the user of a device code. What the user's page would say is a refusal."""
+    try:
+        tenant("approve-code", code, "--user", user or world("USER"), *(["--mfa"] if mfa else []))
+    except AssertionError as e:
+        if "AADSTS" in str(e):
+            raise Refused(str(e)) from e
+        raise
+
+
+def demand_mfa(user):
+    """From now on a second factor is asked of this user everywhere."""
+    tenant("policy", "put", "Second factor for " + user, "--tenant", world("DOMAIN"), "--include-user", user, "--include-resource", "All", "--grant", "mfa")
+
+
+def sign_ins(**fields):
+    """The newest events of the sign-in log that have these fields, by their JSON names."""
+    rows = [json.loads(line) for line in tenant("sign-ins", "--limit", "200", "--json").splitlines() if line.startswith("{")]
+    return [row for row in rows if all(row.get(name) == value for name, value in fields.items())]

@@ -3,7 +3,7 @@ import json
 
 import msal
 
-from cases import Cases, Refused, approve, browse, want, world
+from cases import Cases, Refused, approve, browse, demand_mfa, want, world
 
 COMMAND_LINE = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 SCOPES = ["https://graph.microsoft.com/User.Read"]
@@ -29,6 +29,49 @@ class Library(Cases):
         claims = answer["id_token_claims"]
         assert claims["preferred_username"].lower() == self.user and claims["oid"] == world("USER_OID"), claims
         return want(token, aud=None, tid=self.tenant, oid=world("USER_OID"), **expected)
+
+
+def challenged(c):
+    """A policy comes over somebody who is signed in: the refresh token is refused with
+    a claims challenge, which the client answers in the browser."""
+    user, password = world("CLAIMS_PYTHON_USER"), world("FACTOR_PASSWORD")
+    app, page = c.public(), "http://localhost:4715/"
+    granted(app.acquire_token_by_username_password(user, password, SCOPES))
+    account = app.get_accounts(user)[0]
+    demand_mfa(user)
+    refused = app.acquire_token_silent_with_error(SCOPES, account, force_refresh=True)
+    assert 50076 in refused.get("error_codes", []) and "AADSTS50076" in refused["error_description"], refused
+    claims = refused["claims"]
+    assert "access_token" in json.loads(claims), claims
+    flow = app.initiate_auth_code_flow(SCOPES, redirect_uri=page, login_hint=user, claims_challenge=claims)
+    sent = browse(flow["auth_uri"], page, user, password)
+    sent.pop("trail")
+    token = granted(app.acquire_token_by_auth_code_flow(flow, sent))
+    granted(app.acquire_token_silent_with_error(SCOPES, account, force_refresh=True))
+    return want(token, upn=user, amr={"pwd", "mfa"})
+
+
+def policies(c):
+    c.check("claims-challenge", challenged, c)
+
+    def ropc(user):
+        return granted(c.public().acquire_token_by_username_password(world(user + "_USER"), world(user + "_PASSWORD"), SCOPES))
+    c.refuse("policy.block", "AADSTS53003", lambda: ropc("BLOCKED"))
+    c.refuse("policy.compliant-device.no-device", "AADSTS50097", lambda: ropc("COMPLIANT"))
+
+    def interactive():
+        app, page = c.public(), "http://localhost:4716/"
+        flow = app.initiate_auth_code_flow(SCOPES, redirect_uri=page)
+        browse(flow["auth_uri"], page, world("BLOCKED_USER"), world("BLOCKED_PASSWORD"))
+    c.refuse("policy.block.page", "53003", interactive)
+
+    def device(user, **how):
+        app = c.public()
+        flow = app.initiate_device_flow(SCOPES)
+        approve(flow["user_code"], user, **how)
+        return want(granted(app.acquire_token_by_device_flow(flow)), upn=user, amr={"mfa"})
+    c.check("device-code.second-factor", lambda: device(world("CODE_USER"), mfa=True))
+    c.refuse("device-code.one-factor", "AADSTS50076", lambda: device(world("CODE_USER")))
 
 
 def granted(answer):
@@ -171,4 +214,5 @@ def thumbprint(pem):
 if __name__ == "__main__":
     library = Library()
     public(library)
+    policies(library)
     confidential(library)

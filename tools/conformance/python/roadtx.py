@@ -7,6 +7,7 @@ import roadtx_app
 import roadtx_browser
 import roadtx_device
 import roadtx_hello
+import roadtx_policy
 import roadtx_prt
 import roadtx_tokens
 from roadtx_cli import Tool
@@ -19,4 +20,5 @@ if __name__ == "__main__":
         roadtx_prt.run(tool)
         roadtx_browser.run(tool)
         roadtx_hello.run(tool)
+        roadtx_policy.run(tool)
     roadtx_device.leave(tool)

@@ -54,18 +54,19 @@ class Tool(Cases):
         """A token for device registration in .roadtools_auth, by password."""
         return self.ropc(".roadtools_auth", "-c", "msbroker", "-r", "drs", **who)
 
-    def device_code(self, file, *args):
+    def device_code(self, file, *args, user=None, mfa=False):
         """Wait for the message, approve the code as the user, and let it finish."""
         remove(file)
         with open("device-code.out", "w+", encoding="utf-8") as out:
             process = subprocess.Popen([self.command, "gettokens", "--device-code", "-f", file, *args], stdin=subprocess.DEVNULL, stdout=out,
                                        stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
             try:
-                approve(self.user_code(process))
+                approve(self.user_code(process), user, mfa)
                 process.wait(timeout=60)
             finally:
                 process.kill()
-        assert os.path.exists(file), short(read("device-code.out"))
+        if not os.path.exists(file):
+            raise Refused(short(read("device-code.out")))
         return load(file)["accessToken"]
 
     def user_code(self, process):
@@ -83,7 +84,7 @@ def short(out):
     """What a command said, fit for a table: the server's words if they are in it, else
     its last line, which is where a traceback says its error."""
     lines = [line.strip() for line in out.splitlines() if line.strip()]
-    found = re.search(r"AADSTS\d+[^\\\"\r\n]*", out)
+    found = re.search(r"(AADSTS\d+|0x801c[0-9a-f]{4})[^\\\"\r\n]*", out)
     if found:
         return found.group(0)
     return lines[-1][:280] if "Traceback" in out else " ".join(lines)[-280:]

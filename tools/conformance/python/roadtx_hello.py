@@ -1,7 +1,10 @@
 """Windows Hello for Business, and the token for registering many devices."""
 import json
+import time
 
+import jwt
 from roadtools.roadlib.auth import Authentication
+from roadtools.roadlib.deviceauth import DeviceAuthentication
 
 from cases import browse, want, world
 from roadtx_browser import cookie
@@ -49,6 +52,31 @@ def sign_in(t, user):
     t.check("hello.prt", prt)
     t.refuse("hello.other-user", "AADSTS", lambda: t.prt("no.prt", "-u", t.user, "-hk", "hello.key", *DEVICE))
     t.refuse("hello.unregistered-key", "AADSTS", lambda: t.prt("no.prt", "-u", user, "-hk", "joined.key", *DEVICE))
+    assertions(t, user)
+
+
+def assertions(t, user):
+    """Assertions that are made elsewhere, which the command takes."""
+    device = DeviceAuthentication(Authentication())
+    assert device.loadhellokey("hello.key"), "no key"
+
+    def given(**changes):
+        text = device.create_hello_prt_assertion(user)
+        payload = {**jwt.decode(text, options={"verify_signature": False}), **changes}
+        head = {"kid": device.get_privkey_kid(), "use": "ngc"}
+        return t.prt("given.prt", "-u", user, "-ha", jwt.encode(payload, algorithm="RS256", key=device.hellokeydata, headers=head), *DEVICE)
+    t.check("hello.assertion.given", lambda: given() and "a PRT")
+    now = int(time.time())
+    t.refuse("hello.assertion.stale", "AADSTS", lambda: given(iat=now - 7200, exp=now - 3600))
+    t.refuse("hello.assertion.for-ever", "AADSTS", lambda: given(exp=now + 30 * 86400))
+    t.refuse("hello.assertion.wrong-nonce", "AADSTS", lambda: given(request_nonce="AwABAAEAAAACAOz_BAD0_none"))
+    t.refuse("hello.assertion.other-user", "AADSTS", lambda: given(iss=world("USER")))
+
+    def twice():
+        text = device.create_hello_prt_assertion(user)
+        t.prt("given.prt", "-u", user, "-ha", text, *DEVICE)
+        t.prt("given.prt", "-u", user, "-ha", text, *DEVICE)
+    t.refuse("hello.assertion.replayed", "AADSTS", twice)
 
 
 def bulk(t):

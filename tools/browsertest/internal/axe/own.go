@@ -21,7 +21,7 @@ const own = `(() => {
 	for (const e of document.querySelectorAll("input:not([type=hidden]):not([type=submit]):not([type=button]), select, textarea"))
 		if (!named(e)) bad.push("a box without a label: " + e.outerHTML);
 	for (const e of document.querySelectorAll("button, a[href]"))
-		if (!e.innerText.trim() && !e.getAttribute("aria-label")) bad.push("a button or link without a name: " + e.outerHTML);
+		if (!e.textContent.trim() && !e.getAttribute("aria-label")) bad.push("a button or link without a name: " + e.outerHTML);
 	for (const e of document.querySelectorAll("img:not([alt])")) bad.push("a picture without words: " + e.outerHTML);
 	return bad;
 })()`

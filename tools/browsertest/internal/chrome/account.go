@@ -6,6 +6,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 )
@@ -45,6 +46,27 @@ func (w *Window) Account(host, header string, value func(address string) (string
 	}()
 }
 
+// bare takes the machine's own authenticators away, whose windows no test sees.
+func (w *Window) bare() {
+	w.t.Helper()
+	w.do("take authenticators away", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, webauthn.Enable, webauthn.EnableParams{})
+		return err
+	}))
+}
+
+// Older makes the browser one that does not offer passkeys in the list under a box
+// (WebAuthn section 5.1.4), from the next page on.
+func (w *Window) Older() {
+	w.t.Helper()
+	w.do("make the browser older", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
+			Source: "if (window.PublicKeyCredential) delete PublicKeyCredential.isConditionalMediationAvailable",
+		})
+		return err
+	}))
+}
+
 // Authenticator is a passkey authenticator at the machine of a window.
 type Authenticator struct {
 	w  *Window
@@ -57,13 +79,11 @@ func (w *Window) Authenticator() *Authenticator {
 	w.t.Helper()
 	a := &Authenticator{w: w}
 	w.do("plug an authenticator in", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		if _, err := cdp.Call(ctx, t, webauthn.Enable, webauthn.EnableParams{}); err != nil {
-			return err
-		}
 		r, err := cdp.Call(ctx, t, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{
 			Options: &webauthn.VirtualAuthenticatorOptions{
 				Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
 				HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
+				HasCmtgKey: true, // or the protocol takes no credential, whose members it always names
 			},
 		})
 		a.id = r.AuthenticatorID
@@ -82,10 +102,14 @@ func (a *Authenticator) Keys() []*webauthn.Credential {
 	return r.Credentials
 }
 
-// Give puts a credential of another authenticator into it.
+// Give puts a credential of another authenticator into it: the key and whose it is,
+// without what extensions keep.
 func (a *Authenticator) Give(c *webauthn.Credential) {
 	a.w.t.Helper()
-	if _, err := chromedp.Call(a.w.ctx, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: a.id, Credential: c}); err != nil {
+	if _, err := chromedp.Call(a.w.ctx, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: a.id, Credential: &webauthn.Credential{
+		CredentialID: c.CredentialID, IsResidentCredential: c.IsResidentCredential, RpID: c.RpID, PrivateKey: c.PrivateKey, UserHandle: c.UserHandle,
+		SignCount: c.SignCount, UserName: c.UserName, UserDisplayName: c.UserDisplayName,
+	}}); err != nil {
 		a.w.t.Fatalf("put a key into the authenticator: %v", err)
 	}
 }

@@ -21,7 +21,7 @@ import (
 const Variable = "LOCKSTEP_CHROMIUM"
 
 // patience bounds the time until a page has what is looked for.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // Config says which server the browser talks to.
 type Config struct {

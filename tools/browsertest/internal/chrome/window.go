@@ -42,6 +42,7 @@ func (c *Chrome) Open(t Test) *Window {
 		t.Fatalf("open a window: %v", err)
 	}
 	w.take(Looks()[0])
+	w.bare()
 	return w
 }
 

@@ -12,11 +12,20 @@ import (
 // Run is lockstep tenant with these arguments, against this server. It answers
 // what the command printed.
 func (c *Cloud) Run(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, c.cfg.Binary, append(append([]string{"tenant"}, args...), "--state", c.state())...)
+	return c.command(ctx, append([]string{"tenant"}, args...)...)
+}
+
+// Telephone is lockstep authenticator with these arguments, as one user's telephone.
+func (c *Cloud) Telephone(ctx context.Context, user string, args ...string) (string, error) {
+	return c.command(ctx, append(append([]string{"authenticator"}, args...), "--user", user)...)
+}
+
+func (c *Cloud) command(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.cfg.Binary, append(args, "--state", c.state())...)
 	var out, bad bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &bad
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("lockstep tenant %s: %w: %s%s", strings.Join(args, " "), err, out.String(), bad.String())
+		return "", fmt.Errorf("lockstep %s: %w: %s%s", strings.Join(args, " "), err, out.String(), bad.String())
 	}
 	return strings.TrimSpace(out.String()), nil
 }

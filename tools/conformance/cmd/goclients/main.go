@@ -32,6 +32,7 @@ func run(args []string) error {
 	case "msal":
 		w := newWorld("MSAL Go", "github.com/AzureAD/microsoft-authentication-library-for-go")
 		w.msalPublic()
+		w.msalPolicies()
 		w.msalConfidential()
 	case "azidentity":
 		newWorld("azidentity", "github.com/Azure/azure-sdk-for-go/sdk/azidentity").azidentity()

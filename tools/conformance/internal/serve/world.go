@@ -31,6 +31,18 @@ func World() [][2]string {
 		{"CONF_NOJOIN_PASSWORD", "no devices for dave"},
 		{"CONF_DISABLED_USER", "olga@contoso.test"},
 		{"CONF_DISABLED_PASSWORD", "olga is blocked at the door"},
+		// A policy over each of these comes while the client runs: it is asked for more.
+		{"CONF_CLAIMS_PYTHON_USER", "ines@contoso.test"},
+		{"CONF_CLAIMS_GO_USER", "ingo@contoso.test"},
+		{"CONF_CLAIMS_NODE_USER", "inga@contoso.test"},
+		{"CONF_BLOCKED_USER", "bo@contoso.test"},
+		{"CONF_BLOCKED_PASSWORD", "bo may nowhere go"},
+		{"CONF_COMPLIANT_USER", "cleo@contoso.test"},
+		{"CONF_COMPLIANT_PASSWORD", "cleo needs a good device"},
+		{"CONF_NOCODE_USER", "gus@contoso.test"},
+		{"CONF_NOCODE_PASSWORD", "gus types no codes"},
+		{"CONF_CODE_USER", "kai@contoso.test"},
+		{"CONF_VICTIM_USER", "vic@contoso.test"},
 		// Her password is known to her organisation's AD FS alone.
 		{"CONF_FED_TENANT", "f8cdef31-a31e-4b4a-93e4-5f571e91255a"},
 		{"CONF_FED_USER", "carol@adatum.test"},
@@ -70,6 +82,13 @@ func UserFromEnv(getenv func(string) string) browser.Config {
 		Username: user, Password: password, Credential: getenv("CONF_BROWSER_CREDENTIAL"), Login: Value(getenv, "CONF_LOGIN"),
 		OneTimeCode: func(ctx context.Context) (string, error) { return Tenant(ctx, getenv, "totp", user) },
 	}
+}
+
+// DemandMFA puts a policy over one user: a second factor everywhere.
+func DemandMFA(ctx context.Context, getenv func(string) string, user string) error {
+	_, err := Tenant(ctx, getenv, "policy", "put", "Second factor for "+user, "--tenant", Value(getenv, "CONF_DOMAIN"),
+		"--include-user", user, "--include-resource", "All", "--grant", "mfa")
+	return err
 }
 
 // ApproveCode plays the user of a device code.
