@@ -64,6 +64,8 @@ func Allow() rpc.AllowList {
 		directoryv1.ReadService_ListUserMethods_FullMethodName:      {operator},
 		directoryv1.ReadService_ListMessages_FullMethodName:         {operator},
 		directoryv1.ReadService_EvaluatePolicies_FullMethodName:     {operator},
+		directoryv1.ReadService_ListConsents_FullMethodName:         {operator},
+		directoryv1.AdminService_RevokeConsent_FullMethodName:       {operator},
 
 		directoryv1.PersonService_ApproveDeviceCode_FullMethodName: {operator},
 		directoryv1.PersonService_AnswerChallenge_FullMethodName:   {operator},
@@ -106,7 +108,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
 		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,
 		idpv1.ResourceService_ListDevices_FullMethodName, idpv1.ResourceService_ListGroups_FullMethodName,
-		idpv1.ResourceService_GetOrganization_FullMethodName,
+		idpv1.ResourceService_GetOrganization_FullMethodName, idpv1.ResourceService_ListDirectorySignIns_FullMethodName,
 	} {
 		list[method] = front
 	}

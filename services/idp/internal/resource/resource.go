@@ -6,8 +6,8 @@
 // evaluation), and the look-ups behind it. What never may: issuing anything, and
 // changing the directory. The server's edge calls it for the HTTPS front.
 //
-// A laboratory's rule stands in for consent: every token of a tenant for Microsoft
-// Graph may read that tenant's directory, whoever got it.
+// Every token of a tenant for Microsoft Graph may read that tenant's directory, whoever
+// got it: consent decides whether there is such a token, and not what it reads.
 package resource
 
 import (
@@ -20,6 +20,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Directory *directory.Directory
 	Keys      *issuance.Authority
 	Clock     clock.Clock
+	Log       *signinlog.Log
 }
 
 // Service answers. It is safe for concurrent use.
