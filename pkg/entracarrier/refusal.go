@@ -34,6 +34,9 @@ func refusal(a answer) error {
 		if words := reason(wire.Description); words != "" {
 			e.Msg = words
 		}
+		if len(wire.Claims) <= prterr.MaxClaims && json.Valid([]byte(wire.Claims)) {
+			return e.WithClaims(wire.Claims)
+		}
 		return e
 	}
 	if wire.Message != "" {

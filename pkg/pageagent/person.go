@@ -121,7 +121,7 @@ func (p *Person) choose(offered []string) (string, bool) {
 // that clients know.
 func methodOf(id string) string {
 	return map[string]string{
-		"PhoneAppOTP": SoftwareOATH, "PhoneAppNotification": Push, "CompanionAppsNotification": Push, "OneWaySMS": SMS,
+		"PhoneAppOTP": SoftwareOATH, "PhoneAppNotification": Push, "CompanionAppsNotification": PhoneSignIn, "OneWaySMS": SMS,
 		"ConsolidatedTelephony": SMS, "TwoWayVoiceMobile": Voice, "TwoWayVoiceAlternateMobile": Voice, "TwoWayVoiceOffice": Voice,
 		"FidoKey": FIDO2, "AccessPass": AccessPass, "CertificateKey": Certificate,
 	}[id]

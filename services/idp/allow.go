@@ -106,7 +106,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
 		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,
 		idpv1.ResourceService_ListDevices_FullMethodName, idpv1.ResourceService_ListGroups_FullMethodName,
-		idpv1.ResourceService_GetOrganization_FullMethodName,
+		idpv1.ResourceService_GetOrganization_FullMethodName, idpv1.ResourceService_ListDirectorySignIns_FullMethodName,
 	} {
 		list[method] = front
 	}

@@ -3,6 +3,8 @@ package idp_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -185,6 +187,46 @@ func TestOBS04_ShapeOfTheLog(t *testing.T) {
 	for _, member := range []string{"id", "createdDateTime", "sessionId", "status", "deviceDetail", "originalTransferMethod", "uniqueTokenIdentifier"} {
 		if got[member] == nil {
 			t.Errorf("%s is not there", member)
+		}
+	}
+}
+
+// Monitoring reads the log where it does with the public service. It tells who was
+// where, so only an administrator's token or an application's own opens it.
+func TestOBS04_TheLogOverGraph(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	get := func(token, query string) (int, string) {
+		r := httptest.NewRequest(http.MethodGet, "https://graph.microsoft.com/v1.0/auditLogs/signIns"+query, nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		status, _, body := p.overHTTPS(r)
+		return status, body
+	}
+	tokenOf := func(upn, password string) string {
+		a, err := p.grants.RequestTokens(context.Background(), passwordOf(v2, upn, password))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.GetTokens().GetAccessToken()
+	}
+	users, admins := tokenOf(alice, alicePassword), tokenOf(admin, adminPassword)
+	foreign := tokenOf(frank, frankPassword)
+	if status, body := get(users, ""); status != http.StatusForbidden || strings.Contains(body, "createdDateTime") {
+		t.Errorf("a user reads the log: %d %.200s", status, body)
+	}
+	if status, _ := get(foreign, ""); status != http.StatusForbidden {
+		t.Errorf("another tenant's user: %d", status)
+	}
+	status, body := get(admins, "?$top=2")
+	var a struct{ Value []row }
+	if err := json.Unmarshal([]byte(body), &a); err != nil || status != http.StatusOK || len(a.Value) != 2 {
+		t.Fatalf("%d %v %.300s", status, err, body)
+	}
+	if a.Value[0].User != admin || a.Value[1].User != alice || strings.Contains(body, frank) {
+		t.Errorf("newest first, of one tenant: %+v", a.Value)
+	}
+	for _, query := range []string{"?$top=0", "?$top=x", "?$top=100000", "?$filter=userPrincipalName+eq+'x'"} {
+		if status, body := get(admins, query); status != http.StatusBadRequest {
+			t.Errorf("%s: %d %.200s", query, status, body)
 		}
 	}
 }

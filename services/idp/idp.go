@@ -191,7 +191,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.pinResets = pinreset.New(pinreset.Config{
 		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
 	})
-	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk})
+	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk, Log: s.gate.Log})
 	s.furnishSignIn(cfg)
 	return nil
 }

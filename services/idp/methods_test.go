@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -258,6 +260,32 @@ func TestAccessPass(t *testing.T) {
 	for _, seconds := range []int64{-1, 599, 2_592_001, 1 << 62} {
 		_, err := p.admin.IssueAccessPass(context.Background(), &directoryv1.IssueAccessPassRequest{UserPrincipalName: alice, LifetimeSeconds: seconds})
 		wantKind(t, err, prterr.Invalid)
+	}
+}
+
+// TestAOneTimePassIsUsedOnceAtOnce: of many who type it in one moment, one signs in.
+func TestAOneTimePassIsUsedOnceAtOnce(t *testing.T) {
+	for name, dir := range map[string]string{"memory": "", "file": t.TempDir()} {
+		t.Run(name, func(t *testing.T) {
+			p := newPages(t, idp.Config{StateDir: dir})
+			pass, _ := p.pass(t, alice, 0, true)
+			var in atomic.Int32
+			var wg sync.WaitGroup
+			for range lockout.Limit {
+				page := p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0)
+				wg.Go(func() {
+					a, err := p.forms.SubmitAccessPass(context.Background(), &idpv1.SubmitAccessPassRequest{
+						FlowToken: page.GetFlowToken(), Canary: page.GetCanary(), UserPrincipalName: alice, AccessPass: pass,
+					})
+					if err == nil && a.GetNext().GetSignedIn() != nil {
+						in.Add(1)
+					}
+				})
+			}
+			if wg.Wait(); in.Load() != 1 {
+				t.Errorf("%d sign-ins with a pass for one", in.Load())
+			}
+		})
 	}
 }
 

@@ -83,11 +83,16 @@ func keysInAnswers(name string, m protoreflect.MethodDescriptor) (bad []string) 
 		"device_public_key", "transport_public_key", "public_key", "endorsement_key", "attestation_key", // public halves
 		"sealed", "encrypted_secret", "wrapped_reset_secret", // sealed for one TPM or one service
 	}
-	// The PIN reset service is there to give a device back the one secret that the
-	// device itself made: it sets a new PIN on the TPM that it came from and opens
-	// nothing else. Its other answer is the public half that devices wrap for.
-	if m.Parent().FullName() == "prt.idp.v1.PINResetService" {
-		public = append(public, "reset_secret", "key")
+	// A PIN reset gives a device back the one secret that the device itself made: it
+	// sets a new PIN on the TPM that it came from and opens nothing else. The other
+	// answer is the public half that devices wrap for. CloudAP's plug-in hands both on.
+	if p := m.ParentFile().Package(); p == "prt.idp.v1" || p == "prt.cloudap.v1" {
+		switch m.Name() {
+		case "DescribePINReset":
+			public = append(public, "key")
+		case "OpenResetSecret":
+			public = append(public, "reset_secret")
+		}
 	}
 	for _, f := range fields(m.Output()) {
 		n := string(f.Name())

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -147,55 +145,6 @@ func putAppCommand(d *atDoor) *cobra.Command {
 	f.BoolVar(&app.Family, "family", false, "it shares refresh tokens with its family")
 	f.StringArrayVar(&req.ClientSecrets, "secret", nil, "secret of a confidential client; repeat")
 	f.StringArrayVar(&certificates, "certificate", nil, "PEM file with a certificate of a confidential client; repeat")
-	return cmd
-}
-
-func policyCommand(d *atDoor) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "Conditional access policies"}
-	cmd.AddCommand(
-		d.list("List the policies", (*operator.Client).Policies),
-		putPolicyCommand(d),
-		d.change("delete ID", "Remove a policy", "policy %s is deleted", func(ctx context.Context, c *operator.Client, id string) error {
-			tenant, err := c.Tenant(ctx, d.tenant)
-			if err != nil {
-				return err
-			}
-			_, err = c.Admin.DeletePolicy(ctx, &directoryv1.DeletePolicyRequest{TenantId: tenant, PolicyId: id})
-			return err
-		}))
-	return cmd
-}
-
-func putPolicyCommand(d *atDoor) *cobra.Command {
-	var frequency time.Duration
-	p := &directoryv1.Policy{}
-	cmd := &cobra.Command{
-		Use: "put NAME", Short: "Add or replace a policy", Args: cobra.ExactArgs(1),
-		Example: "  lockstep tenant policy put 'MFA for all' --tenant contoso.test --include-user All --include-resource All --grant mfa",
-		RunE: d.run(func(ctx context.Context, c *operator.Client, args []string) (answer, error) {
-			tenant, err := c.Tenant(ctx, d.tenant)
-			if err != nil {
-				return answer{}, err
-			}
-			if frequency < 0 || frequency%time.Second != 0 {
-				return answer{}, errors.New("--sign-in-frequency is not a number of whole seconds")
-			}
-			p.Name, p.SignInFrequencySeconds = args[0], int64(frequency/time.Second)
-			put, err := c.Admin.PutPolicy(ctx, &directoryv1.PutPolicyRequest{TenantId: tenant, Policy: p})
-			return done("policy "+args[0]+" has the id "+put.GetPolicyId(), map[string]any{"name": args[0], "id": put.GetPolicyId()}), err
-		}),
-	}
-	f := cmd.Flags()
-	f.StringVar(&p.PolicyId, "id", "", "GUID of the policy (default a new one)")
-	f.StringVar(&p.State, "policy-state", "enabled", "enabled, report or disabled")
-	f.StringArrayVar(&p.IncludeUsers, "include-user", nil, "user, group or All; repeat")
-	f.StringArrayVar(&p.ExcludeUsers, "exclude-user", nil, "user or group; repeat")
-	f.StringArrayVar(&p.IncludeResources, "include-resource", nil, "resource or All; repeat")
-	f.StringArrayVar(&p.ExcludeResources, "exclude-resource", nil, "resource; repeat")
-	f.StringArrayVar(&p.Clients, "client", nil, "application id (default all); repeat")
-	f.StringArrayVar(&p.Flows, "flow", nil, "device_code (default all); repeat")
-	f.StringVar(&p.Grant, "grant", "", "block, mfa, device or compliant_device")
-	f.DurationVar(&frequency, "sign-in-frequency", 0, "how old a sign-in may be, such as 1h")
 	return cmd
 }
 

@@ -99,6 +99,16 @@ func (c *clerk) ListPolicies(_ context.Context, r *directoryv1.ListPoliciesReque
 	}}})
 }
 
+func (c *clerk) ReplacePolicies(_ context.Context, r *directoryv1.ReplacePoliciesRequest) (*directoryv1.ReplacePoliciesResponse, error) {
+	return note(c, r, &directoryv1.ReplacePoliciesResponse{Policies: 2})
+}
+
+func (c *clerk) EvaluatePolicies(_ context.Context, r *directoryv1.EvaluatePoliciesRequest) (*directoryv1.EvaluatePoliciesResponse, error) {
+	return note(c, r, &directoryv1.EvaluatePoliciesResponse{ErrorCode: 50076, AllowedMethods: []string{"fido2"}, Hello: true, Policies: []*directoryv1.AppliedPolicy{
+		{Name: "Strong", Result: "failure", GrantControls: []string{"mfa"}}, {Name: "Codes", Result: "notApplied", NotAppliedBecause: "flows"},
+	}})
+}
+
 func (c *clerk) ListSignIns(_ context.Context, r *directoryv1.ListSignInsRequest) (*directoryv1.ListSignInsResponse, error) {
 	return note(c, r, &directoryv1.ListSignInsResponse{SignIns: []*directoryv1.SignIn{{Flow: "issue_prt", Outcome: "refused", ErrorCode: 50126, Reason: "wrong"}}})
 }
@@ -225,6 +235,10 @@ func office(t *testing.T) (*clerk, string) {
 
 func TestOBS08_EveryChangeReachesTheAdministration(t *testing.T) {
 	c, dir := office(t)
+	policies := filepath.Join(dir, "p.yaml")
+	if err := os.WriteFile(policies, []byte("policies: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	certificate := filepath.Join(dir, "c.pem")
 	if err := os.WriteFile(certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("der")}), 0o600); err != nil {
 		t.Fatal(err)
@@ -274,6 +288,15 @@ func TestOBS08_EveryChangeReachesTheAdministration(t *testing.T) {
 		"app delete a1 --tenant contoso.test": &directoryv1.DeleteApplicationRequest{TenantId: contoso, ClientId: "a1"},
 		"policy put MFA --tenant CONTOSO.test --include-user All --include-resource All --grant mfa --sign-in-frequency 1h --flow device_code": &directoryv1.PutPolicyRequest{TenantId: contoso,
 			Policy: &directoryv1.Policy{Name: "MFA", State: "enabled", IncludeUsers: []string{"All"}, IncludeResources: []string{"All"}, Grant: "mfa", SignInFrequencySeconds: 3600, Flows: []string{"device_code"}}},
+		"policy put Strong --tenant contoso.test --include-user All --auth-context c1 --strength Mine --grant-operator or --grant-control compliant_device --platform windows --exclude-platform ios" +
+			" --include-location All --exclude-location Trusted --risk high --client-app browser --device-filter exclude --device-rule rule --token-protection --persistent-browser never": &directoryv1.PutPolicyRequest{TenantId: contoso,
+			Policy: &directoryv1.Policy{Name: "Strong", State: "enabled", IncludeUsers: []string{"All"}, AuthContexts: []string{"c1"}, AuthenticationStrength: "Mine", GrantOperator: "or",
+				GrantControls: []string{"compliant_device"}, Platforms: []string{"windows"}, ExcludePlatforms: []string{"ios"}, IncludeLocations: []string{"All"}, ExcludeLocations: []string{"Trusted"},
+				SignInRisks: []string{"high"}, ClientApps: []string{"browser"}, DeviceFilterMode: "exclude", DeviceFilterRule: "rule", TokenProtection: true, PersistentBrowser: "never"}},
+		"policy apply " + policies + " --tenant contoso.test": &directoryv1.ReplacePoliciesRequest{TenantId: contoso, Document: []byte("policies: []\n")},
+		"policy evaluate alice@contoso.test --tenant contoso.test --method password --method sms --age 1h --ip 203.0.113.7 --flow device_code --bound": &directoryv1.EvaluatePoliciesRequest{
+			TenantId: contoso, UserPrincipalName: alice, ClientId: "d3590ed6-52b3-4102-aeff-aad2292ab01c", Resource: "https://graph.microsoft.com", Methods: []string{"password", "sms"},
+			AgeSeconds: 3600, IpAddress: "203.0.113.7", Flow: "device_code", Bound: true},
 		"policy delete p1 --tenant contoso.test": &directoryv1.DeletePolicyRequest{TenantId: contoso, PolicyId: "p1"},
 
 		"rotate-keys": &directoryv1.RotateKeysRequest{},
@@ -312,10 +335,11 @@ func TestOBS08_Lists(t *testing.T) {
 		"app list --tenant contoso.test":    {"Portal", "confidential, in browsers", "https://spa.test/"},
 		"app list --built-in":               {"broker", "public, built in"},
 		"policy list":                       {"MFA", "All but alice@contoso.test", "mfa, a sign-in every 1h0m0s"},
-		"sign-ins":                          {"issue_prt", "refused", "50126", "wrong"},
-		"challenges":                        {"c1", "PhoneAppNotification", "42", "Portal", "203.0.113.9"},
-		"user methods alice@contoso.test":   {"m1", "windowsHelloForBusiness", "d1", "administrator"},
-		"messages":                          {"sms", "+1 5550100", "code 123456"},
+		"policy evaluate alice@contoso.test --tenant contoso.test": {"AADSTS50076", "would help: fido2 windowsHelloForBusiness", "Strong", "failure", "notApplied", "flows"},
+		"sign-ins":                        {"issue_prt", "refused", "50126", "wrong"},
+		"challenges":                      {"c1", "PhoneAppNotification", "42", "Portal", "203.0.113.9"},
+		"user methods alice@contoso.test": {"m1", "windowsHelloForBusiness", "d1", "administrator"},
+		"messages":                        {"sms", "+1 5550100", "code 123456"},
 	} {
 		out, err := command(t, append([]string{"tenant", "--state", dir}, strings.Fields(line)...)...)
 		if err != nil {

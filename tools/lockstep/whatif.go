@@ -20,8 +20,9 @@ import (
 type question struct {
 	cfg                         whatif.Config
 	tenants, policy, other      string
-	asJSON                      bool
-	users, apps, clients        []string
+	scenario                    string
+	asJSON, enrolment           bool
+	users, apps, clients, holds []string
 	devices, credentials, modes []string
 }
 
@@ -55,6 +56,10 @@ is different under another policy file.`,
 	f.StringSliceVar(&q.clients, "clients", nil, "these clients, by name or id, or all (default one app and one web application)")
 	f.StringVar(&q.cfg.Platform, "platform", "", "platform of the devices: windows, macos, linux, ios, android (default windows)")
 	f.StringVar(&q.cfg.From, "from", "", "IP address that every request comes from (default 192.0.2.1)")
+	f.StringSliceVar(&q.holds, "holds", nil, "what a tenant file cannot say of its users: USER=fido2, USER=tap or USER=certificate")
+	f.StringVar(&q.scenario, "scenario", "", "run a teaching file: a path, or three-questions; fails when an answer is not the expected one")
+	f.BoolVar(&q.enrolment, "enrolment", false, "have every user set up Windows Hello for the first time, with each of their methods, and list who cannot")
+	f.BoolVar(&q.cfg.Check, "check", false, "also ask the identity provider's what-if query about every cell; fails when it says something else")
 	f.BoolVar(&q.asJSON, "json", false, "print one JSON object a cell")
 	return cmd
 }
@@ -93,62 +98,113 @@ func (q *question) narrow() (n whatif.Narrow, err error) {
 	return n, errors.Join(e1, e2, e3)
 }
 
-// answer runs the lattice, twice for a difference, and prints.
+// answer starts the simulation and has it answer what was asked.
 func (q *question) answer(cmd *cobra.Command) (err error) {
-	narrow, err := q.narrow()
-	if err != nil {
-		return err
-	}
 	if q.tenants != "" {
 		if q.cfg.Tenants, err = os.ReadFile(q.tenants); err != nil {
 			return fmt.Errorf("tenant file: %w", err)
 		}
 	}
+	if q.cfg.Holds, err = holdings(q.holds); err != nil {
+		return err
+	}
 	show := progress(cmd.ErrOrStderr())
 	defer show("")
 	q.cfg.Progress = show
-	began := time.Now()
 	w, err := whatif.New(cmd.Context(), q.cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
+	switch out := cmd.OutOrStdout(); {
+	case q.scenario != "":
+		return q.teach(cmd.Context(), out, w)
+	case q.enrolment:
+		return q.enrol(cmd.Context(), out, w)
+	default:
+		return q.lattice(cmd.Context(), out, w)
+	}
+}
+
+// holdings reads USER=CREDENTIAL.
+func holdings(pairs []string) (map[string][]whatif.Credential, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	all := map[string][]whatif.Credential{}
+	for _, pair := range pairs {
+		user, what, _ := strings.Cut(pair, "=")
+		c, err := words("holds USER=", []string{what}, []whatif.Credential{whatif.FIDO2, whatif.AccessPass, whatif.Certificate})
+		if err != nil {
+			return nil, err
+		}
+		all[user] = append(all[user], c...)
+	}
+	return all, nil
+}
+
+// lattice runs the cells, twice for a difference, and prints.
+func (q *question) lattice(ctx context.Context, out io.Writer, w *whatif.World) error {
+	narrow, err := q.narrow()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
 	cells, err := w.Cells(narrow)
 	if err != nil {
 		return err
 	}
-	ran, err := q.under(cmd.Context(), w, q.policy, cells)
+	ran, err := q.under(ctx, w, q.policy, cells)
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
 	if q.other == "" {
-		show("")
-		return q.print(out, whatif.Summary(ran), ran, fmt.Sprintf("%d cells in %.1f s", len(ran), time.Since(began).Seconds()))
+		q.cfg.Progress("")
+		err := q.print(out, whatif.Summary(ran), ran, fmt.Sprintf("%d cells in %.1f s", len(ran), time.Since(began).Seconds()))
+		return errors.Join(err, q.agreed(ran))
 	}
-	now, err := q.under(cmd.Context(), w, q.other, cells)
+	now, err := q.under(ctx, w, q.other, cells)
 	if err != nil {
 		return err
 	}
-	show("")
+	q.cfg.Progress("")
 	changes := whatif.Diff(ran, now)
-	said := fmt.Sprintf("%d of %d cells change, in %.1f s", len(changes), len(ran), time.Since(began).Seconds())
 	if q.asJSON {
-		return printJSON(out, changes)
+		err = printJSON(out, changes)
+	} else {
+		err = q.print(out, whatif.Changes(changes), nil, fmt.Sprintf("%d of %d cells change, in %.1f s", len(changes), len(ran), time.Since(began).Seconds()))
 	}
-	return q.print(out, whatif.Changes(changes), nil, said)
+	return errors.Join(err, q.agreed(ran), q.agreed(now))
+}
+
+// agreed fails when the what-if query says something else than a cell met.
+func (q *question) agreed(ran []whatif.Ran) error {
+	var differ []error
+	for _, r := range ran {
+		if r.Answer != nil && !r.Answer.Agrees {
+			differ = append(differ, fmt.Errorf("%s: %s", r.Key(), r.Answer.Differs))
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the what-if query says something else of %d cells: %w", len(differ), errors.Join(differ...))
 }
 
 // under runs the cells with a policy file in force.
 func (q *question) under(ctx context.Context, w *whatif.World, name string, cells []whatif.Cell) ([]whatif.Ran, error) {
-	document, err := w.OwnPolicies()
-	if name != "" {
-		document, err = whatif.PolicyFile(name)
-	}
+	document, err := policies(w, name)
 	if err != nil {
 		return nil, err
 	}
 	return w.Under(ctx, document, cells)
+}
+
+func policies(w *whatif.World, name string) ([]byte, error) {
+	if name == "" {
+		return w.OwnPolicies()
+	}
+	return whatif.PolicyFile(name)
 }
 
 func printJSON[T any](out io.Writer, all []T) error {

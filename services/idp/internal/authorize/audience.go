@@ -122,13 +122,25 @@ func demands(claims, amrValues string, a *flowstate.Asked) error {
 			a.FreshFactor = a.FreshFactor || w.has("ngcmfa")
 		case "acrs":
 			a.Contexts = w.texts()
+		case "capolids", "polids":
+			a.Policies = w.texts()
 		case "deviceid":
 			a.Device = a.Device || w.Essential
 		case "xms_cc":
 			a.CAE = w.has("cp1")
 		}
 	}
+	if err := checkPolicies(a.Policies); err != nil {
+		return err
+	}
 	return checkContexts(a.Contexts)
+}
+
+func checkPolicies(all []string) error {
+	if len(all) > maxContexts || slices.ContainsFunc(all, func(p string) bool { return len(p) > maxContext }) {
+		return prterr.AADSTS(aadsts.InvalidRequest, "claims names more than %d policies, or one by more than %d bytes", maxContexts, maxContext)
+	}
+	return nil
 }
 
 func checkContexts(all []string) error {

@@ -38,6 +38,9 @@ func (s *Service) finish(ctx context.Context, st *flowstate.State, who someone) 
 	return Outcome{SignedIn: out}, nil
 }
 
+// freshFactor is the amr value of a second factor of the last ten minutes.
+const freshFactor = "ngcmfa"
+
 // artefact is the sign-in as everything that descends from it will repeat it.
 func (s *Service) artefact(st *flowstate.State, who someone) (sealed.Artefact, error) {
 	p, a := st.Proof, st.Asked
@@ -49,6 +52,11 @@ func (s *Service) artefact(st *flowstate.State, who someone) (sealed.Artefact, e
 			Used: slices.Clone(p.Used), PassEnds: p.PassEnds,
 			SPA: who.app.SPA(a.RedirectURI), Persistent: p.Persistent, CAE: a.CAE,
 		},
+	}
+	// A factor that was proven elsewhere, such as at the sign-in to the device, may be
+	// young enough for what is demanded here: then what is issued says so.
+	if a.FreshFactor && out.FreshMFA(s.gate.Clock.Now()) && !slices.Contains(out.AMR, freshFactor) {
+		out.AMR = append(out.AMR, freshFactor)
 	}
 	if who.named {
 		out.Resource = who.resource.URI

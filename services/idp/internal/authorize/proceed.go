@@ -81,6 +81,7 @@ func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) 
 		Tenant: who.tenant, User: who.user, App: who.app, Kind: grants.KindOf(who.app, who.app.SPA(st.Asked.RedirectURI)), Resource: who.resource,
 		Contexts: st.Asked.Contexts, Device: who.device, From: signIn, Bound: who.device != nil && signIn.Encrypted, Page: true,
 	})
+	f.Challenged = st.Asked.Policies
 	d := policy.Decide(f)
 	s.detail(ctx, st, signIn, f, d)
 	if d.Persistent != "" {

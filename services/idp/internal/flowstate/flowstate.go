@@ -77,6 +77,8 @@ type Asked struct {
 	// device of the tenant.
 	FreshFactor bool `json:"a,omitempty"`
 	Factor      bool `json:"b,omitempty"`
+	// Policies are those that a claims challenge named, by id.
+	Policies []string `json:"pl,omitempty"`
 	// Contexts are authentication contexts, acrs.
 	Contexts []string `json:"ac,omitempty"`
 	Device   bool     `json:"d,omitempty"`

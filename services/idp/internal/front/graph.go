@@ -34,6 +34,7 @@ func (f *Front) graphRoutes() []route {
 		get("/groups/{group}", (*exchange).graphGroup)
 		get("/devices", (*exchange).graphDevices)
 		get("/devices/{device}", (*exchange).graphDevice)
+		get("/auditLogs/signIns", (*exchange).graphSignIns)
 		get("/organization", (*exchange).graphOrganization)
 		// devices(deviceId='...') is one segment; it stands last because it fits any.
 		get("/{device}", (*exchange).graphDevice)

@@ -39,6 +39,7 @@ func (f *Front) pageRoutes() []route {
 	}
 	own("POST", consentPath, (*exchange).consent)
 	own("POST", fidoPath, (*exchange).fido)
+	own("POST", skipPath, (*exchange).resume) // a registration that was put off
 	own("POST", changePasswordPath, (*exchange).changePassword)
 	own("POST", ssprBeginPath, (*exchange).ssprBegin)
 	own("POST", ssprPollPath, (*exchange).ssprPoll)

@@ -36,7 +36,7 @@ func (x *exchange) view(p *idpv1.SignInPage, c pageConfig) pages.View {
 		Form: pages.Form{FlowToken: c.FlowToken, Canary: c.Canary, SessionID: c.SessionID},
 		Addresses: pages.Addresses{
 			Post: x.here(postPath(p.GetKind())), Prove: x.here(loginPath), BeginAuth: x.here(beginAuthPath), EndAuth: x.here(endAuthPath),
-			ProcessAuth: x.here(processAuthPath), CertAuth: x.certAuth(), Skip: x.here(resumePath), SecurityInfo: securityInfoPath,
+			ProcessAuth: x.here(processAuthPath), CertAuth: x.certAuth(), Skip: x.here(skipPath), SecurityInfo: securityInfoPath,
 		},
 		Message: messageOf(c.PageID),
 	}

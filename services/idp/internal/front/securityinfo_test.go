@@ -196,6 +196,18 @@ func TestSecurityInfoBegins(t *testing.T) {
 	}
 }
 
+// Who has to prove more hears it before the first question.
+func TestSecurityInfoAsksForTheFactorFirst(t *testing.T) {
+	for _, kind := range []string{"sms", "voice", "fido2", "softwareOath"} {
+		c := information()
+		refuse(c, beginInfo, prterr.AADSTS(50076, ""))
+		u, err := security(t, c, "begin", "kind", kind).Location()
+		if err != nil || u.Query().Get("amr_values") != "mfa" {
+			t.Errorf("%s: %v %v", kind, u, err)
+		}
+	}
+}
+
 func TestSecurityInfoCompletes(t *testing.T) {
 	c := information()
 	r := security(t, c, "complete", "kind", "softwareOath", "registration", "1.r.1", "code", "123456")

@@ -86,14 +86,17 @@ func (x *exchange) securityBegins(p params) error {
 	if !addable(kind) {
 		return prterr.AADSTS(aadsts.MissingField, "The form names no method that can be added here.")
 	}
-	if (kind == kindSMS || kind == kindVoice) && p["phone_number"] == "" || kind == kindPasskey && p["display_name"] == "" {
-		return x.showSecurity(x.securityView("ask", kind))
-	}
+	// Whether the person may is asked first: a second factor that is missing is missed
+	// now, and not behind another question.
+	missing := (kind == kindSMS || kind == kindVoice) && p["phone_number"] == "" || kind == kindPasskey && p["display_name"] == ""
 	a, err := x.security.BeginSecurityInfo(x.ctx, &idpv1.BeginSecurityInfoRequest{
 		Caller: x.caller(), AccessToken: x.securityToken(), Kind: kind, PhoneNumber: p["phone_number"], DisplayName: p["display_name"],
 	})
+	invalid := err != nil && prterr.KindOf(err) == prterr.Invalid
 	switch {
-	case err != nil && prterr.KindOf(err) == prterr.Invalid && (kind == kindSMS || kind == kindVoice):
+	case missing && (err == nil || invalid):
+		return x.showSecurity(x.securityView("ask", kind))
+	case invalid && kind != kindCode && kind != kindPush:
 		v := x.securityView("ask", kind)
 		v.Problem, v.Info.PhoneNumber = x.problem(err), p["phone_number"]
 		return x.showSecurity(v)

@@ -340,6 +340,9 @@ func TestPageForRegistration(t *testing.T) {
 	if !strings.Contains(r.text, `href="/security-info"`) || !strings.Contains(r.text, `id="btnAskLater"`) || string(m["urlPost"]) != `"/common/SAS/ProcessAuth"` || m["urlSkipMfaRegistration"] == nil {
 		t.Errorf("%s", r.text)
 	}
+	c := newCloud()
+	always(c, idpv1.SignInService_ResumeSignIn_FullMethodName, &idpv1.ResumeSignInResponse{Next: signedIn("query")})
+	wantStatus(t, raw(t, c, post("/common/skipmfaregistration", "flowtoken=1.f.t&ctx=1.f.t&canary=k")), 302) // as libhimmelblau posts it
 	// Nothing to go on with: what to do is elsewhere.
 	p.RegisterUrl, p.RegisterLater, p.Guidance = "", false, "Sign in to Windows with Windows Hello."
 	if r := pageOf(t, p); strings.Contains(r.text, "<form") || !strings.Contains(r.text, p.GetGuidance()) || configOf(t, r)["urlSkipMfaRegistration"] != nil {

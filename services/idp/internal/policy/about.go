@@ -64,6 +64,10 @@ func (f Facts) targeted(p tenant.Policy) bool {
 		return slices.Contains(p.UserActions, f.UserAction)
 	case len(p.AuthContexts) > 0:
 		return slices.ContainsFunc(p.AuthContexts, func(c string) bool { return slices.Contains(f.Contexts, c) })
+	case f.Resource.Is(tenant.PRTUpdate):
+		// A PRT is no resource, and is issued without asking (source document s2). A page
+		// that an application's token failed for asks for what that challenge named.
+		return slices.Contains(f.Challenged, p.ID)
 	}
 	return f.named(p.IncludeResources)
 }

@@ -29,6 +29,9 @@ type Facts struct {
 	Resource   tenant.Resource
 	UserAction tenant.UserAction
 	Contexts   []string
+	// Challenged are the policies that a claims challenge named, by id. They count
+	// where nothing but a PRT is asked for.
+	Challenged []string
 	// App is the kind of client, Platform that of the device in front of the user.
 	App      tenant.ClientApp
 	Platform tenant.Platform

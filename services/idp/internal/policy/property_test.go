@@ -91,7 +91,7 @@ func (w world) facts() policy.Facts {
 func draw(t *testing.T, check func(w world, f policy.Facts)) {
 	t.Helper()
 	for i := range cases {
-		w := world{rand.New(rand.NewPCG(uint64(i), 42))} //nolint:gosec // cases to try, not secrets
+		w := world{rand.New(rand.NewPCG(uint64(i), 42))}
 		f := w.facts()
 		for n := range 1 + w.IntN(5) {
 			f.Tenant.Policies = append(f.Tenant.Policies, w.policy(n))
@@ -224,4 +224,18 @@ func TestCA18_EveryPolicyHasAResult(t *testing.T) {
 			t.Errorf("%d results for %d policies, failed %v with %v", len(d.Results), len(f.Tenant.Policies), failed, d.Code)
 		}
 	})
+}
+
+// BenchmarkDecide is a sign-in under ten policies, as a token endpoint asks.
+func BenchmarkDecide(b *testing.B) {
+	w := world{rand.New(rand.NewPCG(1, 2))}
+	f := w.facts()
+	for n := range 10 {
+		f.Tenant.Policies = append(f.Tenant.Policies, w.policy(n))
+	}
+	f.Page = false
+	b.ReportAllocs()
+	for b.Loop() {
+		policy.Decide(f)
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -33,6 +34,7 @@ type Config struct {
 	Directory *directory.Directory
 	Keys      *issuance.Authority
 	Clock     clock.Clock
+	Log       *signinlog.Log
 }
 
 // Service answers. It is safe for concurrent use.

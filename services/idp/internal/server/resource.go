@@ -96,6 +96,15 @@ func directoryDevice(d store.Device) *idpv1.DirectoryDevice {
 	return out
 }
 
+// ListDirectorySignIns lists the sign-in log of the tenant.
+func (s *Resource) ListDirectorySignIns(ctx context.Context, req *idpv1.ListDirectorySignInsRequest) (*idpv1.ListDirectorySignInsResponse, error) {
+	list, err := s.Resource.SignIns(ctx, call(req.GetBearer()), int(req.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	return &idpv1.ListDirectorySignInsResponse{SignIns: list}, nil
+}
+
 // ListGroups lists groups.
 func (s *Resource) ListGroups(ctx context.Context, req *idpv1.ListGroupsRequest) (*idpv1.ListGroupsResponse, error) {
 	groups, err := s.Resource.Groups(ctx, call(req.GetBearer()), req.GetMemberKey())

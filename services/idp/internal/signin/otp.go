@@ -40,7 +40,8 @@ func (s *Service) oneTime(u store.User, code secret.Text) (result string, err er
 		if ok, err := hotp.ValidateCustom(typed, uint64(max(step, 0)), u.TOTPSecret.Reveal(), opts); err != nil || !ok {
 			continue
 		}
-		digest := sha256.Sum256(append([]byte("otp|"+string(u.ID)+"|"), byte(step), byte(step>>8), byte(step>>16), byte(step>>24)))
+		// Whoever has another secret now shows another code, which was not used before.
+		digest := sha256.Sum256(append([]byte("otp|"+string(u.ID)+"|"+u.TOTPSecret.Reveal()+"|"), byte(step), byte(step>>8), byte(step>>16), byte(step>>24)))
 		first, err := s.replays.Use(digest, time.Unix((step+around+1)*period, 0))
 		if err != nil {
 			return resultLocked, err

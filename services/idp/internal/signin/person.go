@@ -54,8 +54,9 @@ func (s *Service) AnswerChallenge(ctx context.Context, a Answer) error {
 	switch {
 	case which.ID == "":
 		return none
-	case which.PhoneSignIn && a.Approve && a.Number == 0:
-		// Nothing else stands between a stranger who knows the name and the account.
+	case (which.PhoneSignIn || which.Method == methods.IDPhoneSignIn) && a.Approve && a.Number == 0:
+		// Nothing else stands between a stranger who knows the name and the account, and
+		// no strength takes one for more than a push that was not compared.
 		return prterr.New(prterr.Invalid, "number is missing: a sign-in without a password is approved with the number that the page shows")
 	}
 	err = s.waiting.UpdatePending(ctx, which.kind, which.ID, s.clock.Now(), func(p *store.Pending) error {

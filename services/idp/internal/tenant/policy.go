@@ -11,6 +11,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 )
 
+// PRTUpdate is the resource of a page at which a user proves more for the PRT.
+const PRTUpdate = "urn:aad:tb:update:prt"
+
 // All stands for every user, resource or place in a policy; Trusted for every
 // location that is marked as trusted.
 const (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -87,40 +86,10 @@ func kind(a *directoryv1.Application) string {
 	return k
 }
 
-// Policies lists the policies of the tenants that are meant.
-func (c *Client) Policies(ctx context.Context, tenant string) (List, error) {
-	l := List{Head: []string{"tenant", "policy", "name", "state", "users", "resources", "demands"}}
-	err := c.each(ctx, tenant, func(t *directoryv1.Tenant) error {
-		list, err := c.Read.ListPolicies(ctx, &directoryv1.ListPoliciesRequest{TenantId: t.GetTenantId()})
-		for _, p := range list.GetPolicies() {
-			l.add(p, domain(t), p.GetPolicyId(), p.GetName(), p.GetState(), but(p.GetIncludeUsers(), p.GetExcludeUsers()),
-				but(p.GetIncludeResources(), p.GetExcludeResources()), demands(p))
-		}
-		return err
-	})
-	return l, err
-}
-
-func demands(p *directoryv1.Policy) string {
-	var all []string
-	if p.GetGrant() != "" {
-		all = append(all, p.GetGrant())
-	}
-	if s := p.GetSignInFrequencySeconds(); s > 0 {
-		all = append(all, "a sign-in every "+(time.Duration(s)*time.Second).String())
-	}
-	for what, list := range map[string][]string{"for flow ": p.GetFlows(), "for client ": p.GetClients()} {
-		if len(list) > 0 {
-			all = append(all, what+words(list))
-		}
-	}
-	return strings.Join(all, ", ")
-}
-
 // SignIns lists the newest events of the sign-in log, oldest first; limit 0 is
 // the server's.
 func (c *Client) SignIns(ctx context.Context, tenant string, limit int) (List, error) {
-	l := List{Head: []string{"at", "flow", "user", "device", "client", "outcome", "code", "reason"}}
+	l := List{Head: []string{"at", "flow", "user", "device", "client", "outcome", "code", "policies", "reason"}}
 	req := &directoryv1.ListSignInsRequest{Limit: int32(min(max(limit, 0), 1000))}
 	if tenant != "" {
 		var err error
@@ -134,7 +103,7 @@ func (c *Client) SignIns(ctx context.Context, tenant string, limit int) (List, e
 		if e.GetErrorCode() != 0 {
 			code = strconv.Itoa(int(e.GetErrorCode()))
 		}
-		l.add(e, when(e.GetAt()), e.GetFlow(), e.GetUserPrincipalName(), e.GetDeviceId(), e.GetClientId(), e.GetOutcome(), code, e.GetReason())
+		l.add(e, when(e.GetAt()), e.GetFlow(), e.GetUserPrincipalName(), e.GetDeviceId(), e.GetClientId(), e.GetOutcome(), code, appliedIn(e.GetPolicies()), e.GetReason())
 	}
 	return l, err
 }

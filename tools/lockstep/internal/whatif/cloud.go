@@ -31,6 +31,8 @@ type cloud struct {
 	tenant   idp.Tenant
 	makers   string
 	from     string
+	holds    map[string][]Credential
+	issuer   *issuer
 
 	operator grpc.ClientConnInterface
 	read     directoryv1.ReadServiceClient
@@ -43,12 +45,12 @@ type cloud struct {
 
 // newCloud starts the identity provider in this process.
 func newCloud(cfg Config, clk clock.Clock) (*cloud, error) {
-	tenants := cfg.Tenants
-	if tenants == nil {
-		tenants = People()
-	}
-	c := &cloud{events: map[string][]idp.Event{}, makers: cfg.Dir + "/tpm-maker", from: cfg.From}
+	c := &cloud{holds: cfg.Holds, events: map[string][]idp.Event{}, makers: cfg.Dir + "/tpm-maker", from: cfg.From}
 	maker, err := tpmca.Open(c.makers)
+	if err != nil {
+		return nil, err
+	}
+	tenants, err := c.tenants(cfg, clk)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +72,24 @@ func newCloud(cfg Config, clk clock.Clock) (*cloud, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// tenants is the tenant file, with an authority for the certificates of people in it
+// when somebody has one.
+func (c *cloud) tenants(cfg Config, clk clock.Clock) (_ []byte, err error) {
+	certificates := false
+	for _, list := range cfg.Holds {
+		certificates = certificates || slices.Contains(list, Certificate)
+	}
+	if !certificates {
+		return cfg.Tenants, nil
+	}
+	if c.issuer, err = newIssuer(clk); err != nil {
+		return nil, err
+	}
+	return c.issuer.trusted(cfg.Tenants, func(id string, domains []string) bool {
+		return cfg.Tenant == "" || strings.EqualFold(id, cfg.Tenant) || slices.Contains(domains, cfg.Tenant)
+	})
 }
 
 // chosen finds the tenant that is meant.
@@ -104,7 +124,9 @@ func (c *cloud) take(correlation string) []idp.Event {
 }
 
 // wire is a new way to the cloud.
-func (c *cloud) wire() *wire { return &wire{handler: c.handler, from: c.from} }
+func (c *cloud) wire() *wire {
+	return &wire{handler: c.handler, from: c.from}
+}
 
 // readPeople makes a person of every enabled user. Each gets a password of the
 // simulation's own, because a tenant file need not have one in clear.
@@ -118,7 +140,7 @@ func (c *cloud) readPeople(ctx context.Context) ([]*person, error) {
 		if !u.GetEnabled() {
 			continue
 		}
-		p := &person{user: u, cloud: c}
+		p := &person{user: u, cloud: c, pin: secret.NewText("482913")}
 		if !u.GetFederated() {
 			p.password = secret.NewText(rand.Text())
 			_, err := c.admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{
@@ -127,6 +149,9 @@ func (c *cloud) readPeople(ctx context.Context) ([]*person, error) {
 			if err != nil {
 				return nil, fmt.Errorf("password of %s: %w", u.GetUserPrincipalName(), err)
 			}
+		}
+		if err := c.equip(ctx, p); err != nil {
+			return nil, err
 		}
 		all = append(all, p)
 	}

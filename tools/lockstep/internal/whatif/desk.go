@@ -35,17 +35,27 @@ type desk struct {
 
 	authority grpc.ClientConnInterface
 	logon     lsav1.LogonServiceClient
+	web       lsav1.WebSignInServiceClient
+	hello     lsav1.HelloServiceClient
 	tokens    wamv1.BrokerServiceClient
+	windows   wamv1.WindowServiceClient
 
 	session secret.Text
 	desktop Desktop
 	// why the desktop did not open.
 	why error
+	// only narrows the methods that the person takes; nil is all of them.
+	only []string
+	// proven is what the person was asked for at the sign-in to the device.
+	proven []string
+	// spent says that a cell has changed what CloudAP holds of the person.
+	spent bool
 }
 
 // sit makes a desk and signs the person in.
 func (w *World) sit(ctx context.Context, p *person, state DeviceState, c Credential) (_ *desk, err error) {
 	k := &desk{device: w.devices[state], person: p, credential: c, world: w, computer: w.cloud.wire(), desktop: Own}
+	k.computer.proven = p.certificate
 	if !state.joined() {
 		return k, nil
 	}
@@ -99,6 +109,11 @@ func (k *desk) start() error {
 	if err != nil {
 		return err
 	}
+	if k.credential == Hello {
+		if err := k.remember(); err != nil {
+			return err
+		}
+	}
 	d := k.device
 	k.lsa, err = lsacloudap.New(lsacloudap.Config{
 		StateDir: k.dir + "/lsa-cloudap", TPM: d.conns["lsa-cloudap>tpm-agent"], Dsreg: d.conns["lsa-cloudap>dsreg"], IdP: provider, Clock: k.world.clock,
@@ -113,7 +128,7 @@ func (k *desk) start() error {
 	if err != nil {
 		return err
 	}
-	k.logon = lsav1.NewLogonServiceClient(logonui)
+	k.logon, k.web, k.hello = lsav1.NewLogonServiceClient(logonui), lsav1.NewWebSignInServiceClient(logonui), lsav1.NewHelloServiceClient(logonui)
 	if k.authority, err = door("browsercore"); err != nil {
 		return err
 	}
@@ -128,21 +143,12 @@ func (k *desk) start() error {
 		return err
 	}
 	app, err := between("app", "wam-broker", wambroker.Allow(), k.broker.Register)
-	k.tokens = wamv1.NewBrokerServiceClient(app)
-	return err
-}
-
-// signIn is what the person does at LogonUI.
-func (k *desk) signIn(ctx context.Context) (secret.Text, error) {
-	req := &lsav1.LogonUserRequest{UserPrincipalName: k.person.name()}
-	switch k.credential {
-	case Password:
-		req.Credential = &lsav1.LogonUserRequest_Password{Password: k.person.password.Reveal()}
-	default:
-		return secret.Text{}, fmt.Errorf("nobody here can sign in with %s", k.credential)
+	if err != nil {
+		return err
 	}
-	r, err := k.logon.LogonUser(ctx, req)
-	return secret.NewText(r.GetLogonSession()), err
+	window, err := between("window", "wam-broker", wambroker.Allow(), k.broker.Register)
+	k.tokens, k.windows = wamv1.NewBrokerServiceClient(app), wamv1.NewWindowServiceClient(window)
+	return err
 }
 
 // cookie is the header with the PRT for a sign-in page, which a browser gets from

@@ -49,8 +49,7 @@ func (w *World) Cells(n Narrow) ([]Cell, error) {
 	var all []Cell
 	apps := w.chosenApps(n)
 	for _, p := range w.people {
-		local, _, _ := strings.Cut(p.name(), "@")
-		if !matches(n.Users, p.name(), local) {
+		if !matches(n.Users, p.name(), p.local()) {
 			continue
 		}
 		for _, d := range DeviceStates() {

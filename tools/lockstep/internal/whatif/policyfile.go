@@ -36,7 +36,7 @@ func PolicyFiles() ([]string, error) {
 // path.
 func PolicyFile(name string) ([]byte, error) {
 	if name == NoPolicies {
-		return []byte("policies: []\n"), nil
+		return noPolicies(), nil
 	}
 	if text, err := shipped.ReadFile("policies/" + strings.TrimSuffix(name, ".yaml") + ".yaml"); err == nil {
 		return text, nil
@@ -49,6 +49,8 @@ func PolicyFile(name string) ([]byte, error) {
 	return text, err
 }
 
+func noPolicies() []byte { return []byte("policies: []\n") }
+
 // ownPolicies is what a tenant file has of a policy file.
 type ownPolicies struct {
 	ID        string `yaml:"id"`
@@ -59,14 +61,10 @@ type ownPolicies struct {
 
 // OwnPolicies are the policies of the tenant file, as a policy file.
 func (w *World) OwnPolicies() ([]byte, error) {
-	text := w.cfg.Tenants
-	if text == nil {
-		text = People()
-	}
 	var file struct {
 		Tenants []ownPolicies `yaml:"tenants"`
 	}
-	if err := yaml.Unmarshal(text, &file); err != nil {
+	if err := yaml.Unmarshal(w.cfg.Tenants, &file); err != nil {
 		return nil, fmt.Errorf("tenant file: %w", err)
 	}
 	i := slices.IndexFunc(file.Tenants, func(t ownPolicies) bool { return strings.EqualFold(t.ID, string(w.cloud.tenant.ID)) })
@@ -79,41 +77,11 @@ func (w *World) OwnPolicies() ([]byte, error) {
 
 // Apply puts a policy file in force, in the place of all policies that are.
 func (w *World) Apply(ctx context.Context, document []byte) error {
-	var file struct {
-		Policies []struct {
-			ID               string   `yaml:"id"`
-			Name             string   `yaml:"name"`
-			State            string   `yaml:"state"`
-			IncludeUsers     []string `yaml:"include_users"`
-			ExcludeUsers     []string `yaml:"exclude_users"`
-			IncludeResources []string `yaml:"include_resources"`
-			ExcludeResources []string `yaml:"exclude_resources"`
-			Clients          []string `yaml:"clients"`
-			Grant            string   `yaml:"grant"`
-		} `yaml:"policies"`
-	}
-	if err := yaml.Unmarshal(document, &file); err != nil {
+	r, err := w.cloud.admin.ReplacePolicies(ctx, &directoryv1.ReplacePoliciesRequest{TenantId: string(w.cloud.tenant.ID), Document: document})
+	if err != nil {
 		return fmt.Errorf("policy file: %w", err)
 	}
-	tenant := string(w.cloud.tenant.ID)
-	old, err := w.cloud.read.ListPolicies(ctx, &directoryv1.ListPoliciesRequest{TenantId: tenant})
-	if err != nil {
-		return err
-	}
-	for _, p := range old.GetPolicies() {
-		if _, err := w.cloud.admin.DeletePolicy(ctx, &directoryv1.DeletePolicyRequest{TenantId: tenant, PolicyId: p.GetPolicyId()}); err != nil {
-			return err
-		}
-	}
-	for _, p := range file.Policies {
-		put := &directoryv1.Policy{
-			PolicyId: p.ID, Name: p.Name, State: p.State, IncludeUsers: p.IncludeUsers, ExcludeUsers: p.ExcludeUsers,
-			IncludeResources: p.IncludeResources, ExcludeResources: p.ExcludeResources, Clients: p.Clients, Grant: p.Grant,
-		}
-		if _, err := w.cloud.admin.PutPolicy(ctx, &directoryv1.PutPolicyRequest{TenantId: tenant, Policy: put}); err != nil {
-			return fmt.Errorf("policy %s: %w", p.Name, err)
-		}
-	}
+	w.ruled = r.GetPolicies() > 0
 	return nil
 }
 

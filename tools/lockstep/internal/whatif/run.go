@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
@@ -34,6 +33,9 @@ func (w *World) Under(ctx context.Context, policies []byte, cells []Cell) ([]Ran
 		}
 	}
 	if err := w.prepare(ctx, states); err != nil {
+		return nil, err
+	}
+	if err := w.provisionAll(ctx, cells); err != nil {
 		return nil, err
 	}
 	if err := w.Apply(ctx, policies); err != nil {
@@ -73,6 +75,14 @@ func (w *World) runGroup(ctx context.Context, g *group, cells []Cell, out []Ran)
 		return err
 	}
 	for _, i := range g.cells {
+		if k.spent {
+			if err := k.close(); err != nil {
+				return err
+			}
+			if k, err = w.sit(ctx, g.person, g.device, g.credential); err != nil {
+				return err
+			}
+		}
 		ran, err := k.run(ctx, cells[i])
 		if err != nil {
 			return errors.Join(fmt.Errorf("cell %s: %w", cells[i].Key(), err), k.close())
@@ -107,26 +117,17 @@ func (k *desk) run(ctx context.Context, c Cell) (Ran, error) {
 	if err != nil {
 		return ran, err
 	}
-	events := k.world.cloud.take(id)
-	o.judged(events)
-	return ran, nil
-}
-
-// token is an app that asks the broker.
-func (k *desk) token(ctx context.Context, a App, o *Outcome) error {
-	_, err := k.tokens.RequestToken(ctx, &wamv1.RequestTokenRequest{
-		LogonSession: k.session.Reveal(), ClientId: a.Client, Resource: a.Resource, ForceRefresh: true,
-	})
-	switch {
-	case err == nil:
-		o.Result = Silent
-	case refused(err):
-		o.Result = Refused
-		o.because(err)
-	default:
-		return err
+	if o.Result == Refused {
+		o.Guidance = k.computer.guidance()
 	}
-	return nil
+	judged := o.judged(k.world.cloud.take(id))
+	if k.world.cfg.Check {
+		if judged == nil && !k.world.ruled && o.Result != Refused {
+			judged = []Applied{} // they were asked: there are none
+		}
+		ran.Answer, err = k.compare(ctx, c, *o, judged)
+	}
+	return ran, err
 }
 
 // because says why in the words of the component that refused.
@@ -139,10 +140,28 @@ func (o *Outcome) because(err error) {
 	o.Reason = err.Error()
 }
 
-// judged takes the policies of the last event that has any.
-func (o *Outcome) judged(events []idp.Event) {
-	_ = events
-	o.Asked, o.RefusedBy, o.Policies = orEmpty(o.Asked), orEmpty(o.RefusedBy), orEmpty(o.Policies)
+// updateName is what the sign-in log calls the resource of the broker's own pages.
+const updateName = "PRT update"
+
+// judged reads what the policies said last of the application, from the sign-in log. It
+// answers nil when nobody asked them. What they said of the broker's page is about the
+// PRT and not about the application.
+func (o *Outcome) judged(events []idp.Event) []Applied {
+	var last []Applied
+	for _, e := range events {
+		if e.Policies == nil || e.Resource == updateName {
+			continue
+		}
+		last, o.RefusedBy = []Applied{}, nil
+		for _, p := range e.Policies {
+			last = append(last, Applied{Name: p.Name, Result: p.Result})
+			if p.Result == "failure" {
+				o.RefusedBy = append(o.RefusedBy, p.Name)
+			}
+		}
+	}
+	o.Asked, o.RefusedBy, o.Policies = orEmpty(o.Asked), orEmpty(o.RefusedBy), orEmpty(last)
+	return last
 }
 
 // orEmpty makes a list of JSON of one that is nil.

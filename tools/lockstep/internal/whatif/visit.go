@@ -5,13 +5,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/pageagent"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 )
 
 // visit is the way of a browser window to an application and back.
@@ -34,84 +34,81 @@ func (v visit) address() string {
 	return SignInOrigin + "/" + string(v.desk.world.cloud.tenant.ID) + "/oauth2/authorize?" + q.Encode()
 }
 
-// open visits the application.
+// open visits the application. The window is new: it has no cookie of an earlier
+// sign-in.
 func (v visit) open(ctx context.Context, o *Outcome) error {
-	to, text, err := v.get(ctx, v.address(), http.Header{})
+	address, headers, err := v.begin(ctx)
 	if err != nil {
 		return err
 	}
-	if nonce, err := url.Parse(to); to != "" && err == nil && nonce.Query().Get("sso_nonce") != "" {
-		headers := http.Header{}
-		if v.prt {
-			if headers, err = v.desk.cookie(ctx, to); err != nil {
-				return err
-			}
-		}
-		if to, text, err = v.get(ctx, to, headers); err != nil {
-			return err
-		}
+	final, asked, err := v.desk.browse(ctx, address, headers)
+	o.Asked = append(o.Asked, asked...)
+	if err == nil {
+		_, err = pageagent.Answer(final)
 	}
-	return v.ended(to, text, o)
+	return o.ended(err)
 }
 
-func (v visit) get(ctx context.Context, address string, headers http.Header) (to, text string, err error) {
+// ended says how it ended; an error that is a fault of the simulation is handed back.
+func (o *Outcome) ended(err error) error {
+	switch {
+	case err == nil && len(o.Asked) == 0:
+		o.Result = Silent
+	case err == nil:
+		o.Result = Asked
+	case refused(err):
+		o.Result = Refused
+		o.because(err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// begin is the first request of a browser with the extension for single sign-on: it
+// is sent back with a nonce, for which its native host makes a cookie.
+func (v visit) begin(ctx context.Context) (address string, headers http.Header, err error) {
+	address = v.address()
+	if !v.prt {
+		return address, nil, nil
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
-	req.Header = headers
-	req.Header.Set("User-Agent", platforms()[v.desk.world.cfg.Platform].agent)
+	req.Header.Set("User-Agent", v.desk.agent())
 	resp, err := v.desk.computer.client().Do(req)
 	if err != nil {
-		return "", "", err
+		return "", nil, err
 	}
-	body, err := io.ReadAll(resp.Body)
-	return resp.Header.Get("Location"), string(body), errors.Join(err, resp.Body.Close())
+	_, err = io.Copy(io.Discard, resp.Body)
+	to := resp.Header.Get("Location")
+	u, parsed := url.Parse(to)
+	if err := errors.Join(err, resp.Body.Close(), parsed); err != nil {
+		return "", nil, err
+	}
+	if u.Query().Get("sso_nonce") == "" {
+		return address, nil, nil // it fetches no cookie from such a browser
+	}
+	headers, err = v.desk.cookie(ctx, to)
+	return to, headers, err
 }
 
-// ended reads where the window is now.
-func (v visit) ended(to, text string, o *Outcome) error {
-	if strings.HasPrefix(to, v.app.Redirect) {
-		u, err := url.Parse(to)
-		switch {
-		case err != nil:
-			return err
-		case u.Query().Get("code") != "":
-			o.Result = Silent
-			return nil
-		default:
-			return o.refusedWith(u.Query().Get("error_description"))
-		}
-	}
-	_, config, found := strings.Cut(text, "$Config=")
-	config, _, closed := strings.Cut(config, ";\n//]]>")
-	var c struct {
-		Page   string `json:"pgid"`
-		Number int    `json:"iErrorCode"`
-		Text   string `json:"strServiceExceptionMessage"`
-	}
-	if err := json.Unmarshal([]byte(config), &c); !found || !closed || err != nil {
-		return errors.New("there is a page without $Config")
-	}
-	switch c.Page {
-	case "ConvergedSignIn":
-		o.Result, o.Asked = Asked, []string{"sign-in"}
-	case "ConvergedTFA":
-		o.Result, o.Asked = Asked, []string{"second factor"}
-	default:
-		o.Result, o.Code, o.Reason = Refused, c.Number, c.Text
-	}
-	return nil
-}
-
-// refusedWith reads a description such as "AADSTS53000: ...".
-func (o *Outcome) refusedWith(description string) error {
-	number, words, _ := strings.Cut(strings.TrimPrefix(description, "AADSTS"), ":")
-	code, err := strconv.Atoi(number)
+// browse is a new window with the person before it.
+func (k *desk) browse(ctx context.Context, address string, headers http.Header) (final string, asked []string, err error) {
+	agent, err := pageagent.New(pageagent.Config{
+		HTTP: k.computer.client(), Person: k.person.before(k.credential, k.only), UserAgent: k.agent(), Clock: k.world.clock,
+	})
 	if err != nil {
-		return errors.New("the application got an error without a code")
+		return "", nil, err
 	}
-	words, _, _ = strings.Cut(words, "\n")
-	o.Result, o.Code, o.Reason = Refused, code, strings.TrimSpace(words)
-	return nil
+	defer k.person.reach()()
+	final, asked, err = agent.Run(ctx, address, headers)
+	if prterr.KindOf(err) == prterr.Denied && prterr.CodeOf(err) == 0 {
+		return final, asked, errors.Join(errors.New("the pages cannot be walked through"), err)
+	}
+	return final, asked, err
 }
+
+// agent is how the browser names itself.
+func (k *desk) agent() string { return platforms()[k.world.cfg.Platform].agent }

@@ -39,6 +39,11 @@ type Config struct {
 	Dir string
 	// Workers is how many cells run at once; 0 is one for each processor.
 	Workers int
+	// Check also asks the identity provider's what-if query about every cell.
+	Check bool
+	// Holds says which users have what a tenant file cannot say: a security key, a
+	// pass, a certificate. With the embedded people it is said already.
+	Holds map[string][]Credential
 	// Progress is told what takes long; nil is nobody.
 	Progress func(what string)
 }
@@ -53,6 +58,8 @@ type World struct {
 	people  []*person
 	apps    []App
 	devices map[DeviceState]*device
+	// ruled says that the tenant has policies now.
+	ruled bool
 }
 
 // defaultFrom is an address of a documentation range (RFC 5737).
@@ -62,6 +69,9 @@ const defaultFrom = "192.0.2.1"
 func New(ctx context.Context, cfg Config) (_ *World, err error) {
 	cfg.From, cfg.Platform = cmp.Or(cfg.From, defaultFrom), cmp.Or(cfg.Platform, "windows")
 	cfg.Workers = cmp.Or(cfg.Workers, runtime.GOMAXPROCS(0))
+	if cfg.Tenants == nil {
+		cfg.Tenants, cfg.Holds = People(), peopleHold()
+	}
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}

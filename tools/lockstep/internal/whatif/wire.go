@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
+	"golang.org/x/net/html"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
@@ -22,15 +24,21 @@ import (
 type wire struct {
 	handler http.Handler
 	from    string
-	// proven is the client certificate of whoever sits at the computer, or nil.
-	proven []*x509.Certificate
+	// proven is the certificate of whoever sits at the computer, which TLS proves to the
+	// host that asks for one, or nil.
+	proven *x509.Certificate
+	// shown is the newest page.
+	shown atomic.Pointer[[]byte]
 	// cell is the id of the cell under way, which a client sends that wants to find
 	// its requests in the sign-in log.
 	cell atomic.Pointer[string]
 }
 
 // begin marks the requests from now on.
-func (w *wire) begin(id string) { w.cell.Store(&id) }
+func (w *wire) begin(id string) {
+	w.cell.Store(&id)
+	w.shown.Store(nil)
+}
 
 // peer is what a component of a device has for the identity provider: Entra's HTTPS
 // protocol, as over a network.
@@ -49,7 +57,10 @@ func (w *wire) RoundTrip(out *http.Request) (*http.Response, error) {
 	in := out.Clone(out.Context())
 	in.RequestURI, in.RemoteAddr = out.URL.RequestURI(), net.JoinHostPort(w.from, "50000")
 	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
-	in.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: out.URL.Hostname(), PeerCertificates: w.proven}
+	in.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: out.URL.Hostname()}
+	if w.proven != nil && strings.HasPrefix(out.URL.Hostname(), "certauth.") {
+		in.TLS.PeerCertificates = []*x509.Certificate{w.proven}
+	}
 	if in.Host == "" {
 		in.Host = out.URL.Host
 	}
@@ -68,9 +79,13 @@ func (w *wire) RoundTrip(out *http.Request) (*http.Response, error) {
 	if answer.status == 0 {
 		answer.status = http.StatusOK
 	}
+	body := answer.body.Bytes()
+	if strings.HasPrefix(answer.header.Get("Content-Type"), "text/html") {
+		w.shown.Store(&body)
+	}
 	return &http.Response{
 		Status: http.StatusText(answer.status), StatusCode: answer.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: answer.header, Body: io.NopCloser(bytes.NewReader(answer.body.Bytes())), ContentLength: int64(answer.body.Len()), Request: out,
+		Header: answer.header, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)), Request: out,
 		TLS: in.TLS,
 	}, nil
 }
@@ -98,6 +113,19 @@ func (r *recorder) Write(b []byte) (int, error) {
 		return 0, errors.New("answer too large")
 	}
 	return r.body.Write(b)
+}
+
+// guidance is what the newest page tells the user to do instead of what it offers.
+func (w *wire) guidance() string {
+	page := w.shown.Load()
+	if page == nil {
+		return ""
+	}
+	root, err := html.Parse(bytes.NewReader(*page))
+	if err != nil {
+		return ""
+	}
+	return document{root}.text("guidance")
 }
 
 // client is an HTTP client of that computer. Redirects are the caller's business.

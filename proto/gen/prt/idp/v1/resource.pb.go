@@ -967,6 +967,108 @@ func (x *ListDevicesResponse) GetDevices() []*DirectoryDevice {
 	return nil
 }
 
+// ListDirectorySignInsRequest asks for the sign-in log.
+type ListDirectorySignInsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Bearer asks.
+	Bearer *Bearer `protobuf:"bytes,1,opt,name=bearer,proto3" json:"bearer,omitempty"`
+	// Limit is the largest number of events; 0 is 100, and 1000 the most.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDirectorySignInsRequest) Reset() {
+	*x = ListDirectorySignInsRequest{}
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDirectorySignInsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDirectorySignInsRequest) ProtoMessage() {}
+
+func (x *ListDirectorySignInsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDirectorySignInsRequest.ProtoReflect.Descriptor instead.
+func (*ListDirectorySignInsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListDirectorySignInsRequest) GetBearer() *Bearer {
+	if x != nil {
+		return x.Bearer
+	}
+	return nil
+}
+
+func (x *ListDirectorySignInsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListDirectorySignInsResponse carries events.
+type ListDirectorySignInsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SignIns are the newest events, newest first, each in the shape of the public
+	// service's sign-in log, JSON.
+	SignIns       []string `protobuf:"bytes,1,rep,name=sign_ins,json=signIns,proto3" json:"sign_ins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDirectorySignInsResponse) Reset() {
+	*x = ListDirectorySignInsResponse{}
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDirectorySignInsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDirectorySignInsResponse) ProtoMessage() {}
+
+func (x *ListDirectorySignInsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDirectorySignInsResponse.ProtoReflect.Descriptor instead.
+func (*ListDirectorySignInsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListDirectorySignInsResponse) GetSignIns() []string {
+	if x != nil {
+		return x.SignIns
+	}
+	return nil
+}
+
 // ListGroupsRequest asks for groups.
 type ListGroupsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -980,7 +1082,7 @@ type ListGroupsRequest struct {
 
 func (x *ListGroupsRequest) Reset() {
 	*x = ListGroupsRequest{}
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[14]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1094,7 @@ func (x *ListGroupsRequest) String() string {
 func (*ListGroupsRequest) ProtoMessage() {}
 
 func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[14]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1107,7 @@ func (x *ListGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{14}
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListGroupsRequest) GetBearer() *Bearer {
@@ -1033,7 +1135,7 @@ type ListGroupsResponse struct {
 
 func (x *ListGroupsResponse) Reset() {
 	*x = ListGroupsResponse{}
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[15]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1147,7 @@ func (x *ListGroupsResponse) String() string {
 func (*ListGroupsResponse) ProtoMessage() {}
 
 func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[15]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1160,7 @@ func (x *ListGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{15}
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListGroupsResponse) GetGroups() []*DirectoryGroup {
@@ -1079,7 +1181,7 @@ type GetOrganizationRequest struct {
 
 func (x *GetOrganizationRequest) Reset() {
 	*x = GetOrganizationRequest{}
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[16]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1193,7 @@ func (x *GetOrganizationRequest) String() string {
 func (*GetOrganizationRequest) ProtoMessage() {}
 
 func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[16]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1206,7 @@ func (x *GetOrganizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationRequest.ProtoReflect.Descriptor instead.
 func (*GetOrganizationRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{16}
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetOrganizationRequest) GetBearer() *Bearer {
@@ -1129,7 +1231,7 @@ type GetOrganizationResponse struct {
 
 func (x *GetOrganizationResponse) Reset() {
 	*x = GetOrganizationResponse{}
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[17]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1243,7 @@ func (x *GetOrganizationResponse) String() string {
 func (*GetOrganizationResponse) ProtoMessage() {}
 
 func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_resource_proto_msgTypes[17]
+	mi := &file_prt_idp_v1_resource_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1256,7 @@ func (x *GetOrganizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrganizationResponse.ProtoReflect.Descriptor instead.
 func (*GetOrganizationResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{17}
+	return file_prt_idp_v1_resource_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetOrganizationResponse) GetTenantId() string {
@@ -1251,7 +1353,12 @@ const file_prt_idp_v1_resource_proto_rawDesc = "" +
 	"\x06bearer\x18\x01 \x01(\v2\x12.prt.idp.v1.BearerR\x06bearer\x12#\n" +
 	"\rregistered_by\x18\x02 \x01(\tR\fregisteredBy\"L\n" +
 	"\x13ListDevicesResponse\x125\n" +
-	"\adevices\x18\x01 \x03(\v2\x1b.prt.idp.v1.DirectoryDeviceR\adevices\"^\n" +
+	"\adevices\x18\x01 \x03(\v2\x1b.prt.idp.v1.DirectoryDeviceR\adevices\"_\n" +
+	"\x1bListDirectorySignInsRequest\x12*\n" +
+	"\x06bearer\x18\x01 \x01(\v2\x12.prt.idp.v1.BearerR\x06bearer\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"9\n" +
+	"\x1cListDirectorySignInsResponse\x12\x19\n" +
+	"\bsign_ins\x18\x01 \x03(\tR\asignIns\"^\n" +
 	"\x11ListGroupsRequest\x12*\n" +
 	"\x06bearer\x18\x01 \x01(\v2\x12.prt.idp.v1.BearerR\x06bearer\x12\x1d\n" +
 	"\n" +
@@ -1263,13 +1370,14 @@ const file_prt_idp_v1_resource_proto_rawDesc = "" +
 	"\x17GetOrganizationResponse\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x18\n" +
-	"\adomains\x18\x03 \x03(\tR\adomains2\xb2\x04\n" +
+	"\adomains\x18\x03 \x03(\tR\adomains2\x9d\x05\n" +
 	"\x0fResourceService\x12N\n" +
 	"\vGetUserInfo\x12\x1e.prt.idp.v1.GetUserInfoRequest\x1a\x1f.prt.idp.v1.GetUserInfoResponse\x12B\n" +
 	"\aGetUser\x12\x1a.prt.idp.v1.GetUserRequest\x1a\x1b.prt.idp.v1.GetUserResponse\x12H\n" +
 	"\tListUsers\x12\x1c.prt.idp.v1.ListUsersRequest\x1a\x1d.prt.idp.v1.ListUsersResponse\x12H\n" +
 	"\tGetDevice\x12\x1c.prt.idp.v1.GetDeviceRequest\x1a\x1d.prt.idp.v1.GetDeviceResponse\x12N\n" +
-	"\vListDevices\x12\x1e.prt.idp.v1.ListDevicesRequest\x1a\x1f.prt.idp.v1.ListDevicesResponse\x12K\n" +
+	"\vListDevices\x12\x1e.prt.idp.v1.ListDevicesRequest\x1a\x1f.prt.idp.v1.ListDevicesResponse\x12i\n" +
+	"\x14ListDirectorySignIns\x12'.prt.idp.v1.ListDirectorySignInsRequest\x1a(.prt.idp.v1.ListDirectorySignInsResponse\x12K\n" +
 	"\n" +
 	"ListGroups\x12\x1d.prt.idp.v1.ListGroupsRequest\x1a\x1e.prt.idp.v1.ListGroupsResponse\x12Z\n" +
 	"\x0fGetOrganization\x12\".prt.idp.v1.GetOrganizationRequest\x1a#.prt.idp.v1.GetOrganizationResponseB\xa6\x01\n" +
@@ -1289,30 +1397,32 @@ func file_prt_idp_v1_resource_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_resource_proto_rawDescData
 }
 
-var file_prt_idp_v1_resource_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_prt_idp_v1_resource_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_prt_idp_v1_resource_proto_goTypes = []any{
-	(*Bearer)(nil),                  // 0: prt.idp.v1.Bearer
-	(*DirectoryUser)(nil),           // 1: prt.idp.v1.DirectoryUser
-	(*DirectoryDevice)(nil),         // 2: prt.idp.v1.DirectoryDevice
-	(*DirectoryGroup)(nil),          // 3: prt.idp.v1.DirectoryGroup
-	(*GetUserInfoRequest)(nil),      // 4: prt.idp.v1.GetUserInfoRequest
-	(*GetUserInfoResponse)(nil),     // 5: prt.idp.v1.GetUserInfoResponse
-	(*GetUserRequest)(nil),          // 6: prt.idp.v1.GetUserRequest
-	(*GetUserResponse)(nil),         // 7: prt.idp.v1.GetUserResponse
-	(*ListUsersRequest)(nil),        // 8: prt.idp.v1.ListUsersRequest
-	(*ListUsersResponse)(nil),       // 9: prt.idp.v1.ListUsersResponse
-	(*GetDeviceRequest)(nil),        // 10: prt.idp.v1.GetDeviceRequest
-	(*GetDeviceResponse)(nil),       // 11: prt.idp.v1.GetDeviceResponse
-	(*ListDevicesRequest)(nil),      // 12: prt.idp.v1.ListDevicesRequest
-	(*ListDevicesResponse)(nil),     // 13: prt.idp.v1.ListDevicesResponse
-	(*ListGroupsRequest)(nil),       // 14: prt.idp.v1.ListGroupsRequest
-	(*ListGroupsResponse)(nil),      // 15: prt.idp.v1.ListGroupsResponse
-	(*GetOrganizationRequest)(nil),  // 16: prt.idp.v1.GetOrganizationRequest
-	(*GetOrganizationResponse)(nil), // 17: prt.idp.v1.GetOrganizationResponse
-	(*Caller)(nil),                  // 18: prt.idp.v1.Caller
+	(*Bearer)(nil),                       // 0: prt.idp.v1.Bearer
+	(*DirectoryUser)(nil),                // 1: prt.idp.v1.DirectoryUser
+	(*DirectoryDevice)(nil),              // 2: prt.idp.v1.DirectoryDevice
+	(*DirectoryGroup)(nil),               // 3: prt.idp.v1.DirectoryGroup
+	(*GetUserInfoRequest)(nil),           // 4: prt.idp.v1.GetUserInfoRequest
+	(*GetUserInfoResponse)(nil),          // 5: prt.idp.v1.GetUserInfoResponse
+	(*GetUserRequest)(nil),               // 6: prt.idp.v1.GetUserRequest
+	(*GetUserResponse)(nil),              // 7: prt.idp.v1.GetUserResponse
+	(*ListUsersRequest)(nil),             // 8: prt.idp.v1.ListUsersRequest
+	(*ListUsersResponse)(nil),            // 9: prt.idp.v1.ListUsersResponse
+	(*GetDeviceRequest)(nil),             // 10: prt.idp.v1.GetDeviceRequest
+	(*GetDeviceResponse)(nil),            // 11: prt.idp.v1.GetDeviceResponse
+	(*ListDevicesRequest)(nil),           // 12: prt.idp.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),          // 13: prt.idp.v1.ListDevicesResponse
+	(*ListDirectorySignInsRequest)(nil),  // 14: prt.idp.v1.ListDirectorySignInsRequest
+	(*ListDirectorySignInsResponse)(nil), // 15: prt.idp.v1.ListDirectorySignInsResponse
+	(*ListGroupsRequest)(nil),            // 16: prt.idp.v1.ListGroupsRequest
+	(*ListGroupsResponse)(nil),           // 17: prt.idp.v1.ListGroupsResponse
+	(*GetOrganizationRequest)(nil),       // 18: prt.idp.v1.GetOrganizationRequest
+	(*GetOrganizationResponse)(nil),      // 19: prt.idp.v1.GetOrganizationResponse
+	(*Caller)(nil),                       // 20: prt.idp.v1.Caller
 }
 var file_prt_idp_v1_resource_proto_depIdxs = []int32{
-	18, // 0: prt.idp.v1.Bearer.caller:type_name -> prt.idp.v1.Caller
+	20, // 0: prt.idp.v1.Bearer.caller:type_name -> prt.idp.v1.Caller
 	0,  // 1: prt.idp.v1.GetUserInfoRequest.bearer:type_name -> prt.idp.v1.Bearer
 	0,  // 2: prt.idp.v1.GetUserRequest.bearer:type_name -> prt.idp.v1.Bearer
 	1,  // 3: prt.idp.v1.GetUserResponse.user:type_name -> prt.idp.v1.DirectoryUser
@@ -1322,28 +1432,31 @@ var file_prt_idp_v1_resource_proto_depIdxs = []int32{
 	2,  // 7: prt.idp.v1.GetDeviceResponse.device:type_name -> prt.idp.v1.DirectoryDevice
 	0,  // 8: prt.idp.v1.ListDevicesRequest.bearer:type_name -> prt.idp.v1.Bearer
 	2,  // 9: prt.idp.v1.ListDevicesResponse.devices:type_name -> prt.idp.v1.DirectoryDevice
-	0,  // 10: prt.idp.v1.ListGroupsRequest.bearer:type_name -> prt.idp.v1.Bearer
-	3,  // 11: prt.idp.v1.ListGroupsResponse.groups:type_name -> prt.idp.v1.DirectoryGroup
-	0,  // 12: prt.idp.v1.GetOrganizationRequest.bearer:type_name -> prt.idp.v1.Bearer
-	4,  // 13: prt.idp.v1.ResourceService.GetUserInfo:input_type -> prt.idp.v1.GetUserInfoRequest
-	6,  // 14: prt.idp.v1.ResourceService.GetUser:input_type -> prt.idp.v1.GetUserRequest
-	8,  // 15: prt.idp.v1.ResourceService.ListUsers:input_type -> prt.idp.v1.ListUsersRequest
-	10, // 16: prt.idp.v1.ResourceService.GetDevice:input_type -> prt.idp.v1.GetDeviceRequest
-	12, // 17: prt.idp.v1.ResourceService.ListDevices:input_type -> prt.idp.v1.ListDevicesRequest
-	14, // 18: prt.idp.v1.ResourceService.ListGroups:input_type -> prt.idp.v1.ListGroupsRequest
-	16, // 19: prt.idp.v1.ResourceService.GetOrganization:input_type -> prt.idp.v1.GetOrganizationRequest
-	5,  // 20: prt.idp.v1.ResourceService.GetUserInfo:output_type -> prt.idp.v1.GetUserInfoResponse
-	7,  // 21: prt.idp.v1.ResourceService.GetUser:output_type -> prt.idp.v1.GetUserResponse
-	9,  // 22: prt.idp.v1.ResourceService.ListUsers:output_type -> prt.idp.v1.ListUsersResponse
-	11, // 23: prt.idp.v1.ResourceService.GetDevice:output_type -> prt.idp.v1.GetDeviceResponse
-	13, // 24: prt.idp.v1.ResourceService.ListDevices:output_type -> prt.idp.v1.ListDevicesResponse
-	15, // 25: prt.idp.v1.ResourceService.ListGroups:output_type -> prt.idp.v1.ListGroupsResponse
-	17, // 26: prt.idp.v1.ResourceService.GetOrganization:output_type -> prt.idp.v1.GetOrganizationResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	0,  // 10: prt.idp.v1.ListDirectorySignInsRequest.bearer:type_name -> prt.idp.v1.Bearer
+	0,  // 11: prt.idp.v1.ListGroupsRequest.bearer:type_name -> prt.idp.v1.Bearer
+	3,  // 12: prt.idp.v1.ListGroupsResponse.groups:type_name -> prt.idp.v1.DirectoryGroup
+	0,  // 13: prt.idp.v1.GetOrganizationRequest.bearer:type_name -> prt.idp.v1.Bearer
+	4,  // 14: prt.idp.v1.ResourceService.GetUserInfo:input_type -> prt.idp.v1.GetUserInfoRequest
+	6,  // 15: prt.idp.v1.ResourceService.GetUser:input_type -> prt.idp.v1.GetUserRequest
+	8,  // 16: prt.idp.v1.ResourceService.ListUsers:input_type -> prt.idp.v1.ListUsersRequest
+	10, // 17: prt.idp.v1.ResourceService.GetDevice:input_type -> prt.idp.v1.GetDeviceRequest
+	12, // 18: prt.idp.v1.ResourceService.ListDevices:input_type -> prt.idp.v1.ListDevicesRequest
+	14, // 19: prt.idp.v1.ResourceService.ListDirectorySignIns:input_type -> prt.idp.v1.ListDirectorySignInsRequest
+	16, // 20: prt.idp.v1.ResourceService.ListGroups:input_type -> prt.idp.v1.ListGroupsRequest
+	18, // 21: prt.idp.v1.ResourceService.GetOrganization:input_type -> prt.idp.v1.GetOrganizationRequest
+	5,  // 22: prt.idp.v1.ResourceService.GetUserInfo:output_type -> prt.idp.v1.GetUserInfoResponse
+	7,  // 23: prt.idp.v1.ResourceService.GetUser:output_type -> prt.idp.v1.GetUserResponse
+	9,  // 24: prt.idp.v1.ResourceService.ListUsers:output_type -> prt.idp.v1.ListUsersResponse
+	11, // 25: prt.idp.v1.ResourceService.GetDevice:output_type -> prt.idp.v1.GetDeviceResponse
+	13, // 26: prt.idp.v1.ResourceService.ListDevices:output_type -> prt.idp.v1.ListDevicesResponse
+	15, // 27: prt.idp.v1.ResourceService.ListDirectorySignIns:output_type -> prt.idp.v1.ListDirectorySignInsResponse
+	17, // 28: prt.idp.v1.ResourceService.ListGroups:output_type -> prt.idp.v1.ListGroupsResponse
+	19, // 29: prt.idp.v1.ResourceService.GetOrganization:output_type -> prt.idp.v1.GetOrganizationResponse
+	22, // [22:30] is the sub-list for method output_type
+	14, // [14:22] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_resource_proto_init() }
@@ -1358,7 +1471,7 @@ func file_prt_idp_v1_resource_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_resource_proto_rawDesc), len(file_prt_idp_v1_resource_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,13 +23,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ResourceService_GetUserInfo_FullMethodName     = "/prt.idp.v1.ResourceService/GetUserInfo"
-	ResourceService_GetUser_FullMethodName         = "/prt.idp.v1.ResourceService/GetUser"
-	ResourceService_ListUsers_FullMethodName       = "/prt.idp.v1.ResourceService/ListUsers"
-	ResourceService_GetDevice_FullMethodName       = "/prt.idp.v1.ResourceService/GetDevice"
-	ResourceService_ListDevices_FullMethodName     = "/prt.idp.v1.ResourceService/ListDevices"
-	ResourceService_ListGroups_FullMethodName      = "/prt.idp.v1.ResourceService/ListGroups"
-	ResourceService_GetOrganization_FullMethodName = "/prt.idp.v1.ResourceService/GetOrganization"
+	ResourceService_GetUserInfo_FullMethodName          = "/prt.idp.v1.ResourceService/GetUserInfo"
+	ResourceService_GetUser_FullMethodName              = "/prt.idp.v1.ResourceService/GetUser"
+	ResourceService_ListUsers_FullMethodName            = "/prt.idp.v1.ResourceService/ListUsers"
+	ResourceService_GetDevice_FullMethodName            = "/prt.idp.v1.ResourceService/GetDevice"
+	ResourceService_ListDevices_FullMethodName          = "/prt.idp.v1.ResourceService/ListDevices"
+	ResourceService_ListDirectorySignIns_FullMethodName = "/prt.idp.v1.ResourceService/ListDirectorySignIns"
+	ResourceService_ListGroups_FullMethodName           = "/prt.idp.v1.ResourceService/ListGroups"
+	ResourceService_GetOrganization_FullMethodName      = "/prt.idp.v1.ResourceService/GetOrganization"
 )
 
 // ResourceServiceClient is the client API for ResourceService service.
@@ -49,6 +50,9 @@ type ResourceServiceClient interface {
 	GetDevice(ctx context.Context, in *GetDeviceRequest, opts ...grpc.CallOption) (*GetDeviceResponse, error)
 	// ListDevices lists devices.
 	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
+	// ListDirectorySignIns lists the sign-in log of the tenant. The user of the token
+	// administers the tenant, or the token is an application's own.
+	ListDirectorySignIns(ctx context.Context, in *ListDirectorySignInsRequest, opts ...grpc.CallOption) (*ListDirectorySignInsResponse, error)
 	// ListGroups lists groups, all of them or those of a user.
 	ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (*ListGroupsResponse, error)
 	// GetOrganization describes the tenant.
@@ -113,6 +117,16 @@ func (c *resourceServiceClient) ListDevices(ctx context.Context, in *ListDevices
 	return out, nil
 }
 
+func (c *resourceServiceClient) ListDirectorySignIns(ctx context.Context, in *ListDirectorySignInsRequest, opts ...grpc.CallOption) (*ListDirectorySignInsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDirectorySignInsResponse)
+	err := c.cc.Invoke(ctx, ResourceService_ListDirectorySignIns_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *resourceServiceClient) ListGroups(ctx context.Context, in *ListGroupsRequest, opts ...grpc.CallOption) (*ListGroupsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListGroupsResponse)
@@ -150,6 +164,9 @@ type ResourceServiceServer interface {
 	GetDevice(context.Context, *GetDeviceRequest) (*GetDeviceResponse, error)
 	// ListDevices lists devices.
 	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
+	// ListDirectorySignIns lists the sign-in log of the tenant. The user of the token
+	// administers the tenant, or the token is an application's own.
+	ListDirectorySignIns(context.Context, *ListDirectorySignInsRequest) (*ListDirectorySignInsResponse, error)
 	// ListGroups lists groups, all of them or those of a user.
 	ListGroups(context.Context, *ListGroupsRequest) (*ListGroupsResponse, error)
 	// GetOrganization describes the tenant.
@@ -178,6 +195,9 @@ func (UnimplementedResourceServiceServer) GetDevice(context.Context, *GetDeviceR
 }
 func (UnimplementedResourceServiceServer) ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListDevices not implemented")
+}
+func (UnimplementedResourceServiceServer) ListDirectorySignIns(context.Context, *ListDirectorySignInsRequest) (*ListDirectorySignInsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDirectorySignIns not implemented")
 }
 func (UnimplementedResourceServiceServer) ListGroups(context.Context, *ListGroupsRequest) (*ListGroupsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListGroups not implemented")
@@ -296,6 +316,24 @@ func _ResourceService_ListDevices_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ResourceService_ListDirectorySignIns_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDirectorySignInsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ResourceServiceServer).ListDirectorySignIns(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ResourceService_ListDirectorySignIns_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ResourceServiceServer).ListDirectorySignIns(ctx, req.(*ListDirectorySignInsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ResourceService_ListGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListGroupsRequest)
 	if err := dec(in); err != nil {
@@ -358,6 +396,10 @@ var ResourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListDevices",
 			Handler:    _ResourceService_ListDevices_Handler,
+		},
+		{
+			MethodName: "ListDirectorySignIns",
+			Handler:    _ResourceService_ListDirectorySignIns_Handler,
 		},
 		{
 			MethodName: "ListGroups",
