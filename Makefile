@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in browsertest conformance tpmconformance tpmdiff; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest conformance tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -80,6 +80,11 @@ tpm-canary: ## Search all processes, logs and cores for the keys of 1,000 sign-i
 conformance: build ## Run third-party clients against lockstep serve (needs python3 and node)
 	@GOWORK=off $(GO) -C tools/conformance vet ./... && GOWORK=off $(GO) -C tools/conformance test ./...
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
+
+.PHONY: window
+window: ## Build the browser program of lockstep window into bin/ (needs chromium to run)
+	@GOWORK=off $(GO) -C tools/window vet ./... && GOWORK=off $(GO) -C tools/window test ./...
+	GOWORK=off $(GO) -C tools/window build -o $(BIN)/lockstep-window .
 
 .PHONY: browser-test
 browser-test: build ## Drive every page in Chromium (needs chromium and npm; BROWSER=optional skips loudly)

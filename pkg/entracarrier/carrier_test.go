@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -156,6 +157,13 @@ func TestRefusalsKeepTheirCode(t *testing.T) {
 	var e *prterr.Error
 	if !errors.As(err, &e) || e.Code != aadsts.InvalidCredentials || e.Kind != prterr.Unauthenticated || e.Msg != "Wrong." {
 		t.Errorf("%#v", err)
+	}
+	// The claims challenge goes with the code, when it is one.
+	for claims, want := range map[string]string{`{"access_token":{"capolids":{"essential":true}}}`: `{"access_token":{"capolids":{"essential":true}}}`, "not JSON": ""} {
+		s.body = fmt.Sprintf(`{"error":"invalid_grant","error_codes":[50076],"error_description":"AADSTS50076: More.","claims":%q}`, claims)
+		if err = ask(); !errors.As(err, &e) || e.Code != aadsts.MFARequired || e.Claims != want {
+			t.Errorf("%#v", err)
+		}
 	}
 	// Device registration has its code in the text, and error is an object there.
 	s.status, s.body = http.StatusForbidden, `{"code":"authorization_error","error":{"code":"authorization_error","message":"x"},"message":"AADSTS240001: Ask an administrator."}`

@@ -35,7 +35,7 @@ func refusal(a answer) error {
 			e.Msg = words
 		}
 		if len(wire.Claims) <= prterr.MaxClaims && json.Valid([]byte(wire.Claims)) {
-			return e.WithClaims(wire.Claims)
+			return e.WithClaims(wire.Claims) // what a page has to be asked for
 		}
 		return e
 	}

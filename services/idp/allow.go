@@ -64,6 +64,8 @@ func Allow() rpc.AllowList {
 		directoryv1.ReadService_ListUserMethods_FullMethodName:      {operator},
 		directoryv1.ReadService_ListMessages_FullMethodName:         {operator},
 		directoryv1.ReadService_EvaluatePolicies_FullMethodName:     {operator},
+		directoryv1.ReadService_ListConsents_FullMethodName:         {operator},
+		directoryv1.AdminService_RevokeConsent_FullMethodName:       {operator},
 
 		directoryv1.PersonService_ApproveDeviceCode_FullMethodName: {operator},
 		directoryv1.PersonService_AnswerChallenge_FullMethodName:   {operator},

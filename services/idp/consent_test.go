@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
@@ -197,4 +198,81 @@ func TestConsentInTheSilentPaths(t *testing.T) {
 	// An application that acts for itself does so in nobody's name.
 	own := ownNameOf(v2, contoso, secretProof(webSecret))
 	e.must(t, own)
+}
+
+// TestConsentOutlivesARestart: the rule that an operator set, and what was granted.
+func TestConsentOutlivesARestart(t *testing.T) {
+	cfg := idp.Config{StateDir: t.TempDir()}
+	p := newPages(t, cfg)
+	_, err := p.admin.PutApplication(context.Background(), &directoryv1.PutApplicationRequest{TenantId: contoso, Application: &directoryv1.Application{
+		ClientId: webApp, Name: "Contoso Web", RedirectUris: []string{webURI}, Consent: "required",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.answerConsent(t, p.asked(t, webVisit("User.Read"), alice, alicePassword), true, false)
+	if err := p.svc.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p = newPages(t, cfg)
+	p.typed(t, webVisit("User.Read"), alice, alicePassword)
+	p.asked(t, webVisit("User.Read"), bob, bobPassword)
+}
+
+// TestOperatorSeesAndRevokesConsent: per user, then everybody's; a deleted
+// application's is gone.
+func TestOperatorSeesAndRevokesConsent(t *testing.T) {
+	ctx := context.Background()
+	p := newPages(t, idp.Config{Tenants: withConsent("required", webApp)})
+	for upn, password := range map[string]string{alice: alicePassword, bob: bobPassword} {
+		p.answerConsent(t, p.asked(t, webVisit("User.Read"), upn, password), true, false)
+	}
+	list := func() []*directoryv1.Consent {
+		t.Helper()
+		a, err := p.read.ListConsents(ctx, &directoryv1.ListConsentsRequest{TenantId: contoso})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.GetConsents()
+	}
+	if l := list(); len(l) != 2 || l[0].GetClientId() != webApp || l[0].GetResource() != graph || l[0].GetScopes()[0] != "User.Read" || l[0].GetUserPrincipalName() == "" {
+		t.Errorf("%v", l)
+	}
+	if _, err := p.admin.RevokeConsent(ctx, &directoryv1.RevokeConsentRequest{TenantId: contoso, ClientId: webApp, UserPrincipalName: alice}); err != nil {
+		t.Fatal(err)
+	}
+	p.asked(t, webVisit("User.Read"), alice, alicePassword)
+	p.typed(t, webVisit("User.Read"), bob, bobPassword)
+	for name, r := range map[string]*directoryv1.RevokeConsentRequest{
+		"nothing there": {TenantId: contoso, ClientId: webApp, UserPrincipalName: alice}, "no application": {TenantId: contoso, ClientId: "x"}, "no tenant": {ClientId: webApp},
+	} {
+		if _, err := p.admin.RevokeConsent(ctx, r); prterr.KindOf(err) != prterr.NotFound && prterr.KindOf(err) != prterr.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	app := &directoryv1.Application{ClientId: webApp, Name: "Contoso Web", RedirectUris: []string{webURI}, Confidential: true}
+	if _, err := p.admin.PutApplication(ctx, &directoryv1.PutApplicationRequest{TenantId: contoso, Application: app}); err != nil {
+		t.Fatal(err)
+	}
+	p.asked(t, webVisit("User.Read"), alice, alicePassword) // who does not say leaves the rule
+	app.Consent = "maybe"
+	if _, err := p.admin.PutApplication(ctx, &directoryv1.PutApplicationRequest{TenantId: contoso, Application: app}); prterr.KindOf(err) != prterr.Invalid {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.admin.DeleteApplication(ctx, &directoryv1.DeleteApplicationRequest{TenantId: contoso, ClientId: webApp}); err != nil {
+		t.Fatal(err)
+	}
+	app.Consent, app.Confidential = "required", false
+	if _, err := p.admin.PutApplication(ctx, &directoryv1.PutApplicationRequest{TenantId: contoso, Application: app}); err != nil {
+		t.Fatal(err)
+	}
+	if l := list(); len(l) != 0 {
+		t.Errorf("%v", l)
+	}
+	p.asked(t, webVisit("User.Read"), bob, bobPassword)
+	app.Consent = "none"
+	if _, err := p.admin.PutApplication(ctx, &directoryv1.PutApplicationRequest{TenantId: contoso, Application: app}); err != nil {
+		t.Fatal(err)
+	}
+	p.typed(t, webVisit("User.Read"), bob, bobPassword)
 }

@@ -31,5 +31,5 @@ func (a assertions) Verify(_ context.Context, d tenant.Domain, xml []byte) (Subj
 	if err != nil {
 		return Subject{}, err
 	}
-	return Subject{ImmutableID: s.ImmutableID, UPN: s.UPN, MultipleAuthn: s.MultipleAuthn}, nil
+	return Subject{ImmutableID: s.ImmutableID, UPN: s.UPN, MultipleAuthn: s.MultipleAuthn, Certificate: s.Certificate}, nil
 }

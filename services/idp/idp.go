@@ -199,8 +199,8 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	s.registerProtocol(r)
-	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate})
-	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox})
+	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
+	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
 	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
 	registerTokens(server.Seen(r), &server.Grant{OAuth: s.oauth})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})

@@ -22,6 +22,11 @@ import (
 // domain, that claims multi-factor authentication when it is told to.
 func carolsAssertion(t testing.TB, id string, multipleAuthn bool) string {
 	t.Helper()
+	return assertionBy(t, id, "urn:oasis:names:tc:SAML:1.0:am:password", multipleAuthn)
+}
+
+func assertionBy(t testing.TB, id, method string, multipleAuthn bool) string {
+	t.Helper()
 	now := time.Now().UTC()
 	stamp := func(d time.Duration) string { return now.Add(d).Format("2006-01-02T15:04:05.000Z") }
 	attribute := func(name, space, value string) string {
@@ -39,7 +44,7 @@ func carolsAssertion(t testing.TB, id string, multipleAuthn bool) string {
 		`" Issuer="http://sts.adatum.test/adfs/services/trust/" MajorVersion="1" MinorVersion="1"><saml:Conditions NotBefore="` + stamp(-time.Minute) + `" NotOnOrAfter="` + stamp(time.Hour) +
 		`"><saml:AudienceRestrictionCondition><saml:Audience>urn:federation:MicrosoftOnline</saml:Audience></saml:AudienceRestrictionCondition></saml:Conditions>` +
 		`<saml:AttributeStatement>` + subject + attributes + `</saml:AttributeStatement><saml:AuthenticationStatement AuthenticationInstant="` + stamp(0) +
-		`" AuthenticationMethod="urn:oasis:names:tc:SAML:1.0:am:password">` + subject + `</saml:AuthenticationStatement></saml:Assertion>`)
+		`" AuthenticationMethod="` + method + `">` + subject + `</saml:AuthenticationStatement></saml:Assertion>`)
 	if err != nil {
 		t.Fatal(err)
 	}

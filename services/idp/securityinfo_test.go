@@ -397,3 +397,22 @@ func TestCA19_RegistrationCanBeRestricted(t *testing.T) {
 	}
 	s.typed(t, &idpv1.AuthorizeRequest{}, bob, bobPassword)
 }
+
+// TestAttackSecurityInfoOnlyAtItsOwnPages: a person can be talked into typing a code
+// or copying an address; neither leads to a token that changes how they sign in.
+func TestAttackSecurityInfoOnlyAtItsOwnPages(t *testing.T) {
+	s := newSecurity(t, idp.Config{})
+	for _, uri := range []string{native + mySignIns, "https://login.microsoftonline.com/common/oauth2/nativeclient", "http://localhost", loginOrigin + "/security-info"} {
+		a := s.visit(t, &idpv1.AuthorizeRequest{ClientId: mySignIns, RedirectUri: uri, Resource: securityInfos})
+		wantKindOfPage(t, a.GetSignInPage(), errorPage, aadsts.InvalidReplyTo, a)
+	}
+	r := passwordOf(v1, bob, bobPassword)
+	r.ClientId, r.Resource = mySignIns, securityInfos
+	if _, err := s.endpoint.ask(r); prterr.CodeOf(err) != aadsts.MissingClientSecret {
+		t.Errorf("password: %v", err)
+	}
+	_, err := s.grants.StartDeviceFlow(context.Background(), &idpv1.StartDeviceFlowRequest{Tenant: "common", Protocol: v1, ClientId: mySignIns, Resource: securityInfos})
+	if prterr.CodeOf(err) != aadsts.ApplicationNotFound {
+		t.Errorf("device code: %v", err)
+	}
+}

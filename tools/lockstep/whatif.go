@@ -227,7 +227,7 @@ func (q *question) print(out io.Writer, rows []whatif.Row, ran []whatif.Ran, sai
 		var lines []table.Row
 		for ; end < len(rows) && rows[end].User == user; end++ {
 			r := rows[end]
-			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, "\n"), r.Says})
+			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, ", "), r.Says})
 		}
 		showTable(out, user, table.Row{"credential", "device", "desktop", "mode", "application", "outcome"}, lines)
 		i = end

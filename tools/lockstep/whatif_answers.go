@@ -30,7 +30,7 @@ func (q *question) teach(ctx context.Context, out io.Writer, w *whatif.World) er
 		if len(l.Wrong) > 0 {
 			seen = fmt.Sprintf("%d of %d cells: %s", len(l.Wrong), len(l.Ran), l.Wrong[0].Outcome)
 		}
-		rows = append(rows, table.Row{l.Question.Ask, l.Question.Answer, strings.Join(ways(l.Ran), "\n"), seen})
+		rows = append(rows, table.Row{l.Question.Ask, l.Question.Answer, strings.Join(ways(l.Ran), "; "), seen})
 	}
 	if q.asJSON {
 		err = printJSON(out, lessons)

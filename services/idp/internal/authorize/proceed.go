@@ -105,7 +105,7 @@ func (s *Service) detail(ctx context.Context, st *flowstate.State, signIn sealed
 	switch {
 	case st.Proof.PRT != "":
 		in = signinlog.PrimaryRefreshToken
-	case signIn.Credential == sealed.SAML && st.Proof.Cookie == "":
+	case signIn.Credential.Federated() && st.Proof.Cookie == "":
 		in = signinlog.SAML11
 	}
 	grants.NoteCaller(ctx, &e)

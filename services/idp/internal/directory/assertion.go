@@ -25,6 +25,8 @@ type Subject struct {
 	UPN         ids.UPN
 	// MultipleAuthn says that the provider claims more than one factor.
 	MultipleAuthn bool
+	// Certificate says that it was by the key of a certificate.
+	Certificate bool
 }
 
 // Assertion signs a federated user of a tenant in. The name is what the request
@@ -35,25 +37,44 @@ type Subject struct {
 // of a second factor counts where the tenant says that it may, and nowhere else: the
 // method says which it is.
 func (d *Directory) Assertion(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (store.User, methods.Method, error) {
+	u, method, _, err := d.assertion(ctx, t, name, xml)
+	return u, method, err
+}
+
+// Federated is Authenticate with an assertion, which also tells whether the provider
+// judged a smart card and not a password.
+func (d *Directory) Federated(ctx context.Context, t *tenant.Tenant, c Credential) (u store.User, method methods.Method, card bool, err error) {
+	name, err := d.name(t, c)
+	if err != nil {
+		return store.User{}, "", false, err
+	}
+	u, method, subject, err := d.assertion(ctx, t, name, c.Assertion)
+	if err == nil && u.Tenant != t.ID { // see Authenticate
+		return store.User{}, "", false, prterr.AADSTS(aadsts.UserNotInTenant, "")
+	}
+	return u, method, subject.Certificate, err
+}
+
+func (d *Directory) assertion(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (store.User, methods.Method, Subject, error) {
 	refused := prterr.AADSTS(aadsts.InvalidAssertion, "")
 	domain, subject, err := d.verify(ctx, t, name, xml)
 	if err != nil {
-		return store.User{}, "", err
+		return store.User{}, "", Subject{}, err
 	}
 	u, err := d.store.UserByImmutableID(ctx, t.ID, subject.ImmutableID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return store.User{}, "", refused
+		return store.User{}, "", Subject{}, refused
 	case err != nil:
-		return store.User{}, "", prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
+		return store.User{}, "", Subject{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	case u.UPN.Domain() != domain.Name || u.UPN != subject.UPN || name != "" && u.UPN != name:
-		return store.User{}, "", refused
+		return store.User{}, "", Subject{}, refused
 	case !u.Enabled:
-		return u, "", prterr.AADSTS(aadsts.UserDisabled, "")
+		return u, "", Subject{}, prterr.AADSTS(aadsts.UserDisabled, "")
 	case subject.MultipleAuthn && domain.FederatedMFA:
-		return u, methods.FederatedMulti, nil
+		return u, methods.FederatedMulti, subject, nil
 	}
-	return u, methods.FederatedSingle, nil
+	return u, methods.FederatedSingle, subject, nil
 }
 
 func (d *Directory) verify(ctx context.Context, t *tenant.Tenant, name ids.UPN, xml []byte) (tenant.Domain, Subject, error) {

@@ -27,15 +27,9 @@ type Credential struct {
 // must be of the same tenant: AADSTS50020 otherwise, decided by the domain of
 // the name alone, before anything is looked up.
 func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Credential) (store.User, methods.Method, error) {
-	var name ids.UPN
-	if c.Name != "" || c.Assertion == nil {
-		var err error
-		if name, err = ids.ParseUPN(c.Name); err != nil {
-			return store.User{}, "", prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
-		}
-		if home, known := d.tenants.Home(name.Domain()); known && home.Tenant.ID != t.ID {
-			return store.User{}, "", prterr.AADSTS(aadsts.UserNotInTenant, "")
-		}
+	name, err := d.name(t, c)
+	if err != nil {
+		return store.User{}, "", err
 	}
 	u, method, err := d.check(ctx, t, name, c)
 	if err == nil && u.Tenant != t.ID {
@@ -44,6 +38,21 @@ func (d *Directory) Authenticate(ctx context.Context, t *tenant.Tenant, c Creden
 		return store.User{}, "", prterr.AADSTS(aadsts.UserNotInTenant, "")
 	}
 	return u, method, err
+}
+
+// name is who a credential names, empty for an assertion that names none here.
+func (d *Directory) name(t *tenant.Tenant, c Credential) (ids.UPN, error) {
+	if c.Name == "" && c.Assertion != nil {
+		return "", nil
+	}
+	name, err := ids.ParseUPN(c.Name)
+	if err != nil {
+		return "", prterr.AADSTS(aadsts.InvalidRequest, "username is not right: %v", err)
+	}
+	if home, known := d.tenants.Home(name.Domain()); known && home.Tenant.ID != t.ID {
+		return "", prterr.AADSTS(aadsts.UserNotInTenant, "")
+	}
+	return name, nil
 }
 
 func (d *Directory) check(ctx context.Context, t *tenant.Tenant, name ids.UPN, c Credential) (store.User, methods.Method, error) {

@@ -104,8 +104,9 @@ func (g *Gate) authenticate(ctx context.Context, d Device, c *entrawire.PRTReque
 		if xml, err = entrawire.DecodeSAML(c.Assertion); err != nil {
 			return shape(err)
 		}
-		n.Credential = sealed.SAML
-		n.User, n.Method, err = g.Directory.Authenticate(ctx, d.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
+		var card bool
+		n.User, n.Method, card, err = g.Directory.Federated(ctx, d.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
+		n.Credential = federated(card)
 	case entrawire.GrantHello:
 		n.Credential, n.Method = sealed.Hello, methods.WindowsHello
 		n.User, err = g.hello(ctx, d, c)
@@ -115,4 +116,12 @@ func (g *Gate) authenticate(ctx context.Context, d Device, c *entrawire.PRTReque
 		err = prterr.AADSTS(aadsts.UnsupportedGrantType, "")
 	}
 	return err
+}
+
+// federated is the kind of a credential that a federation provider judged.
+func federated(card bool) sealed.Credential {
+	if card {
+		return sealed.SmartCard
+	}
+	return sealed.SAML
 }

@@ -81,26 +81,38 @@ func (g *Gate) sameUser(ctx context.Context, s Session, c *entrawire.SessionRequ
 	if s.From.Credential == sealed.Hello && c.Password.Empty() {
 		return g.sameHello(ctx, s, c)
 	}
-	kind, cred := sealed.Password, directory.Credential{Name: c.Username, Password: c.Password}
-	if !c.Assertion.Empty() {
-		xml, err := entrawire.DecodeSAML(c.Assertion)
-		if err != nil {
-			return shape(err)
-		}
-		kind, cred = sealed.SAML, directory.Credential{Name: c.Username, Assertion: xml}
+	if asserted := !c.Assertion.Empty(); asserted && !s.From.Credential.Federated() || !asserted && s.From.Credential != sealed.Password {
+		return otherKind()
 	}
-	if kind != s.From.Credential {
-		return prterr.AADSTS(aadsts.InvalidGrant, "the credential is not of the kind that the PRT was obtained with")
-	}
-	if cred.Name != "" && name(cred.Name) != s.User.UPN {
+	if c.Username != "" && name(c.Username) != s.User.UPN {
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
-	var user store.User
-	user, _, err := g.Directory.Authenticate(ctx, s.Tenant, cred)
+	user, err := g.proven(ctx, s, c)
 	if err == nil && user.ID != s.User.ID {
 		return prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
 	return err
+}
+
+// proven is the user of the credential in a renewal.
+func (g *Gate) proven(ctx context.Context, s Session, c *entrawire.SessionRequest) (store.User, error) {
+	if c.Assertion.Empty() {
+		u, _, err := g.Directory.Authenticate(ctx, s.Tenant, directory.Credential{Name: c.Username, Password: c.Password})
+		return u, err
+	}
+	xml, err := entrawire.DecodeSAML(c.Assertion)
+	if err != nil {
+		return store.User{}, shape(err)
+	}
+	u, _, card, err := g.Directory.Federated(ctx, s.Tenant, directory.Credential{Name: c.Username, Assertion: xml})
+	if err == nil && federated(card) != s.From.Credential {
+		return store.User{}, otherKind()
+	}
+	return u, err
+}
+
+func otherKind() error {
+	return prterr.AADSTS(aadsts.InvalidGrant, "the credential is not of the kind that the PRT was obtained with")
 }
 
 // sameHello is the same with a Hello assertion.

@@ -30,6 +30,13 @@ func (x *exchange) find() error {
 		return prterr.AADSTS(aadsts.ApplicationNotFound, "")
 	}
 	x.app = issuance.Client{Application: app}
+	switch x.Grant.(type) {
+	case Code, RefreshToken:
+	default:
+		if app.Pages {
+			return prterr.AADSTS(aadsts.MissingClientSecret, "the application signs people in at its own pages alone")
+		}
+	}
 	return nil
 }
 

@@ -60,7 +60,7 @@ func (x *exchange) anyHome() ([]ids.TenantID, error) {
 	}
 	var homes []ids.TenantID
 	for _, t := range among {
-		if _, known := t.Application(x.client); known {
+		if app, known := t.Application(x.client); known && !app.Pages {
 			homes = append(homes, t.ID)
 		}
 	}

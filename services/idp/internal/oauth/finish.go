@@ -152,7 +152,7 @@ func incoming(a sealed.Artefact) signinlog.Incoming {
 	switch {
 	case a.Type == sealed.RefreshToken:
 		return signinlog.ARefreshToken
-	case a.Credential == sealed.SAML:
+	case a.Credential.Federated():
 		return signinlog.SAML11
 	}
 	return signinlog.NoToken

@@ -6,8 +6,8 @@
 // evaluation), and the look-ups behind it. What never may: issuing anything, and
 // changing the directory. The server's edge calls it for the HTTPS front.
 //
-// A laboratory's rule stands in for consent: every token of a tenant for Microsoft
-// Graph may read that tenant's directory, whoever got it.
+// Every token of a tenant for Microsoft Graph may read that tenant's directory, whoever
+// got it: consent decides whether there is such a token, and not what it reads.
 package resource
 
 import (

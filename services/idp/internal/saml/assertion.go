@@ -12,7 +12,11 @@ const (
 	confirmBearer     = "urn:oasis:names:tc:SAML:1.0:cm:bearer"
 	formatUnspecified = "urn:oasis:names:tc:SAML:1.1:nameid-format:unspecified"
 	maxIDBytes        = 128
-	maxImmutableID    = 64
+	// methodX509 and methodTLS are how a provider says that the user proved the key of
+	// a certificate (SAML 1.1 core, 7.1).
+	methodX509     = "urn:oasis:names:tc:SAML:1.0:am:X509-PKI"
+	methodTLS      = "urn:ietf:rfc:2246"
+	maxImmutableID = 64
 )
 
 // read takes the signed tree apart. The shape is closed: an element that is
@@ -37,14 +41,15 @@ func (v *Verifier) read(root *etree.Element, fed Federation, now time.Time) (Sub
 	if err != nil {
 		return Subject{}, err
 	}
-	if plainAttr(parts[2], "AuthenticationMethod") == "" {
+	method := plainAttr(parts[2], "AuthenticationMethod")
+	if method == "" {
 		return Subject{}, whyContent
 	}
 	claims, err := readClaims(parts[1])
 	if err != nil {
 		return Subject{}, err
 	}
-	s := Subject{AssertionID: id, NotOnOrAfter: until, MultipleAuthn: claims.multipleAuthn()}
+	s := Subject{AssertionID: id, NotOnOrAfter: until, MultipleAuthn: claims.multipleAuthn(), Certificate: method == methodX509 || method == methodTLS}
 	if s.UPN, err = claims.userOf(fed.Domain); err != nil {
 		return Subject{}, err
 	}

@@ -76,6 +76,9 @@ type Subject struct {
 	// MultipleAuthn: the provider says that it did multi-factor
 	// authentication. It counts only where the domain is trusted to say so.
 	MultipleAuthn bool
+	// Certificate: the provider says that the user proved the key of a certificate, as
+	// on a smart card. It keeps the PRT apart and raises nothing.
+	Certificate bool
 }
 
 // Verifier checks assertions. It is safe for concurrent use.

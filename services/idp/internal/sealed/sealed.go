@@ -55,6 +55,9 @@ const (
 	SmartCard   Credential = "smartcard"
 )
 
+// Federated says whether a federation provider judged it.
+func (c Credential) Federated() bool { return c == SAML || c == SmartCard }
+
 // OfAUser says whether it is something a user signs in with. A kind that is not
 // known is not.
 func (c Credential) OfAUser() bool {

@@ -37,6 +37,7 @@ func registrationOf(req *directoryv1.PutApplicationRequest) (directory.Registrat
 	r := directory.Registration{Application: tenant.Application{
 		ID: id, Name: a.GetName(), RedirectURIs: a.GetRedirectUris(), SPARedirectURIs: a.GetSpaRedirectUris(),
 		PostLogoutURIs: a.GetPostLogoutRedirectUris(), Resources: a.GetResources(), Family: a.GetFamily(), AppRoles: a.GetAppRoles(),
+		Consent: tenant.Consent(a.GetConsent()),
 	}}
 	for _, text := range req.GetClientSecrets() {
 		r.Secrets = append(r.Secrets, secret.NewText(text))
@@ -67,6 +68,10 @@ func (s *Admin) DeleteApplication(ctx context.Context, req *directoryv1.DeleteAp
 		return nil, prterr.New(prterr.Invalid, "client_id is not right: %v", err)
 	}
 	if err := s.Directory.DeleteApplication(ctx, t, id); err != nil {
+		return nil, err
+	}
+	// Another application that takes the id begins with nothing.
+	if err := s.Consents.Revoke(ctx, t, id, ""); err != nil && prterr.KindOf(err) != prterr.NotFound {
 		return nil, err
 	}
 	return &directoryv1.DeleteApplicationResponse{}, nil

@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
@@ -20,6 +21,7 @@ type Admin struct {
 	directoryv1.UnimplementedAdminServiceServer
 	Directory *directory.Directory
 	Keys      *issuance.Authority
+	Consents  *consent.Service
 	// Log gets a row for every change of what somebody signs in with.
 	Log   *signinlog.Log
 	Clock clock.Clock

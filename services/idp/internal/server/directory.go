@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
@@ -27,6 +28,8 @@ type Read struct {
 	Factors *signin.Service
 	// Gate collects the facts of a sign-in that nobody makes.
 	Gate *grants.Gate
+	// Consents are what people allowed applications.
+	Consents *consent.Service
 	// Outbox has what went to telephones.
 	Outbox *outbox.Box
 }
@@ -127,6 +130,7 @@ func (s *Read) ListApplications(_ context.Context, req *directoryv1.ListApplicat
 		shown := &directoryv1.Application{
 			ClientId: string(a.ID), Name: a.Name, RedirectUris: a.RedirectURIs, SpaRedirectUris: a.SPARedirectURIs, Resources: a.Resources,
 			Confidential: a.Confidential(), Family: a.Family, BuiltIn: a.BuiltIn, PostLogoutRedirectUris: a.PostLogoutURIs, AppRoles: a.AppRoles,
+			Consent: string(a.Consent),
 		}
 		if r := a.Resource; r != nil {
 			shown.IdentifierUri, shown.Scopes, shown.TokenVersion = r.URI, r.Scopes, int32(r.Version)

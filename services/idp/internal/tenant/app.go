@@ -40,20 +40,25 @@ type Application struct {
 	AppRoles []string
 	// Consent says who has to allow it what it asks for.
 	Consent Consent
+	// Pages marks pages of ours that sign people in: codes go to their registered
+	// addresses alone, and there is no other way to their tokens. Whoever could make a
+	// person sign in to them elsewhere, by a device code or at an address that is easy
+	// to copy from, could change how that person signs in.
+	Pages bool
 }
 
 // Confidential reports whether the application must prove itself.
 func (a Application) Confidential() bool { return len(a.Secrets)+len(a.Certificates) > 0 }
 
 // Redirects reports whether uri is registered, letter for letter, but that the
-// port of localhost and of a loopback address may be any (RFC 8252 section
+// port of http://localhost and of a loopback address may be any (RFC 8252 section
 // 7.3). The addresses of the broker and of native clients go with every client
-// that is not confidential.
+// that is not confidential and is not our own pages.
 func (a Application) Redirects(uri string) bool {
 	switch {
 	case slices.Contains(a.RedirectURIs, uri), slices.Contains(a.SPARedirectURIs, uri):
 		return true
-	case !a.Confidential() && (uri == brokerRedirect+string(a.ID) || uri == nativeRedirect):
+	case !a.Confidential() && !a.Pages && (uri == brokerRedirect+string(a.ID) || uri == nativeRedirect):
 		return true
 	}
 	bare, ok := withoutPort(uri)
@@ -66,18 +71,18 @@ func (a Application) Redirects(uri string) bool {
 // SPA reports whether uri belongs to code in a browser.
 func (a Application) SPA(uri string) bool { return slices.Contains(a.SPARedirectURIs, uri) }
 
-// withoutPort is a loopback address without its port, and whether uri is one: of plain
-// HTTP, or localhost over HTTPS, where who listens on another port is as near.
+// withoutPort is a loopback address of plain HTTP without its port, and whether
+// uri is one.
 func withoutPort(uri string) (string, bool) {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
+	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || u.RawQuery != "" {
 		return "", false
 	}
 	host := u.Hostname()
-	if ip := net.ParseIP(host); host != "localhost" && (u.Scheme == "https" || ip == nil || !ip.IsLoopback()) {
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return "", false
 	}
-	return u.Scheme + "://" + host + "/" + strings.TrimPrefix(u.EscapedPath(), "/"), true
+	return host + "/" + strings.TrimPrefix(u.EscapedPath(), "/"), true
 }
 
 // MayAsk reports whether the application may ask for a resource.

@@ -44,6 +44,7 @@ func (t *Tenant) adopt(builtIn *Tenant) {
 		own := &t.Applications[i]
 		own.RedirectURIs = append(slices.Clone(own.RedirectURIs), b.RedirectURIs...)
 		own.Family = own.Family || b.Family
+		own.Pages = own.Pages || b.Pages
 	}
 	for _, b := range builtIn.Resources {
 		b.BuiltIn = true
@@ -111,7 +112,7 @@ func (d *document) applications(at string, f fileTenant, t *Tenant) error {
 		}
 		a := Application{
 			ID: id, Name: fa.Name, RedirectURIs: fa.RedirectURIs, Resources: fa.Resources, SPARedirectURIs: fa.SPARedirectURIs,
-			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles, Consent: Consent(fa.Consent),
+			PostLogoutURIs: fa.PostLogoutURIs, Family: fa.Family, AppRoles: fa.AppRoles, Consent: Consent(fa.Consent), Pages: fa.Pages,
 		}
 		if field, problem := a.Problem(t); problem != "" {
 			return d.errorf(here+"."+field, "%s", problem)

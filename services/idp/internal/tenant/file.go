@@ -150,6 +150,7 @@ type fileApplication struct {
 	Family          bool     `yaml:"family"`
 	AppRoles        []string `yaml:"app_roles"`
 	Consent         string   `yaml:"consent"`
+	Pages           bool     `yaml:"pages"`
 }
 
 // tenantFile is what an error begins with.

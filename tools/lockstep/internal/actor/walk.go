@@ -49,7 +49,7 @@ func (b Browser) nonce(ctx context.Context, address string, client *http.Client)
 	defer func() { _ = resp.Body.Close() }()
 	to, err := resp.Location()
 	if err != nil || to.Query().Get("sso_nonce") == "" {
-		return address, nil //nolint:nilerr // an answer without a Location is a page, not a fault
+		return address, nil // a page, not a fault
 	}
 	return to.String(), nil
 }

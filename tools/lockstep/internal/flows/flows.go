@@ -85,14 +85,6 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 		return outcome("the device left its tenant", r.device.Operator.Leave(ctx))
 	case "sign-in": // sign-in user=alice [password=wrong] [pin=135790] [page with=pass]
 		return r.signIn(ctx, arg)
-	case "hello": // hello user=mia pin=135790 with=code
-		return r.hello(ctx, arg)
-	case "pass": // pass user=nora
-		return r.pass(ctx, arg)
-	case "policy": // policy file=passwordless-windows
-		return r.policy(ctx, arg)
-	case "visit": // visit user=nora [private] [resource=URI] [with=sms]
-		return r.visit(ctx, arg)
 	case "sign-out": // sign-out user=alice
 		return r.signOut(ctx, arg)
 	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh] [interactive with=code]
@@ -112,7 +104,7 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	case "state": // state
 		return r.state(ctx)
 	default:
-		return fmt.Sprintf("there is no command %q\n", d.Cmd)
+		return r.atPages(ctx, d.Cmd, arg)
 	}
 }
 

@@ -20,6 +20,22 @@ import (
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/whatif"
 )
 
+// atPages carries out the commands that bring somebody before a sign-in page.
+func (r *Runner) atPages(ctx context.Context, command string, arg map[string]string) string {
+	switch command {
+	case "hello": // hello user=mia pin=135790 with=code
+		return r.hello(ctx, arg)
+	case "pass": // pass user=nora
+		return r.pass(ctx, arg)
+	case "policy": // policy file=passwordless-windows
+		return r.policy(ctx, arg)
+	case "visit": // visit user=nora [private] [resource=URI] [with=sms]
+		return r.visit(ctx, arg)
+	default:
+		return fmt.Sprintf("there is no command %q\n", command)
+	}
+}
+
 // A script says what a person takes in short; a page offers it under its whole name.
 func methods() map[string]string {
 	return map[string]string{
@@ -136,7 +152,7 @@ func (r *Runner) policy(ctx context.Context, arg map[string]string) string {
 	return outcome("the policies of the tenant are those of "+arg["file"], err)
 }
 
-// commandLine is a client of every tenant that signs its users in in a browser.
+// commandLine is a client of every tenant. It signs its users in by a browser.
 const (
 	commandLine    = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 	commandLineURI = "http://localhost"

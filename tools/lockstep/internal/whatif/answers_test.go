@@ -57,11 +57,11 @@ func TestHEL07_CA13_WhoCanSetUpWindowsHello(t *testing.T) {
 	for policy, want := range map[string]map[string]bool{
 		"none": {
 			"microsoftAuthenticatorPush": true, "sms": true, "voice": true, "softwareOath": true, "deviceBasedPush": true,
-			"temporaryAccessPassMultiUse": true, "": false,
+			"temporaryAccessPassMultiUse": true, "fido2": true, "x509CertificateMultiFactor": true, "": false,
 		},
 		"passwordless-windows": {
 			"microsoftAuthenticatorPush": false, "sms": false, "voice": false, "softwareOath": false, "deviceBasedPush": true,
-			"temporaryAccessPassMultiUse": false, "": false,
+			"temporaryAccessPassMultiUse": false, "fido2": true, "x509CertificateMultiFactor": true, "": false,
 		},
 	} {
 		document, err := whatif.PolicyFile(policy)

@@ -64,7 +64,7 @@ func (w *World) provisionOne(ctx context.Context, p *person, state DeviceState) 
 	if _, err := os.Stat(seed); err == nil {
 		return nil
 	}
-	k, err := w.sit(ctx, p, state, Password)
+	k, err := w.sit(ctx, p, state, begins(p.spare()[0]))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 
@@ -21,15 +22,15 @@ const securityInfo = SignInOrigin + "/security-info"
 // registerKey has a person register a security key on the pages for it.
 func (c *cloud) registerKey(ctx context.Context, p *person) error {
 	client := c.wire().client()
-	agent, err := pageagent.New(pageagent.Config{HTTP: client, Person: p.before(Password, nil)})
+	var err error
+	if client.Jar, err = cookiejar.New(nil); err != nil {
+		return err
+	}
+	signedIn, err := signedInAt(ctx, client, p)
 	if err != nil {
 		return err
 	}
-	if _, _, err := agent.Run(ctx, securityInfo, nil); err != nil {
-		return err
-	}
-	client.Jar = agent.Jar()
-	list, err := pageOf(ctx, client, securityInfo, nil)
+	list, err := pageOf(ctx, client, signedIn, nil)
 	if err != nil {
 		return err
 	}
@@ -47,6 +48,29 @@ func (c *cloud) registerKey(ctx context.Context, p *person) error {
 	})
 	p.passkey = key
 	return err
+}
+
+// signedInAt is where the pages go on once the person has signed in to them, as to any
+// other application.
+func signedInAt(ctx context.Context, client *http.Client, p *person) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, securityInfo, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	to, err := resp.Location()
+	if err := errors.Join(err, resp.Body.Close()); err != nil {
+		return "", err
+	}
+	agent, err := pageagent.New(pageagent.Config{HTTP: client, Person: p.before(Password, nil)})
+	if err != nil {
+		return "", err
+	}
+	final, _, err := agent.Run(ctx, to.String(), nil)
+	return final, err
 }
 
 // document is a page as far as a form on it goes.

@@ -11,7 +11,7 @@ type Row struct {
 	User       string
 	Credential Credential
 	Mode       Mode
-	// Devices and Apps for which it is so; All apps of the run are "all".
+	// Devices and Apps for which it is so; all apps of the run are one word.
 	Devices []DeviceState
 	Apps    []string
 	Desktop Desktop
@@ -67,6 +67,11 @@ func summary(ran []Ran, says []string) []Row {
 			User: r.User, Credential: r.Credential, Mode: r.Mode, Devices: []DeviceState{r.Device}, Apps: []string{app},
 			Desktop: r.Outcome.Desktop, Says: says[i], Cells: 1,
 		})
+	}
+	for _, all := range rows {
+		if len(all) == 1 && len(all[0].Apps) > 1 {
+			all[0].Apps = []string{fmt.Sprintf("all %d", len(all[0].Apps))}
+		}
 	}
 	return together(order, rows)
 }
@@ -124,11 +129,11 @@ func (o Outcome) String() string {
 	if asked != "" {
 		said = asked + ", then " + said
 	}
-	if o.Reason != "" {
+	switch {
+	case o.Guidance != "": // what the page told the user says more than its code
+		said += ": " + o.Guidance
+	case o.Reason != "":
 		said += ": " + o.Reason
-	}
-	if o.Guidance != "" {
-		said += " " + o.Guidance
 	}
 	return said
 }

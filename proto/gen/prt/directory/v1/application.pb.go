@@ -145,7 +145,10 @@ type Application struct {
 	// user_impersonation.
 	Scopes []string `protobuf:"bytes,12,rep,name=scopes,proto3" json:"scopes,omitempty"`
 	// TokenVersion of access tokens for it, 1 or 2; 0 is that of the endpoint.
-	TokenVersion  int32 `protobuf:"varint,13,opt,name=token_version,json=tokenVersion,proto3" json:"token_version,omitempty"`
+	TokenVersion int32 `protobuf:"varint,13,opt,name=token_version,json=tokenVersion,proto3" json:"token_version,omitempty"`
+	// Consent says who has to allow it what it asks for: none, required, or
+	// administrator. In a request empty leaves it as it is.
+	Consent       string `protobuf:"bytes,14,opt,name=consent,proto3" json:"consent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -271,6 +274,280 @@ func (x *Application) GetTokenVersion() int32 {
 	return 0
 }
 
+func (x *Application) GetConsent() string {
+	if x != nil {
+		return x.Consent
+	}
+	return ""
+}
+
+// ListConsentsRequest names the tenant.
+type ListConsentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID is a GUID.
+	TenantId      string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConsentsRequest) Reset() {
+	*x = ListConsentsRequest{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConsentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConsentsRequest) ProtoMessage() {}
+
+func (x *ListConsentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConsentsRequest.ProtoReflect.Descriptor instead.
+func (*ListConsentsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListConsentsRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// ListConsentsResponse lists what was allowed, by application.
+type ListConsentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Consents that are in force.
+	Consents      []*Consent `protobuf:"bytes,1,rep,name=consents,proto3" json:"consents,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListConsentsResponse) Reset() {
+	*x = ListConsentsResponse{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListConsentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListConsentsResponse) ProtoMessage() {}
+
+func (x *ListConsentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListConsentsResponse.ProtoReflect.Descriptor instead.
+func (*ListConsentsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListConsentsResponse) GetConsents() []*Consent {
+	if x != nil {
+		return x.Consents
+	}
+	return nil
+}
+
+// Consent is what was allowed to one application on one resource.
+type Consent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ClientID of the application.
+	ClientId string `protobuf:"bytes,1,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// UserPrincipalName of who allowed it; empty is an administrator, for everybody.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Resource by its URI; empty is a mere sign-in.
+	Resource string `protobuf:"bytes,3,opt,name=resource,proto3" json:"resource,omitempty"`
+	// Scopes of it.
+	Scopes        []string `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Consent) Reset() {
+	*x = Consent{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Consent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Consent) ProtoMessage() {}
+
+func (x *Consent) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Consent.ProtoReflect.Descriptor instead.
+func (*Consent) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Consent) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *Consent) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *Consent) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Consent) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+// RevokeConsentRequest names what is taken back.
+type RevokeConsentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID is a GUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// ClientID of the application.
+	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// UserPrincipalName of whose consent it is; empty is everybody's, and that of the
+	// organisation.
+	UserPrincipalName string `protobuf:"bytes,3,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RevokeConsentRequest) Reset() {
+	*x = RevokeConsentRequest{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeConsentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeConsentRequest) ProtoMessage() {}
+
+func (x *RevokeConsentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeConsentRequest.ProtoReflect.Descriptor instead.
+func (*RevokeConsentRequest) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RevokeConsentRequest) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *RevokeConsentRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *RevokeConsentRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+// RevokeConsentResponse is empty.
+type RevokeConsentResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeConsentResponse) Reset() {
+	*x = RevokeConsentResponse{}
+	mi := &file_prt_directory_v1_application_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeConsentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeConsentResponse) ProtoMessage() {}
+
+func (x *RevokeConsentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_directory_v1_application_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeConsentResponse.ProtoReflect.Descriptor instead.
+func (*RevokeConsentResponse) Descriptor() ([]byte, []int) {
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{7}
+}
+
 // ListPoliciesRequest names the tenant.
 type ListPoliciesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -282,7 +559,7 @@ type ListPoliciesRequest struct {
 
 func (x *ListPoliciesRequest) Reset() {
 	*x = ListPoliciesRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[3]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +571,7 @@ func (x *ListPoliciesRequest) String() string {
 func (*ListPoliciesRequest) ProtoMessage() {}
 
 func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[3]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +584,7 @@ func (x *ListPoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesRequest.ProtoReflect.Descriptor instead.
 func (*ListPoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{3}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListPoliciesRequest) GetTenantId() string {
@@ -328,7 +605,7 @@ type ListPoliciesResponse struct {
 
 func (x *ListPoliciesResponse) Reset() {
 	*x = ListPoliciesResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[4]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -340,7 +617,7 @@ func (x *ListPoliciesResponse) String() string {
 func (*ListPoliciesResponse) ProtoMessage() {}
 
 func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[4]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -353,7 +630,7 @@ func (x *ListPoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPoliciesResponse.ProtoReflect.Descriptor instead.
 func (*ListPoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{4}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListPoliciesResponse) GetPolicies() []*Policy {
@@ -429,7 +706,7 @@ type Policy struct {
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[5]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +718,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[5]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +731,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{5}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Policy) GetPolicyId() string {
@@ -664,7 +941,7 @@ type PutApplicationRequest struct {
 
 func (x *PutApplicationRequest) Reset() {
 	*x = PutApplicationRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[6]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +953,7 @@ func (x *PutApplicationRequest) String() string {
 func (*PutApplicationRequest) ProtoMessage() {}
 
 func (x *PutApplicationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[6]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +966,7 @@ func (x *PutApplicationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutApplicationRequest.ProtoReflect.Descriptor instead.
 func (*PutApplicationRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{6}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutApplicationRequest) GetTenantId() string {
@@ -729,7 +1006,7 @@ type PutApplicationResponse struct {
 
 func (x *PutApplicationResponse) Reset() {
 	*x = PutApplicationResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[7]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +1018,7 @@ func (x *PutApplicationResponse) String() string {
 func (*PutApplicationResponse) ProtoMessage() {}
 
 func (x *PutApplicationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[7]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +1031,7 @@ func (x *PutApplicationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutApplicationResponse.ProtoReflect.Descriptor instead.
 func (*PutApplicationResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{7}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{12}
 }
 
 // DeleteApplicationRequest names the application.
@@ -770,7 +1047,7 @@ type DeleteApplicationRequest struct {
 
 func (x *DeleteApplicationRequest) Reset() {
 	*x = DeleteApplicationRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[8]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +1059,7 @@ func (x *DeleteApplicationRequest) String() string {
 func (*DeleteApplicationRequest) ProtoMessage() {}
 
 func (x *DeleteApplicationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[8]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +1072,7 @@ func (x *DeleteApplicationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteApplicationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteApplicationRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{8}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DeleteApplicationRequest) GetTenantId() string {
@@ -821,7 +1098,7 @@ type DeleteApplicationResponse struct {
 
 func (x *DeleteApplicationResponse) Reset() {
 	*x = DeleteApplicationResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[9]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -833,7 +1110,7 @@ func (x *DeleteApplicationResponse) String() string {
 func (*DeleteApplicationResponse) ProtoMessage() {}
 
 func (x *DeleteApplicationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[9]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -846,7 +1123,7 @@ func (x *DeleteApplicationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteApplicationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteApplicationResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{9}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{14}
 }
 
 // PutPolicyRequest describes the policy.
@@ -862,7 +1139,7 @@ type PutPolicyRequest struct {
 
 func (x *PutPolicyRequest) Reset() {
 	*x = PutPolicyRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[10]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -874,7 +1151,7 @@ func (x *PutPolicyRequest) String() string {
 func (*PutPolicyRequest) ProtoMessage() {}
 
 func (x *PutPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[10]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -887,7 +1164,7 @@ func (x *PutPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPolicyRequest.ProtoReflect.Descriptor instead.
 func (*PutPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{10}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PutPolicyRequest) GetTenantId() string {
@@ -915,7 +1192,7 @@ type PutPolicyResponse struct {
 
 func (x *PutPolicyResponse) Reset() {
 	*x = PutPolicyResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[11]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1204,7 @@ func (x *PutPolicyResponse) String() string {
 func (*PutPolicyResponse) ProtoMessage() {}
 
 func (x *PutPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[11]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,7 +1217,7 @@ func (x *PutPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPolicyResponse.ProtoReflect.Descriptor instead.
 func (*PutPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{11}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutPolicyResponse) GetPolicyId() string {
@@ -963,7 +1240,7 @@ type DeletePolicyRequest struct {
 
 func (x *DeletePolicyRequest) Reset() {
 	*x = DeletePolicyRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[12]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1252,7 @@ func (x *DeletePolicyRequest) String() string {
 func (*DeletePolicyRequest) ProtoMessage() {}
 
 func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[12]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1265,7 @@ func (x *DeletePolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyRequest.ProtoReflect.Descriptor instead.
 func (*DeletePolicyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{12}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeletePolicyRequest) GetTenantId() string {
@@ -1014,7 +1291,7 @@ type DeletePolicyResponse struct {
 
 func (x *DeletePolicyResponse) Reset() {
 	*x = DeletePolicyResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[13]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1026,7 +1303,7 @@ func (x *DeletePolicyResponse) String() string {
 func (*DeletePolicyResponse) ProtoMessage() {}
 
 func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[13]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1039,7 +1316,7 @@ func (x *DeletePolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletePolicyResponse.ProtoReflect.Descriptor instead.
 func (*DeletePolicyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{13}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{18}
 }
 
 // ReplacePoliciesRequest carries a policy file.
@@ -1056,7 +1333,7 @@ type ReplacePoliciesRequest struct {
 
 func (x *ReplacePoliciesRequest) Reset() {
 	*x = ReplacePoliciesRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1345,7 @@ func (x *ReplacePoliciesRequest) String() string {
 func (*ReplacePoliciesRequest) ProtoMessage() {}
 
 func (x *ReplacePoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[14]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1358,7 @@ func (x *ReplacePoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplacePoliciesRequest.ProtoReflect.Descriptor instead.
 func (*ReplacePoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{14}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReplacePoliciesRequest) GetTenantId() string {
@@ -1109,7 +1386,7 @@ type ReplacePoliciesResponse struct {
 
 func (x *ReplacePoliciesResponse) Reset() {
 	*x = ReplacePoliciesResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1398,7 @@ func (x *ReplacePoliciesResponse) String() string {
 func (*ReplacePoliciesResponse) ProtoMessage() {}
 
 func (x *ReplacePoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[15]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1411,7 @@ func (x *ReplacePoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplacePoliciesResponse.ProtoReflect.Descriptor instead.
 func (*ReplacePoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{15}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReplacePoliciesResponse) GetPolicies() int32 {
@@ -1184,7 +1461,7 @@ type EvaluatePoliciesRequest struct {
 
 func (x *EvaluatePoliciesRequest) Reset() {
 	*x = EvaluatePoliciesRequest{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1473,7 @@ func (x *EvaluatePoliciesRequest) String() string {
 func (*EvaluatePoliciesRequest) ProtoMessage() {}
 
 func (x *EvaluatePoliciesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[16]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1486,7 @@ func (x *EvaluatePoliciesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatePoliciesRequest.ProtoReflect.Descriptor instead.
 func (*EvaluatePoliciesRequest) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{16}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EvaluatePoliciesRequest) GetTenantId() string {
@@ -1337,7 +1614,7 @@ type EvaluatePoliciesResponse struct {
 
 func (x *EvaluatePoliciesResponse) Reset() {
 	*x = EvaluatePoliciesResponse{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1626,7 @@ func (x *EvaluatePoliciesResponse) String() string {
 func (*EvaluatePoliciesResponse) ProtoMessage() {}
 
 func (x *EvaluatePoliciesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[17]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1639,7 @@ func (x *EvaluatePoliciesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EvaluatePoliciesResponse.ProtoReflect.Descriptor instead.
 func (*EvaluatePoliciesResponse) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{17}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *EvaluatePoliciesResponse) GetErrorCode() int32 {
@@ -1423,7 +1700,7 @@ type AppliedPolicy struct {
 
 func (x *AppliedPolicy) Reset() {
 	*x = AppliedPolicy{}
-	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1712,7 @@ func (x *AppliedPolicy) String() string {
 func (*AppliedPolicy) ProtoMessage() {}
 
 func (x *AppliedPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_directory_v1_application_proto_msgTypes[18]
+	mi := &file_prt_directory_v1_application_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1725,7 @@ func (x *AppliedPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedPolicy.ProtoReflect.Descriptor instead.
 func (*AppliedPolicy) Descriptor() ([]byte, []int) {
-	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{18}
+	return file_prt_directory_v1_application_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *AppliedPolicy) GetPolicyId() string {
@@ -1501,7 +1778,7 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	"\x17ListApplicationsRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"]\n" +
 	"\x18ListApplicationsResponse\x12A\n" +
-	"\fapplications\x18\x01 \x03(\v2\x1d.prt.directory.v1.ApplicationR\fapplications\"\xc0\x03\n" +
+	"\fapplications\x18\x01 \x03(\v2\x1d.prt.directory.v1.ApplicationR\fapplications\"\xda\x03\n" +
 	"\vApplication\x12\x1b\n" +
 	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
@@ -1516,7 +1793,22 @@ const file_prt_directory_v1_application_proto_rawDesc = "" +
 	" \x03(\tR\x16postLogoutRedirectUris\x12\x1b\n" +
 	"\tapp_roles\x18\v \x03(\tR\bappRoles\x12\x16\n" +
 	"\x06scopes\x18\f \x03(\tR\x06scopes\x12#\n" +
-	"\rtoken_version\x18\r \x01(\x05R\ftokenVersion\"2\n" +
+	"\rtoken_version\x18\r \x01(\x05R\ftokenVersion\x12\x18\n" +
+	"\aconsent\x18\x0e \x01(\tR\aconsent\"2\n" +
+	"\x13ListConsentsRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"M\n" +
+	"\x14ListConsentsResponse\x125\n" +
+	"\bconsents\x18\x01 \x03(\v2\x19.prt.directory.v1.ConsentR\bconsents\"\x8a\x01\n" +
+	"\aConsent\x12\x1b\n" +
+	"\tclient_id\x18\x01 \x01(\tR\bclientId\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1a\n" +
+	"\bresource\x18\x03 \x01(\tR\bresource\x12\x16\n" +
+	"\x06scopes\x18\x04 \x03(\tR\x06scopes\"\x80\x01\n" +
+	"\x14RevokeConsentRequest\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12.\n" +
+	"\x13user_principal_name\x18\x03 \x01(\tR\x11userPrincipalName\"\x17\n" +
+	"\x15RevokeConsentResponse\"2\n" +
 	"\x13ListPoliciesRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\"L\n" +
 	"\x14ListPoliciesResponse\x124\n" +
@@ -1625,39 +1917,45 @@ func file_prt_directory_v1_application_proto_rawDescGZIP() []byte {
 	return file_prt_directory_v1_application_proto_rawDescData
 }
 
-var file_prt_directory_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_prt_directory_v1_application_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_prt_directory_v1_application_proto_goTypes = []any{
 	(*ListApplicationsRequest)(nil),   // 0: prt.directory.v1.ListApplicationsRequest
 	(*ListApplicationsResponse)(nil),  // 1: prt.directory.v1.ListApplicationsResponse
 	(*Application)(nil),               // 2: prt.directory.v1.Application
-	(*ListPoliciesRequest)(nil),       // 3: prt.directory.v1.ListPoliciesRequest
-	(*ListPoliciesResponse)(nil),      // 4: prt.directory.v1.ListPoliciesResponse
-	(*Policy)(nil),                    // 5: prt.directory.v1.Policy
-	(*PutApplicationRequest)(nil),     // 6: prt.directory.v1.PutApplicationRequest
-	(*PutApplicationResponse)(nil),    // 7: prt.directory.v1.PutApplicationResponse
-	(*DeleteApplicationRequest)(nil),  // 8: prt.directory.v1.DeleteApplicationRequest
-	(*DeleteApplicationResponse)(nil), // 9: prt.directory.v1.DeleteApplicationResponse
-	(*PutPolicyRequest)(nil),          // 10: prt.directory.v1.PutPolicyRequest
-	(*PutPolicyResponse)(nil),         // 11: prt.directory.v1.PutPolicyResponse
-	(*DeletePolicyRequest)(nil),       // 12: prt.directory.v1.DeletePolicyRequest
-	(*DeletePolicyResponse)(nil),      // 13: prt.directory.v1.DeletePolicyResponse
-	(*ReplacePoliciesRequest)(nil),    // 14: prt.directory.v1.ReplacePoliciesRequest
-	(*ReplacePoliciesResponse)(nil),   // 15: prt.directory.v1.ReplacePoliciesResponse
-	(*EvaluatePoliciesRequest)(nil),   // 16: prt.directory.v1.EvaluatePoliciesRequest
-	(*EvaluatePoliciesResponse)(nil),  // 17: prt.directory.v1.EvaluatePoliciesResponse
-	(*AppliedPolicy)(nil),             // 18: prt.directory.v1.AppliedPolicy
+	(*ListConsentsRequest)(nil),       // 3: prt.directory.v1.ListConsentsRequest
+	(*ListConsentsResponse)(nil),      // 4: prt.directory.v1.ListConsentsResponse
+	(*Consent)(nil),                   // 5: prt.directory.v1.Consent
+	(*RevokeConsentRequest)(nil),      // 6: prt.directory.v1.RevokeConsentRequest
+	(*RevokeConsentResponse)(nil),     // 7: prt.directory.v1.RevokeConsentResponse
+	(*ListPoliciesRequest)(nil),       // 8: prt.directory.v1.ListPoliciesRequest
+	(*ListPoliciesResponse)(nil),      // 9: prt.directory.v1.ListPoliciesResponse
+	(*Policy)(nil),                    // 10: prt.directory.v1.Policy
+	(*PutApplicationRequest)(nil),     // 11: prt.directory.v1.PutApplicationRequest
+	(*PutApplicationResponse)(nil),    // 12: prt.directory.v1.PutApplicationResponse
+	(*DeleteApplicationRequest)(nil),  // 13: prt.directory.v1.DeleteApplicationRequest
+	(*DeleteApplicationResponse)(nil), // 14: prt.directory.v1.DeleteApplicationResponse
+	(*PutPolicyRequest)(nil),          // 15: prt.directory.v1.PutPolicyRequest
+	(*PutPolicyResponse)(nil),         // 16: prt.directory.v1.PutPolicyResponse
+	(*DeletePolicyRequest)(nil),       // 17: prt.directory.v1.DeletePolicyRequest
+	(*DeletePolicyResponse)(nil),      // 18: prt.directory.v1.DeletePolicyResponse
+	(*ReplacePoliciesRequest)(nil),    // 19: prt.directory.v1.ReplacePoliciesRequest
+	(*ReplacePoliciesResponse)(nil),   // 20: prt.directory.v1.ReplacePoliciesResponse
+	(*EvaluatePoliciesRequest)(nil),   // 21: prt.directory.v1.EvaluatePoliciesRequest
+	(*EvaluatePoliciesResponse)(nil),  // 22: prt.directory.v1.EvaluatePoliciesResponse
+	(*AppliedPolicy)(nil),             // 23: prt.directory.v1.AppliedPolicy
 }
 var file_prt_directory_v1_application_proto_depIdxs = []int32{
 	2,  // 0: prt.directory.v1.ListApplicationsResponse.applications:type_name -> prt.directory.v1.Application
-	5,  // 1: prt.directory.v1.ListPoliciesResponse.policies:type_name -> prt.directory.v1.Policy
-	2,  // 2: prt.directory.v1.PutApplicationRequest.application:type_name -> prt.directory.v1.Application
-	5,  // 3: prt.directory.v1.PutPolicyRequest.policy:type_name -> prt.directory.v1.Policy
-	18, // 4: prt.directory.v1.EvaluatePoliciesResponse.policies:type_name -> prt.directory.v1.AppliedPolicy
-	5,  // [5:5] is the sub-list for method output_type
-	5,  // [5:5] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	5,  // 1: prt.directory.v1.ListConsentsResponse.consents:type_name -> prt.directory.v1.Consent
+	10, // 2: prt.directory.v1.ListPoliciesResponse.policies:type_name -> prt.directory.v1.Policy
+	2,  // 3: prt.directory.v1.PutApplicationRequest.application:type_name -> prt.directory.v1.Application
+	10, // 4: prt.directory.v1.PutPolicyRequest.policy:type_name -> prt.directory.v1.Policy
+	23, // 5: prt.directory.v1.EvaluatePoliciesResponse.policies:type_name -> prt.directory.v1.AppliedPolicy
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_prt_directory_v1_application_proto_init() }
@@ -1671,7 +1969,7 @@ func file_prt_directory_v1_application_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_directory_v1_application_proto_rawDesc), len(file_prt_directory_v1_application_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -3399,7 +3399,7 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x12SetUserRiskRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x12\n" +
 	"\x04risk\x18\x02 \x01(\tR\x04risk\"\x15\n" +
-	"\x13SetUserRiskResponse2\xd8\a\n" +
+	"\x13SetUserRiskResponse2\xb7\b\n" +
 	"\vReadService\x12Z\n" +
 	"\vListDevices\x12$.prt.directory.v1.ListDevicesRequest\x1a%.prt.directory.v1.ListDevicesResponse\x12Z\n" +
 	"\vListTenants\x12$.prt.directory.v1.ListTenantsRequest\x1a%.prt.directory.v1.ListTenantsResponse\x12T\n" +
@@ -3410,7 +3410,8 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x0eListChallenges\x12'.prt.directory.v1.ListChallengesRequest\x1a(.prt.directory.v1.ListChallengesResponse\x12f\n" +
 	"\x0fListUserMethods\x12(.prt.directory.v1.ListUserMethodsRequest\x1a).prt.directory.v1.ListUserMethodsResponse\x12]\n" +
 	"\fListMessages\x12%.prt.directory.v1.ListMessagesRequest\x1a&.prt.directory.v1.ListMessagesResponse\x12i\n" +
-	"\x10EvaluatePolicies\x12).prt.directory.v1.EvaluatePoliciesRequest\x1a*.prt.directory.v1.EvaluatePoliciesResponse2\xd1\x0f\n" +
+	"\x10EvaluatePolicies\x12).prt.directory.v1.EvaluatePoliciesRequest\x1a*.prt.directory.v1.EvaluatePoliciesResponse\x12]\n" +
+	"\fListConsents\x12%.prt.directory.v1.ListConsentsRequest\x1a&.prt.directory.v1.ListConsentsResponse2\xb3\x10\n" +
 	"\fAdminService\x12c\n" +
 	"\x0eSetUserEnabled\x12'.prt.directory.v1.SetUserEnabledRequest\x1a(.prt.directory.v1.SetUserEnabledResponse\x12f\n" +
 	"\x0fSetUserPassword\x12(.prt.directory.v1.SetUserPasswordRequest\x1a).prt.directory.v1.SetUserPasswordResponse\x12i\n" +
@@ -3434,7 +3435,8 @@ const file_prt_directory_v1_directory_proto_rawDesc = "" +
 	"\x10RemoveUserMethod\x12).prt.directory.v1.RemoveUserMethodRequest\x1a*.prt.directory.v1.RemoveUserMethodResponse\x12Z\n" +
 	"\vPutHelloKey\x12$.prt.directory.v1.PutHelloKeyRequest\x1a%.prt.directory.v1.PutHelloKeyResponse\x12Z\n" +
 	"\vSetUserRisk\x12$.prt.directory.v1.SetUserRiskRequest\x1a%.prt.directory.v1.SetUserRiskResponse\x12f\n" +
-	"\x0fReplacePolicies\x12(.prt.directory.v1.ReplacePoliciesRequest\x1a).prt.directory.v1.ReplacePoliciesResponseB\xd3\x01\n" +
+	"\x0fReplacePolicies\x12(.prt.directory.v1.ReplacePoliciesRequest\x1a).prt.directory.v1.ReplacePoliciesResponse\x12`\n" +
+	"\rRevokeConsent\x12&.prt.directory.v1.RevokeConsentRequest\x1a'.prt.directory.v1.RevokeConsentResponseB\xd3\x01\n" +
 	"\x14com.prt.directory.v1B\x0eDirectoryProtoP\x01ZGgithub.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1;directoryv1\xa2\x02\x03PDX\xaa\x02\x10Prt.Directory.V1\xca\x02\x11Prt\\Directory_\\V1\xe2\x02\x1dPrt\\Directory_\\V1\\GPBMetadata\xea\x02\x12Prt::Directory::V1b\x06proto3"
 
 var (
@@ -3507,19 +3509,23 @@ var file_prt_directory_v1_directory_proto_goTypes = []any{
 	(*ListApplicationsRequest)(nil),     // 53: prt.directory.v1.ListApplicationsRequest
 	(*ListPoliciesRequest)(nil),         // 54: prt.directory.v1.ListPoliciesRequest
 	(*EvaluatePoliciesRequest)(nil),     // 55: prt.directory.v1.EvaluatePoliciesRequest
-	(*PutApplicationRequest)(nil),       // 56: prt.directory.v1.PutApplicationRequest
-	(*DeleteApplicationRequest)(nil),    // 57: prt.directory.v1.DeleteApplicationRequest
-	(*PutPolicyRequest)(nil),            // 58: prt.directory.v1.PutPolicyRequest
-	(*DeletePolicyRequest)(nil),         // 59: prt.directory.v1.DeletePolicyRequest
-	(*ReplacePoliciesRequest)(nil),      // 60: prt.directory.v1.ReplacePoliciesRequest
-	(*ListApplicationsResponse)(nil),    // 61: prt.directory.v1.ListApplicationsResponse
-	(*ListPoliciesResponse)(nil),        // 62: prt.directory.v1.ListPoliciesResponse
-	(*EvaluatePoliciesResponse)(nil),    // 63: prt.directory.v1.EvaluatePoliciesResponse
-	(*PutApplicationResponse)(nil),      // 64: prt.directory.v1.PutApplicationResponse
-	(*DeleteApplicationResponse)(nil),   // 65: prt.directory.v1.DeleteApplicationResponse
-	(*PutPolicyResponse)(nil),           // 66: prt.directory.v1.PutPolicyResponse
-	(*DeletePolicyResponse)(nil),        // 67: prt.directory.v1.DeletePolicyResponse
-	(*ReplacePoliciesResponse)(nil),     // 68: prt.directory.v1.ReplacePoliciesResponse
+	(*ListConsentsRequest)(nil),         // 56: prt.directory.v1.ListConsentsRequest
+	(*PutApplicationRequest)(nil),       // 57: prt.directory.v1.PutApplicationRequest
+	(*DeleteApplicationRequest)(nil),    // 58: prt.directory.v1.DeleteApplicationRequest
+	(*PutPolicyRequest)(nil),            // 59: prt.directory.v1.PutPolicyRequest
+	(*DeletePolicyRequest)(nil),         // 60: prt.directory.v1.DeletePolicyRequest
+	(*ReplacePoliciesRequest)(nil),      // 61: prt.directory.v1.ReplacePoliciesRequest
+	(*RevokeConsentRequest)(nil),        // 62: prt.directory.v1.RevokeConsentRequest
+	(*ListApplicationsResponse)(nil),    // 63: prt.directory.v1.ListApplicationsResponse
+	(*ListPoliciesResponse)(nil),        // 64: prt.directory.v1.ListPoliciesResponse
+	(*EvaluatePoliciesResponse)(nil),    // 65: prt.directory.v1.EvaluatePoliciesResponse
+	(*ListConsentsResponse)(nil),        // 66: prt.directory.v1.ListConsentsResponse
+	(*PutApplicationResponse)(nil),      // 67: prt.directory.v1.PutApplicationResponse
+	(*DeleteApplicationResponse)(nil),   // 68: prt.directory.v1.DeleteApplicationResponse
+	(*PutPolicyResponse)(nil),           // 69: prt.directory.v1.PutPolicyResponse
+	(*DeletePolicyResponse)(nil),        // 70: prt.directory.v1.DeletePolicyResponse
+	(*ReplacePoliciesResponse)(nil),     // 71: prt.directory.v1.ReplacePoliciesResponse
+	(*RevokeConsentResponse)(nil),       // 72: prt.directory.v1.RevokeConsentResponse
 }
 var file_prt_directory_v1_directory_proto_depIdxs = []int32{
 	2,  // 0: prt.directory.v1.ListDevicesResponse.devices:type_name -> prt.directory.v1.Device
@@ -3546,58 +3552,62 @@ var file_prt_directory_v1_directory_proto_depIdxs = []int32{
 	37, // 21: prt.directory.v1.ReadService.ListUserMethods:input_type -> prt.directory.v1.ListUserMethodsRequest
 	40, // 22: prt.directory.v1.ReadService.ListMessages:input_type -> prt.directory.v1.ListMessagesRequest
 	55, // 23: prt.directory.v1.ReadService.EvaluatePolicies:input_type -> prt.directory.v1.EvaluatePoliciesRequest
-	3,  // 24: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
-	5,  // 25: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
-	7,  // 26: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
-	9,  // 27: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
-	23, // 28: prt.directory.v1.AdminService.CreateUser:input_type -> prt.directory.v1.CreateUserRequest
-	25, // 29: prt.directory.v1.AdminService.DeleteUser:input_type -> prt.directory.v1.DeleteUserRequest
-	27, // 30: prt.directory.v1.AdminService.RevokeSessions:input_type -> prt.directory.v1.RevokeSessionsRequest
-	29, // 31: prt.directory.v1.AdminService.SetUserMethods:input_type -> prt.directory.v1.SetUserMethodsRequest
-	31, // 32: prt.directory.v1.AdminService.SetDeviceCompliance:input_type -> prt.directory.v1.SetDeviceComplianceRequest
-	33, // 33: prt.directory.v1.AdminService.PutHybridDevice:input_type -> prt.directory.v1.PutHybridDeviceRequest
-	56, // 34: prt.directory.v1.AdminService.PutApplication:input_type -> prt.directory.v1.PutApplicationRequest
-	57, // 35: prt.directory.v1.AdminService.DeleteApplication:input_type -> prt.directory.v1.DeleteApplicationRequest
-	58, // 36: prt.directory.v1.AdminService.PutPolicy:input_type -> prt.directory.v1.PutPolicyRequest
-	59, // 37: prt.directory.v1.AdminService.DeletePolicy:input_type -> prt.directory.v1.DeletePolicyRequest
-	35, // 38: prt.directory.v1.AdminService.RotateKeys:input_type -> prt.directory.v1.RotateKeysRequest
-	43, // 39: prt.directory.v1.AdminService.IssueAccessPass:input_type -> prt.directory.v1.IssueAccessPassRequest
-	45, // 40: prt.directory.v1.AdminService.RemoveUserMethod:input_type -> prt.directory.v1.RemoveUserMethodRequest
-	47, // 41: prt.directory.v1.AdminService.PutHelloKey:input_type -> prt.directory.v1.PutHelloKeyRequest
-	49, // 42: prt.directory.v1.AdminService.SetUserRisk:input_type -> prt.directory.v1.SetUserRiskRequest
-	60, // 43: prt.directory.v1.AdminService.ReplacePolicies:input_type -> prt.directory.v1.ReplacePoliciesRequest
-	1,  // 44: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
-	12, // 45: prt.directory.v1.ReadService.ListTenants:output_type -> prt.directory.v1.ListTenantsResponse
-	15, // 46: prt.directory.v1.ReadService.ListUsers:output_type -> prt.directory.v1.ListUsersResponse
-	61, // 47: prt.directory.v1.ReadService.ListApplications:output_type -> prt.directory.v1.ListApplicationsResponse
-	62, // 48: prt.directory.v1.ReadService.ListPolicies:output_type -> prt.directory.v1.ListPoliciesResponse
-	18, // 49: prt.directory.v1.ReadService.ListSignIns:output_type -> prt.directory.v1.ListSignInsResponse
-	21, // 50: prt.directory.v1.ReadService.ListChallenges:output_type -> prt.directory.v1.ListChallengesResponse
-	38, // 51: prt.directory.v1.ReadService.ListUserMethods:output_type -> prt.directory.v1.ListUserMethodsResponse
-	41, // 52: prt.directory.v1.ReadService.ListMessages:output_type -> prt.directory.v1.ListMessagesResponse
-	63, // 53: prt.directory.v1.ReadService.EvaluatePolicies:output_type -> prt.directory.v1.EvaluatePoliciesResponse
-	4,  // 54: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
-	6,  // 55: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
-	8,  // 56: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
-	10, // 57: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
-	24, // 58: prt.directory.v1.AdminService.CreateUser:output_type -> prt.directory.v1.CreateUserResponse
-	26, // 59: prt.directory.v1.AdminService.DeleteUser:output_type -> prt.directory.v1.DeleteUserResponse
-	28, // 60: prt.directory.v1.AdminService.RevokeSessions:output_type -> prt.directory.v1.RevokeSessionsResponse
-	30, // 61: prt.directory.v1.AdminService.SetUserMethods:output_type -> prt.directory.v1.SetUserMethodsResponse
-	32, // 62: prt.directory.v1.AdminService.SetDeviceCompliance:output_type -> prt.directory.v1.SetDeviceComplianceResponse
-	34, // 63: prt.directory.v1.AdminService.PutHybridDevice:output_type -> prt.directory.v1.PutHybridDeviceResponse
-	64, // 64: prt.directory.v1.AdminService.PutApplication:output_type -> prt.directory.v1.PutApplicationResponse
-	65, // 65: prt.directory.v1.AdminService.DeleteApplication:output_type -> prt.directory.v1.DeleteApplicationResponse
-	66, // 66: prt.directory.v1.AdminService.PutPolicy:output_type -> prt.directory.v1.PutPolicyResponse
-	67, // 67: prt.directory.v1.AdminService.DeletePolicy:output_type -> prt.directory.v1.DeletePolicyResponse
-	36, // 68: prt.directory.v1.AdminService.RotateKeys:output_type -> prt.directory.v1.RotateKeysResponse
-	44, // 69: prt.directory.v1.AdminService.IssueAccessPass:output_type -> prt.directory.v1.IssueAccessPassResponse
-	46, // 70: prt.directory.v1.AdminService.RemoveUserMethod:output_type -> prt.directory.v1.RemoveUserMethodResponse
-	48, // 71: prt.directory.v1.AdminService.PutHelloKey:output_type -> prt.directory.v1.PutHelloKeyResponse
-	50, // 72: prt.directory.v1.AdminService.SetUserRisk:output_type -> prt.directory.v1.SetUserRiskResponse
-	68, // 73: prt.directory.v1.AdminService.ReplacePolicies:output_type -> prt.directory.v1.ReplacePoliciesResponse
-	44, // [44:74] is the sub-list for method output_type
-	14, // [14:44] is the sub-list for method input_type
+	56, // 24: prt.directory.v1.ReadService.ListConsents:input_type -> prt.directory.v1.ListConsentsRequest
+	3,  // 25: prt.directory.v1.AdminService.SetUserEnabled:input_type -> prt.directory.v1.SetUserEnabledRequest
+	5,  // 26: prt.directory.v1.AdminService.SetUserPassword:input_type -> prt.directory.v1.SetUserPasswordRequest
+	7,  // 27: prt.directory.v1.AdminService.SetDeviceEnabled:input_type -> prt.directory.v1.SetDeviceEnabledRequest
+	9,  // 28: prt.directory.v1.AdminService.RemoveDevice:input_type -> prt.directory.v1.RemoveDeviceRequest
+	23, // 29: prt.directory.v1.AdminService.CreateUser:input_type -> prt.directory.v1.CreateUserRequest
+	25, // 30: prt.directory.v1.AdminService.DeleteUser:input_type -> prt.directory.v1.DeleteUserRequest
+	27, // 31: prt.directory.v1.AdminService.RevokeSessions:input_type -> prt.directory.v1.RevokeSessionsRequest
+	29, // 32: prt.directory.v1.AdminService.SetUserMethods:input_type -> prt.directory.v1.SetUserMethodsRequest
+	31, // 33: prt.directory.v1.AdminService.SetDeviceCompliance:input_type -> prt.directory.v1.SetDeviceComplianceRequest
+	33, // 34: prt.directory.v1.AdminService.PutHybridDevice:input_type -> prt.directory.v1.PutHybridDeviceRequest
+	57, // 35: prt.directory.v1.AdminService.PutApplication:input_type -> prt.directory.v1.PutApplicationRequest
+	58, // 36: prt.directory.v1.AdminService.DeleteApplication:input_type -> prt.directory.v1.DeleteApplicationRequest
+	59, // 37: prt.directory.v1.AdminService.PutPolicy:input_type -> prt.directory.v1.PutPolicyRequest
+	60, // 38: prt.directory.v1.AdminService.DeletePolicy:input_type -> prt.directory.v1.DeletePolicyRequest
+	35, // 39: prt.directory.v1.AdminService.RotateKeys:input_type -> prt.directory.v1.RotateKeysRequest
+	43, // 40: prt.directory.v1.AdminService.IssueAccessPass:input_type -> prt.directory.v1.IssueAccessPassRequest
+	45, // 41: prt.directory.v1.AdminService.RemoveUserMethod:input_type -> prt.directory.v1.RemoveUserMethodRequest
+	47, // 42: prt.directory.v1.AdminService.PutHelloKey:input_type -> prt.directory.v1.PutHelloKeyRequest
+	49, // 43: prt.directory.v1.AdminService.SetUserRisk:input_type -> prt.directory.v1.SetUserRiskRequest
+	61, // 44: prt.directory.v1.AdminService.ReplacePolicies:input_type -> prt.directory.v1.ReplacePoliciesRequest
+	62, // 45: prt.directory.v1.AdminService.RevokeConsent:input_type -> prt.directory.v1.RevokeConsentRequest
+	1,  // 46: prt.directory.v1.ReadService.ListDevices:output_type -> prt.directory.v1.ListDevicesResponse
+	12, // 47: prt.directory.v1.ReadService.ListTenants:output_type -> prt.directory.v1.ListTenantsResponse
+	15, // 48: prt.directory.v1.ReadService.ListUsers:output_type -> prt.directory.v1.ListUsersResponse
+	63, // 49: prt.directory.v1.ReadService.ListApplications:output_type -> prt.directory.v1.ListApplicationsResponse
+	64, // 50: prt.directory.v1.ReadService.ListPolicies:output_type -> prt.directory.v1.ListPoliciesResponse
+	18, // 51: prt.directory.v1.ReadService.ListSignIns:output_type -> prt.directory.v1.ListSignInsResponse
+	21, // 52: prt.directory.v1.ReadService.ListChallenges:output_type -> prt.directory.v1.ListChallengesResponse
+	38, // 53: prt.directory.v1.ReadService.ListUserMethods:output_type -> prt.directory.v1.ListUserMethodsResponse
+	41, // 54: prt.directory.v1.ReadService.ListMessages:output_type -> prt.directory.v1.ListMessagesResponse
+	65, // 55: prt.directory.v1.ReadService.EvaluatePolicies:output_type -> prt.directory.v1.EvaluatePoliciesResponse
+	66, // 56: prt.directory.v1.ReadService.ListConsents:output_type -> prt.directory.v1.ListConsentsResponse
+	4,  // 57: prt.directory.v1.AdminService.SetUserEnabled:output_type -> prt.directory.v1.SetUserEnabledResponse
+	6,  // 58: prt.directory.v1.AdminService.SetUserPassword:output_type -> prt.directory.v1.SetUserPasswordResponse
+	8,  // 59: prt.directory.v1.AdminService.SetDeviceEnabled:output_type -> prt.directory.v1.SetDeviceEnabledResponse
+	10, // 60: prt.directory.v1.AdminService.RemoveDevice:output_type -> prt.directory.v1.RemoveDeviceResponse
+	24, // 61: prt.directory.v1.AdminService.CreateUser:output_type -> prt.directory.v1.CreateUserResponse
+	26, // 62: prt.directory.v1.AdminService.DeleteUser:output_type -> prt.directory.v1.DeleteUserResponse
+	28, // 63: prt.directory.v1.AdminService.RevokeSessions:output_type -> prt.directory.v1.RevokeSessionsResponse
+	30, // 64: prt.directory.v1.AdminService.SetUserMethods:output_type -> prt.directory.v1.SetUserMethodsResponse
+	32, // 65: prt.directory.v1.AdminService.SetDeviceCompliance:output_type -> prt.directory.v1.SetDeviceComplianceResponse
+	34, // 66: prt.directory.v1.AdminService.PutHybridDevice:output_type -> prt.directory.v1.PutHybridDeviceResponse
+	67, // 67: prt.directory.v1.AdminService.PutApplication:output_type -> prt.directory.v1.PutApplicationResponse
+	68, // 68: prt.directory.v1.AdminService.DeleteApplication:output_type -> prt.directory.v1.DeleteApplicationResponse
+	69, // 69: prt.directory.v1.AdminService.PutPolicy:output_type -> prt.directory.v1.PutPolicyResponse
+	70, // 70: prt.directory.v1.AdminService.DeletePolicy:output_type -> prt.directory.v1.DeletePolicyResponse
+	36, // 71: prt.directory.v1.AdminService.RotateKeys:output_type -> prt.directory.v1.RotateKeysResponse
+	44, // 72: prt.directory.v1.AdminService.IssueAccessPass:output_type -> prt.directory.v1.IssueAccessPassResponse
+	46, // 73: prt.directory.v1.AdminService.RemoveUserMethod:output_type -> prt.directory.v1.RemoveUserMethodResponse
+	48, // 74: prt.directory.v1.AdminService.PutHelloKey:output_type -> prt.directory.v1.PutHelloKeyResponse
+	50, // 75: prt.directory.v1.AdminService.SetUserRisk:output_type -> prt.directory.v1.SetUserRiskResponse
+	71, // 76: prt.directory.v1.AdminService.ReplacePolicies:output_type -> prt.directory.v1.ReplacePoliciesResponse
+	72, // 77: prt.directory.v1.AdminService.RevokeConsent:output_type -> prt.directory.v1.RevokeConsentResponse
+	46, // [46:78] is the sub-list for method output_type
+	14, // [14:46] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name

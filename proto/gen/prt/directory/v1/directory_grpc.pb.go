@@ -32,6 +32,7 @@ const (
 	ReadService_ListUserMethods_FullMethodName  = "/prt.directory.v1.ReadService/ListUserMethods"
 	ReadService_ListMessages_FullMethodName     = "/prt.directory.v1.ReadService/ListMessages"
 	ReadService_EvaluatePolicies_FullMethodName = "/prt.directory.v1.ReadService/EvaluatePolicies"
+	ReadService_ListConsents_FullMethodName     = "/prt.directory.v1.ReadService/ListConsents"
 )
 
 // ReadServiceClient is the client API for ReadService service.
@@ -61,6 +62,8 @@ type ReadServiceClient interface {
 	ListMessages(ctx context.Context, in *ListMessagesRequest, opts ...grpc.CallOption) (*ListMessagesResponse, error)
 	// EvaluatePolicies asks what the policies say of a sign-in, without one.
 	EvaluatePolicies(ctx context.Context, in *EvaluatePoliciesRequest, opts ...grpc.CallOption) (*EvaluatePoliciesResponse, error)
+	// ListConsents lists what people allowed applications.
+	ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error)
 }
 
 type readServiceClient struct {
@@ -171,6 +174,16 @@ func (c *readServiceClient) EvaluatePolicies(ctx context.Context, in *EvaluatePo
 	return out, nil
 }
 
+func (c *readServiceClient) ListConsents(ctx context.Context, in *ListConsentsRequest, opts ...grpc.CallOption) (*ListConsentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListConsentsResponse)
+	err := c.cc.Invoke(ctx, ReadService_ListConsents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReadServiceServer is the server API for ReadService service.
 // All implementations must embed UnimplementedReadServiceServer
 // for forward compatibility.
@@ -198,6 +211,8 @@ type ReadServiceServer interface {
 	ListMessages(context.Context, *ListMessagesRequest) (*ListMessagesResponse, error)
 	// EvaluatePolicies asks what the policies say of a sign-in, without one.
 	EvaluatePolicies(context.Context, *EvaluatePoliciesRequest) (*EvaluatePoliciesResponse, error)
+	// ListConsents lists what people allowed applications.
+	ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error)
 	mustEmbedUnimplementedReadServiceServer()
 }
 
@@ -237,6 +252,9 @@ func (UnimplementedReadServiceServer) ListMessages(context.Context, *ListMessage
 }
 func (UnimplementedReadServiceServer) EvaluatePolicies(context.Context, *EvaluatePoliciesRequest) (*EvaluatePoliciesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method EvaluatePolicies not implemented")
+}
+func (UnimplementedReadServiceServer) ListConsents(context.Context, *ListConsentsRequest) (*ListConsentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListConsents not implemented")
 }
 func (UnimplementedReadServiceServer) mustEmbedUnimplementedReadServiceServer() {}
 func (UnimplementedReadServiceServer) testEmbeddedByValue()                     {}
@@ -439,6 +457,24 @@ func _ReadService_EvaluatePolicies_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReadService_ListConsents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListConsentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReadServiceServer).ListConsents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReadService_ListConsents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReadServiceServer).ListConsents(ctx, req.(*ListConsentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReadService_ServiceDesc is the grpc.ServiceDesc for ReadService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -486,6 +522,10 @@ var ReadService_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "EvaluatePolicies",
 			Handler:    _ReadService_EvaluatePolicies_Handler,
 		},
+		{
+			MethodName: "ListConsents",
+			Handler:    _ReadService_ListConsents_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "prt/directory/v1/directory.proto",
@@ -512,6 +552,7 @@ const (
 	AdminService_PutHelloKey_FullMethodName         = "/prt.directory.v1.AdminService/PutHelloKey"
 	AdminService_SetUserRisk_FullMethodName         = "/prt.directory.v1.AdminService/SetUserRisk"
 	AdminService_ReplacePolicies_FullMethodName     = "/prt.directory.v1.AdminService/ReplacePolicies"
+	AdminService_RevokeConsent_FullMethodName       = "/prt.directory.v1.AdminService/RevokeConsent"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -566,6 +607,9 @@ type AdminServiceClient interface {
 	SetUserRisk(ctx context.Context, in *SetUserRiskRequest, opts ...grpc.CallOption) (*SetUserRiskResponse, error)
 	// ReplacePolicies puts a policy file in the place of all policies of a tenant.
 	ReplacePolicies(ctx context.Context, in *ReplacePoliciesRequest, opts ...grpc.CallOption) (*ReplacePoliciesResponse, error)
+	// RevokeConsent takes back what was allowed to an application. Access tokens that
+	// are out live to their end.
+	RevokeConsent(ctx context.Context, in *RevokeConsentRequest, opts ...grpc.CallOption) (*RevokeConsentResponse, error)
 }
 
 type adminServiceClient struct {
@@ -776,6 +820,16 @@ func (c *adminServiceClient) ReplacePolicies(ctx context.Context, in *ReplacePol
 	return out, nil
 }
 
+func (c *adminServiceClient) RevokeConsent(ctx context.Context, in *RevokeConsentRequest, opts ...grpc.CallOption) (*RevokeConsentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeConsentResponse)
+	err := c.cc.Invoke(ctx, AdminService_RevokeConsent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -828,6 +882,9 @@ type AdminServiceServer interface {
 	SetUserRisk(context.Context, *SetUserRiskRequest) (*SetUserRiskResponse, error)
 	// ReplacePolicies puts a policy file in the place of all policies of a tenant.
 	ReplacePolicies(context.Context, *ReplacePoliciesRequest) (*ReplacePoliciesResponse, error)
+	// RevokeConsent takes back what was allowed to an application. Access tokens that
+	// are out live to their end.
+	RevokeConsent(context.Context, *RevokeConsentRequest) (*RevokeConsentResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -897,6 +954,9 @@ func (UnimplementedAdminServiceServer) SetUserRisk(context.Context, *SetUserRisk
 }
 func (UnimplementedAdminServiceServer) ReplacePolicies(context.Context, *ReplacePoliciesRequest) (*ReplacePoliciesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplacePolicies not implemented")
+}
+func (UnimplementedAdminServiceServer) RevokeConsent(context.Context, *RevokeConsentRequest) (*RevokeConsentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeConsent not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -1279,6 +1339,24 @@ func _AdminService_ReplacePolicies_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_RevokeConsent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeConsentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RevokeConsent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RevokeConsent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RevokeConsent(ctx, req.(*RevokeConsentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1365,6 +1443,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplacePolicies",
 			Handler:    _AdminService_ReplacePolicies_Handler,
+		},
+		{
+			MethodName: "RevokeConsent",
+			Handler:    _AdminService_RevokeConsent_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
