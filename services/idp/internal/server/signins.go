@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -18,7 +19,12 @@ type SignInLog interface{ Events() []signinlog.Event }
 // standardSignIns and maxSignIns are how many events one answer carries.
 const standardSignIns, maxSignIns = 100, 1000
 
-// ListSignIns lists the newest events of the sign-in log, oldest first.
+// maxLog bounds the events of one answer, in bytes: every event lists all policies,
+// and a message has at most 256 KiB (package rpc).
+const maxLog = 224 << 10
+
+// ListSignIns lists the newest events of the sign-in log, oldest first: as many as were
+// asked for, or as fit into one message.
 func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsRequest) (*directoryv1.ListSignInsResponse, error) {
 	limit := int(req.GetLimit())
 	switch {
@@ -38,6 +44,7 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 		}
 	}
 	var list []*directoryv1.SignIn
+	size := 0
 	for _, e := range slices.Backward(s.SignIns.Events()) {
 		if len(list) == limit {
 			break
@@ -45,7 +52,11 @@ func (s *Read) ListSignIns(_ context.Context, req *directoryv1.ListSignInsReques
 		if only != "" && e.Tenant != only {
 			continue
 		}
-		list = append(list, signIn(e))
+		next := signIn(e)
+		if size += proto.Size(next); size > maxLog {
+			break
+		}
+		list = append(list, next)
 	}
 	slices.Reverse(list)
 	return &directoryv1.ListSignInsResponse{SignIns: list}, nil

@@ -1047,7 +1047,8 @@ type ListSignInsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TenantID of the tenant; empty is all.
 	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	// Limit is the number of events, the newest; 0 is 100, at most 1,000.
+	// Limit is the number of events, the newest; 0 is 100, at most 1,000. The answer has
+	// fewer when they do not fit into one message.
 	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
