@@ -120,6 +120,10 @@ func TestCA07_ThePolicyContractIsStrict(t *testing.T) {
 		"policy.authentication_strength names no":         func(p *directoryv1.Policy) { p.AuthenticationStrength = "Mine" },
 		"policy.grant_controls has block":                 func(p *directoryv1.Policy) { p.GrantControls = []string{"block"} },
 		"policy.device_filter_rule":                       func(p *directoryv1.Policy) { p.DeviceFilterMode, p.DeviceFilterRule = "include", "device.model -eq 1" },
+		`policy.include_users names "Nobody"`:             func(p *directoryv1.Policy) { p.IncludeUsers = []string{"Nobody"} },
+		`policy.exclude_users names "newcomer@`:           func(p *directoryv1.Policy) { p.ExcludeUsers = []string{"newcomer@contoso.test"} },
+		`policy.exclude_users names "frank@`:              func(p *directoryv1.Policy) { p.ExcludeUsers = []string{frank} },
+		`policy.exclude_resources names "Mail"`:           func(p *directoryv1.Policy) { p.ExcludeResources = []string{"Mail"} },
 		"policy.include_locations names no":               func(p *directoryv1.Policy) { p.IncludeLocations = []string{"Home"} },
 	} {
 		if err := put(change); err == nil || !strings.Contains(err.Error(), field) {
@@ -129,6 +133,19 @@ func TestCA07_ThePolicyContractIsStrict(t *testing.T) {
 	_, err := w.admin.ReplacePolicies(context.Background(), &directoryv1.ReplacePoliciesRequest{TenantId: contoso, Document: []byte("policies: [{id: x}]")})
 	if err == nil || !strings.Contains(err.Error(), "line 1: policies[0].id") {
 		t.Errorf("a wrong file: %v", err)
+	}
+	// Whom an operator made later can be named.
+	const newcomer = "newcomer@contoso.test"
+	named := []byte("policies:\n" + strings.Replace(rule("grant: mfa, exclude_users: [newcomer@contoso.test, Second Factor]"), "id: "+policyID, "id: 00000000-0000-4000-8000-000000000001", 1))
+	_, err = w.admin.ReplacePolicies(context.Background(), &directoryv1.ReplacePoliciesRequest{TenantId: contoso, Document: named})
+	if err == nil || !strings.Contains(err.Error(), "document: policies[0].exclude_users names \""+newcomer) {
+		t.Errorf("nobody of the name: %v", err)
+	}
+	if _, err := w.admin.CreateUser(context.Background(), &directoryv1.CreateUserRequest{UserPrincipalName: newcomer, Password: "a password to begin with"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.admin.ReplacePolicies(context.Background(), &directoryv1.ReplacePoliciesRequest{TenantId: contoso, Document: named}); err != nil {
+		t.Error(err)
 	}
 	if err := put(func(p *directoryv1.Policy) {
 		p.SignInRisks, p.AuthContexts, p.IncludeResources = []string{"high"}, []string{"c7"}, nil

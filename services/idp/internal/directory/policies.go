@@ -41,7 +41,19 @@ func (d *Directory) PutPolicy(ctx context.Context, t ids.TenantID, p tenant.Poli
 	if field, problem := home.PolicyProblem(p); problem != "" {
 		return "", prterr.New(prterr.Invalid, "policy.%s %s", policyField(field), problem)
 	}
+	if field, problem := d.strangers(ctx, home, p); problem != "" {
+		return "", prterr.New(prterr.Invalid, "policy.%s %s", field, problem)
+	}
 	return p.ID, d.changePolicies(ctx, home, func(next *tenant.Tenant) { putPolicy(next, p) }, func() error { return d.keepPolicy(ctx, t, p) })
+}
+
+// strangers is what a policy names and the tenant does not have. The users are those of
+// the store, whoever made them.
+func (d *Directory) strangers(ctx context.Context, home *tenant.Tenant, p tenant.Policy) (field, problem string) {
+	return home.Strangers(p, func(name ids.UPN) bool {
+		u, err := d.store.UserByUPN(ctx, name)
+		return err == nil && u.Tenant == home.ID
+	})
 }
 
 // policyField is a field of the tenant file as the contract calls it.
@@ -79,8 +91,14 @@ func (d *Directory) DeletePolicy(ctx context.Context, t ids.TenantID, id string)
 func (d *Directory) ReplacePolicies(ctx context.Context, t ids.TenantID, book tenant.Rulebook) error {
 	d.changing.Lock()
 	defer d.changing.Unlock()
-	if _, err := d.tenant(t); err != nil {
+	home, err := d.tenant(t)
+	if err != nil {
 		return err
+	}
+	for i, p := range book.Policies {
+		if field, problem := d.strangers(ctx, home, p); problem != "" {
+			return prterr.New(prterr.Invalid, "document: policies[%d].%s %s", i, field, problem)
+		}
 	}
 	if err := d.keepRulebook(ctx, t, book); err != nil {
 		return err

@@ -57,6 +57,9 @@ func Parse(data []byte) (*Set, error) {
 		if ft.FirstParty == nil || *ft.FirstParty {
 			t.adopt(builtIn)
 		}
+		if err := d.known(fmt.Sprintf("$.tenants[%d]", i), t); err != nil {
+			return nil, err
+		}
 		all = append(all, t)
 	}
 	return newSet(all), nil

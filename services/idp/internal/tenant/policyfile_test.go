@@ -63,12 +63,31 @@ func TestPolicyFile(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	// The same members stand in a tenant of a tenant file.
-	s, err := tenant.Parse([]byte(small + strings.TrimPrefix(indented(book), "\n")))
+	file := small + strings.TrimPrefix(indented(book), "\n")
+	const staff = "\n    groups:\n      - {id: 7d1c3f0a-1f5e-4f6a-9b8e-5c4d3e2f1a09, name: Staff, members: []}\n"
+	s, err := tenant.Parse([]byte(file + staff))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if home := s.All()[0]; len(home.Policies) != 3 || len(home.Strengths) != 1 || len(home.Locations) != 1 {
 		t.Errorf("%+v", home)
+	}
+	// There whom and what they name must be there.
+	for field, change := range map[string]func(string) string{
+		`policies[1].include_users names "Staff"`: func(f string) string { return strings.Replace(f, staff, "", 1) },
+		`policies[0].exclude_users names "x@y.test"`: func(f string) string {
+			return strings.Replace(f, "include_users: [All]", "include_users: [All]\n        exclude_users: [x@y.test]", 1)
+		},
+		`policies[0].include_resources names "ftp://r"`: func(f string) string {
+			return strings.Replace(f, "include_resources: [All]", "include_resources: [ftp://r]", 1)
+		},
+		`policies[0].exclude_resources names "Nothing"`: func(f string) string {
+			return strings.Replace(f, "include_resources: [All]", "include_resources: [All]\n        exclude_resources: [Nothing]", 1)
+		},
+	} {
+		if _, err := tenant.Parse([]byte(change(file + staff))); err == nil || !strings.Contains(err.Error(), field) || !strings.Contains(err.Error(), "make it first") {
+			t.Errorf("got %v, want %s", err, field)
+		}
 	}
 	if b, err := tenant.ParsePolicies([]byte("policies: []\n")); err != nil || len(b.Policies) != 0 {
 		t.Errorf("no policies: %+v, %v", b, err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/devicerule"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 )
@@ -138,8 +139,40 @@ func session(p Policy) (field, problem string) {
 	return "", ""
 }
 
-// references checks that what a policy names is there. Users and groups may come
-// later; a strength or a location that is not there would make it mean another thing.
+// Strangers is the first name in a policy that means nobody and nothing in this tenant:
+// the field and what to do; empty when every name is known. A name that is misspelt
+// would let everybody past, or shut out nobody. exists says whether there is a user of
+// the name.
+func (t *Tenant) Strangers(p Policy, exists func(ids.UPN) bool) (field, problem string) {
+	person := func(name string) bool {
+		upn, err := ids.ParseUPN(name)
+		return err == nil && exists(upn) || slices.ContainsFunc(t.Groups, func(g Group) bool { return strings.EqualFold(g.Name, name) || strings.EqualFold(g.ID, name) })
+	}
+	thing := func(name string) bool { _, known := t.Resource(name); return known }
+	for _, l := range []struct {
+		field, what string
+		names       []string
+		known       func(string) bool
+	}{
+		{"include_users", "user or group", p.IncludeUsers, person}, {"exclude_users", "user or group", p.ExcludeUsers, person},
+		{"include_resources", "resource", p.IncludeResources, thing}, {"exclude_resources", "resource", p.ExcludeResources, thing},
+	} {
+		for _, name := range l.names {
+			if name != All && !l.known(name) {
+				return l.field, "names " + strconv.Quote(shortened(name)) + ", which is no " + l.what + " of the tenant: correct it, or make it first"
+			}
+		}
+	}
+	return "", ""
+}
+
+// listed says whether the tenant file has a user.
+func (t *Tenant) listed(name ids.UPN) bool {
+	return slices.ContainsFunc(t.Users, func(u User) bool { return u.UPN == name })
+}
+
+// references checks that the strengths and locations a policy names are there; users,
+// groups and resources are those of one tenant, see Strangers.
 func (t *Tenant) references(p Policy) (field, problem string) {
 	if s := p.Grants.Strength; s != "" {
 		if _, ok := t.Strength(s); !ok {

@@ -11,6 +11,16 @@ func (d *document) policies(at string, f fileTenant, t *Tenant) error {
 	return d.rulebook(at, f.Rules, t)
 }
 
+// known refuses policies that name what the whole tenant does not have.
+func (d *document) known(at string, t *Tenant) error {
+	for i, p := range t.Policies {
+		if field, problem := t.Strangers(p, t.listed); problem != "" {
+			return d.errorf(fmt.Sprintf("%s.policies[%d].%s", at, i, field), "%s", problem)
+		}
+	}
+	return nil
+}
+
 func (d *document) devices(at string, f fileTenant, t *Tenant) error {
 	for i, fd := range f.Devices {
 		here := fmt.Sprintf("%s.devices[%d]", at, i)
