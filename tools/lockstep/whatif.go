@@ -170,7 +170,7 @@ func (q *question) lattice(ctx context.Context, out io.Writer, w *whatif.World) 
 	q.cfg.Progress("")
 	changes := whatif.Diff(ran, now)
 	if q.asJSON {
-		err = printJSON(out, changes)
+		err = writeJSON(out, changes)
 	} else {
 		err = q.print(out, whatif.Changes(changes), nil, fmt.Sprintf("%d of %d cells change, in %.1f s", len(changes), len(ran), time.Since(began).Seconds()))
 	}
@@ -207,7 +207,7 @@ func policies(w *whatif.World, name string) ([]byte, error) {
 	return whatif.PolicyFile(name)
 }
 
-func printJSON[T any](out io.Writer, all []T) error {
+func writeJSON[T any](out io.Writer, all []T) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	for _, one := range all {
@@ -220,7 +220,7 @@ func printJSON[T any](out io.Writer, all []T) error {
 
 func (q *question) print(out io.Writer, rows []whatif.Row, ran []whatif.Ran, said string) error {
 	if q.asJSON {
-		return printJSON(out, ran)
+		return writeJSON(out, ran)
 	}
 	for i := 0; i < len(rows); {
 		user, end := rows[i].User, i
