@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -222,16 +223,33 @@ func (q *question) print(out io.Writer, rows []whatif.Row, ran []whatif.Ran, sai
 	if q.asJSON {
 		return writeJSON(out, ran)
 	}
+	var notes []string
 	for i := 0; i < len(rows); {
 		user, end := rows[i].User, i
 		var lines []table.Row
 		for ; end < len(rows) && rows[end].User == user; end++ {
 			r := rows[end]
-			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, ", "), r.Says})
+			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, ", "), r.Says + footnote(&notes, r.Why)})
 		}
 		showTable(out, user, table.Row{"credential", "device", "desktop", "mode", "application", "outcome"}, lines)
 		i = end
 	}
+	for i, why := range notes {
+		_, _ = fmt.Fprintf(out, "(%d) %s\n", i+1, why)
+	}
 	_, err := fmt.Fprintln(out, said)
 	return err
+}
+
+// footnote is the number of a text below the tables, and nothing for an empty one.
+func footnote(all *[]string, why string) string {
+	if why == "" {
+		return ""
+	}
+	i := slices.Index(*all, why)
+	if i < 0 {
+		i = len(*all)
+		*all = append(*all, why)
+	}
+	return fmt.Sprintf(" (%d)", i+1)
 }
