@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/wstrust/cardtest"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
@@ -118,17 +118,24 @@ func TestISS17_APRTForEachCredential(t *testing.T) {
 }
 
 // TestISS17_ASmartCardThroughAFederationProvider: over both carriers, beside the password
-// of the same user.
+// of the same user. MFA09: it is a second factor where the provider claims it and the
+// tenant takes the provider's word, and nowhere else.
 func TestISS17_ASmartCardThroughAFederationProvider(t *testing.T) {
-	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+	for name, c := range map[string]struct{ https, claimed, accepted bool }{
+		"plain": {}, "claimed, over HTTPS": {true, true, false}, "accepted": {false, false, true}, "claimed and accepted": {false, true, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			authority := cardtest.NewAuthority(t, time.Now())
 			file := filepath.Join(t.TempDir(), "cards.pem")
 			if err := os.WriteFile(file, authority.PEM(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: https, SmartCards: file})
-			w.tenant = demo.Tenant{User: "frank@fabrikam.test", Password: secret.NewText("fabrikam makes everything"), App: w.tenant.App, Resource: w.tenant.Resource}
+			cfg := lab.Config{TPM: "mem:", HTTPS: c.https, SmartCards: file, CardsAreTwoFactors: c.claimed}
+			if c.accepted {
+				cfg.Tenants = trustingTenants(t)
+			}
+			w := newWorld(t, cfg)
+			w.tenant.User, w.tenant.Password = "frank@fabrikam.test", secret.NewText("fabrikam makes everything")
 			w.join(w.device)
 			const carol = "carol@adatum.test"
 			card := authority.Issue(carol)
@@ -142,11 +149,15 @@ func TestISS17_ASmartCardThroughAFederationProvider(t *testing.T) {
 			if err != nil || a.GetCredentialKind() != "smartcard" || a.GetFromCache() {
 				t.Fatalf("%v, %v", a, err)
 			}
-			if got := w.byPassword(carol, "federated horse"); got.GetCredentialKind() != "password" || got.GetUserId() != a.GetUserId() {
-				t.Errorf("password: %v", got)
+			b := w.byPassword(carol, "federated horse")
+			if b.GetCredentialKind() != "password" || b.GetUserId() != a.GetUserId() {
+				t.Errorf("password: %v", b)
 			}
-			if got := w.amr(a.GetLogonSession()); slices.Contains(got, "mfa") {
-				t.Errorf("MFA09: without the claim, amr %v", got)
+			if got := w.amr(a.GetLogonSession()); slices.Contains(got, "mfa") != (c.claimed && c.accepted) {
+				t.Errorf("amr of the card: %v", got)
+			}
+			if got := w.amr(b.GetLogonSession()); slices.Contains(got, "mfa") {
+				t.Errorf("amr of the password: %v", got)
 			}
 			spoiled := prove()
 			spoiled.GetSmartCard().Signature[0] ^= 1
@@ -155,4 +166,23 @@ func TestISS17_ASmartCardThroughAFederationProvider(t *testing.T) {
 			}
 		})
 	}
+}
+
+// trustingTenants are the embedded ones, but that the federated domain is believed.
+func trustingTenants(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.FromSlash("../../../../services/idp/internal/tenant/default.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const domain = "      - name: adatum.test\n"
+	text := strings.Replace(string(raw), domain, domain+"        federated_mfa: accept\n", 1)
+	if text == string(raw) {
+		t.Fatal("the embedded tenants have no such domain")
+	}
+	path := filepath.Join(t.TempDir(), "tenants.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -110,10 +110,10 @@ func (p *person) before(c Credential, only []string) pageagent.Person {
 	}
 }
 
-// reach waits until no other sign-in of the person needs the telephone, and returns
-// what to do afterwards.
+// reach waits until no other sign-in of the person needs the telephone or the security
+// key, which counts its answers, and returns what to do afterwards.
 func (p *person) reach() func() {
-	if !p.has("OneWaySMS", "PhoneAppOTP") {
+	if !p.has("OneWaySMS", "PhoneAppOTP") && !slices.Contains(p.holds, FIDO2) {
 		return func() {}
 	}
 	p.pocket.Lock()
