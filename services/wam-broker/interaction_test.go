@@ -107,6 +107,36 @@ func TestAPP10_AnEndedPRTIsReplacedAtAPage(t *testing.T) {
 	}
 }
 
+// TestAPP11_OneThingAfterTheOther: a PRT that ended is replaced at a page that asks for
+// a sign-in and nothing else, so what the policy of the app wants beyond it is known only
+// afterwards. The user of one request gets through all of it, and is asked for nothing
+// twice.
+func TestAPP11_OneThingAfterTheOther(t *testing.T) {
+	revoked, weak := prterr.AADSTS(aadsts.FreshTokenNeeded, ""), prterr.AADSTS(aadsts.MFARequired, "").WithClaims(challenge)
+	d := newDevice(t)
+	d.set(func(w *world) { w.stages = []error{revoked, weak} })
+	d.opens(t, "session-alice", ended)
+	d.token(t, interactive)
+	if len(d.begun) != 2 || !d.begun[0].GetSignIn() || d.begun[0].GetClaims() != "" || d.begun[1].GetSignIn() || d.begun[1].GetClaims() != challenge {
+		t.Errorf("begun %v", d.begun)
+	}
+	if last := d.claimed[len(d.claimed)-1]; last != challenge {
+		t.Errorf("claims %q", last)
+	}
+	for _, stages := range [][]error{{weak, weak}, {revoked, weak, revoked}, {revoked, revoked}, {weak, revoked, weak}} {
+		d := newDevice(t)
+		d.set(func(w *world) { w.stages = stages })
+		d.opens(t, "session-alice", ended)
+		last := stages[len(stages)-1]
+		if _, err := d.client.RequestToken(t.Context(), ask(interactive)); prterr.KindOf(err) != prterr.Interaction || prterr.CodeOf(err) != prterr.CodeOf(last) {
+			t.Errorf("%v: %v", stages, err)
+		}
+		if len(d.begun) != len(stages)-1 {
+			t.Errorf("%v: %d pages", stages, len(d.begun))
+		}
+	}
+}
+
 // TestNoPageForWhatAPageCannotRepair: nor when nobody is signed in, for a page needs
 // somebody.
 func TestNoPageForWhatAPageCannotRepair(t *testing.T) {
