@@ -57,7 +57,7 @@ func (d *device) opens(t testing.TB, session, final string) <-chan *wamv1.AwaitI
 // TestAPP11_MoreProofIsAskedForAtAPage: a silent request tells the app what is
 // missing; an interactive one brings the user to a page that is asked for it.
 func TestAPP11_MoreProofIsAskedForAtAPage(t *testing.T) {
-	for _, code := range []aadsts.Code{aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.ConsentRequired} {
+	for _, code := range []aadsts.Code{aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired} {
 		d := newDevice(t)
 		d.set(func(w *world) { w.weak = prterr.AADSTS(code, "").WithClaims(challenge) })
 		_, err := d.client.RequestToken(t.Context(), ask())
@@ -123,7 +123,21 @@ func TestAPP11_OneThingAfterTheOther(t *testing.T) {
 	if last := d.claimed[len(d.claimed)-1]; last != challenge {
 		t.Errorf("claims %q", last)
 	}
-	for _, stages := range [][]error{{weak, weak}, {revoked, weak, revoked}, {revoked, revoked}, {weak, revoked, weak}} {
+	consent := prterr.AADSTS(aadsts.ConsentRequired, "")
+	d = newDevice(t)
+	d.set(func(w *world) { w.stages = []error{revoked, weak, consent} })
+	d.opens(t, "session-alice", ended)
+	d.token(t, interactive)
+	if len(d.begun) != 3 {
+		t.Fatalf("begun %v", d.begun)
+	}
+	if p := d.begun[2]; p.GetClientId() != outlook || p.GetResource() != ask().GetResource() || p.GetClaims() != "" || p.GetSignIn() {
+		t.Errorf("the page for consent: %v", p)
+	}
+	if last := d.claimed[len(d.claimed)-1]; last != challenge {
+		t.Errorf("claims after the consent: %q", last)
+	}
+	for _, stages := range [][]error{{weak, weak}, {consent, consent}, {revoked, weak, revoked}, {revoked, revoked}, {weak, revoked, weak}} {
 		d := newDevice(t)
 		d.set(func(w *world) { w.stages = stages })
 		d.opens(t, "session-alice", ended)

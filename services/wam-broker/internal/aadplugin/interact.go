@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
@@ -67,7 +68,7 @@ func (p *Plugin) interact(ctx context.Context, r apptoken.Request, err error) (a
 
 // page shows one page and hands its end down.
 func (p *Plugin) page(ctx context.Context, turn *window.Turn, r apptoken.Request, missing need) error {
-	page, err := p.authority.BeginInteraction(ctx, r, r.Claims, missing == signIn)
+	page, err := p.begin(ctx, r, missing)
 	if err != nil {
 		return err
 	}
@@ -76,6 +77,13 @@ func (p *Plugin) page(ctx context.Context, turn *window.Turn, r apptoken.Request
 		return err
 	}
 	return p.authority.CompleteInteraction(ctx, r.Session, page.GetInteractionId(), final)
+}
+
+func (p *Plugin) begin(ctx context.Context, r apptoken.Request, missing need) (*authorityv1.Interaction, error) {
+	if missing == consent {
+		return p.authority.BeginConsent(ctx, r)
+	}
+	return p.authority.BeginInteraction(ctx, r, missing == signIn)
 }
 
 // need is what a page is for.
@@ -89,10 +97,13 @@ const (
 	signIn
 	// proof beyond the one of the PRT.
 	proof
+	// consent of the user to what the app wants. The page is the app's own, so there is
+	// no new PRT.
+	consent
 )
 
 // repairable reports whether a sign-in page could give what was missing: a proof, a
-// newer one, or a PRT. That nobody is signed in under the session is no such error: a
+// newer one, a consent, or a PRT. That nobody is signed in under the session is no such error: a
 // page needs a user.
 func repairable(err error) bool {
 	var e *prterr.Error
@@ -101,8 +112,10 @@ func repairable(err error) bool {
 
 func needOf(e *prterr.Error) need {
 	switch e.Code {
-	case aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.StrongAuthRequired, aadsts.EnrolmentInterrupt, aadsts.ConsentRequired:
+	case aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.StrongAuthRequired, aadsts.EnrolmentInterrupt:
 		return proof
+	case aadsts.ConsentRequired:
+		return consent
 	case aadsts.SignInFrequency, aadsts.SessionTooOld, aadsts.UserInformationMissing, aadsts.FreshTokenNeeded, aadsts.SessionInvalid,
 		aadsts.SessionRevoked, aadsts.InvalidGrant, aadsts.ExpiredToken, aadsts.ExpiredGrant:
 		return signIn
