@@ -242,6 +242,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 	idpv1.RegisterSecurityInfoServiceServer(r, &server.SecurityInfo{Security: s.security})
+	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

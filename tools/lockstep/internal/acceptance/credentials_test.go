@@ -185,8 +185,14 @@ func tenantsWith(t *testing.T, after, more string) string {
 	if text == string(raw) {
 		t.Fatalf("the embedded tenants have no %q", after)
 	}
-	path := filepath.Join(t.TempDir(), "tenants.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	return keep(t, "tenants.yaml", []byte(text))
+}
+
+// keep writes a file for this test.
+func keep(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -281,7 +281,14 @@ func TestA19_AnAssertionIsOfNoUseLaterOrElsewhere(t *testing.T) {
 // signed in. With the service the key stays; without it is destroyed, and what the old
 // key signed opens nothing any more.
 func TestHEL10_PINResetOnTheWholeSystem(t *testing.T) {
-	w := newWorld(t, lab.Config{TPM: "mem:"})
+	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(name, func(t *testing.T) { pinReset(t, lab.Config{TPM: "mem:", HTTPS: https}) })
+	}
+}
+
+func pinReset(t *testing.T, cfg lab.Config) {
+	t.Helper()
+	w := newWorld(t, cfg)
 	w.join(w.device)
 	hello := lsav1.NewHelloServiceClient(w.device.LogonUI.LSA)
 	first := w.byPassword(mia, miaPassword)
