@@ -3,6 +3,7 @@ package pageagent
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,8 @@ import (
 const (
 	buttonNext = "idSIButton9"
 	buttonBack = "idBtn_Back"
+	// buttonLater puts off what the organisation asks for without need.
+	buttonLater = "btnAskLater"
 )
 
 // maxSame bounds how often one kind of page is answered.
@@ -47,6 +50,9 @@ func (v *visit) answer(ctx context.Context, p *page) (step, error) {
 	case "ConvergedChangePassword":
 		return v.changePassword(ctx, p)
 	case "ConvergedProofUpRedirect":
+		if p.hasButton(buttonLater) {
+			return v.press(ctx, p, buttonLater, nil)
+		}
 		return step{}, notOffered(p, aadsts.MFAEnrolmentRequired, "the page wants a method registered first")
 	case "FormPost":
 		return v.only(ctx, p)
@@ -87,6 +93,10 @@ func (v *visit) fill(ctx context.Context, p *page, f *form, typed map[string]str
 		return step{}, noButton(p)
 	}
 	return v.submit(ctx, p, f, &f.buttons[0], typed)
+}
+
+func (p *page) hasButton(id string) bool {
+	return slices.ContainsFunc(p.forms, func(f *form) bool { return f.button(id) != nil })
 }
 
 func noButton(p *page) error {

@@ -101,11 +101,18 @@ func (v *visit) submit(ctx context.Context, p *page, f *form, pressed *button, t
 	if pressed != nil && pressed.name != "" {
 		values.Set(pressed.name, pressed.value)
 	}
-	to := f.action.String()
+	action := f.action
+	if pressed != nil && pressed.action != "" {
+		var err error
+		if action, err = p.at.Parse(pressed.action); err != nil {
+			return step{}, prterr.New(prterr.Denied, "a form leads nowhere")
+		}
+	}
+	to := action.String()
 	if v.ends(to) {
 		return step{final: joined(to, values)}, nil
 	}
-	if !v.opens(f.action) {
+	if !v.opens(action) {
 		return step{}, prterr.New(prterr.Denied, "a form leads to a place that was not named beforehand")
 	}
 	if f.method == http.MethodGet {

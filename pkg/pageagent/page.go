@@ -58,6 +58,8 @@ type field struct {
 // button submits a form.
 type button struct {
 	id, name, value string
+	// action is where it sends the form instead, or empty.
+	action string
 }
 
 // parsePage reads a page. The parser is a browser's, so that both read the same.
@@ -132,14 +134,14 @@ func (f *form) control(n *html.Node) {
 	switch n.DataAtom {
 	case atom.Button:
 		if kind == "" || kind == "submit" {
-			f.buttons = append(f.buttons, button{attribute(n, "id"), name, value})
+			f.buttons = append(f.buttons, button{attribute(n, "id"), name, value, attribute(n, "formaction")})
 		}
 	case atom.Textarea:
 		f.fields = append(f.fields, field{name, textOf(n), "textarea"})
 	case atom.Input:
 		switch kind {
 		case "submit":
-			f.buttons = append(f.buttons, button{attribute(n, "id"), name, value})
+			f.buttons = append(f.buttons, button{attribute(n, "id"), name, value, attribute(n, "formaction")})
 		case "button", "reset", "image", "file":
 		case "checkbox", "radio":
 			if !has(n, "checked") {

@@ -210,6 +210,12 @@ func TestPasswordChangeAndRegistration(t *testing.T) {
 	if _, _, err := s.agent(t, alice()).Run(t.Context(), s.start(), nil); prterr.CodeOf(err) != aadsts.MFAEnrolmentRequired || prterr.KindOf(err) != prterr.Interaction {
 		t.Errorf("%v", err)
 	}
+	s = newSite(t)
+	s.signInPages(page("ConvergedProofUpRedirect", map[string]any{"iErrorCode": 50203}, form("/resume", next+`<button type="submit" id="btnAskLater" name="later" value="1" formaction="/skip">Not now</button>`)))
+	s.on("/skip", always(done))
+	if _, prompts, err := s.agent(t, alice()).Run(t.Context(), s.start(), nil); err != nil || !slices.Equal(prompts, []string{"password"}) || s.got["/skip"]["later"] != "1" {
+		t.Errorf("%v, %v", err, prompts)
+	}
 }
 
 // TestDeviceCode has no application to go back to: it ends at the last page.

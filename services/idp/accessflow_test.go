@@ -72,6 +72,21 @@ func TestCA05_CA06_CA08_CA12_StrengthsOnThePages(t *testing.T) {
 	wantCode(t, err, aadsts.MFARequired)
 }
 
+// Nothing that the user has is enough, and what would be is nothing that people register
+// by themselves: it ends.
+func TestCA06_NothingCanBeRegistered(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	p.rules(t, rule("grants: {strength: Cards}"), "strengths: [{name: Cards, combinations: [[x509CertificateMultiFactor]]}]\n")
+	next := p.password(t, p.page(t, &idpv1.AuthorizeRequest{Resource: graph}, signInPage, 0), mia, miaPassword)
+	page := wantKindOfPage(t, next.GetPage(), errorPage, aadsts.ProofUpBlocked, next)
+	if page.GetRegisterUrl() != "" || len(page.GetMethods()) != 0 || page.GetFlowToken() != "" {
+		t.Errorf("%v", page)
+	}
+	if e := lastEvent(p.world); e.Code != aadsts.ProofUpBlocked || e.User != mia {
+		t.Errorf("%+v", e)
+	}
+}
+
 // Who signed in with Windows Hello passes without a word.
 func TestCA05_CA12_MFA11_WindowsHelloPassesSilently(t *testing.T) {
 	p := newPages(t, idp.Config{})

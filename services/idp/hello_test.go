@@ -14,6 +14,7 @@ import (
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
 // hello is a user's Hello key on a device.
@@ -95,6 +96,9 @@ func TestWire27_HelloWithTwoNonces(t *testing.T) {
 	}
 	if err := s.use(t); err != nil {
 		t.Error(err)
+	}
+	if e := w.last(t, signinlog.IssuePRT); len(e.Methods) != 1 || e.Methods[0].Name != "windowsHelloForBusiness" || e.Methods[0].At.IsZero() || !e.MultiFactor || e.Incoming != signinlog.NoToken {
+		t.Errorf("%+v", e.Detail)
 	}
 	for _, e := range w.svc.SignIns() {
 		if e.User == "somebody@else.test" {

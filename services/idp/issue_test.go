@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
 
 func TestISS02_RealmDiscovery(t *testing.T) {
@@ -233,6 +234,9 @@ func TestISS21_PRTLivesFourteenDays(t *testing.T) {
 	a, err := w.requestPRT(d.sign(t, d.claims(t, alice, alicePassword)))
 	if err != nil || a.GetRefreshTokenExpiresIn() != 1209599 || a.GetExpiresIn() != 1209599 || a.GetTokenType() != "Bearer" {
 		t.Fatalf("%v, %v", a, err)
+	}
+	if e := w.last(t, signinlog.IssuePRT); len(e.Methods) != 1 || e.Methods[0].Name != "password" || !e.Methods[0].At.Equal(lab.Now().Truncate(time.Second)) || e.MultiFactor {
+		t.Errorf("%+v", e.Detail)
 	}
 	s := d.first(t, alice, alicePassword)
 	lab.Advance(14*24*time.Hour - time.Minute)

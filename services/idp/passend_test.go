@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/jose"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
@@ -51,6 +52,18 @@ func TestA20_Attack20_NothingOutlivesItsPass(t *testing.T) {
 		}
 		return a
 	}
+	// An access token asks nobody while it lives, so it ends with the pass from the
+	// beginning, whoever asked for it and however.
+	lab.Advance(ends.Sub(lab.Now()) - 20*time.Minute)
+	again := s.tokens(t, s.redemption(t, office, graph))
+	for name, token := range map[string]string{"code": got.GetTokens().GetAccessToken(), "PRT": tokens.AccessToken.Reveal(), "PRT, later": again.AccessToken.Reveal(), "refresh token": redeem(refresh).GetTokens().GetAccessToken()} {
+		if exp := p.expires(t, token); exp.After(ends) {
+			t.Errorf("the access token of the %s lives until %v, the pass until %v", name, exp, ends)
+		}
+	}
+	if again.ExpiresIn > 20*60 || again.ExpiresOn > ends.Unix() {
+		t.Errorf("the device is told %d seconds", again.ExpiresIn)
+	}
 	lab.Advance(ends.Sub(lab.Now()) - time.Second)
 	if err := s.use(t); err != nil {
 		t.Errorf("a second before the end: %v", err)
@@ -89,6 +102,22 @@ func TestA20_Attack20_NothingOutlivesItsPass(t *testing.T) {
 	}
 	next := p.submitPass(t, p.page(t, broker(), signInPage, 0), alice, pass)
 	wantKindOfPage(t, next.GetPage(), signInPage, aadsts.WrongAccessPass, next)
+}
+
+// expires is when a token ends.
+func (p *pages) expires(t testing.TB, token string) time.Time {
+	t.Helper()
+	parsed, err := jose.Parse(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c struct {
+		Exp int64 `json:"exp"`
+	}
+	if err := parsed.Claims(&c); err != nil || c.Exp == 0 {
+		t.Fatalf("%+v %v", c, err)
+	}
+	return time.Unix(c.Exp, 0)
 }
 
 // TestA20_Attack20_ASecondStepEndsWithThePassToo: a password began the sign-in and a

@@ -208,6 +208,10 @@ func TestTelephonesAndAuthenticators(t *testing.T) {
 		if m.GetKind() != "sms" || m.GetMethodId() != id || !strings.HasSuffix(m.GetDisplay(), "42") || strings.Contains(m.GetDisplay(), "555") {
 			t.Errorf("%s: %v", kind, m)
 		}
+		u, err := s.endpoint.world.svc.Store().UserByUPN(context.Background(), bob)
+		if want := map[string]string{"voice": "TwoWayVoiceMobile"}[kind]; err != nil || u.DefaultMethod != want {
+			t.Errorf("added as %s, %q is asked for first: %v", kind, u.DefaultMethod, err)
+		}
 		if _, err := s.BeginSecurityInfo(context.Background(), &idpv1.BeginSecurityInfoRequest{AccessToken: token, Kind: kind, PhoneNumber: "+1 5550143"}); prterr.KindOf(err) != prterr.Conflict {
 			t.Errorf("a second telephone: %v", err)
 		}

@@ -41,7 +41,7 @@ sign-in page. Changes last as long as the server does, or its --state folder.`,
 	f.BoolVar(&d.asJSON, "json", false, "print one JSON object a line")
 	cmd.AddCommand(
 		d.list("List the tenants", (*operator.Client).Tenants),
-		userCommand(d), deviceCommand(d), appCommand(d), policyCommand(d), signInsCommand(d), messagesCommand(d), rotateKeysCommand(d), advanceCommand(d),
+		userCommand(d), deviceCommand(d), appCommand(d), consentCommand(d), policyCommand(d), signInsCommand(d), messagesCommand(d), rotateKeysCommand(d), advanceCommand(d),
 	)
 	cmd.AddCommand(personCommands(d)...)
 	return cmd

@@ -137,6 +137,9 @@ type Page struct {
 	// Guidance says what the user can do that the page cannot offer; RegisterURL is
 	// where a method is registered.
 	Guidance, RegisterURL string
+	// RegisterDaysLeft is for how many days more registering can be put off, counting
+	// today; 0 for not at all.
+	RegisterDaysLeft int
 	// Permissions are what the application wants, on PageConsent.
 	Permissions []Permission
 	// MayConsentForAll says that the user administers the organisation.

@@ -55,6 +55,9 @@ func (s *Service) Proceed(ctx context.Context, st *flowstate.State) (Outcome, er
 	case d.Code != 0:
 		return s.stop(ctx, st, grants.Refused(d, st.Asked.V2), challengeOf(st, d))
 	}
+	if o, asked, err := s.campaign(ctx, st, who); asked || err != nil {
+		return o, err
+	}
 	if o, asked, err := s.consent(ctx, st, who); asked || err != nil {
 		return o, err
 	}

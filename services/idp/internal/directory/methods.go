@@ -16,6 +16,20 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
+// BeginCampaign notes that a user is asked to register a second factor without need, and
+// says when that was the first time.
+func (d *Directory) BeginCampaign(ctx context.Context, t ids.TenantID, id ids.UserID, now time.Time) (time.Time, error) {
+	began := now
+	err := d.store.UpdateUser(ctx, t, id, func(u *store.User) error {
+		if u.CampaignBegan.IsZero() {
+			u.CampaignBegan = now.UTC()
+		}
+		began = u.CampaignBegan
+		return nil
+	})
+	return began, named(err, "user")
+}
+
 // Factors are the second factors that an operator gives a user.
 type Factors struct {
 	// TOTP is base32; empty is no one-time codes.

@@ -44,6 +44,8 @@ const (
 	Consent Step = "consent"
 	// Certified is on the way back from the host that asks for certificates.
 	Certified Step = "certified"
+	// Register is the page that asks to register a method without need.
+	Register Step = "register"
 	// Over ends here: no form goes on from it.
 	Over Step = "over"
 )
@@ -171,6 +173,8 @@ type State struct {
 	// user name that was typed for it, or empty.
 	Passkey     passkey.Challenge `json:"pk,omitzero"`
 	PasskeyName ids.UPN           `json:"pn,omitempty"`
+	// Later says that the person put off registering a method.
+	Later bool `json:"l,omitempty"`
 	// Confirmed says that the person confirmed the device just now.
 	Confirmed bool `json:"-"`
 	// Carried says that the user was proven on an earlier page; such a state ends

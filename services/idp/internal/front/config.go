@@ -61,6 +61,7 @@ type pageConfig struct {
 	SessionStateURL   string `json:"urlSessionState"`
 	FIDOLoginURL      string `json:"urlFidoLogin"`
 	SkipURL           string `json:"urlSkipMfaRegistration,omitempty"`
+	SkipDays          int32  `json:"iRemainingDaysToSkipMfaRegistration,omitempty"`
 
 	FIDOChallenge     string   `json:"sFidoChallenge,omitempty"`
 	FIDOAllowList     []string `json:"arrFidoAllowList,omitempty"`
@@ -176,7 +177,7 @@ func (x *exchange) config(p *idpv1.SignInPage) pageConfig {
 		c.SSPRBeginURL, c.SSPRPollURL = ssprBeginPath, ssprPollPath
 	case idpv1.PageKind_PAGE_KIND_REGISTER_METHOD:
 		if p.GetRegisterLater() {
-			c.SkipURL = base + skipPath
+			c.SkipURL, c.SkipDays = base+skipPath, p.GetRegisterDaysLeft()
 		}
 	default:
 	}

@@ -139,7 +139,7 @@ func TestAPersonRegistersATelephone(t *testing.T) {
 	}
 	code := regexp.MustCompile(`\d{6}`).FindString(sent.GetMessages()[len(sent.GetMessages())-1].GetText())
 	done := s.submit(t, j, "/security-info/complete", begun, "code", code)
-	if !strings.Contains(done.text, "It was added") || !strings.Contains(done.text, `data-kind="sms"`) || strings.Contains(done.text, "2079460042") {
+	if !strings.Contains(done.text, "It was added") || !strings.Contains(done.text, `data-kind="sms"`) || !strings.Contains(done.text, "Telephone: text message or call") || strings.Contains(done.text, "2079460042") {
 		t.Fatalf("%s", inside(done))
 	}
 }

@@ -69,10 +69,24 @@ func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, 
 		return entrawire.PRTAnswer{}, err
 	}
 	d.IsUser(n.User)
-	if n.From != nil {
-		NoteProof(d.event, *n.From, signinlog.ARefreshToken)
-	}
+	g.notePRT(d.event, n)
 	return g.Authority.IssuePRT(n)
+}
+
+// notePRT puts into the log how the user proved who they are: just now, or when the
+// refresh token began.
+func (g *Gate) notePRT(e *signinlog.Event, n issuance.NewPRT) {
+	if n.From != nil {
+		NoteProof(e, *n.From, signinlog.ARefreshToken)
+		return
+	}
+	in := signinlog.NoToken
+	if n.Credential.Federated() {
+		in = signinlog.SAML11
+	}
+	used := methods.Add(nil, n.Method, g.Clock.Now())
+	NoteProof(e, sealed.Artefact{Details: sealed.Details{Used: used}}, in)
+	e.MultiFactor = methods.MultiFactor(methods.Names(used))
 }
 
 // kdfOf is the version of the key derivation that the PRT will demand, by what the

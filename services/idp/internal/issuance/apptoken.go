@@ -68,6 +68,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 	if long {
 		lifetime = between(shortestCAE, longestCAE)
 	}
+	lifetime = withinPass(n.From, now, lifetime)
 	claims := idClaims(n.Tenant, n.User, n.From, string(n.Client.ID), now, lifetime)
 	if n.Device != nil {
 		claims.DeviceID = string(n.Device.ID)
@@ -134,6 +135,15 @@ func (a *Authority) RegistrationToken(t *tenant.Tenant, u store.User) (secret.Te
 		From: sealed.Artefact{Credential: sealed.Password, AuthTime: now, PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch},
 	}
 	return a.signClaims(g.access(now, accessLifetime(t.Lifetimes.AccessToken), false))
+}
+
+// withinPass ends a token with the Temporary Access Pass that the sign-in began with:
+// resources ask nobody before they take it. Whole seconds.
+func withinPass(from sealed.Artefact, now time.Time, lifetime time.Duration) time.Duration {
+	if from.PassEnds == 0 {
+		return lifetime
+	}
+	return max(0, min(lifetime, time.Unix(from.PassEnds, 0).Sub(now).Truncate(time.Second)))
 }
 
 // accessLifetime draws a lifetime from d up to one and a half times d, 60 to 90

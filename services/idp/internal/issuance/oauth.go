@@ -96,6 +96,7 @@ func (a *Authority) UserTokens(g Grant) (Tokens, error) {
 	if long {
 		out.Lifetime = between(shortestCAE, longestCAE)
 	}
+	out.Lifetime = withinPass(g.From, now, out.Lifetime)
 	if out.Lifetime >= renewFrom {
 		out.RefreshIn = (out.Lifetime / 2).Truncate(time.Second)
 	}

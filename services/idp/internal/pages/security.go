@@ -45,7 +45,16 @@ type InfoMethod struct {
 }
 
 // Icon of its kind.
-func (m InfoMethod) Icon() string { return kindIcon(m.Kind) }
+func (m InfoMethod) Icon() string { return kindIcon(m.Name()) }
+
+// Name is what the method is called on the list. A telephone is one method, whose kind
+// is sms however it was added: it gets text messages and calls.
+func (m InfoMethod) Name() string {
+	if m.Kind == "sms" {
+		return "telephone"
+	}
+	return m.Kind
+}
 
 // MayBeDefault says that it can be the one that is asked first: a second factor
 // that is not yet.
@@ -79,7 +88,7 @@ func (dressed) KindIcon(kind string) string { return kindIcon(kind) }
 
 func kindIcon(kind string) string {
 	icon, ok := map[string]string{
-		"softwareOath": "code", "microsoftAuthenticatorPush": "phone", "sms": "message", "voice": "call", "fido2": "passkey",
+		"softwareOath": "code", "microsoftAuthenticatorPush": "phone", "sms": "message", "voice": "call", "telephone": "call", "fido2": "passkey",
 		"windowsHelloForBusiness": "person", "x509Certificate": "card", "temporaryAccessPass": "ticket",
 	}[kind]
 	if !ok {

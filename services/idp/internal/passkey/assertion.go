@@ -2,6 +2,7 @@ package passkey
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,13 +29,13 @@ func (s *Service) Begin(host string, of *store.User) (json string, c Challenge, 
 	var assertion *protocol.CredentialAssertion
 	var session *webauthn.SessionData
 	if of == nil {
-		assertion, session, err = p.BeginDiscoverableLogin()
+		assertion, session, err = p.BeginDiscoverableLogin(asText())
 	} else {
 		a := account{User: *of, site: site}
 		if len(a.WebAuthnCredentials()) == 0 {
 			return "", c, prterr.New(prterr.NotFound, "the user has no passkey for this host: use another method")
 		}
-		assertion, session, err = p.BeginLogin(a)
+		assertion, session, err = p.BeginLogin(a, asText())
 	}
 	if err != nil {
 		return "", c, prterr.Wrap(prterr.Internal, err, "passkeys cannot be asked for")
@@ -42,6 +43,11 @@ func (s *Service) Begin(host string, of *store.User) (json string, c Challenge, 
 	json, err = options(assertion.Response)
 	return json, s.challenge(session, site, origin), err
 }
+
+// asText makes the challenge of a sign-in a text of 52 letters and digits with 256 bits
+// of chance: clients without a browser read it as a text and take its bytes (a challenge
+// is any bytes, section 13.4.3).
+func asText() webauthn.LoginOption { return webauthn.WithChallenge([]byte(rand.Text() + rand.Text())) }
 
 // Answer is an authenticator's answer that was read and not judged yet.
 type Answer struct {

@@ -85,7 +85,8 @@ func New(cfg Config) *Service {
 
 // Challenge is a ceremony under way. It is sealed by whoever began it.
 type Challenge struct {
-	// Value is base64url of 32 random bytes.
+	// Value is base64url of 32 random bytes for a registration, of a random text for a
+	// sign-in.
 	Value string `json:"v"`
 	// Site is the relying party id, Origin the one origin that may answer.
 	Site   string `json:"s"`

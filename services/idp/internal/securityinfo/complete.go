@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/methods"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/passkey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
@@ -74,6 +75,9 @@ func (s *Service) register(ctx context.Context, p person, r *registration, proof
 			u.TOTPSecret, u.TOTPAdded = secret.NewText(r.Secret), now
 		} else {
 			u.Phone, u.PhoneAdded = r.Phone, now
+			if r.Kind == methods.Voice && u.DefaultMethod == "" && len(grants.Registered(*u)) == telephone {
+				u.DefaultMethod = r.Kind.ID() // whoever wants calls, and has nothing else, is called
+			}
 		}
 		return nil
 	})
@@ -91,6 +95,9 @@ func (s *Service) register(ctx context.Context, p person, r *registration, proof
 	}
 	return after, "", prterr.New(prterr.Internal, "a method was registered and is not there")
 }
+
+// telephone is how many methods one telephone is: text messages and calls.
+const telephone = 2
 
 // typed checks a code, and counts it when it is wrong.
 func (s *Service) typed(p person, r *registration, code secret.Text) error {

@@ -52,7 +52,7 @@ func page(p *authorize.Page) *idpv1.SignInPage {
 	out := &idpv1.SignInPage{
 		Kind: pageKind(p.Kind), FlowToken: p.FlowToken.Reveal(), Canary: p.Canary.Reveal(), SessionId: p.SessionID, UserPrincipalName: p.UPN,
 		Application: p.Application, TenantName: p.TenantName, ErrorCode: int32(p.Code), ErrorText: p.Text, SsoNonce: p.Nonce, UserCode: p.UserCode,
-		Guidance: p.Guidance, RegisterUrl: p.RegisterURL, MayConsentForOrganization: p.MayConsentForAll,
+		Guidance: p.Guidance, RegisterUrl: p.RegisterURL, RegisterLater: p.RegisterDaysLeft > 0, RegisterDaysLeft: int32(p.RegisterDaysLeft), MayConsentForOrganization: p.MayConsentForAll,
 	}
 	for _, m := range p.Methods {
 		out.Methods = append(out.Methods, &idpv1.Method{MethodId: m.ID, Display: m.Display, IsDefault: m.Default})

@@ -176,7 +176,7 @@ func (s *Service) proven(st *flowstate.State, m methods.Method) {
 // CompleteMethod goes on after the second factor. Whether it was proven is in the
 // state; without, the page comes again.
 func (s *Service) CompleteMethod(ctx context.Context, f Form) (authorize.Outcome, error) {
-	st, over := s.open(f, flowstate.Factor)
+	st, over := s.open(f, flowstate.Factor, flowstate.Register)
 	if over != nil {
 		return *over, nil
 	}

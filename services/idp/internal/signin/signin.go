@@ -96,20 +96,24 @@ func (s *Service) open(f Form, steps ...flowstate.Step) (*flowstate.State, *auth
 
 // Resume goes on with what happened while the page stood open: credentials that
 // arrived, such as a PRT cookie for the page's nonce, or a password that was changed.
-// A certificate that was proven at its own host needs the canary: it comes in a form.
+// What comes in a form needs its canary: a certificate that was proven at its own host,
+// and that a registration is put off.
 func (s *Service) Resume(ctx context.Context, f Form, c authorize.Credentials, ssoNonce string) (authorize.Outcome, error) {
 	st, err := s.keep.Open(f.FlowToken)
 	if err == nil {
-		err = st.At(flowstate.SignIn, flowstate.Change, flowstate.Certified)
+		err = st.At(flowstate.SignIn, flowstate.Change, flowstate.Certified, flowstate.Register)
 	}
-	if err == nil && st.Step == flowstate.Certified {
-		st, err = s.keep.Form(f.FlowToken, f.Canary, flowstate.Certified)
+	if err == nil && (st.Step == flowstate.Certified || st.Step == flowstate.Register) {
+		st, err = s.keep.Form(f.FlowToken, f.Canary, st.Step)
 	}
 	switch {
 	case err != nil:
 		return authorize.Over(err), nil
 	case st.Step == flowstate.Change:
 		return s.changed(ctx, st)
+	case st.Step == flowstate.Register:
+		st.Later = true
+		return s.next.Proceed(ctx, st)
 	case st.Step == flowstate.Certified:
 		return s.next.Proceed(ctx, st)
 	}

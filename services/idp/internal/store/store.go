@@ -68,6 +68,9 @@ type User struct {
 	Risk string
 	// MustChange makes the next interactive sign-in change the password.
 	MustChange bool
+	// CampaignBegan is when the user was first asked to register a second factor without
+	// need, zero for never.
+	CampaignBegan time.Time
 	// HelloKeys are the Windows Hello for Business keys of the user.
 	HelloKeys []HelloKey
 	// Passkeys are the WebAuthn credentials of the user.

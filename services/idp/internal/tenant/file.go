@@ -49,8 +49,14 @@ type fileTenant struct {
 	} `yaml:"attestation"`
 	// CertificateAuthorities issue what users sign in with.
 	CertificateAuthorities []fileAuthority `yaml:"certificate_authorities"`
+	// RegistrationCampaign asks users without a second factor to register one.
+	RegistrationCampaign *fileCampaign `yaml:"registration_campaign"`
 	// NativeSessionKeys is true unless it says otherwise.
 	NativeSessionKeys *bool `yaml:"native_session_keys"`
+}
+
+type fileCampaign struct {
+	Days int `yaml:"days"`
 }
 
 type fileMaker struct {

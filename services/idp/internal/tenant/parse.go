@@ -99,6 +99,12 @@ func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 	default:
 		return nil, d.errorf(at+".cookie_without_nonce", "is not one of never, linux_broker and always")
 	}
+	if c := f.RegistrationCampaign; c != nil {
+		if c.Days < 1 || c.Days > maxCampaign {
+			return nil, d.errorf(at+".registration_campaign.days", "is not 1 to %d", maxCampaign)
+		}
+		t.CampaignDays = c.Days
+	}
 	for _, part := range []func(string, fileTenant, *Tenant) error{
 		d.domains, d.lifetimes, d.users, d.groups, d.resources, d.apis, d.applications, d.policies, d.devices, d.makers, d.authorities,
 	} {
@@ -108,6 +114,9 @@ func (d *document) tenant(at string, f fileTenant) (*Tenant, error) {
 	}
 	return t, nil
 }
+
+// maxCampaign bounds for how many days registering can be put off.
+const maxCampaign = 90
 
 func short(s string) bool { return s != "" && len(s) <= 256 }
 

@@ -54,6 +54,9 @@ type Tenant struct {
 	Makers []Maker
 	// CertificateAuthorities issue certificates that users sign in with.
 	CertificateAuthorities []CertificateAuthority
+	// CampaignDays is for how many days users without a second factor may put off
+	// registering one, once they were asked; 0 asks nobody.
+	CampaignDays int
 	// NativeSessionKeys lets session keys be wrapped for a device's attested storage
 	// key, so that they never leave its TPM.
 	NativeSessionKeys bool
