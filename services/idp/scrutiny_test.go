@@ -110,3 +110,27 @@ func TestAttackAPairingThatWasBegunWithAPasswordAlone(t *testing.T) {
 	setPassword(t, s.world, bob, "another password for bob")
 	wantKind(t, pair(fresh.GetActivationCode()), prterr.NotFound)
 }
+
+// TestAttackConsentToOneScopeIsNoConsentToAll: the token that a PRT is redeemed for says
+// what somebody allowed the application, and not everything that there is.
+func TestAttackConsentToOneScopeIsNoConsentToAll(t *testing.T) {
+	w := newWorld(t, idp.Config{Tenants: withConsent("required", portal)})
+	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
+	w.svc.Consent(t, alice, portal, graph, "User.Read")
+	scp := func(scope string) string {
+		t.Helper()
+		c := s.redemption(t, portal, "")
+		c.Scope = scope
+		return w.accessToken(t, s.tokens(t, c).AccessToken).Scp
+	}
+	// A resource without a scope of it is the way around the list.
+	for scope, want := range map[string]string{graph + "/User.Read openid": "User.Read", graph + "/ openid": "openid", graph + "/openid openid": "openid"} {
+		if got := scp(scope); got != want {
+			t.Errorf("%s gives %q", scope, got)
+		}
+	}
+	c := s.redemption(t, portal, "")
+	c.Scope = graph + "/.default openid"
+	_, err := w.redeemPRT(s.sign(t, c))
+	wantCode(t, err, aadsts.ConsentRequired)
+}
