@@ -134,3 +134,33 @@ func TestAttackConsentToOneScopeIsNoConsentToAll(t *testing.T) {
 	_, err := w.redeemPRT(s.sign(t, c))
 	wantCode(t, err, aadsts.ConsentRequired)
 }
+
+// TestAttack32_AnExceptionIsForWhatItIsMeant: the PRT, the registration of devices and
+// that of security information are let through where nobody could meet a policy. The
+// address of a visit names the resource, so whoever has a password would otherwise
+// choose one of them and be signed in to any web site by its ID token.
+func TestAttack32_AnExceptionIsForWhatItIsMeant(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	visit := func(resource string) *idpv1.NextAction {
+		return p.password(t, p.page(t, &idpv1.AuthorizeRequest{
+			ClientId: webApp, RedirectUri: webURI, ResponseType: "code id_token", Nonce: "n", Resource: resource, Protocol: v1,
+		}, signInPage, 0), bob, bobPassword)
+	}
+	for resource, grant := range map[string]string{"urn:aad:tb:update:prt": "mfa", securityInfos: "mfa", drs: "compliant_device"} {
+		p.rules(t, rule("grant: "+grant))
+		if next := visit(resource); next.GetSignedIn() != nil {
+			t.Errorf("with %s a policy on everything that demands %s is not asked", resource, grant)
+		}
+	}
+	// It stays what it is meant for.
+	p.rules(t, rule("grant: mfa"))
+	own := &idpv1.AuthorizeRequest{ClientId: mySignIns, RedirectUri: securityURI, Resource: securityInfos}
+	if next := p.password(t, p.page(t, own, signInPage, 0), bob, bobPassword); next.GetSignedIn() == nil {
+		t.Errorf("he cannot register his first method: %v", next)
+	}
+	p.rules(t, rule("grant: compliant_device"))
+	join := &idpv1.AuthorizeRequest{ClientId: brokerApp, RedirectUri: native + "DRS", Resource: drs}
+	if next := p.password(t, p.page(t, join, signInPage, 0), bob, bobPassword); next.GetSignedIn() == nil {
+		t.Errorf("he cannot register his device: %v", next)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/devicerule"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -64,9 +65,11 @@ func (f Facts) targeted(p tenant.Policy) bool {
 		return slices.Contains(p.UserActions, f.UserAction)
 	case len(p.AuthContexts) > 0:
 		return slices.ContainsFunc(p.AuthContexts, func(c string) bool { return slices.Contains(f.Contexts, c) })
-	case f.Resource.Is(tenant.PRTUpdate):
+	case f.Resource.Is(tenant.PRTUpdate) && f.Client == entrawire.BrokerClientID:
 		// A PRT is no resource, and is issued without asking (source document s2). A page
-		// that an application's token failed for asks for what that challenge named.
+		// that an application's token failed for asks for what that challenge named. For
+		// another client than the broker it is a resource like any: the address of a visit
+		// names it, and the ID token of the visit is the client's.
 		return slices.Contains(f.Challenged, p.ID)
 	}
 	return f.named(p.IncludeResources)
