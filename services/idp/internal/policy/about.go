@@ -21,7 +21,7 @@ func (f Facts) about(p tenant.Policy) Result {
 		{"include_users", listed(p.IncludeUsers, names)},
 		{"exclude_users", !listed(p.ExcludeUsers, names)},
 		{target(p), f.targeted(p)},
-		{"exclude_resources", !f.named(p.ExcludeResources)},
+		{"exclude_resources", !f.named(p.ExcludeResources) || f.signsInTo(p)},
 		{"clients", every(p.Clients, f.Client)},
 		{"client_apps", every(p.ClientApps, f.App)},
 		{"platforms", every(p.Platforms, f.Platform)},
@@ -72,7 +72,21 @@ func (f Facts) targeted(p tenant.Policy) bool {
 		// names it, and the ID token of the visit is the client's.
 		return slices.Contains(f.Challenged, p.ID)
 	}
-	return f.named(p.IncludeResources)
+	return f.named(p.IncludeResources) || f.signsInTo(p)
+}
+
+// signsInTo says whether a policy names the application that the user is signed in to.
+// The address of a visit says which resource a token is for, and whoever writes it must
+// not choose by that which policy is asked.
+func (f Facts) signsInTo(p tenant.Policy) bool {
+	if !f.SignsIn {
+		return false
+	}
+	app := tenant.Resource{URI: string(f.Client), ID: f.Client}
+	if r, known := f.Tenant.Resource(string(f.Client)); known {
+		app = r
+	}
+	return slices.ContainsFunc(p.IncludeResources, app.Is) && !slices.ContainsFunc(p.ExcludeResources, app.Is)
 }
 
 // named says whether a list of resources has the one that is asked for. A user

@@ -164,3 +164,29 @@ func TestAttack32_AnExceptionIsForWhatItIsMeant(t *testing.T) {
 		t.Errorf("he cannot register his device: %v", next)
 	}
 }
+
+// TestAttack32_TheAddressDoesNotChooseWhichPolicyIsAsked: a policy on an application is
+// asked whoever signs in to it, whatever the address of the visit names beside it.
+func TestAttack32_TheAddressDoesNotChooseWhichPolicyIsAsked(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	p.rules(t, rule("grant: block, include_resources: ["+webApp+"]"))
+	for name, visit := range map[string]*idpv1.AuthorizeRequest{
+		"the application itself": {ResponseType: "id_token", Nonce: "n", ResponseMode: "form_post", Protocol: v2, Scope: "openid"},
+		"code of OpenID Connect": {Protocol: v2, Scope: "openid profile"},
+		"another resource":       {Protocol: v2, Scope: "openid User.Read"},
+		"another by its name":    {ResponseType: "code id_token", Nonce: "n", Resource: graph, Protocol: v1},
+	} {
+		visit.ClientId, visit.RedirectUri = webApp, webURI
+		if next := p.password(t, p.page(t, visit, signInPage, 0), bob, bobPassword); next.GetSignedIn() != nil {
+			t.Errorf("%s: the policy on the application was not asked", name)
+		}
+	}
+	// And at the token endpoint, should it have come after the code.
+	e := &endpoint{world: p.world, GrantServiceClient: p.grants, clock: clock.NewLab()}
+	a := e.signedIn(t, bob, webApp)
+	a.Scope, a.Issued, a.Expires = "openid User.Read", time.Now(), time.Now().Add(time.Minute)
+	r := redemptionOf(v2, webApp, e.seal(t, a))
+	r.Proof = secretProof(webSecret)
+	_, err := e.ask(r)
+	wantCode(t, err, aadsts.BlockedByPolicy)
+}
