@@ -208,8 +208,13 @@ func TestPagesOnTheWholeSystem(t *testing.T) {
 	if err != nil || in.GetCredentialKind() != "password" || in.GetFromCache() {
 		t.Fatalf("%q: %v, %v", prompts, in, err)
 	}
-	if got := w.amr(in.GetLogonSession()); !slices.Contains(got, "pwd") {
-		t.Errorf("amr %v", got)
+	// No policy judges the issue of a PRT, so the page asked for the password alone; the
+	// first app is where the second factor is demanded.
+	if !slices.Equal(prompts, []string{pageagent.Password}) {
+		t.Errorf("asked for %q", prompts)
+	}
+	if _, err := w.token(w.device, actor.Desktop{Session: secret.NewText(in.GetLogonSession())}); prterr.CodeOf(err) != aadsts.MFARequired {
+		t.Errorf("a token for a password alone: %v", err)
 	}
 }
 
