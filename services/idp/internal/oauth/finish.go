@@ -129,7 +129,7 @@ func (x *exchange) allowed(ctx context.Context, g issuance.Grant) error {
 	demands.Contexts = g.ACRS
 	f := x.gate.Facts(ctx, grants.Ask{
 		Tenant: x.tenant, User: g.User, App: x.app.Application, Kind: grants.KindOf(x.app.Application, g.From.SPA), Resource: about,
-		Contexts: g.ACRS, Device: g.Device, From: g.From,
+		Contexts: g.ACRS, Device: g.Device, From: g.From, IDToken: g.ID,
 		// The answer to such a code goes under the session key, and nothing of it works without.
 		Bound: g.Device != nil && g.From.Type == sealed.Code && g.From.Encrypted && !g.From.SessionKey.Empty(),
 	})

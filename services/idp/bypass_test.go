@@ -110,3 +110,83 @@ func TestAttackAPairingThatWasBegunWithAPasswordAlone(t *testing.T) {
 	setPassword(t, s.world, bob, "another password for bob")
 	wantKind(t, pair(fresh.GetActivationCode()), prterr.NotFound)
 }
+
+// TestAttackConsentToOneScopeIsNoConsentToAll: the token that a PRT is redeemed for says
+// what somebody allowed the application, and not everything that there is.
+func TestAttackConsentToOneScopeIsNoConsentToAll(t *testing.T) {
+	w := newWorld(t, idp.Config{Tenants: withConsent("required", portal)})
+	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
+	w.svc.Consent(t, alice, portal, graph, "User.Read")
+	scp := func(scope string) string {
+		t.Helper()
+		c := s.redemption(t, portal, "")
+		c.Scope = scope
+		return w.accessToken(t, s.tokens(t, c).AccessToken).Scp
+	}
+	// A resource without a scope of it is the way around the list.
+	for scope, want := range map[string]string{graph + "/User.Read openid": "User.Read", graph + "/ openid": "openid", graph + "/openid openid": "openid"} {
+		if got := scp(scope); got != want {
+			t.Errorf("%s gives %q", scope, got)
+		}
+	}
+	c := s.redemption(t, portal, "")
+	c.Scope = graph + "/.default openid"
+	_, err := w.redeemPRT(s.sign(t, c))
+	wantCode(t, err, aadsts.ConsentRequired)
+}
+
+// TestAttack32_AnExceptionIsForWhatItIsMeant: the PRT, the registration of devices and
+// that of security information are let through where nobody could meet a policy. The
+// address of a visit names the resource, so whoever has a password would otherwise
+// choose one of them and be signed in to any web site by its ID token.
+func TestAttack32_AnExceptionIsForWhatItIsMeant(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	visit := func(resource string) *idpv1.NextAction {
+		return p.password(t, p.page(t, &idpv1.AuthorizeRequest{
+			ClientId: webApp, RedirectUri: webURI, ResponseType: "code id_token", Nonce: "n", Resource: resource, Protocol: v1,
+		}, signInPage, 0), bob, bobPassword)
+	}
+	for resource, grant := range map[string]string{"urn:aad:tb:update:prt": "mfa", securityInfos: "mfa", drs: "compliant_device"} {
+		p.rules(t, rule("grant: "+grant))
+		if next := visit(resource); next.GetSignedIn() != nil {
+			t.Errorf("with %s a policy on everything that demands %s is not asked", resource, grant)
+		}
+	}
+	// It stays what it is meant for.
+	p.rules(t, rule("grant: mfa"))
+	own := &idpv1.AuthorizeRequest{ClientId: mySignIns, RedirectUri: securityURI, Resource: securityInfos}
+	if next := p.password(t, p.page(t, own, signInPage, 0), bob, bobPassword); next.GetSignedIn() == nil {
+		t.Errorf("he cannot register his first method: %v", next)
+	}
+	p.rules(t, rule("grant: compliant_device"))
+	join := &idpv1.AuthorizeRequest{ClientId: brokerApp, RedirectUri: native + "DRS", Resource: drs}
+	if next := p.password(t, p.page(t, join, signInPage, 0), bob, bobPassword); next.GetSignedIn() == nil {
+		t.Errorf("he cannot register his device: %v", next)
+	}
+}
+
+// TestAttack32_TheAddressDoesNotChooseWhichPolicyIsAsked: a policy on an application is
+// asked whoever signs in to it, whatever the address of the visit names beside it.
+func TestAttack32_TheAddressDoesNotChooseWhichPolicyIsAsked(t *testing.T) {
+	p := newPages(t, idp.Config{})
+	p.rules(t, rule("grant: block, include_resources: ["+webApp+"]"))
+	for name, visit := range map[string]*idpv1.AuthorizeRequest{
+		"the application itself": {ResponseType: "id_token", Nonce: "n", ResponseMode: "form_post", Protocol: v2, Scope: "openid"},
+		"code of OpenID Connect": {Protocol: v2, Scope: "openid profile"},
+		"another resource":       {Protocol: v2, Scope: "openid User.Read"},
+		"another by its name":    {ResponseType: "code id_token", Nonce: "n", Resource: graph, Protocol: v1},
+	} {
+		visit.ClientId, visit.RedirectUri = webApp, webURI
+		if next := p.password(t, p.page(t, visit, signInPage, 0), bob, bobPassword); next.GetSignedIn() != nil {
+			t.Errorf("%s: the policy on the application was not asked", name)
+		}
+	}
+	// And at the token endpoint, should it have come after the code.
+	e := &endpoint{world: p.world, GrantServiceClient: p.grants, clock: clock.NewLab()}
+	a := e.signedIn(t, bob, webApp)
+	a.Scope, a.Issued, a.Expires = "openid User.Read", time.Now(), time.Now().Add(time.Minute)
+	r := redemptionOf(v2, webApp, e.seal(t, a))
+	r.Proof = secretProof(webSecret)
+	_, err := e.ask(r)
+	wantCode(t, err, aadsts.BlockedByPolicy)
+}
