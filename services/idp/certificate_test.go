@@ -35,13 +35,48 @@ func withAuthorities(single, multi, foreign *certificatetest.Authority) []byte {
 	return []byte(strings.Join(parts, ""))
 }
 
+// certificate shows a certificate, and goes on at the login host with one that was good.
 func (p *pages) certificate(t testing.TB, page *idpv1.SignInPage, chain ...[]byte) *idpv1.NextAction {
 	t.Helper()
 	a, err := p.forms.SubmitCertificate(context.Background(), &idpv1.SubmitCertificateRequest{FlowToken: page.GetFlowToken(), Chain: chain})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.GetNext()
+	over := a.GetNext().GetPage()
+	if over.GetKind() != idpv1.PageKind_PAGE_KIND_HAND_OVER {
+		return a.GetNext()
+	}
+	return p.handedOver(t, over.GetFlowToken(), over.GetCanary())
+}
+
+func (p *pages) handedOver(t testing.TB, flow, canary string) *idpv1.NextAction {
+	t.Helper()
+	b, err := p.forms.ResumeSignIn(context.Background(), &idpv1.ResumeSignInRequest{FlowToken: flow, Canary: canary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.GetNext()
+}
+
+// What a certificate proved is good with the canary of its form alone, and once.
+func TestAttackAHandOverFromElsewhere(t *testing.T) {
+	lab := clock.NewLab()
+	single, multi, foreign := certificatetest.New(t, "S", lab.Now()), certificatetest.New(t, "M", lab.Now()), certificatetest.New(t, "F", lab.Now())
+	p := newPages(t, idp.Config{Clock: lab, Tenants: withAuthorities(single, multi, foreign)})
+	card, _ := multi.Issue(t, []string{mia})
+	a, err := p.forms.SubmitCertificate(context.Background(), &idpv1.SubmitCertificateRequest{FlowToken: p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0).GetFlowToken(), Chain: [][]byte{card}})
+	over := a.GetNext().GetPage()
+	if err != nil || over.GetKind() != idpv1.PageKind_PAGE_KIND_HAND_OVER || a.GetNext().GetSignedIn() != nil {
+		t.Fatal(a, err)
+	}
+	for _, canary := range []string{"", "another", p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0).GetCanary()} {
+		next := p.handedOver(t, over.GetFlowToken(), canary)
+		wantKindOfPage(t, next.GetPage(), errorPage, aadsts.FlowTokenExpired, next)
+	}
+	next := p.handedOver(t, over.GetFlowToken(), over.GetCanary())
+	p.code(t, next.GetSignedIn(), next)
+	next = p.handedOver(t, over.GetFlowToken(), over.GetCanary())
+	wantKindOfPage(t, next.GetPage(), errorPage, aadsts.FlowTokenExpired, next)
 }
 
 // TestCA06_CertificatesByTheirAuthority: one factor is a beginning, more is a sign-in.

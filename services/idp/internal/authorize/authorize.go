@@ -112,6 +112,8 @@ const (
 	PageRegister
 	// PageConsent asks what the application may do.
 	PageConsent
+	// PageHandOver takes the sign-in back to the login host.
+	PageHandOver
 	// PageError is the end.
 	PageError
 )

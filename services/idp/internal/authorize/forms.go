@@ -24,6 +24,12 @@ func (s *Service) Beside(ctx context.Context, st *flowstate.State, c Credentials
 	return err
 }
 
+// HandOver takes a sign-in that was proven at the host which asks for certificates back
+// to the login host: session cookies are of that host alone.
+func (s *Service) HandOver(ctx context.Context, st *flowstate.State) (Outcome, error) {
+	return s.page(ctx, st, flowstate.Certified, PageHandOver, nil)
+}
+
 // Ask shows the sign-in page again after a form that was not good.
 func (s *Service) Ask(ctx context.Context, st *flowstate.State, err error) (Outcome, error) {
 	return s.ask(ctx, st, err)

@@ -42,6 +42,8 @@ const (
 	Confirm Step = "confirm"
 	// Consent is the page that asks what the application may do.
 	Consent Step = "consent"
+	// Certified is on the way back from the host that asks for certificates.
+	Certified Step = "certified"
 	// Over ends here: no form goes on from it.
 	Over Step = "over"
 )

@@ -119,14 +119,15 @@ func onePath(escaped string) string {
 	return "/" + strings.Join(strings.FieldsFunc(escaped, func(r rune) bool { return r == '/' }), "/")
 }
 
-// remember gives the browser the session of the sign-in.
+// remember gives the browser the session of the sign-in: in cookies of the one host that
+// was asked, with no Domain, which browsers refuse for names such as localhost.
 func (x *exchange) remember(s *idpv1.SignedIn) {
 	if s.GetSessionCookie() == "" {
 		return
 	}
 	set := func(name string, until time.Time) {
 		http.SetCookie(x.w, &http.Cookie{
-			Name: name, Value: s.GetSessionCookie(), Path: "/", Domain: x.sessionDomain(), Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Expires: until,
+			Name: name, Value: s.GetSessionCookie(), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode, Expires: until,
 		})
 	}
 	set(sessionCookie, time.Time{})
@@ -134,15 +135,6 @@ func (x *exchange) remember(s *idpv1.SignedIn) {
 		// Browsers keep it by their own clock, not by a laboratory's.
 		set(persistentCookie, time.Now().Add(persistentLife))
 	}
-}
-
-// sessionDomain is empty for a cookie of the host that was asked. The name for
-// certificates lies below the login host, which is the one that has sessions.
-func (x *exchange) sessionDomain() string {
-	if x.at() != atCertAuth {
-		return ""
-	}
-	return bareHost(hostOf(x.sibling(atLogin)))
 }
 
 // forget ends the browser's session.

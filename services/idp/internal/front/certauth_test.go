@@ -63,9 +63,11 @@ func TestCertificateOfAConnection(t *testing.T) {
 	if q := asked[*idpv1.SubmitCertificateRequest](t, c, submitCertificate); len(q.GetChain()) != 1 || string(q.GetChain()[0]) != string(cert.Raw) || q.GetFlowToken() != "1.f.1" {
 		t.Errorf("%v", q)
 	}
-	// The session is the login host's, not this one's.
-	if got := r.Header.Get("Set-Cookie"); !strings.Contains(got, "Domain=login.microsoftonline.com") {
-		t.Errorf("%s", got)
+	// What is proven goes back to the login host, whose cookies the session is in.
+	always(c, submitCertificate, &idpv1.SubmitCertificateResponse{Next: pageAction(idpv1.PageKind_PAGE_KIND_HAND_OVER)})
+	r = certAuth(t, c, shown, certHost, "https://"+login, "flowToken=1.f.1")
+	if !strings.Contains(r.text, `action="https://login.microsoftonline.com/common/resume"`) || !strings.Contains(r.text, `name="flowToken"`) || !strings.Contains(r.text, `name="canary"`) || len(r.Cookies()) != 0 {
+		t.Errorf("%s", r.text)
 	}
 	// Pages that follow belong to the login host.
 	always(c, submitCertificate, &idpv1.SubmitCertificateResponse{Next: pageAction(idpv1.PageKind_PAGE_KIND_STAY_SIGNED_IN)})

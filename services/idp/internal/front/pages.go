@@ -18,6 +18,8 @@ func (x *exchange) page(p *idpv1.SignInPage) error {
 	switch p.GetKind() {
 	case idpv1.PageKind_PAGE_KIND_SIGNED_OUT:
 		x.forget()
+	case idpv1.PageKind_PAGE_KIND_HAND_OVER:
+		return x.formPost(x.sibling(atLogin)+resumePath, []pair{{"flowToken", p.GetFlowToken()}, {"canary", p.GetCanary()}})
 	case idpv1.PageKind_PAGE_KIND_UNSPECIFIED, idpv1.PageKind_PAGE_KIND_SIGN_IN:
 		return x.signInPage(p)
 	default:
@@ -97,7 +99,8 @@ func (x *exchange) write(status int, v pages.View) error {
 	return nil
 }
 
-// formPost is the page that posts an answer to the application: at once when
+// formPost is the page that posts an answer to the application, or a sign-in back to
+// the login host: at once when
 // scripts run, by a button otherwise. The call in its script has the name that a
 // test driver looks for to stop it.
 func (x *exchange) formPost(redirectURI string, answer []pair) error {

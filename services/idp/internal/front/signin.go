@@ -3,6 +3,7 @@ package front
 import (
 	"cmp"
 	"encoding/xml"
+	"net/http"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -124,9 +125,13 @@ func (x *exchange) resume() error {
 		return err
 	}
 	c := x.credentials()
-	a, err := x.signIn.ResumeSignIn(x.ctx, &idpv1.ResumeSignInRequest{
+	q := &idpv1.ResumeSignInRequest{
 		Caller: x.caller(), FlowToken: x.flow, RefreshTokenCredential: c.refreshToken, DeviceCredential: c.device, SsoNonce: p["sso_nonce"],
-	})
+	}
+	if x.r.Method == http.MethodPost {
+		q.Canary = p["canary"] // in an address it proves nothing: no browser tells whose link that was
+	}
+	a, err := x.signIn.ResumeSignIn(x.ctx, q)
 	if err != nil {
 		return err
 	}

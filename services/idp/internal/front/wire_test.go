@@ -198,6 +198,9 @@ func fullPage(kind idpv1.PageKind) *idpv1.SignInPage {
 
 func TestWire17_TheFrameOfConfig(t *testing.T) {
 	for kind := range idpv1.PageKind_name {
+		if idpv1.PageKind(kind) == idpv1.PageKind_PAGE_KIND_HAND_OVER {
+			continue // a form that goes on by itself, and never with an error
+		}
 		p := fullPage(idpv1.PageKind(kind))
 		p.UserPrincipalName, p.ErrorCode, p.ErrorText = `</script><script>&"'//]]>`, 50126, "wrong & <bad>"
 		m := configOf(t, pageOf(t, p))

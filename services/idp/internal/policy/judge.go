@@ -69,11 +69,12 @@ func (f Facts) granted(p tenant.Policy) aadsts.Code {
 }
 
 // easiest is what a user is told who must do one of several things: the factor at
-// the page before the device that may have to be enrolled.
+// the page before the device that may have to be enrolled. A block is not in the order:
+// it comes before everything, and nothing that is met beside it counts.
 func easiest(codes []aadsts.Code) aadsts.Code {
 	order := []aadsts.Code{
 		0, aadsts.MFAExpired, aadsts.MFARequired, aadsts.MFAEnrolmentRequired,
-		aadsts.DeviceAuthenticationRequired, aadsts.DeviceNotCompliant, aadsts.DeviceNotDomainJoined,
+		aadsts.DeviceAuthenticationRequired, aadsts.DeviceNotCompliant, aadsts.DeviceNotDomainJoined, aadsts.ProofUpBlockedByPolicy,
 	}
 	return slices.MinFunc(codes, func(a, b aadsts.Code) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
 }

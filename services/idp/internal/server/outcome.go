@@ -81,6 +81,8 @@ func pageKind(k authorize.Kind) idpv1.PageKind {
 		return idpv1.PageKind_PAGE_KIND_REGISTER_METHOD
 	case authorize.PageConsent:
 		return idpv1.PageKind_PAGE_KIND_CONSENT
+	case authorize.PageHandOver:
+		return idpv1.PageKind_PAGE_KIND_HAND_OVER
 	case authorize.PageError:
 		return idpv1.PageKind_PAGE_KIND_ERROR
 	default:

@@ -95,7 +95,7 @@ func (s *SignIn) ChooseStay(ctx context.Context, req *idpv1.ChooseStayRequest) (
 // ResumeSignIn goes on with a credential that arrived meanwhile.
 func (s *SignIn) ResumeSignIn(ctx context.Context, req *idpv1.ResumeSignInRequest) (*idpv1.ResumeSignInResponse, error) {
 	c := credentials(req.GetRefreshTokenCredential(), nil, req.GetDeviceCredential(), "")
-	o, err := s.SignIns.Resume(ctx, secret.NewText(req.GetFlowToken()), c, req.GetSsoNonce())
+	o, err := s.SignIns.Resume(ctx, signin.Form{FlowToken: secret.NewText(req.GetFlowToken()), Canary: req.GetCanary()}, c, req.GetSsoNonce())
 	if err != nil {
 		return nil, err
 	}

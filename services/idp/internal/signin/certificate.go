@@ -27,7 +27,8 @@ type Certificate struct {
 // SubmitCertificate signs in with a certificate, or takes it as the second step of the
 // user whose it is when it is worth more than one factor. One of a single factor is a
 // beginning, as a password is. There is no canary: the page that posts to the host
-// which asks for certificates is not of its origin, and the flow token is sealed.
+// which asks for certificates is not of its origin, and the flow token is sealed. What
+// is proven goes on at the login host, with a canary.
 func (s *Service) SubmitCertificate(ctx context.Context, f Certificate) (authorize.Outcome, error) {
 	st, err := s.keep.Open(f.FlowToken)
 	if err == nil {
@@ -58,7 +59,7 @@ func (s *Service) SubmitCertificate(ctx context.Context, f Certificate) (authori
 	if method == methods.CertificateMulti {
 		fresh(st)
 	}
-	return s.next.Proceed(ctx, st)
+	return s.next.HandOver(ctx, st)
 }
 
 // holder finds the user of a certificate and what the certificate is worth. The user

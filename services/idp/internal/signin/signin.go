@@ -96,16 +96,22 @@ func (s *Service) open(f Form, steps ...flowstate.Step) (*flowstate.State, *auth
 
 // Resume goes on with what happened while the page stood open: credentials that
 // arrived, such as a PRT cookie for the page's nonce, or a password that was changed.
-func (s *Service) Resume(ctx context.Context, token secret.Text, c authorize.Credentials, ssoNonce string) (authorize.Outcome, error) {
-	st, err := s.keep.Open(token)
+// A certificate that was proven at its own host needs the canary: it comes in a form.
+func (s *Service) Resume(ctx context.Context, f Form, c authorize.Credentials, ssoNonce string) (authorize.Outcome, error) {
+	st, err := s.keep.Open(f.FlowToken)
 	if err == nil {
-		err = st.At(flowstate.SignIn, flowstate.Change)
+		err = st.At(flowstate.SignIn, flowstate.Change, flowstate.Certified)
+	}
+	if err == nil && st.Step == flowstate.Certified {
+		st, err = s.keep.Form(f.FlowToken, f.Canary, flowstate.Certified)
 	}
 	switch {
 	case err != nil:
 		return authorize.Over(err), nil
 	case st.Step == flowstate.Change:
 		return s.changed(ctx, st)
+	case st.Step == flowstate.Certified:
+		return s.next.Proceed(ctx, st)
 	}
 	return s.next.Resume(ctx, st, c, ssoNonce)
 }

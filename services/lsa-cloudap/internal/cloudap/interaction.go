@@ -53,13 +53,22 @@ type interaction struct {
 
 // BeginInteraction makes a page for a user whose PRT cannot answer an application.
 func (c *CloudAP) BeginInteraction(ctx context.Context, session secret.Text, claims string, signIn bool) (Interaction, error) {
+	return c.interact(ctx, session, pageRequest{purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, claims: claims, signIn: signIn})
+}
+
+// BeginConsent makes the page of an application at which the user of a session consents
+// to what it wants of a resource.
+func (c *CloudAP) BeginConsent(ctx context.Context, session secret.Text, app ids.ClientID, resource string) (Interaction, error) {
+	return c.interact(ctx, session, pageRequest{purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT, app: app, resource: resource})
+}
+
+func (c *CloudAP) interact(ctx context.Context, session secret.Text, r pageRequest) (Interaction, error) {
 	_, p, err := c.signedIn(session)
 	if err != nil {
 		return Interaction{}, err
 	}
-	return c.begin(ctx, digest(session), &p, pageRequest{
-		purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, hint: p.UPN, claims: claims, signIn: signIn,
-	})
+	r.hint = p.UPN
+	return c.begin(ctx, digest(session), &p, r)
 }
 
 // BeginWebSignIn makes a page for LogonUI. Without a logon session the page gets no
@@ -157,7 +166,8 @@ func (c *CloudAP) dropPages(session sessionDigest) {
 // CompleteInteraction takes the end of a page and puts the new PRT in the partition of
 // its kind. When that is another one than the session's, as after a sign-in with a
 // security key in a session of a password, the session goes over to it: what its apps
-// get from here on is what was proven, and the other PRT stays as it was.
+// get from here on is what was proven, and the other PRT stays as it was. A page for
+// consent changes nothing here: it only ends well or not.
 func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final secret.Text) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
@@ -166,9 +176,12 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return err
 	}
 	own := digest(session)
-	i, err := c.take(id, &own, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE)
+	i, err := c.take(id, &own, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT)
 	if err != nil {
 		return err
+	}
+	if i.purpose == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
+		return c.plugin.endConsent(ctx, pageEnd{state: i.state, final: final})
 	}
 	got, err := c.plugin.authenticate(ctx, "", proof{page: &pageEnd{state: i.state, final: final}})
 	if err != nil {

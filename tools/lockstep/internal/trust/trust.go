@@ -49,7 +49,11 @@ func Shell(i serve.Info) string {
 // Quote makes a text one word of a POSIX shell.
 func Quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
-// Hosts are lines for /etc/hosts, for clients that know no proxy.
+// isLocal says whether a name means this machine to everybody (RFC 6761 section 6.3).
+func isLocal(name string) bool { return name == "localhost" || strings.HasSuffix(name, ".localhost") }
+
+// Hosts are lines for /etc/hosts, for clients that know no proxy. The names of this
+// machine are not among them: no hosts file need say where they lead.
 func Hosts(i serve.Info) string {
 	ip, port, err := net.SplitHostPort(i.HTTPS)
 	if err != nil {
@@ -60,7 +64,7 @@ func Hosts(i serve.Info) string {
 		fmt.Fprintf(&b, "# These names mean port 443, and the server is on %s: start it with --listen %s:443.\n", port, ip)
 	}
 	for _, n := range i.Names {
-		if net.ParseIP(n) == nil && n != "localhost" && !strings.HasPrefix(n, "*") {
+		if net.ParseIP(n) == nil && !isLocal(n) && !strings.HasPrefix(n, "*") {
 			fmt.Fprintf(&b, "%s %s\n", ip, n)
 		}
 	}

@@ -54,6 +54,10 @@ const (
 	PageKind_PAGE_KIND_DEVICE_CONFIRM PageKind = 10
 	// What the application wants to be allowed (ConvergedConsent).
 	PageKind_PAGE_KIND_CONSENT PageKind = 11
+	// Nothing to see: the form goes on by itself at the login host, with flow token and
+	// canary. It ends the detour to the host that asks for certificates, which has no
+	// session cookies.
+	PageKind_PAGE_KIND_HAND_OVER PageKind = 12
 )
 
 // Enum value maps for PageKind.
@@ -71,6 +75,7 @@ var (
 		9:  "PAGE_KIND_SIGNED_OUT",
 		10: "PAGE_KIND_DEVICE_CONFIRM",
 		11: "PAGE_KIND_CONSENT",
+		12: "PAGE_KIND_HAND_OVER",
 	}
 	PageKind_value = map[string]int32{
 		"PAGE_KIND_UNSPECIFIED":     0,
@@ -85,6 +90,7 @@ var (
 		"PAGE_KIND_SIGNED_OUT":      9,
 		"PAGE_KIND_DEVICE_CONFIRM":  10,
 		"PAGE_KIND_CONSENT":         11,
+		"PAGE_KIND_HAND_OVER":       12,
 	}
 )
 
@@ -969,8 +975,10 @@ type SignInPage struct {
 	RegisterUrl string `protobuf:"bytes,16,opt,name=register_url,json=registerUrl,proto3" json:"register_url,omitempty"`
 	// RegisterLater is true when registering can be put off.
 	RegisterLater bool `protobuf:"varint,17,opt,name=register_later,json=registerLater,proto3" json:"register_later,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// RegisterDaysLeft is for how many days more it can be put off.
+	RegisterDaysLeft int32 `protobuf:"varint,18,opt,name=register_days_left,json=registerDaysLeft,proto3" json:"register_days_left,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SignInPage) Reset() {
@@ -1122,6 +1130,13 @@ func (x *SignInPage) GetRegisterLater() bool {
 	return false
 }
 
+func (x *SignInPage) GetRegisterDaysLeft() int32 {
+	if x != nil {
+		return x.RegisterDaysLeft
+	}
+	return 0
+}
+
 var File_prt_idp_v1_session_proto protoreflect.FileDescriptor
 
 const file_prt_idp_v1_session_proto_rawDesc = "" +
@@ -1197,7 +1212,7 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"Permission\x12\x1a\n" +
 	"\bresource\x18\x01 \x01(\tR\bresource\x12\x14\n" +
-	"\x05scope\x18\x02 \x01(\tR\x05scope\"\x90\x05\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\"\xbe\x05\n" +
 	"\n" +
 	"SignInPage\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.prt.idp.v1.PageKindR\x04kind\x12\"\n" +
@@ -1222,7 +1237,8 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\x1cmay_consent_for_organization\x18\x0e \x01(\bR\x19mayConsentForOrganization\x12\x1a\n" +
 	"\bguidance\x18\x0f \x01(\tR\bguidance\x12!\n" +
 	"\fregister_url\x18\x10 \x01(\tR\vregisterUrl\x12%\n" +
-	"\x0eregister_later\x18\x11 \x01(\bR\rregisterLater*\xcf\x02\n" +
+	"\x0eregister_later\x18\x11 \x01(\bR\rregisterLater\x12,\n" +
+	"\x12register_days_left\x18\x12 \x01(\x05R\x10registerDaysLeft*\xe8\x02\n" +
 	"\bPageKind\x12\x19\n" +
 	"\x15PAGE_KIND_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11PAGE_KIND_SIGN_IN\x10\x01\x12\x1b\n" +
@@ -1236,7 +1252,8 @@ const file_prt_idp_v1_session_proto_rawDesc = "" +
 	"\x14PAGE_KIND_SIGNED_OUT\x10\t\x12\x1c\n" +
 	"\x18PAGE_KIND_DEVICE_CONFIRM\x10\n" +
 	"\x12\x15\n" +
-	"\x11PAGE_KIND_CONSENT\x10\v2a\n" +
+	"\x11PAGE_KIND_CONSENT\x10\v\x12\x17\n" +
+	"\x13PAGE_KIND_HAND_OVER\x10\f2a\n" +
 	"\x0eSessionService\x12O\n" +
 	"\tAuthorize\x12\x1c.prt.idp.v1.AuthorizeRequest\x1a\x1d.prt.idp.v1.AuthorizeResponse\"\x05\xb2\xd4\x18\x01AB\xa5\x01\n" +
 	"\x0ecom.prt.idp.v1B\fSessionProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +

@@ -1196,7 +1196,10 @@ type ResumeSignInRequest struct {
 	// DeviceCredential is the header, if any.
 	DeviceCredential string `protobuf:"bytes,4,opt,name=device_credential,json=deviceCredential,proto3" json:"device_credential,omitempty"`
 	// SsoNonce of the URL.
-	SsoNonce      string `protobuf:"bytes,5,opt,name=sso_nonce,json=ssoNonce,proto3" json:"sso_nonce,omitempty"`
+	SsoNonce string `protobuf:"bytes,5,opt,name=sso_nonce,json=ssoNonce,proto3" json:"sso_nonce,omitempty"`
+	// Canary of a form that was posted: of PAGE_KIND_HAND_OVER and of a registration
+	// that is put off.
+	Canary        string `protobuf:"bytes,6,opt,name=canary,proto3" json:"canary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1262,6 +1265,13 @@ func (x *ResumeSignInRequest) GetDeviceCredential() string {
 func (x *ResumeSignInRequest) GetSsoNonce() string {
 	if x != nil {
 		return x.SsoNonce
+	}
+	return ""
+}
+
+func (x *ResumeSignInRequest) GetCanary() string {
+	if x != nil {
+		return x.Canary
 	}
 	return ""
 }
@@ -3059,14 +3069,15 @@ const file_prt_idp_v1_signin_proto_rawDesc = "" +
 	"\x06canary\x18\x03 \x01(\tB\x03\x80\x01\x01R\x06canary\x12\x12\n" +
 	"\x04stay\x18\x04 \x01(\bR\x04stay\"@\n" +
 	"\x12ChooseStayResponse\x12*\n" +
-	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\xf3\x01\n" +
+	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\x90\x02\n" +
 	"\x13ResumeSignInRequest\x12*\n" +
 	"\x06caller\x18\x01 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x12\"\n" +
 	"\n" +
 	"flow_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\tflowToken\x12=\n" +
 	"\x18refresh_token_credential\x18\x03 \x01(\tB\x03\x80\x01\x01R\x16refreshTokenCredential\x120\n" +
 	"\x11device_credential\x18\x04 \x01(\tB\x03\x80\x01\x01R\x10deviceCredential\x12\x1b\n" +
-	"\tsso_nonce\x18\x05 \x01(\tR\bssoNonce\"B\n" +
+	"\tsso_nonce\x18\x05 \x01(\tR\bssoNonce\x12\x1b\n" +
+	"\x06canary\x18\x06 \x01(\tB\x03\x80\x01\x01R\x06canary\"B\n" +
 	"\x14ResumeSignInResponse\x12*\n" +
 	"\x04next\x18\x01 \x01(\v2\x16.prt.idp.v1.NextActionR\x04next\"\xfd\x01\n" +
 	"\x15SubmitUserCodeRequest\x12*\n" +
