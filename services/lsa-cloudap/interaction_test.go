@@ -343,6 +343,52 @@ func TestAPageBeforeSignInGetsNoPRT(t *testing.T) {
 			if len(h) != 1 || h[0].GetName() != entrawire.DeviceCookieName || !readToken(h[0].GetValue(), &r) || r.PRT != "" {
 				t.Errorf("%v: %v", purpose, h)
 			}
+			// Nor does the web session of whoever was at LogonUI's browser before.
+			if u, err := url.Parse(a.GetInteraction().GetUrl()); err != nil || u.Query().Get("prompt") != "login" {
+				t.Errorf("%v: a cookie of the browser would do: %s", purpose, a.GetInteraction().GetUrl())
+			}
 		}
 	})
+}
+
+// TestAChangedPasswordIsForgottenWithAPage: who proved the new password at a page has a
+// PRT that the old one must not open from the cache; the hash of a password goes with
+// the PRT that it brought.
+func TestAChangedPasswordIsForgottenWithAPage(t *testing.T) {
+	for name, page := range map[string]func(m *machine, session string) error{
+		"in a session": func(m *machine, session string) error {
+			i := m.begin(session, func(r *authorityv1.BeginInteractionRequest) { r.SignIn = true })
+			return m.complete(session, i.GetInteractionId(), m.w.idp.visit(i, visitor{alice, []string{"password", "sms"}}))
+		},
+		"to sign in": func(m *machine, _ string) error {
+			_, err := m.byPage(alice, visitor{alice, []string{"password", "sms"}})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			m := w.start()
+			session := m.signIn(alice).GetLogonSession()
+			w.idp.mu.Lock()
+			w.idp.password = "canary-changed"
+			clear(w.idp.prts) // PRTs of the old password have ended
+			w.idp.mu.Unlock()
+			if err := page(m, session); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got, err := m.try(alice, password); err == nil {
+				t.Errorf("%s: the old password opens the new PRT, from the cache %v", name, got.GetFromCache())
+			}
+			w.cut(true)
+			if got, err := m.try(alice, password); err == nil {
+				t.Errorf("%s, without a network: %v", name, got)
+			}
+			w.cut(false)
+			for _, cached := range []bool{false, true} {
+				if got, err := m.try(alice, "canary-changed"); err != nil || got.GetFromCache() != cached {
+					t.Errorf("%s, the new password: %v, %v", name, got, err)
+				}
+			}
+		})
+	}
 }

@@ -300,6 +300,18 @@ func TestOnePageAtATimeInASession(t *testing.T) {
 	}
 }
 
+// TestAWindowIsForASessionThatIsOpen: whoever makes sessions up holds no place that
+// another user's window needs.
+func TestAWindowIsForASessionThatIsOpen(t *testing.T) {
+	d := newDevice(t)
+	w := d.window(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if a, err := w.AwaitInteraction(ctx, &wamv1.AwaitInteractionRequest{LogonSession: "made-up"}); err == nil || ctx.Err() != nil {
+		t.Errorf("%v, %v", a, err)
+	}
+}
+
 func TestOnlyTheWindowFetchesPages(t *testing.T) {
 	d := newDevice(t)
 	for _, caller := range []string{"app", "browser", "logonui", "operator", "lsa-cloudap"} {

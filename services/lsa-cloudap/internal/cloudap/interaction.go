@@ -42,6 +42,8 @@ type interaction struct {
 	purpose cloudapv1.PagePurpose
 	// session that it was begun for; zero is nobody's.
 	session sessionDigest
+	// hint is the name that was on the screen; empty when there was none.
+	hint ids.UPN
 	// state is the plug-in's.
 	state   []byte
 	expires time.Time
@@ -70,9 +72,10 @@ func (c *CloudAP) interact(ctx context.Context, session secret.Text, r pageReque
 }
 
 // BeginWebSignIn makes a page for LogonUI. Without a logon session the page gets no
-// PRT, even if one is cached: whoever stands before the lock screen has proven nothing.
+// PRT, even if one is cached, and takes no web session that the browser still has:
+// whoever stands before the lock screen has proven nothing.
 func (c *CloudAP) BeginWebSignIn(ctx context.Context, purpose cloudapv1.PagePurpose, session secret.Text, hint ids.UPN) (Interaction, error) {
-	r := pageRequest{purpose: purpose, hint: hint}
+	r := pageRequest{purpose: purpose, hint: hint, signIn: session.Empty()}
 	if session.Empty() {
 		return c.begin(ctx, sessionDigest{}, nil, r)
 	}
@@ -108,7 +111,7 @@ func (c *CloudAP) begin(ctx context.Context, session sessionDigest, signedIn *pa
 	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
 	page.shown.ID = secret.NewText(base64.RawURLEncoding.EncodeToString(raw))
 	return page.shown, c.remember(page.shown.ID, interaction{
-		purpose: r.purpose, session: session, state: page.state, expires: c.cfg.Clock.Now().Add(pageLife),
+		purpose: r.purpose, session: session, hint: r.hint, state: page.state, expires: c.cfg.Clock.Now().Add(pageLife),
 	})
 }
 
@@ -188,7 +191,7 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
 	target := c.entryFor(got.key)
-	if err := c.adopt(ctx, target, got, nil, func(p *partition.Partition) { p.UPN = got.upn }); err != nil {
+	if err := c.adopt(ctx, target, got, nil, c.afterPage(ctx, target, got)); err != nil {
 		return err
 	}
 	c.cfg.Log.InfoContext(ctx, "the PRT was replaced at a sign-in page", "user", e.key.User, "kind", got.key.Kind)
@@ -196,4 +199,19 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return nil
 	}
 	return c.moveSession(session, target)
+}
+
+// afterPage is what changes in a partition beside the PRT that a page brought. The
+// password of a page is not seen here, so the hash of the one that was typed on this
+// device stays only while the PRT that it brought is good: when the password was
+// changed, the old one would open the new PRT.
+func (c *CloudAP) afterPage(ctx context.Context, e *entry, got issued) func(*partition.Partition) {
+	old, there := e.snapshot()
+	ended := there && !old.Verifier.Empty() && c.plugin.validate(ctx, old) != nil
+	return func(p *partition.Partition) {
+		p.UPN = got.upn
+		if ended && p.PRT.Equal(old.PRT) {
+			p.Verifier = partition.Verifier{}
+		}
+	}
 }
