@@ -16,10 +16,10 @@ import (
 // that has no such place, as Entra's, is the error NotFound without a code: the
 // device goes on without attestation.
 func (c *Carrier) requestAttestationChallenge(ctx context.Context, req *idpv1.RequestAttestationChallengeRequest) (*idpv1.RequestAttestationChallengeResponse, error) {
-	body, err := c.extension(ctx, entrawire.ChallengePath, entrawire.ChallengeRequest{
+	body, err := c.extension(ctx, http.MethodPost, entrawire.ChallengePath, entrawire.ChallengeRequest{
 		EndorsementKey: req.GetEndorsementKey(), EndorsementCertificate: req.GetEndorsementCertificate(), AttestationKey: req.GetAttestationKey(),
 		Tenant: req.GetTenant(),
-	})
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (c *Carrier) replaceDeviceKeys(ctx context.Context, req *idpv1.ReplaceDevic
 		TransportKey       []byte                 `json:"TransportKey"`
 		Attestation        *entrawire.Attestation `json:"LockstepAttestation,omitempty"`
 	}{req.GetRequest(), pkcs10(req.GetCertificateRequest()), req.GetTransportKey(), attested(req.GetAttestation())}
-	body, err := c.extension(ctx, entrawire.ReplacementPath, doc)
+	body, err := c.extension(ctx, http.MethodPost, entrawire.ReplacementPath, doc, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -52,14 +52,17 @@ func (c *Carrier) replaceDeviceKeys(ctx context.Context, req *idpv1.ReplaceDevic
 	}, nil
 }
 
-// extension posts a document to a place of ours. That the server has none may be said
-// in several ways.
-func (c *Carrier) extension(ctx context.Context, path string, doc any) ([]byte, error) {
-	raw, err := json.Marshal(doc)
-	if err != nil {
-		return nil, prterr.Wrap(prterr.Internal, err, "the request does not encode")
+// extension sends a document, or nothing, to a place of ours. That the server has none
+// may be said in several ways.
+func (c *Carrier) extension(ctx context.Context, verb, path string, doc any, header http.Header) ([]byte, error) {
+	var raw []byte
+	var err error
+	if doc != nil {
+		if raw, err = json.Marshal(doc); err != nil {
+			return nil, prterr.Wrap(prterr.Internal, err, "the request does not encode")
+		}
 	}
-	a, err := c.json(ctx, http.MethodPost, at(c.registration, path, nil), raw, nil)
+	a, err := c.json(ctx, verb, at(c.registration, path, nil), raw, header)
 	switch a.status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
 		return nil, prterr.New(prterr.NotFound, "the identity provider does not know this request")

@@ -215,7 +215,7 @@ func TestBounds(t *testing.T) {
 	if _, err := idpv1.NewNonceServiceClient(gone).IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); prterr.KindOf(err) != prterr.Unavailable {
 		t.Errorf("no network: %v", err)
 	}
-	if err := c.Invoke(t.Context(), idpv1.PINResetService_DescribePINReset_FullMethodName, &idpv1.DescribePINResetRequest{}, &idpv1.DescribePINResetResponse{}); prterr.KindOf(err) != prterr.NotFound {
+	if err := c.Invoke(t.Context(), idpv1.MetadataService_DescribeTenant_FullMethodName, &idpv1.DescribeTenantRequest{}, &idpv1.DescribeTenantResponse{}); prterr.KindOf(err) != prterr.NotFound {
 		t.Errorf("a method without a form: %v", err)
 	}
 	for _, login := range []string{"http://example.com", "example.com", "https://a@example.com", "https://example.com/x", "https://example.com/?x"} {

@@ -63,8 +63,10 @@ func (h *Host) serveBehind(w http.ResponseWriter, r *http.Request) {
 			http.Error(w, "lockstep: "+CertificateHeader+": "+err.Error(), http.StatusBadRequest)
 			return
 		}
-		// The HTTPS listener asks nobody else for one.
-		if asksForCertificate(name) {
+		// The HTTPS listener asks nobody else for one; and people sign in by a handshake
+		// alone, because with the header every process that can connect to loopback
+		// could be each of them.
+		if asksForCertificate(name) && !signsPeopleIn(name) {
 			state.PeerCertificates = []*x509.Certificate{cert}
 		}
 	}

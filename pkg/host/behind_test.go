@@ -35,6 +35,8 @@ func TestAProxyThatEndsTLS(t *testing.T) {
 		"certificate":                  {drs, []string{https}, []string{cert}, 200, drs + " HTTP/1.1 certificates=1 header=false"},
 		"scheme in any case":           {drs, []string{"HTTPS"}, nil, 200, "certificates=0 header=false"},
 		"a name that asks for none":    {"login.microsoftonline.com", []string{https}, []string{cert}, 200, "certificates=0 header=false"},
+		"a name where people sign in":  {"certauth.login.microsoftonline.com", []string{https}, []string{cert}, 200, "certificates=0 header=false"},
+		"a private name of that kind":  {"certauth.localhost", []string{https}, []string{cert}, 200, "certificates=0 header=false"},
 		"a name that is not served":    {"www.example.org", []string{https}, nil, 421, "not served"},
 		"no proxy":                     {drs, nil, []string{cert}, 400, "X-Forwarded-Proto: https"},
 		"TLS was not ended":            {drs, []string{"http"}, []string{cert}, 400, "X-Forwarded-Proto: https"},

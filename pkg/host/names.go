@@ -29,6 +29,10 @@ func asksForCertificate(name string) bool {
 	return strings.HasPrefix(name, "enterpriseregistration.") || strings.HasPrefix(name, "device.login.") || strings.HasPrefix(name, "certauth.")
 }
 
+// signsPeopleIn reports whether the certificate that a host name asks for signs a person
+// in. Those of other names belong to devices.
+func signsPeopleIn(name string) bool { return strings.HasPrefix(name, "certauth.") }
+
 // allNames are the names to serve, in order, each once.
 func allNames(cfg Config) ([]string, error) {
 	names := slices.Concat(Known(), slices.Collect(maps.Keys(cfg.Hosts)), cfg.Names)

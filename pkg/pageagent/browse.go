@@ -109,7 +109,11 @@ func (v *visit) submit(ctx context.Context, p *page, f *form, pressed *button, t
 		}
 	}
 	to := action.String()
-	if v.ends(to) {
+	ends := v.ends(to)
+	if len(typed) > 0 && (ends || f.method == http.MethodGet) {
+		return step{}, prterr.New(prterr.Denied, "a form puts what is typed into an address")
+	}
+	if ends {
 		return step{final: joined(to, values)}, nil
 	}
 	if !v.opens(action) {

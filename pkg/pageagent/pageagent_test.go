@@ -103,6 +103,22 @@ func TestSecretsStayAtTheOriginsThatWereNamed(t *testing.T) {
 	}
 }
 
+// TestWhatIsTypedGoesIntoNoAddress: an address is in histories and logs, and the one
+// that a run ends at goes to the application.
+func TestWhatIsTypedGoesIntoNoAddress(t *testing.T) {
+	for what, f := range map[string]string{
+		"to the application": form(redirectURI, password), "by GET": `<form method="get" action="/login">` + password + `</form>`,
+	} {
+		s := newSite(t)
+		s.on("/authorize", always(page("ConvergedSignIn", nil, f)))
+		s.on("/login", always(done))
+		final, _, err := s.agent(t, alice()).Run(t.Context(), s.start(), nil)
+		if prterr.KindOf(err) != prterr.Denied || strings.Contains(final, "correct") || len(s.got["/login"]) != 0 {
+			t.Errorf("%s: %q, %v, %v", what, final, err, s.got)
+		}
+	}
+}
+
 func TestFederatedSignIn(t *testing.T) {
 	sts, s := newSite(t), newSite(t)
 	s.on("/authorize", always("302 "+sts.URL+"/adfs/ls/?wctx=x"))

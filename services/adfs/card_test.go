@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/wstrust"
 	"github.com/lockstep-sso/lockstep/pkg/wstrust/cardtest"
@@ -33,7 +34,7 @@ func byCard(p wstrust.CertificateProof) *federationv1.IssueTokenRequest {
 func TestMFA09_TheClaimIsTheOrganisationsToMake(t *testing.T) {
 	authority := cardtest.NewAuthority(t, time.Now())
 	card := authority.Issue(carolUPN)
-	second := time.Now().Add(-time.Minute) // each proof is used once, so each has its second
+	second := time.Now() // each proof is used once, so each has its second
 	for _, claims := range []bool{false, true} {
 		for name, conn := range carriers(t, adfs.Config{ClientCA: authority.PEM(), MultipleAuthn: claims}) {
 			c := federationv1.NewFederationServiceClient(conn)
@@ -107,7 +108,7 @@ func TestOnlyGoodProofsAreTaken(t *testing.T) {
 		if len(texts) != 1 {
 			t.Errorf("%s: refusals say %v", name, texts)
 		}
-		now = now.Add(-10 * time.Second) // both carriers lead to one memory of used proofs
+		now = now.Add(10 * time.Second) // both carriers lead to one memory of used proofs
 		good := byCard(card.Prove(carolUPN, now))
 		if _, err := c.IssueToken(t.Context(), good); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -115,18 +116,41 @@ func TestOnlyGoodProofsAreTaken(t *testing.T) {
 		if _, err := c.IssueToken(t.Context(), good); prterr.KindOf(err) != prterr.Unauthenticated {
 			t.Errorf("%s, twice: %v", name, err)
 		}
-		crossed := byCard(card.Prove(carolUPN, now.Add(-time.Second)))
+		crossed := byCard(card.Prove(carolUPN, now.Add(time.Second)))
 		crossed.EndpointUrl = strings.Replace(cardMixed, "certificate", "username", 1)
 		if _, err := c.IssueToken(t.Context(), crossed); prterr.KindOf(err) != prterr.Invalid {
 			t.Errorf("%s, at the endpoint for passwords: %v", name, err)
 		}
-		both := byCard(card.Prove(carolUPN, now.Add(-2*time.Second)))
+		both := byCard(card.Prove(carolUPN, now.Add(2*time.Second)))
 		both.Password = "federated horse"
 		if _, err := c.IssueToken(t.Context(), both); err == nil {
 			t.Errorf("%s: a password beside the proof was taken", name)
 		}
 	}
 }
+
+// TestA27_NoProofIsUsedAgainAfterARestart: which were used is in memory, so a provider
+// that was started later than a proof was made does not take it.
+func TestA27_NoProofIsUsedAgainAfterARestart(t *testing.T) {
+	now := time.Now()
+	authority := cardtest.NewAuthority(t, now)
+	proof := byCard(authority.Issue(carolUPN).Prove(carolUPN, now))
+	for _, start := range []struct {
+		at   time.Time
+		kind prterr.Kind
+	}{{now, ""}, {now.Add(2 * time.Second), prterr.Unauthenticated}} {
+		conn := carriers(t, adfs.Config{ClientCA: authority.PEM(), Clock: stopped(start.at)})["gRPC"]
+		if _, err := federationv1.NewFederationServiceClient(conn).IssueToken(t.Context(), proof); prterr.KindOf(err) != start.kind {
+			t.Errorf("started %v after the proof: %v", start.at.Sub(now), err)
+		}
+	}
+}
+
+// stopped is a clock that stands still.
+type stopped time.Time
+
+func (s stopped) Now() time.Time                       { return time.Time(s) }
+func (s stopped) NewTimer(d time.Duration) clock.Timer { return clock.Real().NewTimer(d) }
 
 func TestWithoutAnAuthorityThereAreNoCards(t *testing.T) {
 	now := time.Now()

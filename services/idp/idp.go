@@ -86,6 +86,10 @@ type Config struct {
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
+	// QuickHashes hashes passwords at a thousandth of the usual cost, for a laboratory
+	// that types thousands of them. It does not go with StateDir: such hashes are not
+	// worth keeping.
+	QuickHashes bool
 	// StateDir is a folder that keeps keys and records over a restart, for one
 	// process at a time; empty keeps nothing. Its file holds private keys in the
 	// clear and is for its owner alone.
@@ -134,6 +138,9 @@ func New(cfg Config) (*Service, error) {
 	if file == nil {
 		file = tenant.Default()
 	}
+	if cfg.QuickHashes && cfg.StateDir != "" {
+		return nil, errors.New("idp: QuickHashes does not go with StateDir: leave one of them out")
+	}
 	tenants, err := tenant.Parse(file)
 	if err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
@@ -163,7 +170,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
 	s.attempts, s.outbox = lockout.New(clk), outbox.New(outbox.Config{Clock: clk})
 	s.directory, err = directory.New(context.Background(), directory.Config{
-		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts,
+		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts, QuickHashes: cfg.QuickHashes,
 	})
 	if err != nil {
 		return err
@@ -235,6 +242,7 @@ func (s *Service) registerFront(r grpc.ServiceRegistrar) {
 	idpv1.RegisterSignInServiceServer(r, &server.SignIn{SignIns: s.signIns, Visits: s.visits})
 	idpv1.RegisterResourceServiceServer(r, &server.Resource{Resource: s.resource})
 	idpv1.RegisterSecurityInfoServiceServer(r, &server.SecurityInfo{Security: s.security})
+	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
 }
 
 // SignIns returns the newest events of the sign-in log, oldest first.

@@ -209,10 +209,15 @@ func TestAttackPasskeyWrongAnswersAreCounted(t *testing.T) {
 		next := p.touched(t, p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0), "", auth)
 		wantKindOfPage(t, next.GetPage(), signInPage, aadsts.KeyNotFound, next)
 	}
-	auth.Lie = nil
 	next := p.touched(t, p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0), "", auth)
 	wantKindOfPage(t, next.GetPage(), signInPage, aadsts.AccountLocked, next)
 	p.factor(t, &idpv1.AuthorizeRequest{}) // her password is counted by itself
+	// Whoever knows her id can answer wrongly in her name. She signs in all the same.
+	auth.Lie = nil
+	next = p.touched(t, p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0), "", auth)
+	if next.GetSignedIn() == nil {
+		t.Errorf("wrong answers of a stranger lock her out: %v", next)
+	}
 }
 
 // A disabled user and one whose tenant was not asked for are told so after the proof.

@@ -159,3 +159,15 @@ func TestMakersOfTPMsAsASetting(t *testing.T) {
 		}
 	}
 }
+
+// TestQuickHashesAreNeverKept: hashes that protect nothing stay out of files.
+func TestQuickHashesAreNeverKept(t *testing.T) {
+	if _, err := idp.New(idp.Config{QuickHashes: true, StateDir: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "StateDir") {
+		t.Errorf("quick hashes in a file: %v", err)
+	}
+	w := newWorld(t, idp.Config{QuickHashes: true})
+	d := w.join(t, alice, alicePassword, 0, 1)
+	d.first(t, alice, alicePassword)
+	_, err := w.requestPRT(d.sign(t, d.claims(t, alice, "wrong")))
+	wantCode(t, err, aadsts.InvalidCredentials)
+}

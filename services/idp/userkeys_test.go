@@ -278,10 +278,10 @@ func (r *resetWorld) token(t testing.TB, change func(*idpv1.AuthorizeRequest)) s
 		ClientId: "9115dd05-fad5-4f9c-acc7-305d08b1b04e", RedirectUri: native + "DRS", Resource: "https://cred.microsoft.com", AmrValues: "ngcmfa",
 		SsoNonce: n, RefreshTokenCredential: s.sign(t, s.cookie(n)),
 	}
-	client := ask.ClientId
 	if change != nil {
 		change(ask)
 	}
+	client := ask.ClientId
 	var page *idpv1.SignInPage
 	if ask.RefreshTokenCredential == "" {
 		page = r.factor(t, ask)
@@ -339,6 +339,7 @@ func TestHEL10_ThePINResetService(t *testing.T) {
 	}
 	refused("no token", "", r.kid, wrapped, "not one of ours")
 	refused("another resource", r.token(t, func(a *idpv1.AuthorizeRequest) { a.Resource = graph }), r.kid, wrapped, "another resource")
+	refused("another application's token", r.token(t, func(a *idpv1.AuthorizeRequest) { a.ClientId, a.RedirectUri = cli, localhost }), r.kid, wrapped, "another application")
 	refused("no device", r.token(t, func(a *idpv1.AuthorizeRequest) { a.RefreshTokenCredential, a.SsoNonce = "", "" }), r.kid, wrapped, "no device")
 	refused("another user's key", good, bobKid, r.wrap(t, bobKid), "no such key")
 	refused("the secret of another user's key under the own name", good, r.kid, r.wrap(t, bobKid), "does not open")

@@ -134,7 +134,7 @@ func TestPairing(t *testing.T) {
 		return err
 	}
 	begin := func() string {
-		code, err := p.svc.Pairing().Begin(context.Background(), u.Tenant, u.ID)
+		code, err := p.svc.Pairing().Begin(context.Background(), u, true)
 		if err != nil || len(code.Reveal()) != 9 {
 			t.Fatalf("%q, %v", code.Reveal(), err)
 		}

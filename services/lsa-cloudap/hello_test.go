@@ -4,10 +4,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
@@ -449,5 +452,40 @@ func TestACrashWhileAHelloKeyIsMade(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestTwoPagesMakeOneKey: of two that are at it at once, the second finds the key of
+// the first and leaves it alone.
+func TestTwoPagesMakeOneKey(t *testing.T) {
+	w := newWorld(t)
+	m := w.start()
+	session := m.signIn(alice).GetLogonSession()
+	ends := make(chan error, 2)
+	make1 := func() {
+		page, final := m.ended(forProvision, session, visitor{methods: []string{"sms"}})
+		go func() {
+			_, err := m.hello.ProvisionHello(t.Context(), &lsav1.ProvisionHelloRequest{
+				LogonSession: session, InteractionId: page.GetInteractionId(), FinalUri: final, Pin: pin,
+			})
+			ends <- err
+		}()
+	}
+	second := make(chan struct{})
+	w.idp.registered = sync.OnceValue(func() error {
+		close(second)
+		time.Sleep(100 * time.Millisecond) // the second comes as far as it can
+		return nil
+	})
+	make1()
+	make1()
+	<-second
+	kinds := []prterr.Kind{prterr.KindOf(<-ends), prterr.KindOf(<-ends)}
+	slices.Sort(kinds)
+	if kinds[0] != "" || kinds[1] != prterr.Conflict {
+		t.Errorf("%q", kinds)
+	}
+	if _, err := m.byPIN(alice, pin); err != nil {
+		t.Errorf("the key of the first: %v", err)
 	}
 }

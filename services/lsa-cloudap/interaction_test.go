@@ -133,6 +133,73 @@ func TestAPageAddsAPartition(t *testing.T) {
 	})
 }
 
+// TestAPageForConsentIsTheApplicationsOwn: it carries the PRT, ends at the address that
+// the application has for the broker, and nothing comes of it here: its code is never
+// redeemed, and the PRT is the one from before.
+func TestAPageForConsentIsTheApplicationsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		session := m.signIn(alice).GetLogonSession()
+		forApp := func(r *authorityv1.BeginInteractionRequest) { r.ClientId, r.Resource = appID, "https://graph.test" }
+		page := m.begin(session, forApp)
+		u, err := url.Parse(page.GetUrl())
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, own := u.Query(), "ms-appx-web://Microsoft.AAD.BrokerPlugin/"+appID
+		if q.Get("client_id") != appID || q.Get("resource") != "https://graph.test" || q.Get("redirect_uri") != own || page.GetRedirectUri() != own ||
+			page.GetHeaders()[0].GetName() != entrawire.CookieName {
+			t.Errorf("page %v", page)
+		}
+		before := m.only().GetPrtDigest()
+		final := w.idp.visit(page, visitor{})
+		w.took()
+		if err := m.complete(session, page.GetInteractionId(), final); err != nil {
+			t.Fatal(err)
+		}
+		if calls := w.took(); len(calls) != 0 || m.only().GetPrtDigest() != before {
+			t.Errorf("calls %v", calls)
+		}
+		if err := m.complete(session, page.GetInteractionId(), final); prterr.KindOf(err) != prterr.Denied {
+			t.Errorf("twice: %v", err)
+		}
+		for name, end := range map[string]func(string) string{
+			"the broker's own end": func(f string) string { return strings.Replace(f, appID, "DRS", 1) },
+			"another app's":        func(f string) string { return strings.Replace(f, appID, "cccccccc-0000-4000-8000-000000000002", 1) },
+			"another state":        func(f string) string { return strings.Replace(f, "&state=", "&state=x", 1) },
+		} {
+			page := m.begin(session, forApp)
+			if err := m.complete(session, page.GetInteractionId(), end(w.idp.visit(page, visitor{}))); prterr.KindOf(err) != prterr.Denied {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		page = m.begin(session, forApp)
+		final, _, _ = strings.Cut(w.idp.visit(page, visitor{}), "?")
+		u, err = url.Parse(page.GetUrl())
+		if err != nil {
+			t.Fatal(err)
+		}
+		final += "?error=access_denied&error_description=AADSTS65004%3A+canary&state=" + u.Query().Get("state")
+		if err := m.complete(session, page.GetInteractionId(), final); prterr.CodeOf(err) != aadsts.AuthorizationDeclined {
+			t.Errorf("declined: %v", err)
+		}
+		for name, bad := range map[string]*authorityv1.BeginInteractionRequest{
+			"no resource":   {ClientId: appID},
+			"no client":     {Resource: "https://graph.test"},
+			"client":        {ClientId: "DRS", Resource: "https://graph.test"},
+			"resource":      {ClientId: appID, Resource: "https://graph.test\n"},
+			"with claims":   {ClientId: appID, Resource: "https://graph.test", Claims: "{}"},
+			"with a signIn": {ClientId: appID, Resource: "https://graph.test", SignIn: true},
+		} {
+			bad.LogonSession = session
+			if _, err := m.tokens.BeginInteraction(t.Context(), bad); prterr.KindOf(err) != prterr.Invalid {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
 // TestInteractionsAreBound: to their session, to an hour, to one use, to this browser's
 // end of it, and to the user.
 func TestInteractionsAreBound(t *testing.T) {
@@ -276,6 +343,52 @@ func TestAPageBeforeSignInGetsNoPRT(t *testing.T) {
 			if len(h) != 1 || h[0].GetName() != entrawire.DeviceCookieName || !readToken(h[0].GetValue(), &r) || r.PRT != "" {
 				t.Errorf("%v: %v", purpose, h)
 			}
+			// Nor does the web session of whoever was at LogonUI's browser before.
+			if u, err := url.Parse(a.GetInteraction().GetUrl()); err != nil || u.Query().Get("prompt") != "login" {
+				t.Errorf("%v: a cookie of the browser would do: %s", purpose, a.GetInteraction().GetUrl())
+			}
 		}
 	})
+}
+
+// TestAChangedPasswordIsForgottenWithAPage: who proved the new password at a page has a
+// PRT that the old one must not open from the cache; the hash of a password goes with
+// the PRT that it brought.
+func TestAChangedPasswordIsForgottenWithAPage(t *testing.T) {
+	for name, page := range map[string]func(m *machine, session string) error{
+		"in a session": func(m *machine, session string) error {
+			i := m.begin(session, func(r *authorityv1.BeginInteractionRequest) { r.SignIn = true })
+			return m.complete(session, i.GetInteractionId(), m.w.idp.visit(i, visitor{alice, []string{"password", "sms"}}))
+		},
+		"to sign in": func(m *machine, _ string) error {
+			_, err := m.byPage(alice, visitor{alice, []string{"password", "sms"}})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			m := w.start()
+			session := m.signIn(alice).GetLogonSession()
+			w.idp.mu.Lock()
+			w.idp.password = "canary-changed"
+			clear(w.idp.prts) // PRTs of the old password have ended
+			w.idp.mu.Unlock()
+			if err := page(m, session); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got, err := m.try(alice, password); err == nil {
+				t.Errorf("%s: the old password opens the new PRT, from the cache %v", name, got.GetFromCache())
+			}
+			w.cut(true)
+			if got, err := m.try(alice, password); err == nil {
+				t.Errorf("%s, without a network: %v", name, got)
+			}
+			w.cut(false)
+			for _, cached := range []bool{false, true} {
+				if got, err := m.try(alice, "canary-changed"); err != nil || got.GetFromCache() != cached {
+					t.Errorf("%s, the new password: %v, %v", name, got, err)
+				}
+			}
+		})
+	}
 }

@@ -59,7 +59,7 @@ func (f *fakeIdP) visit(i *authorityv1.Interaction, v visitor) string {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.nonces[header.Nonce] || q.Get("response_type") != "code" || q.Get("redirect_uri") != brokerURI || q.Get("code_challenge_method") != "S256" {
+	if !f.nonces[header.Nonce] || q.Get("response_type") != "code" || q.Get("redirect_uri") != i.GetRedirectUri() || q.Get("code_challenge_method") != "S256" {
 		f.w.t.Errorf("page %s", i.GetUrl())
 	}
 	delete(f.nonces, header.Nonce)
@@ -75,7 +75,7 @@ func (f *fakeIdP) visit(i *authorityv1.Interaction, v visitor) string {
 	f.n++
 	code := fmt.Sprintf("1.code-%d", f.n)
 	f.codes[code] = g
-	return brokerURI + "?" + url.Values{"code": {code}, "state": {q.Get("state")}, "session_state": {"s"}}.Encode()
+	return q.Get("redirect_uri") + "?" + url.Values{"code": {code}, "state": {q.Get("state")}, "session_state": {"s"}}.Encode()
 }
 
 func userID(upn string) string { id, _ := userOf(upn); return id }

@@ -134,6 +134,20 @@ func TestThePageNamesTheUser(t *testing.T) {
 		if err != nil || got.GetUserId() != aliceID {
 			t.Fatalf("%v, %v", got, err)
 		}
+		// The screen showed a name when the page was begun: the page ends as that user.
+		for upn, kind := range map[string]prterr.Kind{alice: prterr.Denied, ada: ""} {
+			a, err := m.web.BeginWebSignIn(t.Context(), &lsav1.BeginWebSignInRequest{Purpose: lsav1.WebSignInPurpose_WEB_SIGN_IN_PURPOSE_SIGN_IN, LoginHint: upn})
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := a.GetInteraction()
+			_, err = m.logonWith(&lsav1.LogonUserRequest{Credential: &lsav1.LogonUserRequest_WebSignIn{
+				WebSignIn: &lsav1.WebSignIn{InteractionId: i.GetInteractionId(), FinalUri: w.idp.visit(i, visitor{ada, []string{"fido2"}})},
+			}})
+			if kind != "" && prterr.KindOf(err) != kind || kind == "" && err != nil {
+				t.Errorf("ada at the page that was begun for %s: %v", upn, err)
+			}
+		}
 		page, err := m.page(lsav1.WebSignInPurpose_WEB_SIGN_IN_PURPOSE_PROVISION_HELLO, got.GetLogonSession())
 		if err != nil {
 			t.Fatal(err)

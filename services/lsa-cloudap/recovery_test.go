@@ -123,3 +123,22 @@ func TestPRO07_ABrokenTPMStartsNoRecovery(t *testing.T) {
 		})
 	}
 }
+
+// TestASmartCardProvesOnce: its proof was used at the federation provider before the
+// keys were found to be lost, and would be a replay there. What was lost is recovered,
+// and the user is told to use the card again.
+func TestASmartCardProvesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		w.lose("tpm:SignPRTRequest", dsregv1.RecoveryOutcome_RECOVERY_OUTCOME_RECOVERED)
+		_, err := m.byCard(ada)
+		calls := w.took()
+		if prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), "once more") || count(calls, "adfs:IssueToken") != 1 {
+			t.Errorf("%v, after %v", err, calls)
+		}
+		if _, err := m.byCard(ada); err != nil {
+			t.Errorf("once more: %v", err)
+		}
+	})
+}

@@ -57,7 +57,7 @@ func (d *device) opens(t testing.TB, session, final string) <-chan *wamv1.AwaitI
 // TestAPP11_MoreProofIsAskedForAtAPage: a silent request tells the app what is
 // missing; an interactive one brings the user to a page that is asked for it.
 func TestAPP11_MoreProofIsAskedForAtAPage(t *testing.T) {
-	for _, code := range []aadsts.Code{aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.ConsentRequired} {
+	for _, code := range []aadsts.Code{aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired} {
 		d := newDevice(t)
 		d.set(func(w *world) { w.weak = prterr.AADSTS(code, "").WithClaims(challenge) })
 		_, err := d.client.RequestToken(t.Context(), ask())
@@ -103,6 +103,50 @@ func TestAPP10_AnEndedPRTIsReplacedAtAPage(t *testing.T) {
 		d.token(t, interactive)
 		if len(d.begun) != 1 || !d.begun[0].GetSignIn() {
 			t.Errorf("%s: %v", what, d.begun)
+		}
+	}
+}
+
+// TestAPP11_OneThingAfterTheOther: a PRT that ended is replaced at a page that asks for
+// a sign-in and nothing else, so what the policy of the app wants beyond it is known only
+// afterwards. The user of one request gets through all of it, and is asked for nothing
+// twice.
+func TestAPP11_OneThingAfterTheOther(t *testing.T) {
+	revoked, weak := prterr.AADSTS(aadsts.FreshTokenNeeded, ""), prterr.AADSTS(aadsts.MFARequired, "").WithClaims(challenge)
+	d := newDevice(t)
+	d.set(func(w *world) { w.stages = []error{revoked, weak} })
+	d.opens(t, "session-alice", ended)
+	d.token(t, interactive)
+	if len(d.begun) != 2 || !d.begun[0].GetSignIn() || d.begun[0].GetClaims() != "" || d.begun[1].GetSignIn() || d.begun[1].GetClaims() != challenge {
+		t.Errorf("begun %v", d.begun)
+	}
+	if last := d.claimed[len(d.claimed)-1]; last != challenge {
+		t.Errorf("claims %q", last)
+	}
+	consent := prterr.AADSTS(aadsts.ConsentRequired, "")
+	d = newDevice(t)
+	d.set(func(w *world) { w.stages = []error{revoked, weak, consent} })
+	d.opens(t, "session-alice", ended)
+	d.token(t, interactive)
+	if len(d.begun) != 3 {
+		t.Fatalf("begun %v", d.begun)
+	}
+	if p := d.begun[2]; p.GetClientId() != outlook || p.GetResource() != ask().GetResource() || p.GetClaims() != "" || p.GetSignIn() {
+		t.Errorf("the page for consent: %v", p)
+	}
+	if last := d.claimed[len(d.claimed)-1]; last != challenge {
+		t.Errorf("claims after the consent: %q", last)
+	}
+	for _, stages := range [][]error{{weak, weak}, {consent, consent}, {revoked, weak, revoked}, {revoked, revoked}, {weak, revoked, weak}} {
+		d := newDevice(t)
+		d.set(func(w *world) { w.stages = stages })
+		d.opens(t, "session-alice", ended)
+		last := stages[len(stages)-1]
+		if _, err := d.client.RequestToken(t.Context(), ask(interactive)); prterr.KindOf(err) != prterr.Interaction || prterr.CodeOf(err) != prterr.CodeOf(last) {
+			t.Errorf("%v: %v", stages, err)
+		}
+		if len(d.begun) != len(stages)-1 {
+			t.Errorf("%v: %d pages", stages, len(d.begun))
 		}
 	}
 }
@@ -253,6 +297,18 @@ func TestOnePageAtATimeInASession(t *testing.T) {
 	wg.Wait()
 	if len(d.begun) != 1 {
 		t.Errorf("%d pages", len(d.begun))
+	}
+}
+
+// TestAWindowIsForASessionThatIsOpen: whoever makes sessions up holds no place that
+// another user's window needs.
+func TestAWindowIsForASessionThatIsOpen(t *testing.T) {
+	d := newDevice(t)
+	w := d.window(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if a, err := w.AwaitInteraction(ctx, &wamv1.AwaitInteractionRequest{LogonSession: "made-up"}); err == nil || ctx.Err() != nil {
+		t.Errorf("%v, %v", a, err)
 	}
 }
 

@@ -10,6 +10,7 @@
 package wambroker
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/aadplugin"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/broker"
@@ -69,9 +71,9 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk := window.New(window.Config{Clock: cfg.Clock})
+	desk, authority := window.New(window.Config{Clock: cfg.Clock}), upstream.NewAuthority(cfg.Authority)
 	plugin, err := aadplugin.New(aadplugin.Config{
-		Authority: upstream.NewAuthority(cfg.Authority), IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
+		Authority: authority, IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
 		Cache: cache, Desk: desk, Clock: cfg.Clock, Log: cfg.Log,
 	})
 	if err != nil {
@@ -88,7 +90,13 @@ func New(cfg Config) (*Service, error) {
 		stop()
 		return nil, err
 	}
-	return &Service{broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk}, stop: stop}, nil
+	signedIn := func(ctx context.Context, session secret.Text) error {
+		_, err := authority.DescribeAccount(ctx, session)
+		return err
+	}
+	return &Service{
+		broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk, SignedIn: signedIn}, stop: stop,
+	}, nil
 }
 
 // Register serves the broker's contracts; the laboratory's clock only in a

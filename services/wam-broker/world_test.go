@@ -72,9 +72,10 @@ type world struct {
 	opened     func(*tpmv1.OpenTokenAnswerResponse)
 	refuse     map[string]error // by RPC name
 	newPRT     string
-	weak       error  // what the PRT and refresh tokens meet until a page was completed
-	proofs     int    // pages that were completed
-	pageURL    string // of the next pages
+	weak       error   // what the PRT and refresh tokens meet until a page was completed
+	stages     []error // what the PRT meets after so many pages
+	proofs     int     // pages that were completed
+	pageURL    string  // of the next pages
 	lifetime   int64
 	joinState  dsregv1.JoinState
 	registered []*dsregv1.RegisterDeviceRequest
@@ -273,6 +274,9 @@ func (w *world) redeem(rpcName, request, claims string) (string, error) {
 	w.claimed = append(w.claimed, claims)
 	if w.weak != nil && (w.proofs == 0 || g.refresh != "" && !strings.HasSuffix(g.refresh, fmt.Sprint("/", w.proofs))) {
 		return "", w.weak
+	}
+	if w.proofs < len(w.stages) {
+		return "", w.stages[w.proofs]
 	}
 	w.redeemed = append(w.redeemed, g)
 	said := map[string]any{"aud": g.resource, "appid": g.client, "tid": tenant, "oid": g.user, "scp": "User.Read", "jti": w.handle("jti")}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -170,7 +171,7 @@ func (q *question) lattice(ctx context.Context, out io.Writer, w *whatif.World) 
 	q.cfg.Progress("")
 	changes := whatif.Diff(ran, now)
 	if q.asJSON {
-		err = printJSON(out, changes)
+		err = writeJSON(out, changes)
 	} else {
 		err = q.print(out, whatif.Changes(changes), nil, fmt.Sprintf("%d of %d cells change, in %.1f s", len(changes), len(ran), time.Since(began).Seconds()))
 	}
@@ -207,7 +208,7 @@ func policies(w *whatif.World, name string) ([]byte, error) {
 	return whatif.PolicyFile(name)
 }
 
-func printJSON[T any](out io.Writer, all []T) error {
+func writeJSON[T any](out io.Writer, all []T) error {
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
 	for _, one := range all {
@@ -220,18 +221,35 @@ func printJSON[T any](out io.Writer, all []T) error {
 
 func (q *question) print(out io.Writer, rows []whatif.Row, ran []whatif.Ran, said string) error {
 	if q.asJSON {
-		return printJSON(out, ran)
+		return writeJSON(out, ran)
 	}
+	var notes []string
 	for i := 0; i < len(rows); {
 		user, end := rows[i].User, i
 		var lines []table.Row
 		for ; end < len(rows) && rows[end].User == user; end++ {
 			r := rows[end]
-			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, ", "), r.Says})
+			lines = append(lines, table.Row{r.Credential, list(r.Devices), r.Desktop, r.Mode, strings.Join(r.Apps, ", "), r.Says + footnote(&notes, r.Why)})
 		}
 		showTable(out, user, table.Row{"credential", "device", "desktop", "mode", "application", "outcome"}, lines)
 		i = end
 	}
+	for i, why := range notes {
+		_, _ = fmt.Fprintf(out, "(%d) %s\n", i+1, why)
+	}
 	_, err := fmt.Fprintln(out, said)
 	return err
+}
+
+// footnote is the number of a text below the tables, and nothing for an empty one.
+func footnote(all *[]string, why string) string {
+	if why == "" {
+		return ""
+	}
+	i := slices.Index(*all, why)
+	if i < 0 {
+		i = len(*all)
+		*all = append(*all, why)
+	}
+	return fmt.Sprintf(" (%d)", i+1)
 }

@@ -33,7 +33,7 @@ func (q *question) teach(ctx context.Context, out io.Writer, w *whatif.World) er
 		rows = append(rows, table.Row{l.Question.Ask, l.Question.Answer, strings.Join(ways(l.Ran), "; "), seen})
 	}
 	if q.asJSON {
-		err = printJSON(out, lessons)
+		err = writeJSON(out, lessons)
 	} else {
 		showTable(out, s.Title, table.Row{"question", "answer", "seen", "checked"}, rows)
 	}
@@ -68,7 +68,7 @@ func (q *question) enrol(ctx context.Context, out io.Writer, w *whatif.World) er
 	}
 	q.cfg.Progress("")
 	if q.asJSON {
-		return printJSON(out, all)
+		return writeJSON(out, all)
 	}
 	var rows []table.Row
 	for _, e := range all {

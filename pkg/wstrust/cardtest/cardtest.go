@@ -8,6 +8,7 @@ package cardtest
 import (
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -82,6 +83,9 @@ func (a *Authority) Issue(upn string, change ...func(*x509.Certificate)) Card {
 	}
 	return Card{t: a.t, key: key, Chain: [][]byte{der}}
 }
+
+// TLS is the card as a browser shows it to a host that asks for a certificate.
+func (c Card) TLS() tls.Certificate { return tls.Certificate{Certificate: c.Chain, PrivateKey: c.key} }
 
 // AlternativeName is the extension with user principal names (otherName,
 // szOID_NT_PRINCIPAL_NAME).

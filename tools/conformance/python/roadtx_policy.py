@@ -56,7 +56,7 @@ def phished(t):
 
 def logged(victim):
     """The published hunting query: the broker's app id, and the protocol deviceCode."""
-    rows = [json.loads(row["entra"]) for row in sign_ins(userPrincipalName=victim) if row.get("entra")]
+    rows = [json.loads(row["entra"]) for row in sign_ins(user_principal_name=victim) if row.get("entra")]
     found = [r for r in rows if r["appId"] == BROKER and r["authenticationProtocol"] == "deviceCode" and r["status"]["errorCode"] == 0]
     assert found, [(r.get("appId"), r.get("authenticationProtocol"), r.get("status")) for r in rows]
     return f"appId {BROKER}, authenticationProtocol deviceCode"

@@ -45,6 +45,8 @@ var ErrRefused = errors.New("the proof is not good")
 type Judge struct {
 	roots *x509.CertPool
 	clock clock.Clock
+	// since is the start of the memory of used proofs, to the second as proofs are.
+	since time.Time
 
 	mu   sync.Mutex
 	used map[[sha256.Size]byte]time.Time
@@ -64,13 +66,15 @@ func New(cfg Config) (*Judge, error) {
 	if !roots.AppendCertsFromPEM(cfg.Authorities) {
 		return nil, errors.New("client CA: there is no certificate in it: give PEM")
 	}
-	return &Judge{roots: roots, clock: clock.Or(cfg.Clock), used: map[[sha256.Size]byte]time.Time{}}, nil
+	c := clock.Or(cfg.Clock)
+	return &Judge{roots: roots, clock: c, since: c.Now().Truncate(time.Second), used: map[[sha256.Size]byte]time.Time{}}, nil
 }
 
 // Check holds a proof against the user it is said to be of. It uses the proof up.
 func (j *Judge) Check(upn string, p wstrust.CertificateProof) error {
 	now := j.clock.Now()
-	if p.Created.Before(now.Add(-proofLife)) || p.Created.After(now.Add(aheadOfUs)) || len(p.Chain) == 0 {
+	// One from before the memory may have been used.
+	if p.Created.Before(j.since) || p.Created.Before(now.Add(-proofLife)) || p.Created.After(now.Add(aheadOfUs)) || len(p.Chain) == 0 {
 		return ErrRefused
 	}
 	leaf, between, err := parse(p.Chain)

@@ -82,7 +82,7 @@ func (s *Service) decide(ctx context.Context, st *flowstate.State, who someone) 
 	}
 	f := s.gate.Facts(ctx, grants.Ask{
 		Tenant: who.tenant, User: who.user, App: who.app, Kind: grants.KindOf(who.app, who.app.SPA(st.Asked.RedirectURI)), Resource: who.resource,
-		Contexts: st.Asked.Contexts, Device: who.device, From: signIn, Bound: who.device != nil && signIn.Encrypted, Page: true,
+		Contexts: st.Asked.Contexts, Device: who.device, From: signIn, Bound: who.device != nil && signIn.Encrypted, Page: true, IDToken: true,
 	})
 	f.Challenged = st.Asked.Policies
 	d := policy.Decide(f)

@@ -30,6 +30,8 @@ type Config struct {
 	Assertions AssertionVerifier
 	// Attempts counts wrong passwords where anybody may try them.
 	Attempts *lockout.Counters
+	// QuickHashes makes hashes that cost next to nothing and protect nothing.
+	QuickHashes bool
 }
 
 // Directory is the objects of all tenants. It is safe for concurrent use.
@@ -47,7 +49,7 @@ type Directory struct {
 // the store does not have and that nobody removed. One that the store has keeps
 // what it has. Then it puts into the tenants what an operator had changed.
 func New(ctx context.Context, cfg Config) (*Directory, error) {
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(), attempts: cfg.Attempts}
+	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(cost(cfg.QuickHashes)), attempts: cfg.Attempts}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {

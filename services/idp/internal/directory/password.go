@@ -23,6 +23,8 @@ const maxPassword = 256
 // passwords hashes and checks passwords. All hashes have the same parameters, so
 // that the time of a check tells nothing about the user.
 type passwords struct {
+	// params are what a hash costs.
+	params argon2id.Params
 	// turns bounds the hashes that are computed at once: each takes 7 MiB and a
 	// processor for some 20 ms, and more at once would only make all of them late.
 	turns chan struct{}
@@ -40,19 +42,30 @@ type seed struct {
 	hash  atomic.Pointer[secret.Text]
 }
 
-func newPasswords() *passwords {
-	return &passwords{turns: make(chan struct{}, runtime.GOMAXPROCS(0)), decoy: decoy(), seeds: map[ids.UserID]*seed{}}
+// cost is what hashes cost: the usual, or as little as there is.
+func cost(quick bool) argon2id.Params {
+	p := argon2id.Params{
+		Memory: tenant.HashMemory, Iterations: tenant.HashPasses, Parallelism: tenant.HashParallelism,
+		SaltLength: tenant.HashSalt, KeyLength: tenant.HashKey,
+	}
+	if quick {
+		p.Memory, p.Iterations = 32, 1
+	}
+	return p
 }
 
-// decoy is a hash of the usual form that no password is known for.
-func decoy() secret.Text {
+func newPasswords(p argon2id.Params) *passwords {
+	return &passwords{params: p, turns: make(chan struct{}, runtime.GOMAXPROCS(0)), decoy: decoy(p), seeds: map[ids.UserID]*seed{}}
+}
+
+// decoy is a hash of that cost that no password is known for.
+func decoy(p argon2id.Params) secret.Text {
 	var salt [tenant.HashSalt]byte
 	var key [tenant.HashKey]byte
 	_, _ = rand.Read(salt[:]) // never fails: crypto/rand ends the process instead
 	_, _ = rand.Read(key[:])
 	b64 := base64.RawStdEncoding.EncodeToString
-	return secret.NewText(fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s",
-		tenant.HashMemory, tenant.HashPasses, tenant.HashParallelism, b64(salt[:]), b64(key[:])))
+	return secret.NewText(fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", p.Memory, p.Iterations, p.Parallelism, b64(salt[:]), b64(key[:])))
 }
 
 // of checks the password of a user, who may be the zero User, at the cost of one
@@ -82,10 +95,7 @@ func (p *passwords) hash(ctx context.Context, password secret.Text) (secret.Text
 		return secret.Text{}, err
 	}
 	defer p.done()
-	phc, err := argon2id.CreateHash(password.Reveal(), &argon2id.Params{
-		Memory: tenant.HashMemory, Iterations: tenant.HashPasses, Parallelism: tenant.HashParallelism,
-		SaltLength: tenant.HashSalt, KeyLength: tenant.HashKey,
-	})
+	phc, err := argon2id.CreateHash(password.Reveal(), &p.params)
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("password hash: %w", err)
 	}

@@ -41,8 +41,7 @@ func (x *exchange) certAuth() string {
 }
 
 // certificate takes the client certificate of the connection. Its key was proven in
-// the TLS handshake, or to the proxy that ended TLS (package host says whom it
-// believes); everything else about it is judged by whoever knows the authorities. The
+// the TLS handshake with this machine: package host believes no proxy here; everything else about it is judged by whoever knows the authorities. The
 // form comes from a page of the login host, which the Origin says.
 func (x *exchange) certificate() error {
 	p, err := x.flowForm()

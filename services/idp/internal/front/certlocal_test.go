@@ -48,7 +48,7 @@ func withCard(t *testing.T, handler http.Handler, card tls.Certificate) person {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	// Whatever the name, it is this one server, whose certificate is for example.com.
+	// The test's server has a certificate for that name, whatever name is asked.
 	trust := &tls.Config{RootCAs: roots, ServerName: "example.com", Certificates: []tls.Certificate{card}}
 	return person{&http.Client{
 		Jar: jar, Transport: &http.Transport{DialContext: dial, TLSClientConfig: trust},

@@ -51,6 +51,7 @@ type Front struct {
 	metadata  idpv1.MetadataServiceClient
 	resource  idpv1.ResourceServiceClient
 	security  idpv1.SecurityInfoServiceClient
+	pinReset  idpv1.PINResetServiceClient
 
 	clock     clock.Clock
 	log       *slog.Logger
@@ -85,7 +86,8 @@ func New(cfg Config) (*Front, error) {
 		signIn: idpv1.NewSignInServiceClient(cfg.Conn), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.Conn),
 		connected: idpv1.NewConnectedDeviceServiceClient(cfg.Conn), metadata: idpv1.NewMetadataServiceClient(cfg.Conn),
 		resource: idpv1.NewResourceServiceClient(cfg.Conn), security: idpv1.NewSecurityInfoServiceClient(cfg.Conn),
-		clock: clock.Or(cfg.Clock), log: cfg.Log, tracer: cfg.TracerProvider.Tracer(instrumentation),
+		pinReset: idpv1.NewPINResetServiceClient(cfg.Conn),
+		clock:    clock.Or(cfg.Clock), log: cfg.Log, tracer: cfg.TracerProvider.Tracer(instrumentation),
 		errorPage: cfg.ErrorPage, pages: p,
 	}
 	f.routes = f.table()

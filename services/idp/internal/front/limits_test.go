@@ -175,6 +175,7 @@ func FuzzFront(f *testing.F) {
 		{"PUT", drs, "/EnrollmentServer/device/x", "", `{"ServerAdJoinData":{"ClientIdentity":{"Type":"sha256signed"}}}`},
 		{"POST", drs, "/EnrollmentServer/lockstep/attestation", "", `{"EndorsementKey":"AA==","AttestationKey":"AA==","Tenant":"x"}`},
 		{"POST", drs, "/EnrollmentServer/lockstep/keys", "", `{"Request":"a.b.c","CertificateRequest":{"Type":"pkcs10","Data":"AA=="},"TransportKey":"AA==","LockstepAttestation":{"Challenge":"x"}}`},
+		{"POST", drs, "/EnrollmentServer/lockstep/pinreset", "Bearer x", `{"KeyId":"k","WrappedSecret":"AA=="}`},
 		{"GET", graph, "/v1.0/devices(deviceId='{x}')?$select=id&$filter=a+eq+'b'", "PoP " + deviceSigned(), ""},
 		{"GET", "localhost", "/common/discovery/instance?authorization_endpoint=https://x/y", "", ""},
 		{"POST", login, "/webapp/bulkaadjtoken/begin", "Bearer x", `{"exp":"2026-01-01"}`},
@@ -202,6 +203,8 @@ func FuzzFront(f *testing.F) {
 	always(c, idpv1.SignInService_ConfirmDevice_FullMethodName, &idpv1.ConfirmDeviceResponse{Next: next})
 	always(c, idpv1.SignInService_SubmitUserCode_FullMethodName, &idpv1.SubmitUserCodeResponse{Next: next})
 	always(c, idpv1.SignInService_ChangePassword_FullMethodName, &idpv1.ChangePasswordResponse{Next: next})
+	always(c, idpv1.PINResetService_DescribePINReset_FullMethodName, &idpv1.DescribePINResetResponse{Key: []byte("k")})
+	always(c, idpv1.PINResetService_OpenResetSecret_FullMethodName, &idpv1.OpenResetSecretResponse{ResetSecret: []byte("s")})
 	answerAll(c)
 	server := newFront(f, c)
 	f.Fuzz(func(t *testing.T, method, host, path, header, body string) {

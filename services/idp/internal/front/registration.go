@@ -27,6 +27,8 @@ func (f *Front) registrationRoutes() []route {
 		// Ours: Entra has no such places, and says so with 404.
 		at("POST", "/EnrollmentServer/lockstep/attestation", (*exchange).attestationChallenge),
 		at("POST", "/EnrollmentServer/lockstep/keys", (*exchange).replaceKeys),
+		at("GET", "/EnrollmentServer/lockstep/pinreset", (*exchange).pinResetKey),
+		at("POST", "/EnrollmentServer/lockstep/pinreset", (*exchange).openResetSecret),
 	}
 }
 

@@ -50,6 +50,8 @@ func (x *exchange) operation() string {
 		return "Attestation"
 	case strings.HasSuffix(path, "/lockstep/keys"):
 		return "DeviceRenew"
+	case strings.HasSuffix(path, "/lockstep/pinreset"):
+		return "PINReset"
 	case strings.HasSuffix(path, "/key"):
 		return "KeyProvisioning"
 	case strings.Contains(path, "/nonce/"):

@@ -73,6 +73,9 @@ func (g *Gate) appTokens(ctx context.Context, s Session, c *entrawire.SessionReq
 		if err := g.Consents.Check(ctx, ask); err != nil {
 			return nil, err
 		}
+		if app.Consent.Asks() {
+			n.Scopes = strings.Join(ask.Scopes, " ") // what was allowed, and not everything
+		}
 		n.Resource, n.Scope, n.ACRS = &resource, granted, demands.Contexts
 		n.TokenID = issuance.NewTokenID()
 	}

@@ -49,6 +49,9 @@ type Ask struct {
 	Bound bool
 	// Page says that a page asks.
 	Page bool
+	// IDToken says that an ID token for the application comes of it, now or with the
+	// code.
+	IDToken bool
 }
 
 // Facts are the question in the words of the policies.
@@ -57,7 +60,7 @@ func (g *Gate) Facts(ctx context.Context, a Ask) policy.Facts {
 	f := policy.Facts{
 		Tenant: a.Tenant, User: a.User.UPN, Client: a.App.ID, Resource: a.Resource, UserAction: tenant.ActionOf(a.Resource), Contexts: a.Contexts,
 		App: a.Kind, Device: a.Device, Risk: tenant.Risk(a.User.Risk), Flow: flowOf(a.From), Used: a.From.Used,
-		AuthTime: a.From.AuthTime, MFATime: a.From.FactorTime(), Bound: a.Bound, Page: a.Page, Now: g.Clock.Now(),
+		SignsIn: a.IDToken && a.Kind == tenant.Browser, AuthTime: a.From.AuthTime, MFATime: a.From.FactorTime(), Bound: a.Bound, Page: a.Page, Now: g.Clock.Now(),
 	}
 	if a.From.MFAKept != 0 {
 		f.Kept = time.Unix(a.From.MFAKept, 0)

@@ -101,7 +101,7 @@ func (g *Gate) sessionOfDevice(ctx context.Context, d Device, want sealed.Type, 
 		a.Protocol != int(entrawire.Protocol4) {
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
-	s := Session{Tenant: d.Tenant, From: a, event: d.event}
+	s := Session{Tenant: d.Tenant, From: a.Aged(g.Clock.Now(), d.Tenant.Lifetimes.SecondFactor), event: d.event}
 	return s, g.standing(ctx, &s, d.event)
 }
 

@@ -43,6 +43,8 @@ type AppTokens struct {
 	ACRS []string
 	// Scope that is granted, for the answer; empty is the one of a laboratory.
 	Scope string
+	// Scopes of the access token, the claim scp; empty is all that there is.
+	Scopes string
 	// Plain lets the refresh token be redeemed without a signature, Family by the
 	// other clients of the family as well.
 	Plain, Family bool
@@ -89,7 +91,7 @@ func (a *Authority) AppTokens(n AppTokens) (entrawire.TokenAnswer, error) {
 		answer.Resource, answer.Scope = n.Resource.URI, cmp.Or(n.Scope, grantedScope)
 		g := Grant{
 			Tenant: n.Tenant, User: n.User, From: n.From, Client: Client{Application: n.Client}, Version: 1, Resource: n.Resource,
-			Scopes: grantedScope, Device: n.Device, AMR: n.methods(), ACRS: n.ACRS, TokenID: n.TokenID,
+			Scopes: cmp.Or(n.Scopes, grantedScope), Device: n.Device, AMR: n.methods(), ACRS: n.ACRS, TokenID: n.TokenID,
 		}
 		if answer.AccessToken, err = a.signClaims(g.access(now, lifetime, long)); err != nil {
 			return entrawire.TokenAnswer{}, err

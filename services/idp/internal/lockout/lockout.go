@@ -23,8 +23,9 @@ const (
 	Pause = time.Minute
 	// forget is after how long without a wrong one the count begins again.
 	forget = 15 * time.Minute
-	// capacity bounds the counters, some 20 MB. When all are in use the one that
-	// was touched first goes: whoever wants to free a name so has to fail as often.
+	// capacity bounds the counters, some 20 MB. When all are in use the one with the
+	// fewest wrong ones goes, and of those the one that was touched first: whoever wants
+	// to free a name that is locked has to lock as many others before.
 	capacity = 100_000
 )
 
@@ -91,12 +92,12 @@ func (c *Counters) sweep(now time.Time) {
 }
 
 func (c *Counters) dropOldest() {
-	var oldest string
-	var at time.Time
+	var least string
+	var of *counter
 	for name, n := range c.names {
-		if at.IsZero() || n.last.Before(at) {
-			oldest, at = name, n.last
+		if of == nil || n.wrong < of.wrong || n.wrong == of.wrong && n.last.Before(of.last) {
+			least, of = name, n
 		}
 	}
-	delete(c.names, oldest)
+	delete(c.names, least)
 }

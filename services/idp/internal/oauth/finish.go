@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
 // tokens is the one way to tokens of a user. From says who signed in and how; it
@@ -23,6 +24,9 @@ import (
 // and the policies.
 func (x *exchange) tokens(ctx context.Context, from sealed.Artefact, a audience, change func(*issuance.Grant)) (Answer, error) {
 	g, err := x.grant(ctx, from, a)
+	if err == nil {
+		err = x.allowed(ctx, g)
+	}
 	if err != nil {
 		return Answer{}, err
 	}
@@ -41,7 +45,7 @@ func (x *exchange) tokens(ctx context.Context, from sealed.Artefact, a audience,
 }
 
 // grant holds what was proved against the present: AADSTS50034 and 50057 for the
-// user, 50173 for what was revoked, the codes of the policies.
+// user, 50173 for what was revoked. The policies are for who makes tokens of it to ask.
 func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) (issuance.Grant, error) {
 	user, err := x.gate.Directory.User(ctx, x.tenant.ID, from.User)
 	x.event.User = user.UPN
@@ -67,10 +71,7 @@ func (x *exchange) grant(ctx context.Context, from sealed.Artefact, a audience) 
 		IPAddress: x.Caller.IPAddress, Refresh: a.offline, ID: a.openid, Nonce: from.Nonce, Email: a.email,
 	}
 	g.AskedScope, g.AskedResource = x.asked(a)
-	if err := x.consented(ctx, g, a); err != nil {
-		return g, err
-	}
-	return g, x.allowed(ctx, g)
+	return g, x.consented(ctx, g, a)
 }
 
 // consented asks whether the application may do what it asks for in the name of the
@@ -116,17 +117,19 @@ func (x *exchange) device(ctx context.Context, from sealed.Artefact) (*store.Dev
 	return nil, nil
 }
 
-// allowed asks the policies and the claims request. They are about access tokens:
-// without a resource there is nothing to allow.
+// allowed asks the policies and the claims request. Who names no resource is signed in
+// to the application by an ID token, and they are about the application itself then, as
+// at a page.
 func (x *exchange) allowed(ctx context.Context, g issuance.Grant) error {
-	if g.Resource == nil {
-		return nil
+	about := tenant.Resource{URI: string(x.app.ID), ID: x.app.ID, Name: x.app.Name}
+	if g.Resource != nil {
+		about = *g.Resource
 	}
 	demands := x.demands
 	demands.Contexts = g.ACRS
 	f := x.gate.Facts(ctx, grants.Ask{
-		Tenant: x.tenant, User: g.User, App: x.app.Application, Kind: grants.KindOf(x.app.Application, g.From.SPA), Resource: *g.Resource,
-		Contexts: g.ACRS, Device: g.Device, From: g.From,
+		Tenant: x.tenant, User: g.User, App: x.app.Application, Kind: grants.KindOf(x.app.Application, g.From.SPA), Resource: about,
+		Contexts: g.ACRS, Device: g.Device, From: g.From, IDToken: g.ID,
 		// The answer to such a code goes under the session key, and nothing of it works without.
 		Bound: g.Device != nil && g.From.Type == sealed.Code && g.From.Encrypted && !g.From.SessionKey.Empty(),
 	})

@@ -25,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
@@ -61,6 +62,19 @@ func New(cfg Config) *Service { return &Service{cfg: cfg} }
 type kept struct {
 	Tenant        ids.TenantID `json:"t"`
 	Authenticator string       `json:"a,omitempty"`
+	// Proven says that who began it had proven a second factor.
+	Proven bool `json:"m,omitempty"`
+	// PasswordEpoch and SessionEpoch are the user's at the beginning.
+	PasswordEpoch uint64 `json:"p,omitempty"`
+	SessionEpoch  uint64 `json:"s,omitempty"`
+}
+
+// stands says whether a pairing may still end: nothing of the user was revoked since,
+// and one that was begun with a first factor alone brings the first method and never
+// another, which is what a thief of the password would wait for.
+func (k kept) stands(u store.User, now time.Time) bool {
+	first := len(grants.Registered(u)) == 0 && !u.AccessPass.Usable(now)
+	return k.Tenant == u.Tenant && k.PasswordEpoch == u.PasswordEpoch && k.SessionEpoch == u.SessionEpoch && (k.Proven || first)
 }
 
 // key names a pairing. The code itself is not kept.
@@ -70,16 +84,17 @@ func key(user ids.UserID, code secret.Text) string {
 }
 
 // Begin makes the activation code that the page shows: nine digits, for ten minutes.
-func (s *Service) Begin(ctx context.Context, t ids.TenantID, user ids.UserID) (secret.Text, error) {
+// Proven says that the user proved a second factor to begin it.
+func (s *Service) Begin(ctx context.Context, u store.User, proven bool) (secret.Text, error) {
 	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000_000))
 	if err != nil {
 		return secret.Text{}, prterr.Wrap(prterr.Internal, err, "the activation code cannot be made")
 	}
 	code := secret.NewText(fmt.Sprintf("%09d", n.Int64()))
-	data, err := json.Marshal(kept{Tenant: t})
+	data, err := json.Marshal(kept{Tenant: u.Tenant, Proven: proven, PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch})
 	if err == nil {
 		err = s.cfg.Waiting.AddPending(ctx, store.Pending{
-			Kind: pairingKind, Key: key(user, code), User: user, Expires: s.cfg.Clock.Now().Add(Life), Data: data,
+			Kind: pairingKind, Key: key(u.ID, code), User: u.ID, Expires: s.cfg.Clock.Now().Add(Life), Data: data,
 		})
 	}
 	if err != nil {
@@ -120,16 +135,17 @@ func (s *Service) Pair(ctx context.Context, a App) error {
 	if len(u.Push) >= tenant.MaxAuthenticators {
 		return many // before the code is used up
 	}
+	var begun kept
 	added := store.Authenticator{ID: uuid.NewString(), Name: a.Name, PhoneSignIn: a.PhoneSignIn, Added: s.cfg.Clock.Now()}
 	err = s.cfg.Waiting.UpdatePending(ctx, pairingKind, key(u.ID, code), s.cfg.Clock.Now(), func(p *store.Pending) error {
 		var k kept
 		if err := json.Unmarshal(p.Data, &k); err != nil {
 			return err
 		}
-		if k.Authenticator != "" || p.User != u.ID || k.Tenant != u.Tenant {
+		if k.Authenticator != "" || p.User != u.ID || !k.stands(u, s.cfg.Clock.Now()) {
 			return store.ErrNotFound
 		}
-		k.Authenticator = added.ID
+		begun, k.Authenticator = k, added.ID
 		p.Data, err = json.Marshal(k)
 		return err
 	})
@@ -140,8 +156,11 @@ func (s *Service) Pair(ctx context.Context, a App) error {
 		return prterr.Wrap(prterr.Internal, err, "the pairing cannot be kept")
 	}
 	err = s.cfg.Directory.ChangeMethods(ctx, u.Tenant, u.ID, func(next *store.User) error {
-		if len(next.Push) >= tenant.MaxAuthenticators {
+		switch {
+		case len(next.Push) >= tenant.MaxAuthenticators:
 			return many
+		case !begun.stands(*next, s.cfg.Clock.Now()): // once more, as it is now
+			return none
 		}
 		next.Push = append(next.Push, added)
 		return nil

@@ -37,7 +37,9 @@ import (
 )
 
 const (
-	// ClientID is the application that asks for tokens, by the public service's id.
+	// ClientID is the one application whose tokens are taken, by the public service's
+	// id: that of the device's own page. With those of any other, whoever phished a
+	// token for something could have a PIN reset.
 	ClientID = ids.ClientID("9115dd05-fad5-4f9c-acc7-305d08b1b04e")
 	// Resource is what a token must be for.
 	Resource = "https://cred.microsoft.com"
@@ -183,6 +185,8 @@ func (s *Service) check(ctx context.Context, w Wrapped, e *signinlog.Event) (why
 	switch mfa := time.Unix(t.From.MFATime, 0); {
 	case !known || !t.Is(r):
 		return "the token is for another resource", nil
+	case t.Client != ClientID:
+		return "the token is of another application", nil
 	case t.KeyID != "":
 		return "the token is bound to a key, and no proof of it was brought", nil
 	case !slices.Contains(t.From.AMR, "ngcmfa") || t.From.MFATime == 0 || s.cfg.Clock.Now().Sub(mfa) > fresh:

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/devicerule"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -20,7 +21,7 @@ func (f Facts) about(p tenant.Policy) Result {
 		{"include_users", listed(p.IncludeUsers, names)},
 		{"exclude_users", !listed(p.ExcludeUsers, names)},
 		{target(p), f.targeted(p)},
-		{"exclude_resources", !f.named(p.ExcludeResources)},
+		{"exclude_resources", !f.named(p.ExcludeResources) || f.signsInTo(p)},
 		{"clients", every(p.Clients, f.Client)},
 		{"client_apps", every(p.ClientApps, f.App)},
 		{"platforms", every(p.Platforms, f.Platform)},
@@ -64,12 +65,28 @@ func (f Facts) targeted(p tenant.Policy) bool {
 		return slices.Contains(p.UserActions, f.UserAction)
 	case len(p.AuthContexts) > 0:
 		return slices.ContainsFunc(p.AuthContexts, func(c string) bool { return slices.Contains(f.Contexts, c) })
-	case f.Resource.Is(tenant.PRTUpdate):
+	case f.Resource.Is(tenant.PRTUpdate) && f.Client == entrawire.BrokerClientID:
 		// A PRT is no resource, and is issued without asking (source document s2). A page
-		// that an application's token failed for asks for what that challenge named.
+		// that an application's token failed for asks for what that challenge named. For
+		// another client than the broker it is a resource like any: the address of a visit
+		// names it, and the ID token of the visit is the client's.
 		return slices.Contains(f.Challenged, p.ID)
 	}
-	return f.named(p.IncludeResources)
+	return f.named(p.IncludeResources) || f.signsInTo(p)
+}
+
+// signsInTo says whether a policy names the application that the user is signed in to.
+// The address of a visit says which resource a token is for, and whoever writes it must
+// not choose by that which policy is asked.
+func (f Facts) signsInTo(p tenant.Policy) bool {
+	if !f.SignsIn {
+		return false
+	}
+	app := tenant.Resource{URI: string(f.Client), ID: f.Client}
+	if r, known := f.Tenant.Resource(string(f.Client)); known {
+		app = r
+	}
+	return slices.ContainsFunc(p.IncludeResources, app.Is) && !slices.ContainsFunc(p.ExcludeResources, app.Is)
 }
 
 // named says whether a list of resources has the one that is asked for. A user

@@ -211,6 +211,24 @@ func TestOneOfTheControlsIsEnough(t *testing.T) {
 	code(t, f, aadsts.MFARequired)
 }
 
+// It is enough at the registration of security information too, where a device that is
+// missing has a code of its own.
+func TestOneOfTheControlsIsEnoughToRegister(t *testing.T) {
+	either := func() policy.Facts {
+		f := facts(all(func(p *tenant.Policy) {
+			p.IncludeResources, p.UserActions = nil, []tenant.UserAction{tenant.RegisterSecurityInfo}
+			p.Grants = tenant.Grants{Operator: tenant.OperatorOr, Controls: []tenant.Grant{tenant.GrantMFA, tenant.GrantCompliant}}
+		}))
+		f.UserAction = tenant.RegisterSecurityInfo
+		return f
+	}
+	code(t, proven(either(), 0, methods.Password, methods.SMS), 0)
+	code(t, proven(either(), 0, methods.Password), aadsts.MFARequired)
+	f := proven(either(), 0, methods.Password)
+	f.Device = device(store.TrustJoined, true)
+	code(t, f, 0)
+}
+
 func TestINV15_SignInFrequency(t *testing.T) {
 	hourly := func(change func(*tenant.Policy)) policy.Facts {
 		return facts(all(func(p *tenant.Policy) { p.SignInFrequency = time.Hour; change(p) }))

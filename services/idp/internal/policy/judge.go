@@ -69,11 +69,12 @@ func (f Facts) granted(p tenant.Policy) aadsts.Code {
 }
 
 // easiest is what a user is told who must do one of several things: the factor at
-// the page before the device that may have to be enrolled.
+// the page before the device that may have to be enrolled. A block is not in the order:
+// it comes before everything, and nothing that is met beside it counts.
 func easiest(codes []aadsts.Code) aadsts.Code {
 	order := []aadsts.Code{
 		0, aadsts.MFAExpired, aadsts.MFARequired, aadsts.MFAEnrolmentRequired,
-		aadsts.DeviceAuthenticationRequired, aadsts.DeviceNotCompliant, aadsts.DeviceNotDomainJoined,
+		aadsts.DeviceAuthenticationRequired, aadsts.DeviceNotCompliant, aadsts.DeviceNotDomainJoined, aadsts.ProofUpBlockedByPolicy,
 	}
 	return slices.MinFunc(codes, func(a, b aadsts.Code) int { return cmp.Compare(slices.Index(order, a), slices.Index(order, b)) })
 }
@@ -82,16 +83,18 @@ func easiest(codes []aadsts.Code) aadsts.Code {
 // nobody could ever meet it: a device cannot be compliant before it is registered,
 // and nobody proves a factor before the first is registered. Both as on the public
 // service, which leaves these two resources out of such policies. A policy that is
-// about the user action, or names the resource, means it.
+// about the user action, or names the resource, means it. Both are for who registers:
+// the pages of the security information, and clients on a device. A web site that is
+// visited with such a resource signs its visitor in to itself.
 func (f Facts) spared(p tenant.Policy, c tenant.Grant) bool {
 	if len(p.IncludeResources) == 0 || slices.ContainsFunc(p.IncludeResources, f.Resource.Is) {
 		return false
 	}
 	switch c {
 	case tenant.GrantMFA:
-		return f.Registering && f.UserAction == tenant.RegisterSecurityInfo
+		return f.Registering && f.UserAction == tenant.RegisterSecurityInfo && (f.Resource.ID == "" || f.Resource.ID == f.Client)
 	case tenant.GrantDevice, tenant.GrantCompliant, tenant.GrantHybrid:
-		return f.UserAction == tenant.RegisterDevice
+		return f.UserAction == tenant.RegisterDevice && f.App != tenant.Browser
 	default:
 		return false
 	}

@@ -29,6 +29,9 @@ type Facts struct {
 	Resource   tenant.Resource
 	UserAction tenant.UserAction
 	Contexts   []string
+	// SignsIn says that what is issued signs the user in to the client, a web
+	// application: policies that name it are asked beside those about Resource.
+	SignsIn bool
 	// Challenged are the policies that a claims challenge named, by id. They count
 	// where nothing but a PRT is asked for.
 	Challenged []string

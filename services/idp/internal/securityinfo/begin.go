@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"github.com/pquerna/otp"
@@ -62,7 +63,7 @@ func (s *Service) Begin(ctx context.Context, c Call, b Begin) (Begun, error) {
 	case methods.SMS, methods.Voice:
 		err = s.phone(p, r, b.Phone)
 	case methods.Push:
-		out.ActivationCode, err = s.cfg.Pairing.Begin(ctx, p.User.Tenant, p.User.ID)
+		out.ActivationCode, err = s.cfg.Pairing.Begin(ctx, p.User, slices.Contains(p.AMR, "mfa"))
 		r.Code = out.ActivationCode.Reveal()
 	case methods.FIDO2:
 		out.Options, r.Passkey, err = s.cfg.Passkeys.BeginRegistration(c.Host, p.User)

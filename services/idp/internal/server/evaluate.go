@@ -71,7 +71,7 @@ func (s *Read) imagined(ctx context.Context, req *directoryv1.EvaluatePoliciesRe
 	if req.GetSignInRisk() != "" {
 		ask.User.Risk = req.GetSignInRisk()
 	}
-	ask.Bound = req.GetBound()
+	ask.Bound, ask.IDToken = req.GetBound(), true // as at a page
 	// A platform is said by a user agent, where no device says it.
 	f := s.Gate.Facts(grants.WithCaller(ctx, grants.Caller{IPAddress: req.GetIpAddress(), UserAgent: req.GetPlatform()}), ask)
 	if req.GetUserAction() != "" {

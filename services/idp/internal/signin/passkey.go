@@ -121,11 +121,14 @@ func (s *Service) passkey(ctx context.Context, st *flowstate.State, credential [
 		return u, err
 	}
 	disabled := err
-	if err := s.attempts.Try(key); err != nil {
-		return u, err
-	}
 	used, err := s.passkeys.Verify(c, u, answer)
 	if err != nil {
+		// Nobody guesses a signature. Wrong answers are counted to be seen and to be slow,
+		// and a right one is taken all the same: the id of a user is no secret, and whoever
+		// knows it would lock them out for ever.
+		if s.attempts.Try(key) != nil && errors.Is(err, passkey.ErrAnswer) {
+			return u, signinlog.WithHidden(prterr.AADSTS(aadsts.AccountLocked, ""), err.Error())
+		}
 		return u, notGood(err)
 	}
 	switch {

@@ -148,7 +148,11 @@ func (t *Tenant) Strangers(p Policy, exists func(ids.UPN) bool) (field, problem 
 		upn, err := ids.ParseUPN(name)
 		return err == nil && exists(upn) || slices.ContainsFunc(t.Groups, func(g Group) bool { return strings.EqualFold(g.Name, name) || strings.EqualFold(g.ID, name) })
 	}
-	thing := func(name string) bool { _, known := t.Resource(name); return known }
+	// An application may be named by its id, whether or not anybody asks for its tokens.
+	thing := func(name string) bool {
+		_, known := t.Resource(name)
+		return known || slices.ContainsFunc(t.Applications, func(a Application) bool { return strings.EqualFold(string(a.ID), name) })
+	}
 	for _, l := range []struct {
 		field, what string
 		names       []string

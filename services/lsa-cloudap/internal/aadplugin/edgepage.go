@@ -3,6 +3,7 @@ package aadplugin
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
@@ -17,6 +18,13 @@ func (e *edge) BeginPage(ctx context.Context, req *cloudapv1.BeginPageRequest) (
 		return nil, prterr.New(prterr.Invalid, "claims is longer than %d bytes", artefact.MaxClaims)
 	}
 	a := pageAsked{purpose: req.GetPurpose(), claims: req.GetClaims(), signIn: req.GetSignIn()}
+	if consents := req.GetPurpose() == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT; consents || req.GetClientId()+req.GetResource() != "" {
+		var err error
+		a.resource = req.GetResource()
+		if a.app, err = ids.ParseClient(req.GetClientId()); !consents || err != nil || a.resource == "" || !artefact.Line(a.resource, artefact.MaxURI) {
+			return nil, prterr.New(prterr.Invalid, "client_id and resource, well formed, go with a page for consent and with no other")
+		}
+	}
 	if req.GetLoginHint() != "" {
 		var err error
 		if a.hint, err = readUPN(req.GetLoginHint()); err != nil {
@@ -35,7 +43,7 @@ func (e *edge) BeginPage(ctx context.Context, req *cloudapv1.BeginPageRequest) (
 		return nil, err
 	}
 	return &cloudapv1.BeginPageResponse{
-		Url: got.url, RedirectUri: brokerRedirect, State: got.state, Headers: []*cloudapv1.PageHeader{{Name: got.headerName, Value: got.header}},
+		Url: got.url, RedirectUri: got.redirect, State: got.state, Headers: []*cloudapv1.PageHeader{{Name: got.headerName, Value: got.header}},
 	}, nil
 }
 
@@ -47,6 +55,9 @@ func (e *edge) RedeemPage(ctx context.Context, req *cloudapv1.RedeemPageRequest)
 	got, err := e.plugin.redeemPage(ctx, req.GetPurpose(), end)
 	if err != nil {
 		return nil, err
+	}
+	if got.access.Empty() { // a page for consent
+		return &cloudapv1.RedeemPageResponse{}, nil
 	}
 	return &cloudapv1.RedeemPageResponse{
 		AccessToken: got.access.Reveal(), TenantId: string(got.who.tenant), UserId: string(got.who.user), UserPrincipalName: string(got.who.upn),

@@ -11,8 +11,13 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
-// brokerRedirect is the redirect address registered for the broker itself.
-const brokerRedirect = "ms-appx-web://Microsoft.AAD.BrokerPlugin/DRS"
+// brokerRedirect is the redirect address registered for the broker itself, and
+// appRedirect, with the application's id behind it, the one that an application has for
+// the broker.
+const (
+	brokerRedirect = appRedirect + "DRS"
+	appRedirect    = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
+)
 
 // authenticate is the first sign-in, steps B to E. For a federated user the
 // assertion comes before the nonce, so that the nonce is as fresh as can be.

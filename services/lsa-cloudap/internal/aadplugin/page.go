@@ -37,6 +37,9 @@ type pageAsked struct {
 	hint   ids.UPN
 	claims string
 	signIn bool
+	// app and resource are whose consent is asked for what, and empty otherwise.
+	app      ids.ClientID
+	resource string
 }
 
 // pageState is what the end of a page is judged by. It goes to the framework and
@@ -49,6 +52,14 @@ type pageState struct {
 	Verifier string       `json:"verifier"`
 }
 
+// redirect is the address that the page ends at.
+func (s pageState) redirect() string {
+	if cloudapv1.PagePurpose(s.Purpose) == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
+		return appRedirect + s.Client
+	}
+	return brokerRedirect
+}
+
 // pageEnd is the end of a page with the state of its beginning.
 type pageEnd struct {
 	state pageState
@@ -57,8 +68,8 @@ type pageEnd struct {
 
 // page is what the framework shows.
 type page struct {
-	url, headerName, header string
-	state                   []byte
+	url, redirect, headerName, header string
+	state                             []byte
 }
 
 func readPageState(raw []byte) (pageState, error) {
@@ -85,7 +96,7 @@ func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 	state := pageState{Purpose: int32(a.purpose), Tenant: tenant, Client: entrawire.BrokerClientID, State: random(), Verifier: random()}
 	challenge := sha256.Sum256([]byte(state.Verifier))
 	query := url.Values{
-		"response_type": {"code"}, "redirect_uri": {brokerRedirect}, "scope": {"openid"}, "resource": {updateResource},
+		"response_type": {"code"}, "scope": {"openid"}, "resource": {updateResource},
 		"state": {state.State}, "code_challenge_method": {"S256"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])},
 	}
 	switch a.purpose {
@@ -96,9 +107,15 @@ func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 		state.Client = pinResetClient
 		query.Set("resource", pinResetResource)
 		query.Set("amr_values", freshFactor)
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT:
+		// The application's own page. It ends at the broker, and its code is of no use to
+		// anybody: the verifier goes nowhere.
+		state.Client = string(a.app)
+		query.Set("resource", a.resource)
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
 	}
 	query.Set("client_id", state.Client)
+	query.Set("redirect_uri", state.redirect())
 	for name, value := range map[string]string{"login_hint": string(a.hint), "claims": a.claims} {
 		if value != "" {
 			query.Set(name, value)
@@ -107,7 +124,7 @@ func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 	if a.signIn {
 		query.Set("prompt", "login")
 	}
-	out := page{}
+	out := page{redirect: state.redirect()}
 	nonce, err := p.cloud.nonce(ctx)
 	if err != nil {
 		return page{}, err
@@ -175,7 +192,7 @@ func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEn
 	return prt, nil
 }
 
-// redeemPage makes an access token of the end of a page.
+// redeemPage makes an access token of the end of a page; none of one for consent.
 func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, end pageEnd) (tokens, error) {
 	if cloudapv1.PagePurpose(end.state.Purpose) != purpose {
 		return tokens{}, prterr.New(prterr.Denied, "the page was made for another purpose")
@@ -183,6 +200,9 @@ func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, 
 	code, err := end.code()
 	if err != nil {
 		return tokens{}, err
+	}
+	if purpose == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
+		return tokens{}, nil // what the page was for is done, and the code is the application's
 	}
 	got, err := p.cloud.redeemCode(ctx, end.state, code)
 	switch {

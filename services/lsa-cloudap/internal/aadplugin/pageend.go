@@ -23,7 +23,7 @@ func (e pageEnd) code() (secret.Text, error) {
 	address, _, _ := strings.Cut(e.final.Reveal(), "#")
 	to, query, found := strings.Cut(address, "?")
 	// Browsers differ in whether they keep the case of a host they do not know.
-	if !found || !strings.EqualFold(to, brokerRedirect) {
+	if !found || !strings.EqualFold(to, e.state.redirect()) {
 		return secret.Text{}, foreign
 	}
 	values, err := url.ParseQuery(query)
@@ -67,7 +67,8 @@ func (s pageState) claims() string {
 	switch cloudapv1.PagePurpose(s.Purpose) {
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO, cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN:
 		return `{"access_token":{"amr":{"essential":true,"values":["` + freshFactor + `"]}}}`
-	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE,
+		cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT:
 	}
 	return ""
 }

@@ -53,6 +53,8 @@ type helloPIN struct {
 type pageEnd struct {
 	state []byte
 	final secret.Text
+	// hint is the name that the page was begun for, or empty.
+	hint ids.UPN
 }
 
 func (p proof) empty() bool {
@@ -68,7 +70,7 @@ func (c *CloudAP) resolve(upn ids.UPN, cred Credential) (proof, *entry, error) {
 	switch {
 	case cred.Page != nil:
 		i, err := c.take(cred.Page.ID, nil, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN)
-		return proof{page: &pageEnd{state: i.state, final: cred.Page.Final}}, nil, err
+		return proof{page: &pageEnd{state: i.state, final: cred.Page.Final, hint: i.hint}}, nil, err
 	case cred.Card != nil:
 		return proof{card: cred.Card}, nil, nil
 	case !cred.PIN.Empty():

@@ -34,6 +34,9 @@ func (c *CloudAP) ProvisionHello(ctx context.Context, session, id, final, pin se
 	if err != nil {
 		return "", err
 	}
+	// From the look at what there is: another one may be made at another page.
+	c.helloWork.Lock()
+	defer c.helloWork.Unlock()
 	d, err := c.describeHello(ctx, p)
 	if err != nil {
 		return "", err
@@ -52,8 +55,6 @@ func (c *CloudAP) ProvisionHello(ctx context.Context, session, id, final, pin se
 	if b.user.Tenant != p.Tenant || b.user.User != p.User {
 		return "", prterr.New(prterr.Denied, "another user signed in at the page: no key was made")
 	}
-	c.helloWork.Lock()
-	defer c.helloWork.Unlock()
 	return c.provision(ctx, b, pin)
 }
 

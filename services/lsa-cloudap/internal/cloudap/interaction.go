@@ -42,6 +42,8 @@ type interaction struct {
 	purpose cloudapv1.PagePurpose
 	// session that it was begun for; zero is nobody's.
 	session sessionDigest
+	// hint is the name that was on the screen; empty when there was none.
+	hint ids.UPN
 	// state is the plug-in's.
 	state   []byte
 	expires time.Time
@@ -51,19 +53,29 @@ type interaction struct {
 
 // BeginInteraction makes a page for a user whose PRT cannot answer an application.
 func (c *CloudAP) BeginInteraction(ctx context.Context, session secret.Text, claims string, signIn bool) (Interaction, error) {
+	return c.interact(ctx, session, pageRequest{purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, claims: claims, signIn: signIn})
+}
+
+// BeginConsent makes the page of an application at which the user of a session consents
+// to what it wants of a resource.
+func (c *CloudAP) BeginConsent(ctx context.Context, session secret.Text, app ids.ClientID, resource string) (Interaction, error) {
+	return c.interact(ctx, session, pageRequest{purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT, app: app, resource: resource})
+}
+
+func (c *CloudAP) interact(ctx context.Context, session secret.Text, r pageRequest) (Interaction, error) {
 	_, p, err := c.signedIn(session)
 	if err != nil {
 		return Interaction{}, err
 	}
-	return c.begin(ctx, digest(session), &p, pageRequest{
-		purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, hint: p.UPN, claims: claims, signIn: signIn,
-	})
+	r.hint = p.UPN
+	return c.begin(ctx, digest(session), &p, r)
 }
 
 // BeginWebSignIn makes a page for LogonUI. Without a logon session the page gets no
-// PRT, even if one is cached: whoever stands before the lock screen has proven nothing.
+// PRT, even if one is cached, and takes no web session that the browser still has:
+// whoever stands before the lock screen has proven nothing.
 func (c *CloudAP) BeginWebSignIn(ctx context.Context, purpose cloudapv1.PagePurpose, session secret.Text, hint ids.UPN) (Interaction, error) {
-	r := pageRequest{purpose: purpose, hint: hint}
+	r := pageRequest{purpose: purpose, hint: hint, signIn: session.Empty()}
 	if session.Empty() {
 		return c.begin(ctx, sessionDigest{}, nil, r)
 	}
@@ -99,7 +111,7 @@ func (c *CloudAP) begin(ctx context.Context, session sessionDigest, signedIn *pa
 	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
 	page.shown.ID = secret.NewText(base64.RawURLEncoding.EncodeToString(raw))
 	return page.shown, c.remember(page.shown.ID, interaction{
-		purpose: r.purpose, session: session, state: page.state, expires: c.cfg.Clock.Now().Add(pageLife),
+		purpose: r.purpose, session: session, hint: r.hint, state: page.state, expires: c.cfg.Clock.Now().Add(pageLife),
 	})
 }
 
@@ -154,7 +166,8 @@ func (c *CloudAP) dropPages(session sessionDigest) {
 // CompleteInteraction takes the end of a page and puts the new PRT in the partition of
 // its kind. When that is another one than the session's, as after a sign-in with a
 // security key in a session of a password, the session goes over to it: what its apps
-// get from here on is what was proven, and the other PRT stays as it was.
+// get from here on is what was proven, and the other PRT stays as it was. A page for
+// consent changes nothing here: it only ends well or not.
 func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final secret.Text) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
@@ -163,9 +176,12 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return err
 	}
 	own := digest(session)
-	i, err := c.take(id, &own, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE)
+	i, err := c.take(id, &own, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE, cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT)
 	if err != nil {
 		return err
+	}
+	if i.purpose == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
+		return c.plugin.endConsent(ctx, pageEnd{state: i.state, final: final})
 	}
 	got, err := c.plugin.authenticate(ctx, "", proof{page: &pageEnd{state: i.state, final: final}})
 	if err != nil {
@@ -175,7 +191,7 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
 	target := c.entryFor(got.key)
-	if err := c.adopt(ctx, target, got, nil, func(p *partition.Partition) { p.UPN = got.upn }); err != nil {
+	if err := c.adopt(ctx, target, got, nil, c.afterPage(ctx, target, got)); err != nil {
 		return err
 	}
 	c.cfg.Log.InfoContext(ctx, "the PRT was replaced at a sign-in page", "user", e.key.User, "kind", got.key.Kind)
@@ -183,4 +199,19 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return nil
 	}
 	return c.moveSession(session, target)
+}
+
+// afterPage is what changes in a partition beside the PRT that a page brought. The
+// password of a page is not seen here, so the hash of the one that was typed on this
+// device stays only while the PRT that it brought is good: when the password was
+// changed, the old one would open the new PRT.
+func (c *CloudAP) afterPage(ctx context.Context, e *entry, got issued) func(*partition.Partition) {
+	old, there := e.snapshot()
+	ended := there && !old.Verifier.Empty() && c.plugin.validate(ctx, old) != nil
+	return func(p *partition.Partition) {
+		p.UPN = got.upn
+		if ended && p.PRT.Equal(old.PRT) {
+			p.Verifier = partition.Verifier{}
+		}
+	}
 }

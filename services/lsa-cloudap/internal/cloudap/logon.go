@@ -1,6 +1,7 @@
 package cloudap
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -46,13 +47,16 @@ func (r refusal) Unwrap() error { return r.err }
 // password that the cache does not know, signs in with the identity provider and
 // waits for it: no session is opened before the PRT is stored. Each kind of credential
 // has a partition of its own, and signs in by that one only. upn may be empty with a
-// page.
+// page: the user is the one that the page was begun for, if it was for one.
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
+	}
+	if p.page != nil {
+		upn = cmp.Or(upn, p.page.hint)
 	}
 	if e == nil {
 		logon, err := c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, p)
@@ -77,11 +81,11 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ L
 	defer func() { endSpan(span, err) }()
 	var e *entry
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
-		also, err := afterSignIn(got, cred)
+		e, upn = c.entryFor(got.key), got.upn
+		also, err := c.afterSignIn(ctx, e, got, cred)
 		if err != nil {
 			return err
 		}
-		e, upn = c.entryFor(got.key), got.upn
 		return c.install(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_F, e, got, nil, also)
 	})
 	if err != nil {
@@ -101,9 +105,9 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ L
 
 // afterSignIn is what changes in a partition beside PRT and key. Where a password was
 // typed it is good, so it is worth the cost of the hash.
-func afterSignIn(got issued, cred proof) (func(*partition.Partition), error) {
+func (c *CloudAP) afterSignIn(ctx context.Context, e *entry, got issued, cred proof) (func(*partition.Partition), error) {
 	if cred.password.Empty() {
-		return func(p *partition.Partition) { p.UPN = got.upn }, nil
+		return c.afterPage(ctx, e, got), nil
 	}
 	verifier, err := partition.NewVerifier(cred.password)
 	if err != nil {

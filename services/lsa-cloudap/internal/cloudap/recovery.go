@@ -77,5 +77,9 @@ func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, insta
 	if err := c.recovery.start(ctx); err != nil {
 		return err
 	}
+	if cred.card != nil {
+		// Its proof was used at the federation provider, where it would be a replay now.
+		return prterr.New(prterr.Conflict, "the keys of this device were lost and have been recovered: use the smart card once more")
+	}
 	return obtain()
 }

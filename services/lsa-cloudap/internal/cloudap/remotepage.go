@@ -23,6 +23,9 @@ type pageRequest struct {
 	hint   ids.UPN
 	claims string
 	signIn bool
+	// app and resource are whose consent is asked for what, and empty otherwise.
+	app      ids.ClientID
+	resource string
 }
 
 // pageAnswer is a page as the plug-in made it.
@@ -36,7 +39,9 @@ func (e pageEnd) message() *cloudapv1.PageEnd {
 }
 
 func (p plugin) beginPage(ctx context.Context, r pageRequest) (pageAnswer, error) {
-	req := &cloudapv1.BeginPageRequest{Purpose: r.purpose, LoginHint: string(r.hint), Claims: r.claims, SignIn: r.signIn}
+	req := &cloudapv1.BeginPageRequest{
+		Purpose: r.purpose, LoginHint: string(r.hint), Claims: r.claims, SignIn: r.signIn, ClientId: string(r.app), Resource: r.resource,
+	}
 	if r.cached != nil {
 		req.Cached = cachedMessage(*r.cached)
 	}
@@ -84,6 +89,12 @@ func (p plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, e
 		return bearer{}, badAnswer("access_token or user_principal_name is missing or malformed")
 	}
 	return bearer{access: secret.NewText(a.GetAccessToken()), user: hello.User{Tenant: key.Tenant, User: key.User}, upn: upn}, nil
+}
+
+// endConsent says whether a page for consent ended well.
+func (p plugin) endConsent(ctx context.Context, end pageEnd) error {
+	_, err := p.service.RedeemPage(ctx, &cloudapv1.RedeemPageRequest{Purpose: cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT, Page: end.message()})
+	return err
 }
 
 func (p plugin) registerHello(ctx context.Context, access secret.Text, public []byte) error {

@@ -109,7 +109,8 @@ func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got is
 // adopt puts a PRT in its partition: the TPM takes the session key, the pair goes to
 // disk, then memory switches. old is the session key that a renewal was made with, nil
 // for a new PRT: it stays when none came with the PRT, and a renewal that was overtaken
-// by a newer PRT, which may prove more, changes nothing. also changes what else changes.
+// by a newer PRT, which may prove more, changes nothing. also changes what else changes;
+// it sees the partition with the PRT of before.
 func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, also func(*partition.Partition)) (err error) {
 	c.cfg.Points.Reached("answer-received")
 	if got.key != e.key {
@@ -127,12 +128,12 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		if old != nil && !bytes.Equal(p.SealedKey, old) {
 			return prterr.New(prterr.Conflict, "the session key was replaced meanwhile: the newer PRT stays")
 		}
+		if also != nil {
+			also(p)
+		}
 		p.PRT, p.SealedKey, p.ObtainedAt, p.ExpiresAt = got.prt, sealed, now, now.Add(got.life)
 		if got.displayName != "" {
 			p.DisplayName = got.displayName
-		}
-		if also != nil {
-			also(p)
 		}
 		return nil
 	})

@@ -117,11 +117,29 @@ func (t tokens) BeginInteraction(ctx context.Context, req *authorityv1.BeginInte
 	if n := len(req.GetClaims()); n > artefact.MaxClaims || n > 0 && !json.Valid([]byte(req.GetClaims())) {
 		return nil, prterr.New(prterr.Invalid, "claims is not JSON of at most %d bytes", artefact.MaxClaims)
 	}
-	i, err := t.cloudAP.BeginInteraction(ctx, session, req.GetClaims(), req.GetSignIn())
+	var i cloudap.Interaction
+	if req.GetClientId()+req.GetResource() == "" {
+		i, err = t.cloudAP.BeginInteraction(ctx, session, req.GetClaims(), req.GetSignIn())
+	} else {
+		i, err = t.beginConsent(ctx, session, req)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &authorityv1.BeginInteractionResponse{Interaction: interaction(i)}, nil
+}
+
+func (t tokens) beginConsent(ctx context.Context, session secret.Text, req *authorityv1.BeginInteractionRequest) (cloudap.Interaction, error) {
+	client, err := ids.ParseClient(req.GetClientId())
+	switch {
+	case err != nil:
+		return cloudap.Interaction{}, prterr.New(prterr.Invalid, "client_id: %v", err)
+	case req.GetResource() == "" || !artefact.Line(req.GetResource(), artefact.MaxURI):
+		return cloudap.Interaction{}, prterr.New(prterr.Invalid, "resource is empty, too long or has a character that is not allowed")
+	case req.GetClaims() != "" || req.GetSignIn():
+		return cloudap.Interaction{}, prterr.New(prterr.Invalid, "claims and sign_in do not go with client_id: a page for consent gives no proof")
+	}
+	return t.cloudAP.BeginConsent(ctx, session, client, req.GetResource())
 }
 
 func (t tokens) CompleteInteraction(ctx context.Context, req *authorityv1.CompleteInteractionRequest) (*authorityv1.CompleteInteractionResponse, error) {

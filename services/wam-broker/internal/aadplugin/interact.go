@@ -7,7 +7,9 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
 
 // hresultInteraction is what apps on Windows know as "the request needs the user".
@@ -29,73 +31,100 @@ func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Acc
 }
 
 // interact brings the user to a page that gives what the silent way did not have,
-// and goes the silent way once more. There is one page at a time in a session; who
-// waited for another one first looks whether that one was enough.
-func (p *Plugin) interact(ctx context.Context, r apptoken.Request, cause error) (apptoken.Account, apptoken.Grant, error) {
-	turn, err := p.desk.Take(ctx, r.Session)
-	if err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
+// and goes the silent way once more. What is missing then may be another thing, such as
+// a second factor after a sign-in: each is asked for once in a request, and of what was
+// proven just now nothing again. There is one page at a time in a session; who waited
+// for another one first looks whether that one was enough.
+func (p *Plugin) interact(ctx context.Context, r apptoken.Request, err error) (apptoken.Account, apptoken.Grant, error) {
+	turn, full := p.desk.Take(ctx, r.Session)
+	if full != nil {
+		return apptoken.Account{}, apptoken.Grant{}, full
 	}
 	defer turn.End()
 	again := r
 	again.Force, again.FromPRT = true, true
+	var acc apptoken.Account
+	var g apptoken.Grant
 	if turn.Waited {
-		acc, g, err := p.silent(ctx, again)
-		if !repairable(err) {
-			return acc, g, err
+		acc, g, err = p.silent(ctx, again)
+	}
+	for asked := map[need]bool{}; repairable(err); {
+		var e *prterr.Error
+		errors.As(err, &e)
+		missing := needOf(e)
+		if asked[missing] {
+			return apptoken.Account{}, apptoken.Grant{}, interactionRequired(err) // the app decides whether to ask anew
 		}
-		cause = err
-	}
-	var e *prterr.Error
-	errors.As(cause, &e)
-	claims := cmp.Or(e.Claims, r.Claims)
-	page, err := p.authority.BeginInteraction(ctx, r, claims, signsIn(e))
-	if err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
-	}
-	final, err := turn.Show(ctx, page, string(r.Client))
-	if err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
-	}
-	if err := p.authority.CompleteInteraction(ctx, r.Session, page.GetInteractionId(), final); err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
-	}
-	again.Claims = cmp.Or(r.Claims, claims)
-	acc, g, err := p.silent(ctx, again)
-	if repairable(err) {
-		err = interactionRequired(err) // once is enough: the app decides whether to ask anew
+		asked[missing] = true
+		again.Claims = cmp.Or(e.Claims, again.Claims)
+		if err := p.page(ctx, turn, again, missing); err != nil {
+			return apptoken.Account{}, apptoken.Grant{}, err
+		}
+		again.Claims = cmp.Or(r.Claims, again.Claims)
+		acc, g, err = p.silent(ctx, again)
 	}
 	return acc, g, err
 }
 
-// repairable reports whether a sign-in page could give what was missing: a proof, a
-// newer one, a consent, or a PRT. That nobody is signed in under the session is no
-// such error: a page needs a user.
-func repairable(err error) bool {
-	var e *prterr.Error
-	if !errors.As(err, &e) {
-		return false
+// page shows one page and hands its end down.
+func (p *Plugin) page(ctx context.Context, turn *window.Turn, r apptoken.Request, missing need) error {
+	page, err := p.begin(ctx, r, missing)
+	if err != nil {
+		return err
 	}
-	switch e.Code {
-	case aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.StrongAuthRequired, aadsts.EnrolmentInterrupt, aadsts.ConsentRequired:
-		return true
-	default:
-		return signsIn(e)
+	final, err := turn.Show(ctx, page, string(r.Client))
+	if err != nil {
+		return err
 	}
+	return p.authority.CompleteInteraction(ctx, r.Session, page.GetInteractionId(), final)
 }
 
-// signsIn reports whether the page has to ask for a sign-in, whatever PRT there is:
-// it has ended, was revoked, or is older than a policy allows.
-func signsIn(e *prterr.Error) bool {
+func (p *Plugin) begin(ctx context.Context, r apptoken.Request, missing need) (*authorityv1.Interaction, error) {
+	if missing == consent {
+		return p.authority.BeginConsent(ctx, r)
+	}
+	return p.authority.BeginInteraction(ctx, r, missing == signIn)
+}
+
+// need is what a page is for.
+type need int
+
+const (
+	// nothing that a page gives.
+	nothing need = iota
+	// signIn whatever PRT there is: it has ended, was revoked, or is older than a
+	// policy allows.
+	signIn
+	// proof beyond the one of the PRT.
+	proof
+	// consent of the user to what the app wants. The page is the app's own, so there is
+	// no new PRT.
+	consent
+)
+
+// repairable reports whether a sign-in page could give what was missing: a proof, a
+// newer one, a consent, or a PRT. That nobody is signed in under the session is no such error: a
+// page needs a user.
+func repairable(err error) bool {
+	var e *prterr.Error
+	return errors.As(err, &e) && needOf(e) != nothing
+}
+
+func needOf(e *prterr.Error) need {
 	switch e.Code {
+	case aadsts.MFARequired, aadsts.MFAEnrolmentRequired, aadsts.MFAExpired, aadsts.StrongAuthRequired, aadsts.EnrolmentInterrupt:
+		return proof
+	case aadsts.ConsentRequired:
+		return consent
 	case aadsts.SignInFrequency, aadsts.SessionTooOld, aadsts.UserInformationMissing, aadsts.FreshTokenNeeded, aadsts.SessionInvalid,
 		aadsts.SessionRevoked, aadsts.InvalidGrant, aadsts.ExpiredToken, aadsts.ExpiredGrant:
-		return true
+		return signIn
 	case 0:
-		return e.Kind == prterr.Interaction && e.HRESULT == hresultInteraction
-	default:
-		return false
+		if e.Kind == prterr.Interaction && e.HRESULT == hresultInteraction {
+			return signIn
+		}
 	}
+	return nothing
 }
 
 // interactionRequired is the same refusal for an app: kind and HRESULT say that the

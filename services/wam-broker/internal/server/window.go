@@ -16,12 +16,18 @@ const maxSession = 256
 type Window struct {
 	wamv1.UnimplementedWindowServiceServer
 	Desk *window.Desk
+	// SignedIn fails for a session that is not open.
+	SignedIn func(ctx context.Context, session secret.Text) error
 }
 
-// AwaitInteraction waits for a page to show.
+// AwaitInteraction waits for a page to show. Nobody waits for a session that is not
+// open: places are few, and there is no page to come.
 func (s *Window) AwaitInteraction(ctx context.Context, req *wamv1.AwaitInteractionRequest) (*wamv1.AwaitInteractionResponse, error) {
 	of, err := session(req.GetLogonSession())
 	if err != nil {
+		return nil, err
+	}
+	if err := s.SignedIn(ctx, of); err != nil {
 		return nil, err
 	}
 	i, client, err := s.Desk.Await(ctx, of)

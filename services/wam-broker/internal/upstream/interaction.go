@@ -17,10 +17,20 @@ const (
 	maxHeaders = 8
 )
 
-// BeginInteraction has a sign-in page made for the user of a session. Claims is what
-// the page has to be asked for, or empty; signIn demands a sign-in there.
-func (a *Authority) BeginInteraction(ctx context.Context, r apptoken.Request, claims string, signIn bool) (*authorityv1.Interaction, error) {
-	resp, err := a.client.BeginInteraction(ctx, &authorityv1.BeginInteractionRequest{LogonSession: r.Session.Reveal(), Claims: claims, SignIn: signIn})
+// BeginInteraction has a sign-in page made for the user of a session, which is asked
+// for the claims of the request; signIn demands a sign-in there.
+func (a *Authority) BeginInteraction(ctx context.Context, r apptoken.Request, signIn bool) (*authorityv1.Interaction, error) {
+	return a.begin(ctx, &authorityv1.BeginInteractionRequest{LogonSession: r.Session.Reveal(), Claims: r.Claims, SignIn: signIn})
+}
+
+// BeginConsent has the page made at which the user consents to what the app of the
+// request wants.
+func (a *Authority) BeginConsent(ctx context.Context, r apptoken.Request) (*authorityv1.Interaction, error) {
+	return a.begin(ctx, &authorityv1.BeginInteractionRequest{LogonSession: r.Session.Reveal(), ClientId: string(r.Client), Resource: string(r.Resource)})
+}
+
+func (a *Authority) begin(ctx context.Context, r *authorityv1.BeginInteractionRequest) (*authorityv1.Interaction, error) {
+	resp, err := a.client.BeginInteraction(ctx, r)
 	if err != nil {
 		return nil, err
 	}

@@ -171,17 +171,28 @@ func TestISS17_ASmartCardThroughAFederationProvider(t *testing.T) {
 // trustingTenants are the embedded ones, but that the federated domain is believed.
 func trustingTenants(t *testing.T) string {
 	t.Helper()
+	return tenantsWith(t, "      - name: adatum.test\n", "        federated_mfa: accept\n")
+}
+
+// tenantsWith are the embedded tenants with something behind the first place of a text.
+func tenantsWith(t *testing.T, after, more string) string {
+	t.Helper()
 	raw, err := os.ReadFile(filepath.FromSlash("../../../../services/idp/internal/tenant/default.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	const domain = "      - name: adatum.test\n"
-	text := strings.Replace(string(raw), domain, domain+"        federated_mfa: accept\n", 1)
+	text := strings.Replace(string(raw), after, after+more, 1)
 	if text == string(raw) {
-		t.Fatal("the embedded tenants have no such domain")
+		t.Fatalf("the embedded tenants have no %q", after)
 	}
-	path := filepath.Join(t.TempDir(), "tenants.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	return keep(t, "tenants.yaml", []byte(text))
+}
+
+// keep writes a file for this test.
+func keep(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path

@@ -3,7 +3,6 @@ package acceptance_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -189,77 +188,6 @@ func (w *world) visit(d actor.Desktop, resource string, private bool, pages page
 		_, err = pageagent.Answer(final)
 	}
 	return prompts, err
-}
-
-// TestCA11_TheAuthenticatorIsAskedForInOneCaseOfEight: the PRT is not used, the
-// resource is outside of policy A, and a second factor is demanded. Whenever one of
-// the three is missing, neither the authenticator nor a text message is asked for.
-func TestCA11_TheAuthenticatorIsAskedForInOneCaseOfEight(t *testing.T) {
-	w := newWorld(t, lab.Config{TPM: "mem:"})
-	w.join(w.device)
-	hello := w.setUpHello("mia", w.at("mia", pageagent.SoftwareOATH))
-	var asked []string
-	for _, demanded := range []bool{false, true} {
-		document := policyA
-		if demanded {
-			document += anyFactor
-		}
-		w.policies(document)
-		for _, outside := range []bool{false, true} {
-			resource := map[bool]string{false: w.tenant.Resource, true: management}[outside]
-			for _, private := range []bool{false, true} {
-				prompts, err := w.visit(hello, resource, private, w.at("mia", pageagent.Password, pageagent.Push, pageagent.SMS))
-				name := fmt.Sprintf("private %v, outside %v, demanded %v", private, outside, demanded)
-				if slices.Contains(prompts, pageagent.Push) || slices.Contains(prompts, pageagent.SMS) {
-					asked = append(asked, name)
-				}
-				// Inside of the policy a private window is no way in for her: nothing that a
-				// page can ask of her is passwordless.
-				if in := !private || outside; in != (err == nil) {
-					t.Errorf("%s: %q, %v", name, prompts, err)
-				}
-				if !private && len(prompts) != 0 {
-					t.Errorf("%s: %q", name, prompts)
-				}
-			}
-		}
-	}
-	if want := []string{"private true, outside true, demanded true"}; !slices.Equal(asked, want) {
-		t.Errorf("asked in %q", asked)
-	}
-}
-
-// TestHEL06_HEL07_CA13_WhatLeadsToAHelloKey: without a policy any second factor; under
-// the passwordless one neither a text message nor an approval, and whoever has nothing
-// else cannot set it up; and never a password alone.
-func TestHEL06_HEL07_CA13_WhatLeadsToAHelloKey(t *testing.T) {
-	passwordless := strings.Replace(policyA, "exclude_resources: ["+management+"]", "exclude_resources: []", 1)
-	for name, c := range map[string]struct {
-		who, policies string
-		takes         []string
-		works         bool
-	}{
-		"no policy, text message":        {"nora", "policies: []", []string{pageagent.SMS}, true},
-		"no policy, one-time code":       {"nora", "policies: []", []string{pageagent.SoftwareOATH}, true},
-		"no policy, approval":            {"mia", "policies: []", []string{pageagent.Push}, true},
-		"no policy, password alone":      {"nora", "policies: []", []string{pageagent.Password}, false},
-		"no policy, nothing registered":  {"alice", "policies: []", []string{pageagent.Password, pageagent.SMS}, false},
-		"passwordless, text message":     {"nora", passwordless, []string{pageagent.SMS}, false},
-		"passwordless, one-time code":    {"nora", passwordless, []string{pageagent.SoftwareOATH}, false},
-		"passwordless, approval":         {"mia", passwordless, []string{pageagent.Push}, false},
-		"passwordless, phone sign-in":    {"nora", passwordless, []string{pageagent.PhoneSignIn}, true},
-		"passwordless, no spare methods": {"mia", passwordless, []string{pageagent.Push, pageagent.SoftwareOATH, pageagent.SMS, pageagent.PhoneSignIn}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, lab.Config{TPM: "mem:"})
-			w.join(w.device)
-			w.policies(c.policies)
-			prompts, err := w.device.LogonUI.SetUpHello(t.Context(), w.in(c.who), w.at(c.who, c.takes...), secret.NewText(helloPIN))
-			if c.works != (err == nil) {
-				t.Errorf("%q, %v", prompts, err)
-			}
-		})
-	}
 }
 
 // TestA36_Attack37_ACopiedCookieJarIsRefusedAtTheNextNavigation: the session cookie of a PRT is

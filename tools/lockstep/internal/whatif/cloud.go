@@ -55,7 +55,7 @@ func newCloud(cfg Config, clk clock.Clock) (*cloud, error) {
 		return nil, err
 	}
 	c.provider, err = idp.New(idp.Config{
-		Tenants: tenants, Clock: clk, Persons: true, SignInLog: c.record,
+		Tenants: tenants, Clock: clk, Persons: true, QuickHashes: true, SignInLog: c.record,
 		TPMMakers: []idp.TPMMaker{{Name: "the laboratory's emulated TPMs", Kind: "emulated", Certificates: maker.RootPEM()}},
 	})
 	if err != nil {

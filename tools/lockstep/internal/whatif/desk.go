@@ -76,15 +76,14 @@ func (w *World) sit(ctx context.Context, p *person, state DeviceState, c Credent
 		}
 	}
 	k.session, k.why = k.signIn(ctx)
+	if state == Disabled { // whatever became of the sign-in: the cells of others are waiting
+		if err := k.device.disable(ctx); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case k.why == nil:
 		k.desktop = Open
-		if state == Disabled {
-			err = k.device.disable(ctx)
-		}
-		if err != nil {
-			return nil, err
-		}
 	case refused(k.why):
 		k.desktop = Shut
 	default:

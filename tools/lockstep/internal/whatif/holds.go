@@ -21,6 +21,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/securityinfo"
 )
 
 // issuer is the certificate authority of the users who sign in with one.
@@ -165,7 +166,11 @@ func (c *cloud) equip(ctx context.Context, p *person) error {
 				return err
 			}
 		case FIDO2:
-			if err := c.registerKey(ctx, p); err != nil {
+			pages, err := securityinfo.New(securityinfo.Config{HTTP: c.wire().client(), Origin: SignInOrigin, Person: p.before(Password, nil)})
+			if err != nil {
+				return err
+			}
+			if p.passkey, err = pages.RegisterKey(ctx, "Security key"); err != nil {
 				return fmt.Errorf("security key of %s: %w", p.name(), err)
 			}
 		default:

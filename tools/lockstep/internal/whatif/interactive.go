@@ -20,14 +20,15 @@ func (k *desk) token(ctx context.Context, a App, o *Outcome) error {
 	if prterr.KindOf(err) != prterr.Interaction {
 		return o.ended(err)
 	}
-	// What is proven now is in the PRT afterwards: the next cell begins at a new desk.
-	k.spent = true
 	w := &window{desk: k}
 	stop := w.watch(ctx)
 	req.Interactive = true
 	_, err = k.tokens.RequestToken(ctx, req)
 	asked, shown := stop()
 	o.Asked = append(o.Asked, asked...)
+	// What was proven is in the PRT now, and the next cell has to begin at a new desk. A
+	// page that asked for nothing and refused has left everything as it was.
+	k.spent = len(asked) > 0 || err == nil
 	if err != nil && shown != nil {
 		err = shown // the page's own words say more than that the window was closed
 	}

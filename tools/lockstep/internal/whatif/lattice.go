@@ -3,6 +3,7 @@ package whatif
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -41,11 +42,46 @@ func matches(patterns []string, names ...string) bool {
 	return false
 }
 
+// known refuses a pattern that names nothing, and says what there is.
+func (w *World) known(n Narrow) error {
+	var users, resources, clients []string
+	for _, p := range w.people {
+		users = append(users, p.local())
+	}
+	for _, a := range w.apps {
+		resources, clients = append(resources, a.ResourceName), append(clients, a.ClientName)
+	}
+	for _, p := range n.Users {
+		if !slices.ContainsFunc(w.people, func(o *person) bool { return matches([]string{p}, o.name(), o.local()) }) {
+			return nobody("--users", p, users)
+		}
+	}
+	for _, p := range n.Apps {
+		if !slices.ContainsFunc(w.apps, func(a App) bool { return matches([]string{p}, a.Resource, a.ResourceName) }) {
+			return nobody("--apps", p, resources)
+		}
+	}
+	for _, p := range n.Clients {
+		if p != All && !slices.ContainsFunc(w.apps, func(a App) bool { return matches([]string{p}, a.Client, a.ClientName) }) {
+			return nobody("--clients", p, clients)
+		}
+	}
+	return nil
+}
+
+func nobody(flag, pattern string, there []string) error {
+	slices.Sort(there)
+	return fmt.Errorf("%s: nothing is called %q: there are %s", flag, pattern, strings.Join(slices.Compact(there), ", "))
+}
+
 func among[T comparable](list []T, one T) bool { return len(list) == 0 || slices.Contains(list, one) }
 
 // Cells lists the lattice: users by device states by the credentials that the user
 // has there, by modes, by applications. It is in the order of the tenant file.
 func (w *World) Cells(n Narrow) ([]Cell, error) {
+	if err := w.known(n); err != nil {
+		return nil, err
+	}
 	var all []Cell
 	apps := w.chosenApps(n)
 	for _, p := range w.people {

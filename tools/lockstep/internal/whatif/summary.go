@@ -15,8 +15,9 @@ type Row struct {
 	Devices []DeviceState
 	Apps    []string
 	Desktop Desktop
-	Says    string
-	Cells   int
+	// Says how it ended in a line; Why is what was told about a refusal, or empty.
+	Says, Why string
+	Cells     int
 }
 
 // Summary puts cells that ended alike into one line each: by user, credential and
@@ -24,7 +25,7 @@ type Row struct {
 func Summary(ran []Ran) []Row {
 	says := make([]string, len(ran))
 	for i, r := range ran {
-		says[i] = r.Outcome.String()
+		says[i] = r.Outcome.Line()
 	}
 	return summary(ran, says)
 }
@@ -33,7 +34,7 @@ func Summary(ran []Ran) []Row {
 func Changes(all []Change) []Row {
 	ran, says := make([]Ran, len(all)), make([]string, len(all))
 	for i, c := range all {
-		ran[i], says[i] = Ran{Cell: c.Cell, Outcome: c.New}, c.Old.String()+"\n-> "+c.New.String()
+		ran[i], says[i] = Ran{Cell: c.Cell, Outcome: c.New}, c.Old.Line()+"\n-> "+c.New.Line()
 		if c.Old.Desktop != c.New.Desktop {
 			says[i] += fmt.Sprintf("\ndesktop %s -> %s", c.Old.Desktop, c.New.Desktop)
 		}
@@ -58,14 +59,16 @@ func summary(ran []Ran, says []string) []Row {
 			order = append(order, b)
 		}
 		app := r.app.ResourceName + " in " + r.app.ClientName
-		at := slices.IndexFunc(rows[b], func(o Row) bool { return o.Says == says[i] && o.Desktop == r.Outcome.Desktop })
+		at := slices.IndexFunc(rows[b], func(o Row) bool {
+			return o.Says == says[i] && o.Why == r.Outcome.Why() && o.Desktop == r.Outcome.Desktop
+		})
 		if at >= 0 {
 			rows[b][at].Apps, rows[b][at].Cells = append(rows[b][at].Apps, app), rows[b][at].Cells+1
 			continue
 		}
 		rows[b] = append(rows[b], Row{
 			User: r.User, Credential: r.Credential, Mode: r.Mode, Devices: []DeviceState{r.Device}, Apps: []string{app},
-			Desktop: r.Outcome.Desktop, Says: says[i], Cells: 1,
+			Desktop: r.Outcome.Desktop, Says: says[i], Why: r.Outcome.Why(), Cells: 1,
 		})
 	}
 	for _, all := range rows {
@@ -103,20 +106,41 @@ func together(order []block, rows map[block][]Row) []Row {
 
 func alike(a, b []Row) bool {
 	return slices.EqualFunc(a, b, func(x, y Row) bool {
-		return x.Says == y.Says && x.Desktop == y.Desktop && slices.Equal(x.Apps, y.Apps)
+		return x.Says == y.Says && x.Why == y.Why && x.Desktop == y.Desktop && slices.Equal(x.Apps, y.Apps)
 	})
 }
 
-// String says it in a line.
+// String says it whole.
 func (o Outcome) String() string {
+	if why := o.Why(); why != "" {
+		return o.Line() + ": " + why
+	}
+	return o.Line()
+}
+
+// Why is what was told about a refusal: what the page told the user to do instead
+// says more than the words of the code. It is empty for who got in.
+func (o Outcome) Why() string {
+	switch {
+	case o.Result != Refused:
+		return ""
+	case o.Guidance != "":
+		return o.Guidance
+	default:
+		return o.Reason
+	}
+}
+
+// Line says how it ended, without why.
+func (o Outcome) Line() string {
 	asked := ""
 	if len(o.Asked) > 0 {
 		asked = "asked for " + strings.Join(o.Asked, ", ")
 	}
-	if o.Result == Silent {
+	switch {
+	case o.Result == Silent:
 		return "silent"
-	}
-	if o.Result == Asked {
+	case o.Result == Asked:
 		return asked + ", then in"
 	}
 	said := "refused"
@@ -128,12 +152,6 @@ func (o Outcome) String() string {
 	}
 	if asked != "" {
 		said = asked + ", then " + said
-	}
-	switch {
-	case o.Guidance != "": // what the page told the user says more than its code
-		said += ": " + o.Guidance
-	case o.Reason != "":
-		said += ": " + o.Reason
 	}
 	return said
 }

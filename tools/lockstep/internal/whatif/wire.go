@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -125,7 +126,22 @@ func (w *wire) guidance() string {
 	if err != nil {
 		return ""
 	}
-	return document{root}.text("guidance")
+	for n := range root.Descendants() {
+		if n.Type == html.ElementNode && slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "id" && a.Val == "guidance" }) {
+			return wordsOf(n)
+		}
+	}
+	return ""
+}
+
+func wordsOf(n *html.Node) string {
+	var words []string
+	for inside := range n.Descendants() {
+		if inside.Type == html.TextNode {
+			words = append(words, strings.Fields(inside.Data)...)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // client is an HTTP client of that computer. Redirects are the caller's business.

@@ -754,7 +754,13 @@ type BeginInteractionRequest struct {
 	// or empty.
 	Claims string `protobuf:"bytes,2,opt,name=claims,proto3" json:"claims,omitempty"`
 	// SignIn demands a sign-in at the page, whatever PRT there is.
-	SignIn        bool `protobuf:"varint,3,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	SignIn bool `protobuf:"varint,3,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	// ClientID makes it the page of an application, a GUID, at which the user consents
+	// to what it wants of Resource. Nothing but that consent comes of such a page: claims
+	// and sign_in do not go with it.
+	ClientId string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Resource that the application wants in the name of the user; with ClientID only.
+	Resource      string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -808,6 +814,20 @@ func (x *BeginInteractionRequest) GetSignIn() bool {
 		return x.SignIn
 	}
 	return false
+}
+
+func (x *BeginInteractionRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *BeginInteractionRequest) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
 }
 
 // BeginInteractionResponse carries the page.
@@ -1004,11 +1024,13 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\"7\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"t\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value\"\xad\x01\n" +
 	"\x17BeginInteractionRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x16\n" +
 	"\x06claims\x18\x02 \x01(\tR\x06claims\x12\x17\n" +
-	"\asign_in\x18\x03 \x01(\bR\x06signIn\"[\n" +
+	"\asign_in\x18\x03 \x01(\bR\x06signIn\x12\x1b\n" +
+	"\tclient_id\x18\x04 \x01(\tR\bclientId\x12\x1a\n" +
+	"\bresource\x18\x05 \x01(\tR\bresource\"[\n" +
 	"\x18BeginInteractionResponse\x12?\n" +
 	"\vinteraction\x18\x01 \x01(\v2\x1d.prt.authority.v1.InteractionR\vinteraction\"\x94\x01\n" +
 	"\x1aCompleteInteractionRequest\x12(\n" +

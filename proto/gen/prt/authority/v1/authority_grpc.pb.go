@@ -54,7 +54,8 @@ type TokenAuthorityServiceClient interface {
 	BeginInteraction(ctx context.Context, in *BeginInteractionRequest, opts ...grpc.CallOption) (*BeginInteractionResponse, error)
 	// CompleteInteraction takes the address that the page ended at and puts the new
 	// PRT in the place of the old one of the same kind. A page at which another user
-	// signed in changes nothing.
+	// signed in changes nothing. A page of an application changes nothing here either:
+	// it is an error unless it ended well.
 	CompleteInteraction(ctx context.Context, in *CompleteInteractionRequest, opts ...grpc.CallOption) (*CompleteInteractionResponse, error)
 }
 
@@ -149,7 +150,8 @@ type TokenAuthorityServiceServer interface {
 	BeginInteraction(context.Context, *BeginInteractionRequest) (*BeginInteractionResponse, error)
 	// CompleteInteraction takes the address that the page ended at and puts the new
 	// PRT in the place of the old one of the same kind. A page at which another user
-	// signed in changes nothing.
+	// signed in changes nothing. A page of an application changes nothing here either:
+	// it is an error unless it ended well.
 	CompleteInteraction(context.Context, *CompleteInteractionRequest) (*CompleteInteractionResponse, error)
 	mustEmbedUnimplementedTokenAuthorityServiceServer()
 }

@@ -42,6 +42,9 @@ const (
 	PagePurpose_PAGE_PURPOSE_PROVISION_HELLO PagePurpose = 3
 	// The same, for the PIN reset service.
 	PagePurpose_PAGE_PURPOSE_RESET_PIN PagePurpose = 4
+	// The user consents to what an application wants: the page is the application's own,
+	// and no token comes of it here.
+	PagePurpose_PAGE_PURPOSE_CONSENT PagePurpose = 5
 )
 
 // Enum value maps for PagePurpose.
@@ -52,6 +55,7 @@ var (
 		2: "PAGE_PURPOSE_UPGRADE",
 		3: "PAGE_PURPOSE_PROVISION_HELLO",
 		4: "PAGE_PURPOSE_RESET_PIN",
+		5: "PAGE_PURPOSE_CONSENT",
 	}
 	PagePurpose_value = map[string]int32{
 		"PAGE_PURPOSE_UNSPECIFIED":     0,
@@ -59,6 +63,7 @@ var (
 		"PAGE_PURPOSE_UPGRADE":         2,
 		"PAGE_PURPOSE_PROVISION_HELLO": 3,
 		"PAGE_PURPOSE_RESET_PIN":       4,
+		"PAGE_PURPOSE_CONSENT":         5,
 	}
 )
 
@@ -572,7 +577,11 @@ type BeginPageRequest struct {
 	// Claims is a claims challenge in JSON, or empty.
 	Claims string `protobuf:"bytes,4,opt,name=claims,proto3" json:"claims,omitempty"`
 	// SignIn demands a sign-in whatever PRT there is.
-	SignIn        bool `protobuf:"varint,5,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	SignIn bool `protobuf:"varint,5,opt,name=sign_in,json=signIn,proto3" json:"sign_in,omitempty"`
+	// ClientID of the application that wants consent, a GUID; for that purpose only.
+	ClientId string `protobuf:"bytes,6,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	// Resource that it wants it for; for that purpose only.
+	Resource      string `protobuf:"bytes,7,opt,name=resource,proto3" json:"resource,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -640,6 +649,20 @@ func (x *BeginPageRequest) GetSignIn() bool {
 		return x.SignIn
 	}
 	return false
+}
+
+func (x *BeginPageRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *BeginPageRequest) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
 }
 
 // BeginPageResponse carries the page.
@@ -826,7 +849,8 @@ func (x *RedeemPageRequest) GetPage() *PageEnd {
 	return nil
 }
 
-// RedeemPageResponse carries an access token and whose it is.
+// RedeemPageResponse carries an access token and whose it is. It is empty for a page
+// for consent.
 type RedeemPageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// AccessToken for what the page was for.
@@ -1827,14 +1851,16 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\x05chain\x18\x01 \x03(\fR\x05chain\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x02 \x01(\x03R\tcreatedAt\x12!\n" +
-	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\xcc\x01\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\x85\x02\n" +
 	"\x10BeginPageRequest\x125\n" +
 	"\apurpose\x18\x01 \x01(\x0e2\x1b.prt.cloudap.v1.PagePurposeR\apurpose\x121\n" +
 	"\x06cached\x18\x02 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12\x1d\n" +
 	"\n" +
 	"login_hint\x18\x03 \x01(\tR\tloginHint\x12\x16\n" +
 	"\x06claims\x18\x04 \x01(\tR\x06claims\x12\x17\n" +
-	"\asign_in\x18\x05 \x01(\bR\x06signIn\"\x99\x01\n" +
+	"\asign_in\x18\x05 \x01(\bR\x06signIn\x12\x1b\n" +
+	"\tclient_id\x18\x06 \x01(\tR\bclientId\x12\x1a\n" +
+	"\bresource\x18\a \x01(\tR\bresource\"\x99\x01\n" +
 	"\x11BeginPageResponse\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x124\n" +
 	"\aheaders\x18\x02 \x03(\v2\x1a.prt.cloudap.v1.PageHeaderR\aheaders\x12!\n" +
@@ -1898,13 +1924,14 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\rrequest_nonce\x18\x02 \x01(\tR\frequestNonce\"H\n" +
 	"\x17CreatePRTCookieResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
-	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value*\x9d\x01\n" +
+	"\x05value\x18\x02 \x01(\tB\x03\x80\x01\x01R\x05value*\xb7\x01\n" +
 	"\vPagePurpose\x12\x1c\n" +
 	"\x18PAGE_PURPOSE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14PAGE_PURPOSE_SIGN_IN\x10\x01\x12\x18\n" +
 	"\x14PAGE_PURPOSE_UPGRADE\x10\x02\x12 \n" +
 	"\x1cPAGE_PURPOSE_PROVISION_HELLO\x10\x03\x12\x1a\n" +
-	"\x16PAGE_PURPOSE_RESET_PIN\x10\x042\xac\b\n" +
+	"\x16PAGE_PURPOSE_RESET_PIN\x10\x04\x12\x18\n" +
+	"\x14PAGE_PURPOSE_CONSENT\x10\x052\xac\b\n" +
 	"\rPluginService\x12e\n" +
 	"\x10AuthenticateUser\x12'.prt.cloudap.v1.AuthenticateUserRequest\x1a(.prt.cloudap.v1.AuthenticateUserResponse\x12P\n" +
 	"\tBeginPage\x12 .prt.cloudap.v1.BeginPageRequest\x1a!.prt.cloudap.v1.BeginPageResponse\x12S\n" +

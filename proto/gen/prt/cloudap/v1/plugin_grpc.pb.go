@@ -49,7 +49,9 @@ type PluginServiceClient interface {
 	// needs at the end comes back as State.
 	BeginPage(ctx context.Context, in *BeginPageRequest, opts ...grpc.CallOption) (*BeginPageResponse, error)
 	// RedeemPage takes the end of a page and obtains an access token for what the page
-	// was for. A page that was to sign in goes into AuthenticateUser.
+	// was for. A page that was to sign in goes into AuthenticateUser. Of a page for
+	// consent it only says whether it ended well: its code is the application's, and is
+	// thrown away unredeemed.
 	RedeemPage(ctx context.Context, in *RedeemPageRequest, opts ...grpc.CallOption) (*RedeemPageResponse, error)
 	// RegisterHelloKey registers the public half of a Windows Hello key.
 	RegisterHelloKey(ctx context.Context, in *RegisterHelloKeyRequest, opts ...grpc.CallOption) (*RegisterHelloKeyResponse, error)
@@ -200,7 +202,9 @@ type PluginServiceServer interface {
 	// needs at the end comes back as State.
 	BeginPage(context.Context, *BeginPageRequest) (*BeginPageResponse, error)
 	// RedeemPage takes the end of a page and obtains an access token for what the page
-	// was for. A page that was to sign in goes into AuthenticateUser.
+	// was for. A page that was to sign in goes into AuthenticateUser. Of a page for
+	// consent it only says whether it ended well: its code is the application's, and is
+	// thrown away unredeemed.
 	RedeemPage(context.Context, *RedeemPageRequest) (*RedeemPageResponse, error)
 	// RegisterHelloKey registers the public half of a Windows Hello key.
 	RegisterHelloKey(context.Context, *RegisterHelloKeyRequest) (*RegisterHelloKeyResponse, error)

@@ -822,7 +822,9 @@ type OpenResetSecretRequest struct {
 	// WrappedResetSecret of the key, from when it was made.
 	WrappedResetSecret []byte `protobuf:"bytes,2,opt,name=wrapped_reset_secret,json=wrappedResetSecret,proto3" json:"wrapped_reset_secret,omitempty"`
 	// KeyID is the kid of the Hello key it belongs to.
-	KeyId         string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	KeyId string `protobuf:"bytes,3,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// Caller as the edge saw it; absent for a component.
+	Caller        *Caller `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -876,6 +878,13 @@ func (x *OpenResetSecretRequest) GetKeyId() string {
 		return x.KeyId
 	}
 	return ""
+}
+
+func (x *OpenResetSecretRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
 }
 
 // OpenResetSecretResponse carries the secret.
@@ -980,11 +989,12 @@ const file_prt_idp_v1_securityinfo_proto_rawDesc = "" +
 	"\x1eSetDefaultSecurityInfoResponse\"\x19\n" +
 	"\x17DescribePINResetRequest\",\n" +
 	"\x18DescribePINResetResponse\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\fR\x03key\"\x89\x01\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\"\xb5\x01\n" +
 	"\x16OpenResetSecretRequest\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x120\n" +
 	"\x14wrapped_reset_secret\x18\x02 \x01(\fR\x12wrappedResetSecret\x12\x15\n" +
-	"\x06key_id\x18\x03 \x01(\tR\x05keyId\"A\n" +
+	"\x06key_id\x18\x03 \x01(\tR\x05keyId\x12*\n" +
+	"\x06caller\x18\x04 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"A\n" +
 	"\x17OpenResetSecretResponse\x12&\n" +
 	"\freset_secret\x18\x01 \x01(\fB\x03\x80\x01\x01R\vresetSecret2\x97\x04\n" +
 	"\x13SecurityInfoService\x12]\n" +
@@ -1040,25 +1050,26 @@ var file_prt_idp_v1_securityinfo_proto_depIdxs = []int32{
 	15, // 4: prt.idp.v1.CompleteSecurityInfoRequest.caller:type_name -> prt.idp.v1.Caller
 	15, // 5: prt.idp.v1.RemoveSecurityInfoRequest.caller:type_name -> prt.idp.v1.Caller
 	15, // 6: prt.idp.v1.SetDefaultSecurityInfoRequest.caller:type_name -> prt.idp.v1.Caller
-	0,  // 7: prt.idp.v1.SecurityInfoService.ListSecurityInfo:input_type -> prt.idp.v1.ListSecurityInfoRequest
-	3,  // 8: prt.idp.v1.SecurityInfoService.BeginSecurityInfo:input_type -> prt.idp.v1.BeginSecurityInfoRequest
-	5,  // 9: prt.idp.v1.SecurityInfoService.CompleteSecurityInfo:input_type -> prt.idp.v1.CompleteSecurityInfoRequest
-	7,  // 10: prt.idp.v1.SecurityInfoService.RemoveSecurityInfo:input_type -> prt.idp.v1.RemoveSecurityInfoRequest
-	9,  // 11: prt.idp.v1.SecurityInfoService.SetDefaultSecurityInfo:input_type -> prt.idp.v1.SetDefaultSecurityInfoRequest
-	11, // 12: prt.idp.v1.PINResetService.DescribePINReset:input_type -> prt.idp.v1.DescribePINResetRequest
-	13, // 13: prt.idp.v1.PINResetService.OpenResetSecret:input_type -> prt.idp.v1.OpenResetSecretRequest
-	2,  // 14: prt.idp.v1.SecurityInfoService.ListSecurityInfo:output_type -> prt.idp.v1.ListSecurityInfoResponse
-	4,  // 15: prt.idp.v1.SecurityInfoService.BeginSecurityInfo:output_type -> prt.idp.v1.BeginSecurityInfoResponse
-	6,  // 16: prt.idp.v1.SecurityInfoService.CompleteSecurityInfo:output_type -> prt.idp.v1.CompleteSecurityInfoResponse
-	8,  // 17: prt.idp.v1.SecurityInfoService.RemoveSecurityInfo:output_type -> prt.idp.v1.RemoveSecurityInfoResponse
-	10, // 18: prt.idp.v1.SecurityInfoService.SetDefaultSecurityInfo:output_type -> prt.idp.v1.SetDefaultSecurityInfoResponse
-	12, // 19: prt.idp.v1.PINResetService.DescribePINReset:output_type -> prt.idp.v1.DescribePINResetResponse
-	14, // 20: prt.idp.v1.PINResetService.OpenResetSecret:output_type -> prt.idp.v1.OpenResetSecretResponse
-	14, // [14:21] is the sub-list for method output_type
-	7,  // [7:14] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	15, // 7: prt.idp.v1.OpenResetSecretRequest.caller:type_name -> prt.idp.v1.Caller
+	0,  // 8: prt.idp.v1.SecurityInfoService.ListSecurityInfo:input_type -> prt.idp.v1.ListSecurityInfoRequest
+	3,  // 9: prt.idp.v1.SecurityInfoService.BeginSecurityInfo:input_type -> prt.idp.v1.BeginSecurityInfoRequest
+	5,  // 10: prt.idp.v1.SecurityInfoService.CompleteSecurityInfo:input_type -> prt.idp.v1.CompleteSecurityInfoRequest
+	7,  // 11: prt.idp.v1.SecurityInfoService.RemoveSecurityInfo:input_type -> prt.idp.v1.RemoveSecurityInfoRequest
+	9,  // 12: prt.idp.v1.SecurityInfoService.SetDefaultSecurityInfo:input_type -> prt.idp.v1.SetDefaultSecurityInfoRequest
+	11, // 13: prt.idp.v1.PINResetService.DescribePINReset:input_type -> prt.idp.v1.DescribePINResetRequest
+	13, // 14: prt.idp.v1.PINResetService.OpenResetSecret:input_type -> prt.idp.v1.OpenResetSecretRequest
+	2,  // 15: prt.idp.v1.SecurityInfoService.ListSecurityInfo:output_type -> prt.idp.v1.ListSecurityInfoResponse
+	4,  // 16: prt.idp.v1.SecurityInfoService.BeginSecurityInfo:output_type -> prt.idp.v1.BeginSecurityInfoResponse
+	6,  // 17: prt.idp.v1.SecurityInfoService.CompleteSecurityInfo:output_type -> prt.idp.v1.CompleteSecurityInfoResponse
+	8,  // 18: prt.idp.v1.SecurityInfoService.RemoveSecurityInfo:output_type -> prt.idp.v1.RemoveSecurityInfoResponse
+	10, // 19: prt.idp.v1.SecurityInfoService.SetDefaultSecurityInfo:output_type -> prt.idp.v1.SetDefaultSecurityInfoResponse
+	12, // 20: prt.idp.v1.PINResetService.DescribePINReset:output_type -> prt.idp.v1.DescribePINResetResponse
+	14, // 21: prt.idp.v1.PINResetService.OpenResetSecret:output_type -> prt.idp.v1.OpenResetSecretResponse
+	15, // [15:22] is the sub-list for method output_type
+	8,  // [8:15] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_securityinfo_proto_init() }

@@ -721,7 +721,8 @@ type BeginWebSignInRequest struct {
 	// LogonSession of the user; empty to sign in to the device, or to reset a PIN from
 	// the lock screen.
 	LogonSession string `protobuf:"bytes,2,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
-	// LoginHint is the user name typed so far, or empty.
+	// LoginHint is the user name on the screen, or empty. LogonUser without a name then
+	// signs in that user or nobody.
 	LoginHint     string `protobuf:"bytes,3,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
