@@ -1,6 +1,10 @@
 package pages
 
-import idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+import (
+	"strings"
+
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+)
 
 // method is how a second factor is shown, by its name on the wire.
 type method struct{ icon, key string }
@@ -29,8 +33,8 @@ func (d dressed) MethodName(m *idpv1.Method) string {
 		return m.GetMethodId()
 	}
 	name := d.T(known.key)
-	if m.GetDisplay() != "" && known.icon != "code" && known.icon != "phone" {
-		name += " (" + m.GetDisplay() + ")"
+	if _, number, told := strings.Cut(m.GetDisplay(), "+"); told {
+		name += " (+" + number + ")"
 	}
 	return name
 }

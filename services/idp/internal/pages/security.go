@@ -56,6 +56,17 @@ func (m InfoMethod) Name() string {
 	return m.Kind
 }
 
+// Detail tells it from others of its kind: a number, a name. Of some kinds a person has
+// one, and then there is nothing to tell.
+func (m InfoMethod) Detail() string {
+	switch m.Kind {
+	case "password", "softwareOath", "windowsHelloForBusiness":
+		return ""
+	default:
+		return m.Display
+	}
+}
+
 // MayBeDefault says that it can be the one that is asked first: a second factor
 // that is not yet.
 func (m InfoMethod) MayBeDefault() bool {
