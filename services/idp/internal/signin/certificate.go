@@ -41,24 +41,10 @@ func (s *Service) SubmitCertificate(ctx context.Context, f Certificate) (authori
 		return authorize.Outcome{}, err
 	}
 	u, method, err := s.holder(ctx, st, f.Chain)
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil && st.Step == flowstate.Factor:
-		s.next.Log(ctx, st, signinlog.SecondFactor, u.UPN, err)
-		return s.next.AskFactor(ctx, st, err)
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.WebSignIn, u.UPN, err)
-		return s.next.Ask(ctx, st, err)
-	case st.Step == flowstate.Factor:
-		st.Proof.Prove(method, s.clock.Now())
-	default:
-		st.Asked.Hint = string(u.UPN)
-		st.Proof, st.Carried = s.proof(u, sealed.Certificate, method), false
+	if err != nil {
+		return s.wrong(ctx, st, u.UPN, err)
 	}
-	if method == methods.CertificateMulti {
-		fresh(st)
-	}
+	s.right(st, u, sealed.Certificate, method)
 	return s.next.HandOver(ctx, st)
 }
 

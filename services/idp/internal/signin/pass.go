@@ -11,7 +11,6 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
-	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
@@ -45,12 +44,8 @@ func (s *Service) SubmitAccessPass(ctx context.Context, f Pass) (authorize.Outco
 		return authorize.Outcome{}, err
 	}
 	u, err := s.directory.TypedPass(ctx, name, f.Pass, s.clock.Now())
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.WebSignIn, name, err)
-		return s.next.Ask(ctx, st, err)
+	if err != nil {
+		return s.wrong(ctx, st, name, err)
 	}
 	s.begun(st, u, sealed.Pass, directory.PassMethod(u))
 	st.Proof.PassEnds = u.AccessPass.Expires.Unix()
@@ -63,12 +58,8 @@ func (s *Service) passAfter(ctx context.Context, st *flowstate.State, pass secre
 	if err == nil {
 		u, err = s.directory.TypedPass(ctx, u.UPN, pass, s.clock.Now())
 	}
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.SecondFactor, u.UPN, err)
-		return s.next.AskFactor(ctx, st, err)
+	if err != nil {
+		return s.wrong(ctx, st, u.UPN, err)
 	}
 	s.proven(st, directory.PassMethod(u))
 	st.Proof.PassEnds = earlier(st.Proof.PassEnds, u)

@@ -82,22 +82,10 @@ func (s *Service) SubmitPasskey(ctx context.Context, f Passkey) (authorize.Outco
 	}
 	u, err := s.passkey(ctx, st, []byte(f.Credential.Reveal()))
 	st.Passkey = passkey.Challenge{}
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil && st.Step == flowstate.Factor:
-		s.next.Log(ctx, st, signinlog.SecondFactor, u.UPN, err)
-		return s.next.AskFactor(ctx, st, err)
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.WebSignIn, u.UPN, err)
-		return s.next.Ask(ctx, st, err)
-	case st.Step == flowstate.Factor:
-		st.Proof.Prove(methods.FIDO2, s.clock.Now())
-	default:
-		st.Asked.Hint = string(u.UPN)
-		st.Proof, st.Carried = s.proof(u, sealed.FIDO, methods.FIDO2), false
+	if err != nil {
+		return s.wrong(ctx, st, u.UPN, err)
 	}
-	fresh(st)
+	s.right(st, u, sealed.FIDO, methods.FIDO2)
 	return s.next.Proceed(ctx, st)
 }
 

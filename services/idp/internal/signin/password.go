@@ -48,16 +48,36 @@ func (s *Service) SubmitPassword(ctx context.Context, f Password) (authorize.Out
 		return authorize.Outcome{}, err
 	}
 	u, err := s.directory.TypedPassword(ctx, name, f.Password)
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil:
-		s.next.Log(ctx, st, signinlog.WebSignIn, name, err)
-		return s.next.Ask(ctx, st, err)
+	if err != nil {
+		return s.wrong(ctx, st, name, err)
 	}
 	s.begun(st, u, sealed.Password, methods.Password)
 	st.Proof.Persistent = f.Stay
 	return s.next.Proceed(ctx, st)
+}
+
+// wrong shows what is wrong with a proof, on the page that it was given at.
+func (s *Service) wrong(ctx context.Context, st *flowstate.State, about ids.UPN, err error) (authorize.Outcome, error) {
+	switch {
+	case fatal(err):
+		return authorize.Outcome{}, err
+	case st.Step == flowstate.Factor:
+		s.next.Log(ctx, st, signinlog.SecondFactor, about, err)
+		return s.next.AskFactor(ctx, st, err)
+	default:
+		s.next.Log(ctx, st, signinlog.WebSignIn, about, err)
+		return s.next.Ask(ctx, st, err)
+	}
+}
+
+// right notes a good proof: a further one of the sign-in under way, or the first.
+func (s *Service) right(st *flowstate.State, u store.User, c sealed.Credential, m methods.Method) {
+	if st.Step == flowstate.Factor {
+		s.proven(st, m)
+		return
+	}
+	st.Asked.Hint = string(u.UPN)
+	s.begun(st, u, c, m)
 }
 
 // begun notes a first proof in the state, in place of whatever was there.

@@ -121,17 +121,12 @@ func (s *Service) SubmitPhoneSignIn(ctx context.Context, f Phone) (authorize.Out
 		return authorize.Outcome{}, err
 	}
 	u, err := s.phoneUser(ctx, st, f.SessionID)
-	switch {
-	case fatal(err):
-		return authorize.Outcome{}, err
-	case err != nil:
+	if err != nil {
 		// The name that was typed: the answer is about it even if it is nobody's.
 		typed, _ := ids.ParseUPN(st.Asked.Hint)
-		s.next.Log(ctx, st, signinlog.WebSignIn, typed, err)
-		return s.next.Ask(ctx, st, err)
+		return s.wrong(ctx, st, typed, err)
 	}
-	st.Asked.Hint = string(u.UPN)
-	s.begun(st, u, sealed.Phone, methods.PhoneSignIn)
+	s.right(st, u, sealed.Phone, methods.PhoneSignIn)
 	return s.next.Proceed(ctx, st)
 }
 
