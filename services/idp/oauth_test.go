@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -244,7 +245,9 @@ func TestAttack34_AnswerUnderTheSessionKey(t *testing.T) {
 			if !c.encrypted {
 				return
 			}
-			if _, err := entrawire.OpenAnswer(a.GetEncrypted(), issuance.NewSessionKey()); err == nil {
+			// A256CBC has no tag: under a wrong key the padding is right now and then, but
+			// what comes out is noise.
+			if noise, err := entrawire.OpenAnswer(a.GetEncrypted(), issuance.NewSessionKey()); err == nil && json.Valid(noise) {
 				t.Error("another key opens it")
 			}
 			plain, err := entrawire.OpenAnswer(a.GetEncrypted(), key)
