@@ -321,6 +321,28 @@ func TestARefusedRegistrationLeavesNoKey(t *testing.T) {
 	})
 }
 
+// TestHEL10_NothingIsDestroyedForNothing: where Windows Hello was turned off since,
+// there would be no other key.
+func TestHEL10_NothingIsDestroyedForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		id := m.provisioned(alice, aliceID)
+		m.stop()
+		m = w.start(func(c *lsacloudap.Config) { c.Hello.Off = true })
+		forgetful := visitor{upn: alice, methods: []string{"password", "sms"}}
+		if _, err := m.reset(forProvision, forgetful, alice, true); prterr.KindOf(err) != prterr.Conflict {
+			t.Errorf("a reset where it is off: %v", err)
+		}
+		if w.idp.helloKeys[id] != aliceID {
+			t.Error("the key is gone")
+		}
+		if _, err := m.byPIN(alice, pin); err != nil {
+			t.Errorf("the key that stayed: %v", err)
+		}
+	})
+}
+
 // TestHEL10_PINReset without knowing it: with the service the key stays, without it is
 // another one and the old one is dead.
 func TestHEL10_PINReset(t *testing.T) {

@@ -55,7 +55,7 @@ func (c *CloudAP) ProvisionHello(ctx context.Context, session, id, final, pin se
 	if b.user.Tenant != p.Tenant || b.user.User != p.User {
 		return "", prterr.New(prterr.Denied, "another user signed in at the page: no key was made")
 	}
-	return c.provision(ctx, b, pin)
+	return c.provision(ctx, b, pin, func() error { return nil })
 }
 
 // bearerOf takes the end of a page and has it made into an access token.
@@ -69,11 +69,14 @@ func (c *CloudAP) bearerOf(ctx context.Context, end PageEnd, session *sessionDig
 
 // provision makes a key, registers it, and remembers it; helloWork is held. A key that
 // is in the TPM without a record is left over from a crash before it was remembered:
-// nobody can sign in with it, and it makes room. Whatever fails, the new key is
-// destroyed again.
-func (c *CloudAP) provision(ctx context.Context, b bearer, pin secret.Text) (string, error) {
+// nobody can sign in with it, and it makes room. drop removes an older one, once
+// nothing else is missing. Whatever fails, the new key is destroyed again.
+func (c *CloudAP) provision(ctx context.Context, b bearer, pin secret.Text, drop func() error) (string, error) {
 	resetKey, err := c.plugin.pinResetKey(ctx)
 	if err != nil {
+		return "", err
+	}
+	if err := drop(); err != nil {
 		return "", err
 	}
 	if err := c.tpm.deleteHello(ctx, b.user); err != nil {
@@ -156,6 +159,8 @@ func (c *CloudAP) ResetPIN(ctx context.Context, upn ids.UPN, end PageEnd, next s
 	}
 	purpose := cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN
 	switch {
+	case destructive && c.cfg.Hello.Off:
+		return "", prterr.New(prterr.Conflict, "Windows Hello is turned off on this device, so there would be no other key: remove this one instead")
 	case destructive:
 		purpose = cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO
 	case len(r.WrappedReset) == 0:
@@ -171,10 +176,7 @@ func (c *CloudAP) ResetPIN(ctx context.Context, upn ids.UPN, end PageEnd, next s
 	c.helloWork.Lock()
 	defer c.helloWork.Unlock()
 	if destructive {
-		if err := c.dropHello(ctx, r.User); err != nil {
-			return "", err
-		}
-		return c.provision(ctx, b, next)
+		return c.provision(ctx, b, next, func() error { return c.dropHello(ctx, r.User) })
 	}
 	reset, err := c.plugin.openReset(ctx, b.access, r)
 	if err != nil {
