@@ -64,33 +64,55 @@ type Fact struct {
 
 // Table lists every method. It is made anew for each caller.
 func Table() []Fact {
-	return []Fact{
-		{Password, First, []string{"pwd"}, "Password"},
-		{WindowsHello, Multi, []string{"rsa"}, "Windows Hello for Business"},
-		{FIDO2, Multi, []string{"fido"}, "Passkey (FIDO2)"},
-		{CertificateMulti, Multi, []string{"x509", "rsa"}, "Certificate (multifactor)"},
-		{CertificateSingle, First, []string{"x509"}, "Certificate (single-factor)"},
-		{PhoneSignIn, Multi, []string{"rsa"}, "Authenticator (phone sign-in)"},
-		{Push, Possession, nil, "Authenticator (push notification)"},
-		{SoftwareOATH, Possession, []string{"otp"}, "Software OATH token"},
-		{HardwareOATH, Possession, []string{"otp"}, "Hardware OATH token"},
-		{SMS, Possession, []string{"sms"}, "Text message"},
-		{Voice, Possession, []string{"tel"}, "Voice call"},
-		{AccessPassOnce, Multi, []string{"tap"}, "Temporary Access Pass (one-time use)"},
-		{AccessPassMany, Multi, []string{"tap"}, "Temporary Access Pass (multiuse)"},
-		{FederatedSingle, First, []string{"fed"}, "Federated single-factor"},
-		{FederatedMulti, Multi, []string{"fed"}, "Federated multifactor"},
+	all := []Method{
+		Password, WindowsHello, FIDO2, CertificateMulti, CertificateSingle, PhoneSignIn, Push,
+		SoftwareOATH, HardwareOATH, SMS, Voice, AccessPassOnce, AccessPassMany, FederatedSingle, FederatedMulti,
 	}
+	out := make([]Fact, 0, len(all))
+	for _, m := range all {
+		f, _ := Of(m)
+		out = append(out, f)
+	}
+	return out
 }
 
-// Of finds the row of a method; false when there is none of that name.
+// Of finds the row of a method; false when there is none of that name. It makes that
+// row alone: tokens are judged by it.
 func Of(m Method) (Fact, bool) {
-	t := Table()
-	i := slices.IndexFunc(t, func(f Fact) bool { return f.Method == m })
-	if i < 0 {
+	switch m {
+	case Password:
+		return Fact{m, First, []string{"pwd"}, "Password"}, true
+	case WindowsHello:
+		return Fact{m, Multi, []string{"rsa"}, "Windows Hello for Business"}, true
+	case FIDO2:
+		return Fact{m, Multi, []string{"fido"}, "Passkey (FIDO2)"}, true
+	case CertificateMulti:
+		return Fact{m, Multi, []string{"x509", "rsa"}, "Certificate (multifactor)"}, true
+	case CertificateSingle:
+		return Fact{m, First, []string{"x509"}, "Certificate (single-factor)"}, true
+	case PhoneSignIn:
+		return Fact{m, Multi, []string{"rsa"}, "Authenticator (phone sign-in)"}, true
+	case Push:
+		return Fact{m, Possession, nil, "Authenticator (push notification)"}, true
+	case SoftwareOATH:
+		return Fact{m, Possession, []string{"otp"}, "Software OATH token"}, true
+	case HardwareOATH:
+		return Fact{m, Possession, []string{"otp"}, "Hardware OATH token"}, true
+	case SMS:
+		return Fact{m, Possession, []string{"sms"}, "Text message"}, true
+	case Voice:
+		return Fact{m, Possession, []string{"tel"}, "Voice call"}, true
+	case AccessPassOnce:
+		return Fact{m, Multi, []string{"tap"}, "Temporary Access Pass (one-time use)"}, true
+	case AccessPassMany:
+		return Fact{m, Multi, []string{"tap"}, "Temporary Access Pass (multiuse)"}, true
+	case FederatedSingle:
+		return Fact{m, First, []string{"fed"}, "Federated single-factor"}, true
+	case FederatedMulti:
+		return Fact{m, Multi, []string{"fed"}, "Federated multifactor"}, true
+	default:
 		return Fact{}, false
 	}
-	return t[i], true
 }
 
 // Used is a method that was used, and when. A sign-in keeps a list of them, in
