@@ -150,18 +150,23 @@ func (s *Service) answered(ctx context.Context, st *flowstate.State) (result str
 
 // waitingFor reads a challenge; store.ErrNotFound for one that is not there any more.
 func (s *Service) waitingFor(ctx context.Context, kind, id string) (store.Pending, challenge, error) {
-	p, err := s.waiting.Pending(ctx, kind, id, s.clock.Now())
+	return waitingAs[challenge](ctx, s, kind, id)
+}
+
+// waitingAs reads what waits for somebody; store.ErrNotFound when it is not there any
+// more, and an error of ours for everything else.
+func waitingAs[T any](ctx context.Context, s *Service, kind, id string) (p store.Pending, data T, err error) {
+	p, err = s.waiting.Pending(ctx, kind, id, s.clock.Now())
 	if errors.Is(err, store.ErrNotFound) {
-		return p, challenge{}, err
+		return p, data, err
 	}
-	var c challenge
 	if err == nil {
-		err = json.Unmarshal(p.Data, &c)
+		err = json.Unmarshal(p.Data, &data)
 	}
 	if err != nil {
-		return p, c, prterr.Wrap(prterr.Internal, err, "the challenge cannot be read")
+		return p, data, prterr.Wrap(prterr.Internal, err, "what waits for the user cannot be read")
 	}
-	return p, c, nil
+	return p, data, nil
 }
 
 // Challenge is a question that waits, for an operator to see.

@@ -78,17 +78,12 @@ func (s *Service) textCode(ctx context.Context, st *flowstate.State, u store.Use
 	if err := s.attempts.Try(key); err != nil {
 		return resultLocked, err
 	}
-	p, err := s.waiting.Pending(ctx, textKind, st.ID, s.clock.Now())
-	if errors.Is(err, store.ErrNotFound) {
-		return resultTextOver, prterr.AADSTS(aadsts.StrongAuthFailed, "the code is too old or was used: ask for another message")
-	}
-	var c sent
-	if err == nil {
-		err = json.Unmarshal(p.Data, &c)
-	}
+	p, c, err := waitingAs[sent](ctx, s, textKind, st.ID)
 	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return resultTextOver, prterr.AADSTS(aadsts.StrongAuthFailed, "the code is too old or was used: ask for another message")
 	case err != nil:
-		return "", prterr.Wrap(prterr.Internal, err, "the code cannot be read")
+		return "", err
 	case !typed.Equal(secret.NewText(c.Code)), p.User != u.ID, c.Tenant != u.Tenant:
 		return resultWrongText, wrong
 	}
