@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/pageagent"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
 
 // person is a user with what is in their head and their pockets.
@@ -105,7 +105,7 @@ func (p *person) before(c Credential, only []string) pageagent.Person {
 		likes = only
 	}
 	return pageagent.Person{
-		Name: p.name(), Password: p.password, Prefer: likes, Code: p.code, Approve: p.approve,
+		Name: p.name(), Password: p.password, Prefer: likes, Code: p.code, Approve: p.telephone().Approve,
 		AccessPass: p.pass, Passkey: p.passkey, Certificate: p.certificate != nil, Consents: true,
 	}
 }
@@ -120,26 +120,18 @@ func (p *person) reach() func() {
 	return p.pocket.Unlock
 }
 
-// code looks a code up: on the authenticator, or in the newest message.
+// code looks a code up on the telephone.
 func (p *person) code(ctx context.Context, method string) (secret.Text, error) {
 	if method == pageagent.SoftwareOATH {
 		if err := p.anew(ctx); err != nil {
 			return secret.Text{}, err
 		}
-		r, err := p.cloud.people.ReadOneTimeCode(ctx, &directoryv1.ReadOneTimeCodeRequest{UserPrincipalName: p.name()})
-		return secret.NewText(r.GetOneTimeCode()), err
 	}
-	list, err := p.cloud.read.ListMessages(ctx, &directoryv1.ListMessagesRequest{UserPrincipalName: p.name()})
-	if err != nil {
-		return secret.Text{}, err
-	}
-	all := list.GetMessages()
-	for _, m := range slices.Backward(all) {
-		if m.GetChannel() == "sms" {
-			return secret.NewText(digits(m.GetText())), nil
-		}
-	}
-	return secret.Text{}, errors.New("no text message came")
+	return p.telephone().Code(ctx, method)
+}
+
+func (p *person) telephone() actor.Telephone {
+	return actor.Telephone{UPN: p.name(), Person: p.cloud.people, Read: p.cloud.read}
 }
 
 // anew gives an authenticator that shows codes another secret: a code is good once, and
@@ -150,28 +142,5 @@ func (p *person) anew(ctx context.Context) error {
 		return nil
 	}
 	_, err := p.cloud.admin.SetUserMethods(ctx, &directoryv1.SetUserMethodsRequest{UserPrincipalName: p.name(), TotpSecret: rand.Text()})
-	return err
-}
-
-// digits are the first six in a row.
-func digits(text string) string {
-	run := ""
-	for _, r := range text {
-		if r < '0' || r > '9' {
-			run = ""
-			continue
-		}
-		if run += string(r); len(run) == 6 {
-			return run
-		}
-	}
-	return ""
-}
-
-// approve taps the number that the page shows.
-func (p *person) approve(ctx context.Context, c pageagent.Challenge) error {
-	_, err := p.cloud.people.AnswerChallenge(ctx, &directoryv1.AnswerChallengeRequest{
-		UserPrincipalName: p.name(), ChallengeId: c.ID, Approve: true, Number: int32(c.Number),
-	})
 	return err
 }
