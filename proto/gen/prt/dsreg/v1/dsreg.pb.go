@@ -204,6 +204,63 @@ func (KeySignTest) EnumDescriptor() ([]byte, []int) {
 	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{2}
 }
 
+// DeviceAuthStatus as dsregcmd /status shows it.
+type DeviceAuthStatus int32
+
+const (
+	// Not tested.
+	DeviceAuthStatus_DEVICE_AUTH_STATUS_UNSPECIFIED DeviceAuthStatus = 0
+	// SUCCESS.
+	DeviceAuthStatus_DEVICE_AUTH_STATUS_SUCCESS DeviceAuthStatus = 1
+	// FAILED. Device is either disabled or deleted.
+	DeviceAuthStatus_DEVICE_AUTH_STATUS_DISABLED_OR_DELETED DeviceAuthStatus = 2
+	// FAILED. ERROR: it could not be found out.
+	DeviceAuthStatus_DEVICE_AUTH_STATUS_ERROR DeviceAuthStatus = 3
+)
+
+// Enum value maps for DeviceAuthStatus.
+var (
+	DeviceAuthStatus_name = map[int32]string{
+		0: "DEVICE_AUTH_STATUS_UNSPECIFIED",
+		1: "DEVICE_AUTH_STATUS_SUCCESS",
+		2: "DEVICE_AUTH_STATUS_DISABLED_OR_DELETED",
+		3: "DEVICE_AUTH_STATUS_ERROR",
+	}
+	DeviceAuthStatus_value = map[string]int32{
+		"DEVICE_AUTH_STATUS_UNSPECIFIED":         0,
+		"DEVICE_AUTH_STATUS_SUCCESS":             1,
+		"DEVICE_AUTH_STATUS_DISABLED_OR_DELETED": 2,
+		"DEVICE_AUTH_STATUS_ERROR":               3,
+	}
+)
+
+func (x DeviceAuthStatus) Enum() *DeviceAuthStatus {
+	p := new(DeviceAuthStatus)
+	*p = x
+	return p
+}
+
+func (x DeviceAuthStatus) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeviceAuthStatus) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_dsreg_v1_dsreg_proto_enumTypes[3].Descriptor()
+}
+
+func (DeviceAuthStatus) Type() protoreflect.EnumType {
+	return &file_prt_dsreg_v1_dsreg_proto_enumTypes[3]
+}
+
+func (x DeviceAuthStatus) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeviceAuthStatus.Descriptor instead.
+func (DeviceAuthStatus) EnumDescriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{3}
+}
+
 // JoinDeviceRequest carries who joins the device.
 type JoinDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1300,6 +1357,571 @@ func (x *GetDeviceStateResponse) GetSoftwareReason() string {
 	return ""
 }
 
+// DescribeRegistrationRequest says what to test.
+type DescribeRegistrationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Live makes the tests that need the network and the TPM: device authentication,
+	// discovery, the self-test of the keys.
+	Live          bool `protobuf:"varint,1,opt,name=live,proto3" json:"live,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRegistrationRequest) Reset() {
+	*x = DescribeRegistrationRequest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRegistrationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRegistrationRequest) ProtoMessage() {}
+
+func (x *DescribeRegistrationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRegistrationRequest.ProtoReflect.Descriptor instead.
+func (*DescribeRegistrationRequest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DescribeRegistrationRequest) GetLive() bool {
+	if x != nil {
+		return x.Live
+	}
+	return false
+}
+
+// TenantService is one service of the tenant as dsregcmd /status shows it.
+type TenantService struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version such as 2.0.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Url of it.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// ID is the resource id.
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TenantService) Reset() {
+	*x = TenantService{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantService) ProtoMessage() {}
+
+func (x *TenantService) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantService.ProtoReflect.Descriptor instead.
+func (*TenantService) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TenantService) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *TenantService) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *TenantService) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// TenantDetails is the Tenant Details section.
+type TenantDetails struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantName of the organisation.
+	TenantName string `protobuf:"bytes,1,opt,name=tenant_name,json=tenantName,proto3" json:"tenant_name,omitempty"`
+	// TenantID is a GUID.
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Idp such as login.windows.net.
+	Idp string `protobuf:"bytes,3,opt,name=idp,proto3" json:"idp,omitempty"`
+	// AuthCodeUrl is the authorization endpoint.
+	AuthCodeUrl string `protobuf:"bytes,4,opt,name=auth_code_url,json=authCodeUrl,proto3" json:"auth_code_url,omitempty"`
+	// AccessTokenUrl is the token endpoint.
+	AccessTokenUrl string `protobuf:"bytes,5,opt,name=access_token_url,json=accessTokenUrl,proto3" json:"access_token_url,omitempty"`
+	// MdmUrl, MdmTouUrl and MdmComplianceUrl are empty without device management.
+	MdmUrl string `protobuf:"bytes,6,opt,name=mdm_url,json=mdmUrl,proto3" json:"mdm_url,omitempty"`
+	// MdmTouUrl is where its terms of use are.
+	MdmTouUrl string `protobuf:"bytes,7,opt,name=mdm_tou_url,json=mdmTouUrl,proto3" json:"mdm_tou_url,omitempty"`
+	// MdmComplianceUrl is where its compliance is explained.
+	MdmComplianceUrl string `protobuf:"bytes,8,opt,name=mdm_compliance_url,json=mdmComplianceUrl,proto3" json:"mdm_compliance_url,omitempty"`
+	// SettingsUrl of enterprise state roaming, or empty.
+	SettingsUrl string `protobuf:"bytes,9,opt,name=settings_url,json=settingsUrl,proto3" json:"settings_url,omitempty"`
+	// JoinSrv, KeySrv, WebAuthNSrv and DeviceManagementSrv.
+	JoinSrv *TenantService `protobuf:"bytes,10,opt,name=join_srv,json=joinSrv,proto3" json:"join_srv,omitempty"`
+	// KeySrv registers Windows Hello keys.
+	KeySrv *TenantService `protobuf:"bytes,11,opt,name=key_srv,json=keySrv,proto3" json:"key_srv,omitempty"`
+	// WebAuthNSrv registers passkeys.
+	WebauthnSrv *TenantService `protobuf:"bytes,12,opt,name=webauthn_srv,json=webauthnSrv,proto3" json:"webauthn_srv,omitempty"`
+	// DeviceManagementSrv removes and changes devices.
+	DeviceManagementSrv *TenantService `protobuf:"bytes,13,opt,name=device_management_srv,json=deviceManagementSrv,proto3" json:"device_management_srv,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *TenantDetails) Reset() {
+	*x = TenantDetails{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TenantDetails) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TenantDetails) ProtoMessage() {}
+
+func (x *TenantDetails) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TenantDetails.ProtoReflect.Descriptor instead.
+func (*TenantDetails) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TenantDetails) GetTenantName() string {
+	if x != nil {
+		return x.TenantName
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetIdp() string {
+	if x != nil {
+		return x.Idp
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetAuthCodeUrl() string {
+	if x != nil {
+		return x.AuthCodeUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetAccessTokenUrl() string {
+	if x != nil {
+		return x.AccessTokenUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetMdmUrl() string {
+	if x != nil {
+		return x.MdmUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetMdmTouUrl() string {
+	if x != nil {
+		return x.MdmTouUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetMdmComplianceUrl() string {
+	if x != nil {
+		return x.MdmComplianceUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetSettingsUrl() string {
+	if x != nil {
+		return x.SettingsUrl
+	}
+	return ""
+}
+
+func (x *TenantDetails) GetJoinSrv() *TenantService {
+	if x != nil {
+		return x.JoinSrv
+	}
+	return nil
+}
+
+func (x *TenantDetails) GetKeySrv() *TenantService {
+	if x != nil {
+		return x.KeySrv
+	}
+	return nil
+}
+
+func (x *TenantDetails) GetWebauthnSrv() *TenantService {
+	if x != nil {
+		return x.WebauthnSrv
+	}
+	return nil
+}
+
+func (x *TenantDetails) GetDeviceManagementSrv() *TenantService {
+	if x != nil {
+		return x.DeviceManagementSrv
+	}
+	return nil
+}
+
+// DiagnosticTest is one line of the pre-join diagnostics.
+type DiagnosticTest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name such as "DRS Discovery Test".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Result is PASS, FAIL or SKIPPED.
+	Result string `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	// Code is the Windows code of a failure, SubCode the one below it; 0 is none.
+	Code uint32 `protobuf:"varint,3,opt,name=code,proto3" json:"code,omitempty"`
+	// SubCode is the code below.
+	SubCode       uint32 `protobuf:"varint,4,opt,name=sub_code,json=subCode,proto3" json:"sub_code,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnosticTest) Reset() {
+	*x = DiagnosticTest{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnosticTest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnosticTest) ProtoMessage() {}
+
+func (x *DiagnosticTest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnosticTest.ProtoReflect.Descriptor instead.
+func (*DiagnosticTest) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DiagnosticTest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DiagnosticTest) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *DiagnosticTest) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *DiagnosticTest) GetSubCode() uint32 {
+	if x != nil {
+		return x.SubCode
+	}
+	return 0
+}
+
+// RegistrationAttempt is the last attempt to register the device.
+type RegistrationAttempt struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Time of its end.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// RegistrationType is join, register, sync, recover or migrate.
+	RegistrationType string `protobuf:"bytes,2,opt,name=registration_type,json=registrationType,proto3" json:"registration_type,omitempty"`
+	// ErrorPhase is pre-check, discover, auth or join; empty after a success.
+	ErrorPhase string `protobuf:"bytes,3,opt,name=error_phase,json=errorPhase,proto3" json:"error_phase,omitempty"`
+	// ClientErrorCode is the Windows code, such as 0x801c03f2; 0 after a success.
+	ClientErrorCode uint32 `protobuf:"varint,4,opt,name=client_error_code,json=clientErrorCode,proto3" json:"client_error_code,omitempty"`
+	// ServerErrorCode such as DirectoryError, or empty.
+	ServerErrorCode string `protobuf:"bytes,5,opt,name=server_error_code,json=serverErrorCode,proto3" json:"server_error_code,omitempty"`
+	// ServerMessage is our text for the error.
+	ServerMessage string `protobuf:"bytes,6,opt,name=server_message,json=serverMessage,proto3" json:"server_message,omitempty"`
+	// HttpsStatus of the last answer, 0 when there was none.
+	HttpsStatus uint32 `protobuf:"varint,7,opt,name=https_status,json=httpsStatus,proto3" json:"https_status,omitempty"`
+	// RequestID is the trace id, 32 hexadecimal digits.
+	RequestId string `protobuf:"bytes,8,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// FallbackToSyncJoin is true when a hybrid device would try the sync form.
+	FallbackToSyncJoin bool `protobuf:"varint,9,opt,name=fallback_to_sync_join,json=fallbackToSyncJoin,proto3" json:"fallback_to_sync_join,omitempty"`
+	// Pending is true when the join waits for the directory object.
+	Pending       bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistrationAttempt) Reset() {
+	*x = RegistrationAttempt{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistrationAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistrationAttempt) ProtoMessage() {}
+
+func (x *RegistrationAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistrationAttempt.ProtoReflect.Descriptor instead.
+func (*RegistrationAttempt) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RegistrationAttempt) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *RegistrationAttempt) GetRegistrationType() string {
+	if x != nil {
+		return x.RegistrationType
+	}
+	return ""
+}
+
+func (x *RegistrationAttempt) GetErrorPhase() string {
+	if x != nil {
+		return x.ErrorPhase
+	}
+	return ""
+}
+
+func (x *RegistrationAttempt) GetClientErrorCode() uint32 {
+	if x != nil {
+		return x.ClientErrorCode
+	}
+	return 0
+}
+
+func (x *RegistrationAttempt) GetServerErrorCode() string {
+	if x != nil {
+		return x.ServerErrorCode
+	}
+	return ""
+}
+
+func (x *RegistrationAttempt) GetServerMessage() string {
+	if x != nil {
+		return x.ServerMessage
+	}
+	return ""
+}
+
+func (x *RegistrationAttempt) GetHttpsStatus() uint32 {
+	if x != nil {
+		return x.HttpsStatus
+	}
+	return 0
+}
+
+func (x *RegistrationAttempt) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RegistrationAttempt) GetFallbackToSyncJoin() bool {
+	if x != nil {
+		return x.FallbackToSyncJoin
+	}
+	return false
+}
+
+func (x *RegistrationAttempt) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+// DescribeRegistrationResponse is everything about the device's registration.
+type DescribeRegistrationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// State as GetDeviceState has it.
+	State *GetDeviceStateResponse `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// KeyContainerID names the key set in the tpm-agent.
+	KeyContainerId string `protobuf:"bytes,2,opt,name=key_container_id,json=keyContainerId,proto3" json:"key_container_id,omitempty"`
+	// DeviceAuthStatus of a live test.
+	DeviceAuthStatus DeviceAuthStatus `protobuf:"varint,3,opt,name=device_auth_status,json=deviceAuthStatus,proto3,enum=prt.dsreg.v1.DeviceAuthStatus" json:"device_auth_status,omitempty"`
+	// Tenant details, as the last discovery found them.
+	Tenant *TenantDetails `protobuf:"bytes,4,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Tests before a hybrid join.
+	Tests []*DiagnosticTest `protobuf:"bytes,5,rep,name=tests,proto3" json:"tests,omitempty"`
+	// LastAttempt to register.
+	LastAttempt *RegistrationAttempt `protobuf:"bytes,6,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	// DomainName of the on-premises domain, or empty.
+	DomainName    string `protobuf:"bytes,7,opt,name=domain_name,json=domainName,proto3" json:"domain_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRegistrationResponse) Reset() {
+	*x = DescribeRegistrationResponse{}
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRegistrationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRegistrationResponse) ProtoMessage() {}
+
+func (x *DescribeRegistrationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_dsreg_v1_dsreg_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRegistrationResponse.ProtoReflect.Descriptor instead.
+func (*DescribeRegistrationResponse) Descriptor() ([]byte, []int) {
+	return file_prt_dsreg_v1_dsreg_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *DescribeRegistrationResponse) GetState() *GetDeviceStateResponse {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationResponse) GetKeyContainerId() string {
+	if x != nil {
+		return x.KeyContainerId
+	}
+	return ""
+}
+
+func (x *DescribeRegistrationResponse) GetDeviceAuthStatus() DeviceAuthStatus {
+	if x != nil {
+		return x.DeviceAuthStatus
+	}
+	return DeviceAuthStatus_DEVICE_AUTH_STATUS_UNSPECIFIED
+}
+
+func (x *DescribeRegistrationResponse) GetTenant() *TenantDetails {
+	if x != nil {
+		return x.Tenant
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationResponse) GetTests() []*DiagnosticTest {
+	if x != nil {
+		return x.Tests
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationResponse) GetLastAttempt() *RegistrationAttempt {
+	if x != nil {
+		return x.LastAttempt
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationResponse) GetDomainName() string {
+	if x != nil {
+		return x.DomainName
+	}
+	return ""
+}
+
 var File_prt_dsreg_v1_dsreg_proto protoreflect.FileDescriptor
 
 const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
@@ -1374,7 +1996,57 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\rkey_sign_test\x18\x0e \x01(\x0e2\x19.prt.dsreg.v1.KeySignTestR\vkeySignTest\x120\n" +
 	"\x14aad_recovery_enabled\x18\x0f \x01(\bR\x12aadRecoveryEnabled\x12/\n" +
 	"\x13attested_protection\x18\x10 \x01(\tR\x12attestedProtection\x12'\n" +
-	"\x0fsoftware_reason\x18\x11 \x01(\tR\x0esoftwareReason*\xbd\x01\n" +
+	"\x0fsoftware_reason\x18\x11 \x01(\tR\x0esoftwareReason\"1\n" +
+	"\x1bDescribeRegistrationRequest\x12\x12\n" +
+	"\x04live\x18\x01 \x01(\bR\x04live\"K\n" +
+	"\rTenantService\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"\xb6\x04\n" +
+	"\rTenantDetails\x12\x1f\n" +
+	"\vtenant_name\x18\x01 \x01(\tR\n" +
+	"tenantName\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x10\n" +
+	"\x03idp\x18\x03 \x01(\tR\x03idp\x12\"\n" +
+	"\rauth_code_url\x18\x04 \x01(\tR\vauthCodeUrl\x12(\n" +
+	"\x10access_token_url\x18\x05 \x01(\tR\x0eaccessTokenUrl\x12\x17\n" +
+	"\amdm_url\x18\x06 \x01(\tR\x06mdmUrl\x12\x1e\n" +
+	"\vmdm_tou_url\x18\a \x01(\tR\tmdmTouUrl\x12,\n" +
+	"\x12mdm_compliance_url\x18\b \x01(\tR\x10mdmComplianceUrl\x12!\n" +
+	"\fsettings_url\x18\t \x01(\tR\vsettingsUrl\x126\n" +
+	"\bjoin_srv\x18\n" +
+	" \x01(\v2\x1b.prt.dsreg.v1.TenantServiceR\ajoinSrv\x124\n" +
+	"\akey_srv\x18\v \x01(\v2\x1b.prt.dsreg.v1.TenantServiceR\x06keySrv\x12>\n" +
+	"\fwebauthn_srv\x18\f \x01(\v2\x1b.prt.dsreg.v1.TenantServiceR\vwebauthnSrv\x12O\n" +
+	"\x15device_management_srv\x18\r \x01(\v2\x1b.prt.dsreg.v1.TenantServiceR\x13deviceManagementSrv\"k\n" +
+	"\x0eDiagnosticTest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06result\x18\x02 \x01(\tR\x06result\x12\x12\n" +
+	"\x04code\x18\x03 \x01(\rR\x04code\x12\x19\n" +
+	"\bsub_code\x18\x04 \x01(\rR\asubCode\"\xa1\x03\n" +
+	"\x13RegistrationAttempt\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
+	"\x11registration_type\x18\x02 \x01(\tR\x10registrationType\x12\x1f\n" +
+	"\verror_phase\x18\x03 \x01(\tR\n" +
+	"errorPhase\x12*\n" +
+	"\x11client_error_code\x18\x04 \x01(\rR\x0fclientErrorCode\x12*\n" +
+	"\x11server_error_code\x18\x05 \x01(\tR\x0fserverErrorCode\x12%\n" +
+	"\x0eserver_message\x18\x06 \x01(\tR\rserverMessage\x12!\n" +
+	"\fhttps_status\x18\a \x01(\rR\vhttpsStatus\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\b \x01(\tR\trequestId\x121\n" +
+	"\x15fallback_to_sync_join\x18\t \x01(\bR\x12fallbackToSyncJoin\x12\x18\n" +
+	"\apending\x18\n" +
+	" \x01(\bR\apending\"\xa2\x03\n" +
+	"\x1cDescribeRegistrationResponse\x12:\n" +
+	"\x05state\x18\x01 \x01(\v2$.prt.dsreg.v1.GetDeviceStateResponseR\x05state\x12(\n" +
+	"\x10key_container_id\x18\x02 \x01(\tR\x0ekeyContainerId\x12L\n" +
+	"\x12device_auth_status\x18\x03 \x01(\x0e2\x1e.prt.dsreg.v1.DeviceAuthStatusR\x10deviceAuthStatus\x123\n" +
+	"\x06tenant\x18\x04 \x01(\v2\x1b.prt.dsreg.v1.TenantDetailsR\x06tenant\x122\n" +
+	"\x05tests\x18\x05 \x03(\v2\x1c.prt.dsreg.v1.DiagnosticTestR\x05tests\x12D\n" +
+	"\flast_attempt\x18\x06 \x01(\v2!.prt.dsreg.v1.RegistrationAttemptR\vlastAttempt\x12\x1f\n" +
+	"\vdomain_name\x18\a \x01(\tR\n" +
+	"domainName*\xbd\x01\n" +
 	"\x0fRecoveryOutcome\x12 \n" +
 	"\x1cRECOVERY_OUTCOME_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRECOVERY_OUTCOME_NOT_NEEDED\x10\x01\x12\x1e\n" +
@@ -1391,7 +2063,12 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x19KEY_SIGN_TEST_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15KEY_SIGN_TEST_NOT_RUN\x10\x01\x12\x18\n" +
 	"\x14KEY_SIGN_TEST_PASSED\x10\x02\x12\x18\n" +
-	"\x14KEY_SIGN_TEST_FAILED\x10\x032\xb2\x05\n" +
+	"\x14KEY_SIGN_TEST_FAILED\x10\x03*\xa0\x01\n" +
+	"\x10DeviceAuthStatus\x12\"\n" +
+	"\x1eDEVICE_AUTH_STATUS_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aDEVICE_AUTH_STATUS_SUCCESS\x10\x01\x12*\n" +
+	"&DEVICE_AUTH_STATUS_DISABLED_OR_DELETED\x10\x02\x12\x1c\n" +
+	"\x18DEVICE_AUTH_STATUS_ERROR\x10\x032\xb2\x05\n" +
 	"\x13RegistrationService\x12O\n" +
 	"\n" +
 	"JoinDevice\x12\x1f.prt.dsreg.v1.JoinDeviceRequest\x1a .prt.dsreg.v1.JoinDeviceResponse\x12[\n" +
@@ -1404,7 +2081,9 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x0fRecoveryService\x12X\n" +
 	"\rStartRecovery\x12\".prt.dsreg.v1.StartRecoveryRequest\x1a#.prt.dsreg.v1.StartRecoveryResponse2q\n" +
 	"\x12DeviceStateService\x12[\n" +
-	"\x0eGetDeviceState\x12#.prt.dsreg.v1.GetDeviceStateRequest\x1a$.prt.dsreg.v1.GetDeviceStateResponseB\xb1\x01\n" +
+	"\x0eGetDeviceState\x12#.prt.dsreg.v1.GetDeviceStateRequest\x1a$.prt.dsreg.v1.GetDeviceStateResponse2\x83\x01\n" +
+	"\x12DiagnosticsService\x12m\n" +
+	"\x14DescribeRegistration\x12).prt.dsreg.v1.DescribeRegistrationRequest\x1a*.prt.dsreg.v1.DescribeRegistrationResponseB\xb1\x01\n" +
 	"\x10com.prt.dsreg.v1B\n" +
 	"DsregProtoP\x01Z?github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1;dsregv1\xa2\x02\x03PDX\xaa\x02\fPrt.Dsreg.V1\xca\x02\fPrt\\Dsreg\\V1\xe2\x02\x18Prt\\Dsreg\\V1\\GPBMetadata\xea\x02\x0ePrt::Dsreg::V1b\x06proto3"
 
@@ -1420,61 +2099,80 @@ func file_prt_dsreg_v1_dsreg_proto_rawDescGZIP() []byte {
 	return file_prt_dsreg_v1_dsreg_proto_rawDescData
 }
 
-var file_prt_dsreg_v1_dsreg_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_prt_dsreg_v1_dsreg_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_prt_dsreg_v1_dsreg_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_prt_dsreg_v1_dsreg_proto_goTypes = []any{
 	(RecoveryOutcome)(0),                    // 0: prt.dsreg.v1.RecoveryOutcome
 	(JoinState)(0),                          // 1: prt.dsreg.v1.JoinState
 	(KeySignTest)(0),                        // 2: prt.dsreg.v1.KeySignTest
-	(*JoinDeviceRequest)(nil),               // 3: prt.dsreg.v1.JoinDeviceRequest
-	(*JoinDeviceResponse)(nil),              // 4: prt.dsreg.v1.JoinDeviceResponse
-	(*RegisterDeviceRequest)(nil),           // 5: prt.dsreg.v1.RegisterDeviceRequest
-	(*RegisterDeviceResponse)(nil),          // 6: prt.dsreg.v1.RegisterDeviceResponse
-	(*JoinHybridDeviceRequest)(nil),         // 7: prt.dsreg.v1.JoinHybridDeviceRequest
-	(*JoinHybridDeviceResponse)(nil),        // 8: prt.dsreg.v1.JoinHybridDeviceResponse
-	(*DescribeComputerAccountRequest)(nil),  // 9: prt.dsreg.v1.DescribeComputerAccountRequest
-	(*DescribeComputerAccountResponse)(nil), // 10: prt.dsreg.v1.DescribeComputerAccountResponse
-	(*RecoverDeviceRequest)(nil),            // 11: prt.dsreg.v1.RecoverDeviceRequest
-	(*RecoverDeviceResponse)(nil),           // 12: prt.dsreg.v1.RecoverDeviceResponse
-	(*MigrateDeviceKeysRequest)(nil),        // 13: prt.dsreg.v1.MigrateDeviceKeysRequest
-	(*MigrateDeviceKeysResponse)(nil),       // 14: prt.dsreg.v1.MigrateDeviceKeysResponse
-	(*StartRecoveryRequest)(nil),            // 15: prt.dsreg.v1.StartRecoveryRequest
-	(*StartRecoveryResponse)(nil),           // 16: prt.dsreg.v1.StartRecoveryResponse
-	(*LeaveDeviceRequest)(nil),              // 17: prt.dsreg.v1.LeaveDeviceRequest
-	(*LeaveDeviceResponse)(nil),             // 18: prt.dsreg.v1.LeaveDeviceResponse
-	(*GetDeviceStateRequest)(nil),           // 19: prt.dsreg.v1.GetDeviceStateRequest
-	(*GetDeviceStateResponse)(nil),          // 20: prt.dsreg.v1.GetDeviceStateResponse
-	(*timestamppb.Timestamp)(nil),           // 21: google.protobuf.Timestamp
+	(DeviceAuthStatus)(0),                   // 3: prt.dsreg.v1.DeviceAuthStatus
+	(*JoinDeviceRequest)(nil),               // 4: prt.dsreg.v1.JoinDeviceRequest
+	(*JoinDeviceResponse)(nil),              // 5: prt.dsreg.v1.JoinDeviceResponse
+	(*RegisterDeviceRequest)(nil),           // 6: prt.dsreg.v1.RegisterDeviceRequest
+	(*RegisterDeviceResponse)(nil),          // 7: prt.dsreg.v1.RegisterDeviceResponse
+	(*JoinHybridDeviceRequest)(nil),         // 8: prt.dsreg.v1.JoinHybridDeviceRequest
+	(*JoinHybridDeviceResponse)(nil),        // 9: prt.dsreg.v1.JoinHybridDeviceResponse
+	(*DescribeComputerAccountRequest)(nil),  // 10: prt.dsreg.v1.DescribeComputerAccountRequest
+	(*DescribeComputerAccountResponse)(nil), // 11: prt.dsreg.v1.DescribeComputerAccountResponse
+	(*RecoverDeviceRequest)(nil),            // 12: prt.dsreg.v1.RecoverDeviceRequest
+	(*RecoverDeviceResponse)(nil),           // 13: prt.dsreg.v1.RecoverDeviceResponse
+	(*MigrateDeviceKeysRequest)(nil),        // 14: prt.dsreg.v1.MigrateDeviceKeysRequest
+	(*MigrateDeviceKeysResponse)(nil),       // 15: prt.dsreg.v1.MigrateDeviceKeysResponse
+	(*StartRecoveryRequest)(nil),            // 16: prt.dsreg.v1.StartRecoveryRequest
+	(*StartRecoveryResponse)(nil),           // 17: prt.dsreg.v1.StartRecoveryResponse
+	(*LeaveDeviceRequest)(nil),              // 18: prt.dsreg.v1.LeaveDeviceRequest
+	(*LeaveDeviceResponse)(nil),             // 19: prt.dsreg.v1.LeaveDeviceResponse
+	(*GetDeviceStateRequest)(nil),           // 20: prt.dsreg.v1.GetDeviceStateRequest
+	(*GetDeviceStateResponse)(nil),          // 21: prt.dsreg.v1.GetDeviceStateResponse
+	(*DescribeRegistrationRequest)(nil),     // 22: prt.dsreg.v1.DescribeRegistrationRequest
+	(*TenantService)(nil),                   // 23: prt.dsreg.v1.TenantService
+	(*TenantDetails)(nil),                   // 24: prt.dsreg.v1.TenantDetails
+	(*DiagnosticTest)(nil),                  // 25: prt.dsreg.v1.DiagnosticTest
+	(*RegistrationAttempt)(nil),             // 26: prt.dsreg.v1.RegistrationAttempt
+	(*DescribeRegistrationResponse)(nil),    // 27: prt.dsreg.v1.DescribeRegistrationResponse
+	(*timestamppb.Timestamp)(nil),           // 28: google.protobuf.Timestamp
 }
 var file_prt_dsreg_v1_dsreg_proto_depIdxs = []int32{
 	0,  // 0: prt.dsreg.v1.StartRecoveryResponse.outcome:type_name -> prt.dsreg.v1.RecoveryOutcome
 	1,  // 1: prt.dsreg.v1.GetDeviceStateResponse.join_state:type_name -> prt.dsreg.v1.JoinState
-	21, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
-	21, // 3: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
+	28, // 2: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_before:type_name -> google.protobuf.Timestamp
+	28, // 3: prt.dsreg.v1.GetDeviceStateResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
 	2,  // 4: prt.dsreg.v1.GetDeviceStateResponse.key_sign_test:type_name -> prt.dsreg.v1.KeySignTest
-	3,  // 5: prt.dsreg.v1.RegistrationService.JoinDevice:input_type -> prt.dsreg.v1.JoinDeviceRequest
-	5,  // 6: prt.dsreg.v1.RegistrationService.RegisterDevice:input_type -> prt.dsreg.v1.RegisterDeviceRequest
-	7,  // 7: prt.dsreg.v1.RegistrationService.JoinHybridDevice:input_type -> prt.dsreg.v1.JoinHybridDeviceRequest
-	9,  // 8: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:input_type -> prt.dsreg.v1.DescribeComputerAccountRequest
-	11, // 9: prt.dsreg.v1.RegistrationService.RecoverDevice:input_type -> prt.dsreg.v1.RecoverDeviceRequest
-	13, // 10: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:input_type -> prt.dsreg.v1.MigrateDeviceKeysRequest
-	17, // 11: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
-	15, // 12: prt.dsreg.v1.RecoveryService.StartRecovery:input_type -> prt.dsreg.v1.StartRecoveryRequest
-	19, // 13: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
-	4,  // 14: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
-	6,  // 15: prt.dsreg.v1.RegistrationService.RegisterDevice:output_type -> prt.dsreg.v1.RegisterDeviceResponse
-	8,  // 16: prt.dsreg.v1.RegistrationService.JoinHybridDevice:output_type -> prt.dsreg.v1.JoinHybridDeviceResponse
-	10, // 17: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:output_type -> prt.dsreg.v1.DescribeComputerAccountResponse
-	12, // 18: prt.dsreg.v1.RegistrationService.RecoverDevice:output_type -> prt.dsreg.v1.RecoverDeviceResponse
-	14, // 19: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:output_type -> prt.dsreg.v1.MigrateDeviceKeysResponse
-	18, // 20: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
-	16, // 21: prt.dsreg.v1.RecoveryService.StartRecovery:output_type -> prt.dsreg.v1.StartRecoveryResponse
-	20, // 22: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
-	14, // [14:23] is the sub-list for method output_type
-	5,  // [5:14] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	23, // 5: prt.dsreg.v1.TenantDetails.join_srv:type_name -> prt.dsreg.v1.TenantService
+	23, // 6: prt.dsreg.v1.TenantDetails.key_srv:type_name -> prt.dsreg.v1.TenantService
+	23, // 7: prt.dsreg.v1.TenantDetails.webauthn_srv:type_name -> prt.dsreg.v1.TenantService
+	23, // 8: prt.dsreg.v1.TenantDetails.device_management_srv:type_name -> prt.dsreg.v1.TenantService
+	28, // 9: prt.dsreg.v1.RegistrationAttempt.time:type_name -> google.protobuf.Timestamp
+	21, // 10: prt.dsreg.v1.DescribeRegistrationResponse.state:type_name -> prt.dsreg.v1.GetDeviceStateResponse
+	3,  // 11: prt.dsreg.v1.DescribeRegistrationResponse.device_auth_status:type_name -> prt.dsreg.v1.DeviceAuthStatus
+	24, // 12: prt.dsreg.v1.DescribeRegistrationResponse.tenant:type_name -> prt.dsreg.v1.TenantDetails
+	25, // 13: prt.dsreg.v1.DescribeRegistrationResponse.tests:type_name -> prt.dsreg.v1.DiagnosticTest
+	26, // 14: prt.dsreg.v1.DescribeRegistrationResponse.last_attempt:type_name -> prt.dsreg.v1.RegistrationAttempt
+	4,  // 15: prt.dsreg.v1.RegistrationService.JoinDevice:input_type -> prt.dsreg.v1.JoinDeviceRequest
+	6,  // 16: prt.dsreg.v1.RegistrationService.RegisterDevice:input_type -> prt.dsreg.v1.RegisterDeviceRequest
+	8,  // 17: prt.dsreg.v1.RegistrationService.JoinHybridDevice:input_type -> prt.dsreg.v1.JoinHybridDeviceRequest
+	10, // 18: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:input_type -> prt.dsreg.v1.DescribeComputerAccountRequest
+	12, // 19: prt.dsreg.v1.RegistrationService.RecoverDevice:input_type -> prt.dsreg.v1.RecoverDeviceRequest
+	14, // 20: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:input_type -> prt.dsreg.v1.MigrateDeviceKeysRequest
+	18, // 21: prt.dsreg.v1.RegistrationService.LeaveDevice:input_type -> prt.dsreg.v1.LeaveDeviceRequest
+	16, // 22: prt.dsreg.v1.RecoveryService.StartRecovery:input_type -> prt.dsreg.v1.StartRecoveryRequest
+	20, // 23: prt.dsreg.v1.DeviceStateService.GetDeviceState:input_type -> prt.dsreg.v1.GetDeviceStateRequest
+	22, // 24: prt.dsreg.v1.DiagnosticsService.DescribeRegistration:input_type -> prt.dsreg.v1.DescribeRegistrationRequest
+	5,  // 25: prt.dsreg.v1.RegistrationService.JoinDevice:output_type -> prt.dsreg.v1.JoinDeviceResponse
+	7,  // 26: prt.dsreg.v1.RegistrationService.RegisterDevice:output_type -> prt.dsreg.v1.RegisterDeviceResponse
+	9,  // 27: prt.dsreg.v1.RegistrationService.JoinHybridDevice:output_type -> prt.dsreg.v1.JoinHybridDeviceResponse
+	11, // 28: prt.dsreg.v1.RegistrationService.DescribeComputerAccount:output_type -> prt.dsreg.v1.DescribeComputerAccountResponse
+	13, // 29: prt.dsreg.v1.RegistrationService.RecoverDevice:output_type -> prt.dsreg.v1.RecoverDeviceResponse
+	15, // 30: prt.dsreg.v1.RegistrationService.MigrateDeviceKeys:output_type -> prt.dsreg.v1.MigrateDeviceKeysResponse
+	19, // 31: prt.dsreg.v1.RegistrationService.LeaveDevice:output_type -> prt.dsreg.v1.LeaveDeviceResponse
+	17, // 32: prt.dsreg.v1.RecoveryService.StartRecovery:output_type -> prt.dsreg.v1.StartRecoveryResponse
+	21, // 33: prt.dsreg.v1.DeviceStateService.GetDeviceState:output_type -> prt.dsreg.v1.GetDeviceStateResponse
+	27, // 34: prt.dsreg.v1.DiagnosticsService.DescribeRegistration:output_type -> prt.dsreg.v1.DescribeRegistrationResponse
+	25, // [25:35] is the sub-list for method output_type
+	15, // [15:25] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_prt_dsreg_v1_dsreg_proto_init() }
@@ -1487,10 +2185,10 @@ func file_prt_dsreg_v1_dsreg_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_dsreg_v1_dsreg_proto_rawDesc), len(file_prt_dsreg_v1_dsreg_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   18,
+			NumEnums:      4,
+			NumMessages:   24,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   4,
 		},
 		GoTypes:           file_prt_dsreg_v1_dsreg_proto_goTypes,
 		DependencyIndexes: file_prt_dsreg_v1_dsreg_proto_depIdxs,

@@ -620,3 +620,115 @@ var DeviceStateService_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "prt/dsreg/v1/dsreg.proto",
 }
+
+const (
+	DiagnosticsService_DescribeRegistration_FullMethodName = "/prt.dsreg.v1.DiagnosticsService/DescribeRegistration"
+)
+
+// DiagnosticsServiceClient is the client API for DiagnosticsService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// DiagnosticsService is what dsregcmd /status shows beside the state. Caller: operator.
+type DiagnosticsServiceClient interface {
+	// DescribeRegistration tells the details of device and tenant, the last attempt to
+	// register, and, when it is asked to, what live tests say. Each test has a time of
+	// its own; one that cannot be made is answered as such, and is no error.
+	DescribeRegistration(ctx context.Context, in *DescribeRegistrationRequest, opts ...grpc.CallOption) (*DescribeRegistrationResponse, error)
+}
+
+type diagnosticsServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewDiagnosticsServiceClient(cc grpc.ClientConnInterface) DiagnosticsServiceClient {
+	return &diagnosticsServiceClient{cc}
+}
+
+func (c *diagnosticsServiceClient) DescribeRegistration(ctx context.Context, in *DescribeRegistrationRequest, opts ...grpc.CallOption) (*DescribeRegistrationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeRegistrationResponse)
+	err := c.cc.Invoke(ctx, DiagnosticsService_DescribeRegistration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DiagnosticsServiceServer is the server API for DiagnosticsService service.
+// All implementations must embed UnimplementedDiagnosticsServiceServer
+// for forward compatibility.
+//
+// DiagnosticsService is what dsregcmd /status shows beside the state. Caller: operator.
+type DiagnosticsServiceServer interface {
+	// DescribeRegistration tells the details of device and tenant, the last attempt to
+	// register, and, when it is asked to, what live tests say. Each test has a time of
+	// its own; one that cannot be made is answered as such, and is no error.
+	DescribeRegistration(context.Context, *DescribeRegistrationRequest) (*DescribeRegistrationResponse, error)
+	mustEmbedUnimplementedDiagnosticsServiceServer()
+}
+
+// UnimplementedDiagnosticsServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedDiagnosticsServiceServer struct{}
+
+func (UnimplementedDiagnosticsServiceServer) DescribeRegistration(context.Context, *DescribeRegistrationRequest) (*DescribeRegistrationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeRegistration not implemented")
+}
+func (UnimplementedDiagnosticsServiceServer) mustEmbedUnimplementedDiagnosticsServiceServer() {}
+func (UnimplementedDiagnosticsServiceServer) testEmbeddedByValue()                            {}
+
+// UnsafeDiagnosticsServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to DiagnosticsServiceServer will
+// result in compilation errors.
+type UnsafeDiagnosticsServiceServer interface {
+	mustEmbedUnimplementedDiagnosticsServiceServer()
+}
+
+func RegisterDiagnosticsServiceServer(s grpc.ServiceRegistrar, srv DiagnosticsServiceServer) {
+	// If the following call panics, it indicates UnimplementedDiagnosticsServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&DiagnosticsService_ServiceDesc, srv)
+}
+
+func _DiagnosticsService_DescribeRegistration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeRegistrationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DiagnosticsServiceServer).DescribeRegistration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DiagnosticsService_DescribeRegistration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DiagnosticsServiceServer).DescribeRegistration(ctx, req.(*DescribeRegistrationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// DiagnosticsService_ServiceDesc is the grpc.ServiceDesc for DiagnosticsService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var DiagnosticsService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.dsreg.v1.DiagnosticsService",
+	HandlerType: (*DiagnosticsServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "DescribeRegistration",
+			Handler:    _DiagnosticsService_DescribeRegistration_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/dsreg/v1/dsreg.proto",
+}

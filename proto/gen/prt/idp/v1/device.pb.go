@@ -945,6 +945,98 @@ func (x *ReplaceDeviceKeysResponse) GetNativeSessionKeys() bool {
 	return false
 }
 
+// CheckDeviceRequest is signed by the device.
+type CheckDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request is a compact RS256 JWT with the device certificate in x5c.
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller        *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDeviceRequest) Reset() {
+	*x = CheckDeviceRequest{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDeviceRequest) ProtoMessage() {}
+
+func (x *CheckDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDeviceRequest.ProtoReflect.Descriptor instead.
+func (*CheckDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CheckDeviceRequest) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *CheckDeviceRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// CheckDeviceResponse is empty.
+type CheckDeviceResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckDeviceResponse) Reset() {
+	*x = CheckDeviceResponse{}
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckDeviceResponse) ProtoMessage() {}
+
+func (x *CheckDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckDeviceResponse.ProtoReflect.Descriptor instead.
+func (*CheckDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{11}
+}
+
 // DeleteDeviceRequest is signed by the device that goes.
 type DeleteDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -956,7 +1048,7 @@ type DeleteDeviceRequest struct {
 
 func (x *DeleteDeviceRequest) Reset() {
 	*x = DeleteDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1060,7 @@ func (x *DeleteDeviceRequest) String() string {
 func (*DeleteDeviceRequest) ProtoMessage() {}
 
 func (x *DeleteDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[10]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1073,7 @@ func (x *DeleteDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{10}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteDeviceRequest) GetRequest() string {
@@ -1000,7 +1092,7 @@ type DeleteDeviceResponse struct {
 
 func (x *DeleteDeviceResponse) Reset() {
 	*x = DeleteDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1104,7 @@ func (x *DeleteDeviceResponse) String() string {
 func (*DeleteDeviceResponse) ProtoMessage() {}
 
 func (x *DeleteDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[11]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1117,7 @@ func (x *DeleteDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{11}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{13}
 }
 
 // JoinHybridDeviceRequest is the request of a synchronised device.
@@ -1061,7 +1153,7 @@ type JoinHybridDeviceRequest struct {
 
 func (x *JoinHybridDeviceRequest) Reset() {
 	*x = JoinHybridDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1165,7 @@ func (x *JoinHybridDeviceRequest) String() string {
 func (*JoinHybridDeviceRequest) ProtoMessage() {}
 
 func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[12]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1178,7 @@ func (x *JoinHybridDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinHybridDeviceRequest.ProtoReflect.Descriptor instead.
 func (*JoinHybridDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{12}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *JoinHybridDeviceRequest) GetDeviceId() string {
@@ -1192,7 +1284,7 @@ type JoinHybridDeviceResponse struct {
 
 func (x *JoinHybridDeviceResponse) Reset() {
 	*x = JoinHybridDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1204,7 +1296,7 @@ func (x *JoinHybridDeviceResponse) String() string {
 func (*JoinHybridDeviceResponse) ProtoMessage() {}
 
 func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[13]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1217,7 +1309,7 @@ func (x *JoinHybridDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinHybridDeviceResponse.ProtoReflect.Descriptor instead.
 func (*JoinHybridDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{13}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *JoinHybridDeviceResponse) GetCertificate() []byte {
@@ -1270,7 +1362,7 @@ type RemoveDeviceRequest struct {
 
 func (x *RemoveDeviceRequest) Reset() {
 	*x = RemoveDeviceRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1374,7 @@ func (x *RemoveDeviceRequest) String() string {
 func (*RemoveDeviceRequest) ProtoMessage() {}
 
 func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[14]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1387,7 @@ func (x *RemoveDeviceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceRequest.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{14}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RemoveDeviceRequest) GetDeviceId() string {
@@ -1328,7 +1420,7 @@ type RemoveDeviceResponse struct {
 
 func (x *RemoveDeviceResponse) Reset() {
 	*x = RemoveDeviceResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1432,7 @@ func (x *RemoveDeviceResponse) String() string {
 func (*RemoveDeviceResponse) ProtoMessage() {}
 
 func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[15]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1445,7 @@ func (x *RemoveDeviceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveDeviceResponse.ProtoReflect.Descriptor instead.
 func (*RemoveDeviceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{15}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{17}
 }
 
 // RegisterHelloKeyRequest brings a key.
@@ -1371,7 +1463,7 @@ type RegisterHelloKeyRequest struct {
 
 func (x *RegisterHelloKeyRequest) Reset() {
 	*x = RegisterHelloKeyRequest{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1475,7 @@ func (x *RegisterHelloKeyRequest) String() string {
 func (*RegisterHelloKeyRequest) ProtoMessage() {}
 
 func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[16]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1488,7 @@ func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyRequest.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{16}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RegisterHelloKeyRequest) GetAccessToken() string {
@@ -1433,7 +1525,7 @@ type RegisterHelloKeyResponse struct {
 
 func (x *RegisterHelloKeyResponse) Reset() {
 	*x = RegisterHelloKeyResponse{}
-	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +1537,7 @@ func (x *RegisterHelloKeyResponse) String() string {
 func (*RegisterHelloKeyResponse) ProtoMessage() {}
 
 func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_device_proto_msgTypes[17]
+	mi := &file_prt_idp_v1_device_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +1550,7 @@ func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyResponse.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{17}
+	return file_prt_idp_v1_device_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RegisterHelloKeyResponse) GetKid() string {
@@ -1547,7 +1639,11 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"thumbprint\x12\x1b\n" +
 	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12@\n" +
 	"\x0ekey_protection\x18\x04 \x01(\x0e2\x19.prt.idp.v1.KeyProtectionR\rkeyProtection\x12.\n" +
-	"\x13native_session_keys\x18\x05 \x01(\bR\x11nativeSessionKeys\"/\n" +
+	"\x13native_session_keys\x18\x05 \x01(\bR\x11nativeSessionKeys\"Z\n" +
+	"\x12CheckDeviceRequest\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\tR\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"\x15\n" +
+	"\x13CheckDeviceResponse\"/\n" +
 	"\x13DeleteDeviceRequest\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\tR\arequest\"\x16\n" +
 	"\x14DeleteDeviceResponse\"\xec\x03\n" +
@@ -1597,13 +1693,14 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x1aKEY_PROTECTION_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17KEY_PROTECTION_SOFTWARE\x10\x01\x12\x1b\n" +
 	"\x17KEY_PROTECTION_EMULATED\x10\x02\x12\x1b\n" +
-	"\x17KEY_PROTECTION_HARDWARE\x10\x032\xde\x05\n" +
+	"\x17KEY_PROTECTION_HARDWARE\x10\x032\xae\x06\n" +
 	"\x19DeviceRegistrationService\x12u\n" +
 	"\x18RequestRegistrationToken\x12+.prt.idp.v1.RequestRegistrationTokenRequest\x1a,.prt.idp.v1.RequestRegistrationTokenResponse\x12~\n" +
 	"\x1bRequestAttestationChallenge\x12..prt.idp.v1.RequestAttestationChallengeRequest\x1a/.prt.idp.v1.RequestAttestationChallengeResponse\x12W\n" +
 	"\x0eRegisterDevice\x12!.prt.idp.v1.RegisterDeviceRequest\x1a\".prt.idp.v1.RegisterDeviceResponse\x12Q\n" +
 	"\fDeleteDevice\x12\x1f.prt.idp.v1.DeleteDeviceRequest\x1a .prt.idp.v1.DeleteDeviceResponse\x12`\n" +
-	"\x11ReplaceDeviceKeys\x12$.prt.idp.v1.ReplaceDeviceKeysRequest\x1a%.prt.idp.v1.ReplaceDeviceKeysResponse\x12]\n" +
+	"\x11ReplaceDeviceKeys\x12$.prt.idp.v1.ReplaceDeviceKeysRequest\x1a%.prt.idp.v1.ReplaceDeviceKeysResponse\x12N\n" +
+	"\vCheckDevice\x12\x1e.prt.idp.v1.CheckDeviceRequest\x1a\x1f.prt.idp.v1.CheckDeviceResponse\x12]\n" +
 	"\x10JoinHybridDevice\x12#.prt.idp.v1.JoinHybridDeviceRequest\x1a$.prt.idp.v1.JoinHybridDeviceResponse\x12]\n" +
 	"\x10RegisterHelloKey\x12#.prt.idp.v1.RegisterHelloKeyRequest\x1a$.prt.idp.v1.RegisterHelloKeyResponse2k\n" +
 	"\x16ConnectedDeviceService\x12Q\n" +
@@ -1625,7 +1722,7 @@ func file_prt_idp_v1_device_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_idp_v1_device_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_prt_idp_v1_device_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_prt_idp_v1_device_proto_goTypes = []any{
 	(JoinType)(0),                               // 0: prt.idp.v1.JoinType
 	(KeyProtection)(0),                          // 1: prt.idp.v1.KeyProtection
@@ -1639,54 +1736,59 @@ var file_prt_idp_v1_device_proto_goTypes = []any{
 	(*KeyStatement)(nil),                        // 9: prt.idp.v1.KeyStatement
 	(*ReplaceDeviceKeysRequest)(nil),            // 10: prt.idp.v1.ReplaceDeviceKeysRequest
 	(*ReplaceDeviceKeysResponse)(nil),           // 11: prt.idp.v1.ReplaceDeviceKeysResponse
-	(*DeleteDeviceRequest)(nil),                 // 12: prt.idp.v1.DeleteDeviceRequest
-	(*DeleteDeviceResponse)(nil),                // 13: prt.idp.v1.DeleteDeviceResponse
-	(*JoinHybridDeviceRequest)(nil),             // 14: prt.idp.v1.JoinHybridDeviceRequest
-	(*JoinHybridDeviceResponse)(nil),            // 15: prt.idp.v1.JoinHybridDeviceResponse
-	(*RemoveDeviceRequest)(nil),                 // 16: prt.idp.v1.RemoveDeviceRequest
-	(*RemoveDeviceResponse)(nil),                // 17: prt.idp.v1.RemoveDeviceResponse
-	(*RegisterHelloKeyRequest)(nil),             // 18: prt.idp.v1.RegisterHelloKeyRequest
-	(*RegisterHelloKeyResponse)(nil),            // 19: prt.idp.v1.RegisterHelloKeyResponse
-	(*Caller)(nil),                              // 20: prt.idp.v1.Caller
+	(*CheckDeviceRequest)(nil),                  // 12: prt.idp.v1.CheckDeviceRequest
+	(*CheckDeviceResponse)(nil),                 // 13: prt.idp.v1.CheckDeviceResponse
+	(*DeleteDeviceRequest)(nil),                 // 14: prt.idp.v1.DeleteDeviceRequest
+	(*DeleteDeviceResponse)(nil),                // 15: prt.idp.v1.DeleteDeviceResponse
+	(*JoinHybridDeviceRequest)(nil),             // 16: prt.idp.v1.JoinHybridDeviceRequest
+	(*JoinHybridDeviceResponse)(nil),            // 17: prt.idp.v1.JoinHybridDeviceResponse
+	(*RemoveDeviceRequest)(nil),                 // 18: prt.idp.v1.RemoveDeviceRequest
+	(*RemoveDeviceResponse)(nil),                // 19: prt.idp.v1.RemoveDeviceResponse
+	(*RegisterHelloKeyRequest)(nil),             // 20: prt.idp.v1.RegisterHelloKeyRequest
+	(*RegisterHelloKeyResponse)(nil),            // 21: prt.idp.v1.RegisterHelloKeyResponse
+	(*Caller)(nil),                              // 22: prt.idp.v1.Caller
 }
 var file_prt_idp_v1_device_proto_depIdxs = []int32{
 	0,  // 0: prt.idp.v1.RegisterDeviceRequest.join_type:type_name -> prt.idp.v1.JoinType
-	20, // 1: prt.idp.v1.RegisterDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	22, // 1: prt.idp.v1.RegisterDeviceRequest.caller:type_name -> prt.idp.v1.Caller
 	8,  // 2: prt.idp.v1.RegisterDeviceRequest.attestation:type_name -> prt.idp.v1.Attestation
 	1,  // 3: prt.idp.v1.RegisterDeviceResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
-	20, // 4: prt.idp.v1.RequestAttestationChallengeRequest.caller:type_name -> prt.idp.v1.Caller
+	22, // 4: prt.idp.v1.RequestAttestationChallengeRequest.caller:type_name -> prt.idp.v1.Caller
 	9,  // 5: prt.idp.v1.Attestation.device_key:type_name -> prt.idp.v1.KeyStatement
 	9,  // 6: prt.idp.v1.Attestation.transport_key:type_name -> prt.idp.v1.KeyStatement
 	9,  // 7: prt.idp.v1.Attestation.storage_key:type_name -> prt.idp.v1.KeyStatement
 	8,  // 8: prt.idp.v1.ReplaceDeviceKeysRequest.attestation:type_name -> prt.idp.v1.Attestation
-	20, // 9: prt.idp.v1.ReplaceDeviceKeysRequest.caller:type_name -> prt.idp.v1.Caller
+	22, // 9: prt.idp.v1.ReplaceDeviceKeysRequest.caller:type_name -> prt.idp.v1.Caller
 	1,  // 10: prt.idp.v1.ReplaceDeviceKeysResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
-	20, // 11: prt.idp.v1.JoinHybridDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	8,  // 12: prt.idp.v1.JoinHybridDeviceRequest.attestation:type_name -> prt.idp.v1.Attestation
-	1,  // 13: prt.idp.v1.JoinHybridDeviceResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
-	20, // 14: prt.idp.v1.RemoveDeviceRequest.caller:type_name -> prt.idp.v1.Caller
-	20, // 15: prt.idp.v1.RegisterHelloKeyRequest.caller:type_name -> prt.idp.v1.Caller
-	2,  // 16: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
-	6,  // 17: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:input_type -> prt.idp.v1.RequestAttestationChallengeRequest
-	4,  // 18: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
-	12, // 19: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
-	10, // 20: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:input_type -> prt.idp.v1.ReplaceDeviceKeysRequest
-	14, // 21: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:input_type -> prt.idp.v1.JoinHybridDeviceRequest
-	18, // 22: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:input_type -> prt.idp.v1.RegisterHelloKeyRequest
-	16, // 23: prt.idp.v1.ConnectedDeviceService.RemoveDevice:input_type -> prt.idp.v1.RemoveDeviceRequest
-	3,  // 24: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
-	7,  // 25: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:output_type -> prt.idp.v1.RequestAttestationChallengeResponse
-	5,  // 26: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
-	13, // 27: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
-	11, // 28: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:output_type -> prt.idp.v1.ReplaceDeviceKeysResponse
-	15, // 29: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:output_type -> prt.idp.v1.JoinHybridDeviceResponse
-	19, // 30: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:output_type -> prt.idp.v1.RegisterHelloKeyResponse
-	17, // 31: prt.idp.v1.ConnectedDeviceService.RemoveDevice:output_type -> prt.idp.v1.RemoveDeviceResponse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	22, // 11: prt.idp.v1.CheckDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	22, // 12: prt.idp.v1.JoinHybridDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	8,  // 13: prt.idp.v1.JoinHybridDeviceRequest.attestation:type_name -> prt.idp.v1.Attestation
+	1,  // 14: prt.idp.v1.JoinHybridDeviceResponse.key_protection:type_name -> prt.idp.v1.KeyProtection
+	22, // 15: prt.idp.v1.RemoveDeviceRequest.caller:type_name -> prt.idp.v1.Caller
+	22, // 16: prt.idp.v1.RegisterHelloKeyRequest.caller:type_name -> prt.idp.v1.Caller
+	2,  // 17: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:input_type -> prt.idp.v1.RequestRegistrationTokenRequest
+	6,  // 18: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:input_type -> prt.idp.v1.RequestAttestationChallengeRequest
+	4,  // 19: prt.idp.v1.DeviceRegistrationService.RegisterDevice:input_type -> prt.idp.v1.RegisterDeviceRequest
+	14, // 20: prt.idp.v1.DeviceRegistrationService.DeleteDevice:input_type -> prt.idp.v1.DeleteDeviceRequest
+	10, // 21: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:input_type -> prt.idp.v1.ReplaceDeviceKeysRequest
+	12, // 22: prt.idp.v1.DeviceRegistrationService.CheckDevice:input_type -> prt.idp.v1.CheckDeviceRequest
+	16, // 23: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:input_type -> prt.idp.v1.JoinHybridDeviceRequest
+	20, // 24: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:input_type -> prt.idp.v1.RegisterHelloKeyRequest
+	18, // 25: prt.idp.v1.ConnectedDeviceService.RemoveDevice:input_type -> prt.idp.v1.RemoveDeviceRequest
+	3,  // 26: prt.idp.v1.DeviceRegistrationService.RequestRegistrationToken:output_type -> prt.idp.v1.RequestRegistrationTokenResponse
+	7,  // 27: prt.idp.v1.DeviceRegistrationService.RequestAttestationChallenge:output_type -> prt.idp.v1.RequestAttestationChallengeResponse
+	5,  // 28: prt.idp.v1.DeviceRegistrationService.RegisterDevice:output_type -> prt.idp.v1.RegisterDeviceResponse
+	15, // 29: prt.idp.v1.DeviceRegistrationService.DeleteDevice:output_type -> prt.idp.v1.DeleteDeviceResponse
+	11, // 30: prt.idp.v1.DeviceRegistrationService.ReplaceDeviceKeys:output_type -> prt.idp.v1.ReplaceDeviceKeysResponse
+	13, // 31: prt.idp.v1.DeviceRegistrationService.CheckDevice:output_type -> prt.idp.v1.CheckDeviceResponse
+	17, // 32: prt.idp.v1.DeviceRegistrationService.JoinHybridDevice:output_type -> prt.idp.v1.JoinHybridDeviceResponse
+	21, // 33: prt.idp.v1.DeviceRegistrationService.RegisterHelloKey:output_type -> prt.idp.v1.RegisterHelloKeyResponse
+	19, // 34: prt.idp.v1.ConnectedDeviceService.RemoveDevice:output_type -> prt.idp.v1.RemoveDeviceResponse
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_device_proto_init() }
@@ -1701,7 +1803,7 @@ func file_prt_idp_v1_device_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_device_proto_rawDesc), len(file_prt_idp_v1_device_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -28,6 +28,7 @@ const (
 	DeviceRegistrationService_RegisterDevice_FullMethodName              = "/prt.idp.v1.DeviceRegistrationService/RegisterDevice"
 	DeviceRegistrationService_DeleteDevice_FullMethodName                = "/prt.idp.v1.DeviceRegistrationService/DeleteDevice"
 	DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName           = "/prt.idp.v1.DeviceRegistrationService/ReplaceDeviceKeys"
+	DeviceRegistrationService_CheckDevice_FullMethodName                 = "/prt.idp.v1.DeviceRegistrationService/CheckDevice"
 	DeviceRegistrationService_JoinHybridDevice_FullMethodName            = "/prt.idp.v1.DeviceRegistrationService/JoinHybridDevice"
 	DeviceRegistrationService_RegisterHelloKey_FullMethodName            = "/prt.idp.v1.DeviceRegistrationService/RegisterHelloKey"
 )
@@ -54,6 +55,9 @@ type DeviceRegistrationServiceClient interface {
 	// old device key: the device keeps its id, gets a new certificate, and every PRT
 	// that was bound to the old one ends.
 	ReplaceDeviceKeys(ctx context.Context, in *ReplaceDeviceKeysRequest, opts ...grpc.CallOption) (*ReplaceDeviceKeysResponse, error)
+	// CheckDevice answers whether the tenant still takes a device: nothing when it does,
+	// else the error that a user would meet.
+	CheckDevice(ctx context.Context, in *CheckDeviceRequest, opts ...grpc.CallOption) (*CheckDeviceResponse, error)
 	// JoinHybridDevice registers the keys of a device whose object was synchronised
 	// from on-premises; proven with the key that was synchronised with it.
 	JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error)
@@ -119,6 +123,16 @@ func (c *deviceRegistrationServiceClient) ReplaceDeviceKeys(ctx context.Context,
 	return out, nil
 }
 
+func (c *deviceRegistrationServiceClient) CheckDevice(ctx context.Context, in *CheckDeviceRequest, opts ...grpc.CallOption) (*CheckDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckDeviceResponse)
+	err := c.cc.Invoke(ctx, DeviceRegistrationService_CheckDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *deviceRegistrationServiceClient) JoinHybridDevice(ctx context.Context, in *JoinHybridDeviceRequest, opts ...grpc.CallOption) (*JoinHybridDeviceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(JoinHybridDeviceResponse)
@@ -161,6 +175,9 @@ type DeviceRegistrationServiceServer interface {
 	// old device key: the device keeps its id, gets a new certificate, and every PRT
 	// that was bound to the old one ends.
 	ReplaceDeviceKeys(context.Context, *ReplaceDeviceKeysRequest) (*ReplaceDeviceKeysResponse, error)
+	// CheckDevice answers whether the tenant still takes a device: nothing when it does,
+	// else the error that a user would meet.
+	CheckDevice(context.Context, *CheckDeviceRequest) (*CheckDeviceResponse, error)
 	// JoinHybridDevice registers the keys of a device whose object was synchronised
 	// from on-premises; proven with the key that was synchronised with it.
 	JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error)
@@ -190,6 +207,9 @@ func (UnimplementedDeviceRegistrationServiceServer) DeleteDevice(context.Context
 }
 func (UnimplementedDeviceRegistrationServiceServer) ReplaceDeviceKeys(context.Context, *ReplaceDeviceKeysRequest) (*ReplaceDeviceKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReplaceDeviceKeys not implemented")
+}
+func (UnimplementedDeviceRegistrationServiceServer) CheckDevice(context.Context, *CheckDeviceRequest) (*CheckDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckDevice not implemented")
 }
 func (UnimplementedDeviceRegistrationServiceServer) JoinHybridDevice(context.Context, *JoinHybridDeviceRequest) (*JoinHybridDeviceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method JoinHybridDevice not implemented")
@@ -309,6 +329,24 @@ func _DeviceRegistrationService_ReplaceDeviceKeys_Handler(srv interface{}, ctx c
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceRegistrationService_CheckDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceRegistrationServiceServer).CheckDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceRegistrationService_CheckDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceRegistrationServiceServer).CheckDevice(ctx, req.(*CheckDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeviceRegistrationService_JoinHybridDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(JoinHybridDeviceRequest)
 	if err := dec(in); err != nil {
@@ -371,6 +409,10 @@ var DeviceRegistrationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReplaceDeviceKeys",
 			Handler:    _DeviceRegistrationService_ReplaceDeviceKeys_Handler,
+		},
+		{
+			MethodName: "CheckDevice",
+			Handler:    _DeviceRegistrationService_CheckDevice_Handler,
 		},
 		{
 			MethodName: "JoinHybridDevice",

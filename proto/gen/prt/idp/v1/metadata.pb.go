@@ -301,6 +301,225 @@ func (x *ListSigningKeysResponse) GetKeys() []*SigningKey {
 	return nil
 }
 
+// DescribeRegistrationServicesRequest names the tenant.
+type DescribeRegistrationServicesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Tenant is a GUID or a domain.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRegistrationServicesRequest) Reset() {
+	*x = DescribeRegistrationServicesRequest{}
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRegistrationServicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRegistrationServicesRequest) ProtoMessage() {}
+
+func (x *DescribeRegistrationServicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRegistrationServicesRequest.ProtoReflect.Descriptor instead.
+func (*DescribeRegistrationServicesRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_metadata_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DescribeRegistrationServicesRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+// RegistrationService is one service of device registration.
+type RegistrationService struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Version of its protocol, such as 2.0.
+	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Url of it.
+	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
+	// ResourceID to ask tokens for.
+	ResourceId    string `protobuf:"bytes,3,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistrationService) Reset() {
+	*x = RegistrationService{}
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistrationService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistrationService) ProtoMessage() {}
+
+func (x *RegistrationService) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistrationService.ProtoReflect.Descriptor instead.
+func (*RegistrationService) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_metadata_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RegistrationService) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *RegistrationService) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *RegistrationService) GetResourceId() string {
+	if x != nil {
+		return x.ResourceId
+	}
+	return ""
+}
+
+// DescribeRegistrationServicesResponse is what dsregcmd /status shows as tenant details.
+type DescribeRegistrationServicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TenantID is a GUID.
+	TenantId string `protobuf:"bytes,1,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// TenantName of the organisation.
+	TenantName string `protobuf:"bytes,2,opt,name=tenant_name,json=tenantName,proto3" json:"tenant_name,omitempty"`
+	// AuthCodeUrl and AccessTokenUrl are the OAuth endpoints.
+	AuthCodeUrl string `protobuf:"bytes,3,opt,name=auth_code_url,json=authCodeUrl,proto3" json:"auth_code_url,omitempty"`
+	// AccessTokenUrl is the token endpoint.
+	AccessTokenUrl string `protobuf:"bytes,4,opt,name=access_token_url,json=accessTokenUrl,proto3" json:"access_token_url,omitempty"`
+	// JoinService registers devices.
+	JoinService *RegistrationService `protobuf:"bytes,5,opt,name=join_service,json=joinService,proto3" json:"join_service,omitempty"`
+	// KeyService registers Windows Hello keys.
+	KeyService *RegistrationService `protobuf:"bytes,6,opt,name=key_service,json=keyService,proto3" json:"key_service,omitempty"`
+	// WebAuthnService registers passkeys.
+	WebauthnService *RegistrationService `protobuf:"bytes,7,opt,name=webauthn_service,json=webauthnService,proto3" json:"webauthn_service,omitempty"`
+	// DeviceManagementService removes and changes devices.
+	DeviceManagementService *RegistrationService `protobuf:"bytes,8,opt,name=device_management_service,json=deviceManagementService,proto3" json:"device_management_service,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *DescribeRegistrationServicesResponse) Reset() {
+	*x = DescribeRegistrationServicesResponse{}
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRegistrationServicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRegistrationServicesResponse) ProtoMessage() {}
+
+func (x *DescribeRegistrationServicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_metadata_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRegistrationServicesResponse.ProtoReflect.Descriptor instead.
+func (*DescribeRegistrationServicesResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_metadata_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DescribeRegistrationServicesResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *DescribeRegistrationServicesResponse) GetTenantName() string {
+	if x != nil {
+		return x.TenantName
+	}
+	return ""
+}
+
+func (x *DescribeRegistrationServicesResponse) GetAuthCodeUrl() string {
+	if x != nil {
+		return x.AuthCodeUrl
+	}
+	return ""
+}
+
+func (x *DescribeRegistrationServicesResponse) GetAccessTokenUrl() string {
+	if x != nil {
+		return x.AccessTokenUrl
+	}
+	return ""
+}
+
+func (x *DescribeRegistrationServicesResponse) GetJoinService() *RegistrationService {
+	if x != nil {
+		return x.JoinService
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationServicesResponse) GetKeyService() *RegistrationService {
+	if x != nil {
+		return x.KeyService
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationServicesResponse) GetWebauthnService() *RegistrationService {
+	if x != nil {
+		return x.WebauthnService
+	}
+	return nil
+}
+
+func (x *DescribeRegistrationServicesResponse) GetDeviceManagementService() *RegistrationService {
+	if x != nil {
+		return x.DeviceManagementService
+	}
+	return nil
+}
+
 var File_prt_idp_v1_metadata_proto protoreflect.FileDescriptor
 
 const file_prt_idp_v1_metadata_proto_rawDesc = "" +
@@ -323,9 +542,28 @@ const file_prt_idp_v1_metadata_proto_rawDesc = "" +
 	"public_key\x18\x02 \x01(\fR\tpublicKey\x12 \n" +
 	"\vcertificate\x18\x03 \x01(\fR\vcertificate\"E\n" +
 	"\x17ListSigningKeysResponse\x12*\n" +
-	"\x04keys\x18\x01 \x03(\v2\x16.prt.idp.v1.SigningKeyR\x04keys2\xc6\x01\n" +
+	"\x04keys\x18\x01 \x03(\v2\x16.prt.idp.v1.SigningKeyR\x04keys\"=\n" +
+	"#DescribeRegistrationServicesRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"b\n" +
+	"\x13RegistrationService\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x12\x10\n" +
+	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1f\n" +
+	"\vresource_id\x18\x03 \x01(\tR\n" +
+	"resourceId\"\xe1\x03\n" +
+	"$DescribeRegistrationServicesResponse\x12\x1b\n" +
+	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x1f\n" +
+	"\vtenant_name\x18\x02 \x01(\tR\n" +
+	"tenantName\x12\"\n" +
+	"\rauth_code_url\x18\x03 \x01(\tR\vauthCodeUrl\x12(\n" +
+	"\x10access_token_url\x18\x04 \x01(\tR\x0eaccessTokenUrl\x12B\n" +
+	"\fjoin_service\x18\x05 \x01(\v2\x1f.prt.idp.v1.RegistrationServiceR\vjoinService\x12@\n" +
+	"\vkey_service\x18\x06 \x01(\v2\x1f.prt.idp.v1.RegistrationServiceR\n" +
+	"keyService\x12J\n" +
+	"\x10webauthn_service\x18\a \x01(\v2\x1f.prt.idp.v1.RegistrationServiceR\x0fwebauthnService\x12[\n" +
+	"\x19device_management_service\x18\b \x01(\v2\x1f.prt.idp.v1.RegistrationServiceR\x17deviceManagementService2\xca\x02\n" +
 	"\x0fMetadataService\x12W\n" +
-	"\x0eDescribeTenant\x12!.prt.idp.v1.DescribeTenantRequest\x1a\".prt.idp.v1.DescribeTenantResponse\x12Z\n" +
+	"\x0eDescribeTenant\x12!.prt.idp.v1.DescribeTenantRequest\x1a\".prt.idp.v1.DescribeTenantResponse\x12\x81\x01\n" +
+	"\x1cDescribeRegistrationServices\x12/.prt.idp.v1.DescribeRegistrationServicesRequest\x1a0.prt.idp.v1.DescribeRegistrationServicesResponse\x12Z\n" +
 	"\x0fListSigningKeys\x12\".prt.idp.v1.ListSigningKeysRequest\x1a#.prt.idp.v1.ListSigningKeysResponseB\xa6\x01\n" +
 	"\x0ecom.prt.idp.v1B\rMetadataProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
 	"Prt.Idp.V1\xca\x02\n" +
@@ -343,25 +581,34 @@ func file_prt_idp_v1_metadata_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_metadata_proto_rawDescData
 }
 
-var file_prt_idp_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_prt_idp_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_prt_idp_v1_metadata_proto_goTypes = []any{
-	(*DescribeTenantRequest)(nil),   // 0: prt.idp.v1.DescribeTenantRequest
-	(*DescribeTenantResponse)(nil),  // 1: prt.idp.v1.DescribeTenantResponse
-	(*ListSigningKeysRequest)(nil),  // 2: prt.idp.v1.ListSigningKeysRequest
-	(*SigningKey)(nil),              // 3: prt.idp.v1.SigningKey
-	(*ListSigningKeysResponse)(nil), // 4: prt.idp.v1.ListSigningKeysResponse
+	(*DescribeTenantRequest)(nil),                // 0: prt.idp.v1.DescribeTenantRequest
+	(*DescribeTenantResponse)(nil),               // 1: prt.idp.v1.DescribeTenantResponse
+	(*ListSigningKeysRequest)(nil),               // 2: prt.idp.v1.ListSigningKeysRequest
+	(*SigningKey)(nil),                           // 3: prt.idp.v1.SigningKey
+	(*ListSigningKeysResponse)(nil),              // 4: prt.idp.v1.ListSigningKeysResponse
+	(*DescribeRegistrationServicesRequest)(nil),  // 5: prt.idp.v1.DescribeRegistrationServicesRequest
+	(*RegistrationService)(nil),                  // 6: prt.idp.v1.RegistrationService
+	(*DescribeRegistrationServicesResponse)(nil), // 7: prt.idp.v1.DescribeRegistrationServicesResponse
 }
 var file_prt_idp_v1_metadata_proto_depIdxs = []int32{
 	3, // 0: prt.idp.v1.ListSigningKeysResponse.keys:type_name -> prt.idp.v1.SigningKey
-	0, // 1: prt.idp.v1.MetadataService.DescribeTenant:input_type -> prt.idp.v1.DescribeTenantRequest
-	2, // 2: prt.idp.v1.MetadataService.ListSigningKeys:input_type -> prt.idp.v1.ListSigningKeysRequest
-	1, // 3: prt.idp.v1.MetadataService.DescribeTenant:output_type -> prt.idp.v1.DescribeTenantResponse
-	4, // 4: prt.idp.v1.MetadataService.ListSigningKeys:output_type -> prt.idp.v1.ListSigningKeysResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	6, // 1: prt.idp.v1.DescribeRegistrationServicesResponse.join_service:type_name -> prt.idp.v1.RegistrationService
+	6, // 2: prt.idp.v1.DescribeRegistrationServicesResponse.key_service:type_name -> prt.idp.v1.RegistrationService
+	6, // 3: prt.idp.v1.DescribeRegistrationServicesResponse.webauthn_service:type_name -> prt.idp.v1.RegistrationService
+	6, // 4: prt.idp.v1.DescribeRegistrationServicesResponse.device_management_service:type_name -> prt.idp.v1.RegistrationService
+	0, // 5: prt.idp.v1.MetadataService.DescribeTenant:input_type -> prt.idp.v1.DescribeTenantRequest
+	5, // 6: prt.idp.v1.MetadataService.DescribeRegistrationServices:input_type -> prt.idp.v1.DescribeRegistrationServicesRequest
+	2, // 7: prt.idp.v1.MetadataService.ListSigningKeys:input_type -> prt.idp.v1.ListSigningKeysRequest
+	1, // 8: prt.idp.v1.MetadataService.DescribeTenant:output_type -> prt.idp.v1.DescribeTenantResponse
+	7, // 9: prt.idp.v1.MetadataService.DescribeRegistrationServices:output_type -> prt.idp.v1.DescribeRegistrationServicesResponse
+	4, // 10: prt.idp.v1.MetadataService.ListSigningKeys:output_type -> prt.idp.v1.ListSigningKeysResponse
+	8, // [8:11] is the sub-list for method output_type
+	5, // [5:8] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_metadata_proto_init() }
@@ -375,7 +622,7 @@ func file_prt_idp_v1_metadata_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_metadata_proto_rawDesc), len(file_prt_idp_v1_metadata_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,18 +23,23 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	MetadataService_DescribeTenant_FullMethodName  = "/prt.idp.v1.MetadataService/DescribeTenant"
-	MetadataService_ListSigningKeys_FullMethodName = "/prt.idp.v1.MetadataService/ListSigningKeys"
+	MetadataService_DescribeTenant_FullMethodName               = "/prt.idp.v1.MetadataService/DescribeTenant"
+	MetadataService_DescribeRegistrationServices_FullMethodName = "/prt.idp.v1.MetadataService/DescribeRegistrationServices"
+	MetadataService_ListSigningKeys_FullMethodName              = "/prt.idp.v1.MetadataService/ListSigningKeys"
 )
 
 // MetadataServiceClient is the client API for MetadataService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MetadataService answers what everybody may know. Caller: the HTTPS front.
+// MetadataService answers what everybody may know. Callers: the HTTPS front; for
+// DescribeRegistrationServices also dsreg.
 type MetadataServiceClient interface {
 	// DescribeTenant finds a tenant by what stands in a path.
 	DescribeTenant(ctx context.Context, in *DescribeTenantRequest, opts ...grpc.CallOption) (*DescribeTenantResponse, error)
+	// DescribeRegistrationServices is the discovery of device registration: which
+	// services a domain's tenant has, and where.
+	DescribeRegistrationServices(ctx context.Context, in *DescribeRegistrationServicesRequest, opts ...grpc.CallOption) (*DescribeRegistrationServicesResponse, error)
 	// ListSigningKeys lists the keys that tokens may be signed with.
 	ListSigningKeys(ctx context.Context, in *ListSigningKeysRequest, opts ...grpc.CallOption) (*ListSigningKeysResponse, error)
 }
@@ -57,6 +62,16 @@ func (c *metadataServiceClient) DescribeTenant(ctx context.Context, in *Describe
 	return out, nil
 }
 
+func (c *metadataServiceClient) DescribeRegistrationServices(ctx context.Context, in *DescribeRegistrationServicesRequest, opts ...grpc.CallOption) (*DescribeRegistrationServicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeRegistrationServicesResponse)
+	err := c.cc.Invoke(ctx, MetadataService_DescribeRegistrationServices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *metadataServiceClient) ListSigningKeys(ctx context.Context, in *ListSigningKeysRequest, opts ...grpc.CallOption) (*ListSigningKeysResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSigningKeysResponse)
@@ -71,10 +86,14 @@ func (c *metadataServiceClient) ListSigningKeys(ctx context.Context, in *ListSig
 // All implementations must embed UnimplementedMetadataServiceServer
 // for forward compatibility.
 //
-// MetadataService answers what everybody may know. Caller: the HTTPS front.
+// MetadataService answers what everybody may know. Callers: the HTTPS front; for
+// DescribeRegistrationServices also dsreg.
 type MetadataServiceServer interface {
 	// DescribeTenant finds a tenant by what stands in a path.
 	DescribeTenant(context.Context, *DescribeTenantRequest) (*DescribeTenantResponse, error)
+	// DescribeRegistrationServices is the discovery of device registration: which
+	// services a domain's tenant has, and where.
+	DescribeRegistrationServices(context.Context, *DescribeRegistrationServicesRequest) (*DescribeRegistrationServicesResponse, error)
 	// ListSigningKeys lists the keys that tokens may be signed with.
 	ListSigningKeys(context.Context, *ListSigningKeysRequest) (*ListSigningKeysResponse, error)
 	mustEmbedUnimplementedMetadataServiceServer()
@@ -89,6 +108,9 @@ type UnimplementedMetadataServiceServer struct{}
 
 func (UnimplementedMetadataServiceServer) DescribeTenant(context.Context, *DescribeTenantRequest) (*DescribeTenantResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DescribeTenant not implemented")
+}
+func (UnimplementedMetadataServiceServer) DescribeRegistrationServices(context.Context, *DescribeRegistrationServicesRequest) (*DescribeRegistrationServicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeRegistrationServices not implemented")
 }
 func (UnimplementedMetadataServiceServer) ListSigningKeys(context.Context, *ListSigningKeysRequest) (*ListSigningKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSigningKeys not implemented")
@@ -132,6 +154,24 @@ func _MetadataService_DescribeTenant_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _MetadataService_DescribeRegistrationServices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeRegistrationServicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MetadataServiceServer).DescribeRegistrationServices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: MetadataService_DescribeRegistrationServices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MetadataServiceServer).DescribeRegistrationServices(ctx, req.(*DescribeRegistrationServicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _MetadataService_ListSigningKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListSigningKeysRequest)
 	if err := dec(in); err != nil {
@@ -160,6 +200,10 @@ var MetadataService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DescribeTenant",
 			Handler:    _MetadataService_DescribeTenant_Handler,
+		},
+		{
+			MethodName: "DescribeRegistrationServices",
+			Handler:    _MetadataService_DescribeRegistrationServices_Handler,
 		},
 		{
 			MethodName: "ListSigningKeys",

@@ -26,6 +26,107 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RequestDataKeyRequest is signed with the session key.
+type RequestDataKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request is a compact HS256 JWT, at most 64 KiB.
+	Request string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Caller is what the front saw; a device sends none.
+	Caller        *Caller `protobuf:"bytes,2,opt,name=caller,proto3" json:"caller,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestDataKeyRequest) Reset() {
+	*x = RequestDataKeyRequest{}
+	mi := &file_prt_idp_v1_token_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestDataKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestDataKeyRequest) ProtoMessage() {}
+
+func (x *RequestDataKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_token_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestDataKeyRequest.ProtoReflect.Descriptor instead.
+func (*RequestDataKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *RequestDataKeyRequest) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
+func (x *RequestDataKeyRequest) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// RequestDataKeyResponse carries the key.
+type RequestDataKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Answer is a bare compact JWE under the session key; in it JSON with the key.
+	Answer        string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestDataKeyResponse) Reset() {
+	*x = RequestDataKeyResponse{}
+	mi := &file_prt_idp_v1_token_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestDataKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestDataKeyResponse) ProtoMessage() {}
+
+func (x *RequestDataKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_idp_v1_token_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestDataKeyResponse.ProtoReflect.Descriptor instead.
+func (*RequestDataKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RequestDataKeyResponse) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
 // RequestPRTRequest is the outer request of MS-OAPXBC 3.1.5.1.2.
 type RequestPRTRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -41,7 +142,7 @@ type RequestPRTRequest struct {
 
 func (x *RequestPRTRequest) Reset() {
 	*x = RequestPRTRequest{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[0]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -53,7 +154,7 @@ func (x *RequestPRTRequest) String() string {
 func (*RequestPRTRequest) ProtoMessage() {}
 
 func (x *RequestPRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[0]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -66,7 +167,7 @@ func (x *RequestPRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPRTRequest.ProtoReflect.Descriptor instead.
 func (*RequestPRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{0}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RequestPRTRequest) GetRequest() string {
@@ -116,7 +217,7 @@ type RequestPRTResponse struct {
 
 func (x *RequestPRTResponse) Reset() {
 	*x = RequestPRTResponse{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[1]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -128,7 +229,7 @@ func (x *RequestPRTResponse) String() string {
 func (*RequestPRTResponse) ProtoMessage() {}
 
 func (x *RequestPRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[1]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -141,7 +242,7 @@ func (x *RequestPRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPRTResponse.ProtoReflect.Descriptor instead.
 func (*RequestPRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{1}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RequestPRTResponse) GetTokenType() string {
@@ -220,7 +321,7 @@ type RenewPRTRequest struct {
 
 func (x *RenewPRTRequest) Reset() {
 	*x = RenewPRTRequest{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[2]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -232,7 +333,7 @@ func (x *RenewPRTRequest) String() string {
 func (*RenewPRTRequest) ProtoMessage() {}
 
 func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[2]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -245,7 +346,7 @@ func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTRequest.ProtoReflect.Descriptor instead.
 func (*RenewPRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{2}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RenewPRTRequest) GetRequest() string {
@@ -294,7 +395,7 @@ type RenewPRTResponse struct {
 
 func (x *RenewPRTResponse) Reset() {
 	*x = RenewPRTResponse{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[3]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +407,7 @@ func (x *RenewPRTResponse) String() string {
 func (*RenewPRTResponse) ProtoMessage() {}
 
 func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[3]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +420,7 @@ func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTResponse.ProtoReflect.Descriptor instead.
 func (*RenewPRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{3}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RenewPRTResponse) GetAnswer() string {
@@ -349,7 +450,7 @@ type RedeemRefreshTokenRequest struct {
 
 func (x *RedeemRefreshTokenRequest) Reset() {
 	*x = RedeemRefreshTokenRequest{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +462,7 @@ func (x *RedeemRefreshTokenRequest) String() string {
 func (*RedeemRefreshTokenRequest) ProtoMessage() {}
 
 func (x *RedeemRefreshTokenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[4]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +475,7 @@ func (x *RedeemRefreshTokenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemRefreshTokenRequest.ProtoReflect.Descriptor instead.
 func (*RedeemRefreshTokenRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{4}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RedeemRefreshTokenRequest) GetRequest() string {
@@ -423,7 +524,7 @@ type RedeemRefreshTokenResponse struct {
 
 func (x *RedeemRefreshTokenResponse) Reset() {
 	*x = RedeemRefreshTokenResponse{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[5]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +536,7 @@ func (x *RedeemRefreshTokenResponse) String() string {
 func (*RedeemRefreshTokenResponse) ProtoMessage() {}
 
 func (x *RedeemRefreshTokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[5]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +549,7 @@ func (x *RedeemRefreshTokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemRefreshTokenResponse.ProtoReflect.Descriptor instead.
 func (*RedeemRefreshTokenResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{5}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RedeemRefreshTokenResponse) GetAnswer() string {
@@ -478,7 +579,7 @@ type RedeemPRTRequest struct {
 
 func (x *RedeemPRTRequest) Reset() {
 	*x = RedeemPRTRequest{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[6]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -490,7 +591,7 @@ func (x *RedeemPRTRequest) String() string {
 func (*RedeemPRTRequest) ProtoMessage() {}
 
 func (x *RedeemPRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[6]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -503,7 +604,7 @@ func (x *RedeemPRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemPRTRequest.ProtoReflect.Descriptor instead.
 func (*RedeemPRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{6}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RedeemPRTRequest) GetRequest() string {
@@ -552,7 +653,7 @@ type RedeemPRTResponse struct {
 
 func (x *RedeemPRTResponse) Reset() {
 	*x = RedeemPRTResponse{}
-	mi := &file_prt_idp_v1_token_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +665,7 @@ func (x *RedeemPRTResponse) String() string {
 func (*RedeemPRTResponse) ProtoMessage() {}
 
 func (x *RedeemPRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_idp_v1_token_proto_msgTypes[7]
+	mi := &file_prt_idp_v1_token_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +678,7 @@ func (x *RedeemPRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemPRTResponse.ProtoReflect.Descriptor instead.
 func (*RedeemPRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{7}
+	return file_prt_idp_v1_token_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RedeemPRTResponse) GetAnswer() string {
@@ -592,7 +693,12 @@ var File_prt_idp_v1_token_proto protoreflect.FileDescriptor
 const file_prt_idp_v1_token_proto_rawDesc = "" +
 	"\n" +
 	"\x16prt/idp/v1/token.proto\x12\n" +
-	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\x1a\x16prt/step/v1/step.proto\"\x93\x01\n" +
+	"prt.idp.v1\x1a\x17prt/idp/v1/caller.proto\x1a\x16prt/step/v1/step.proto\"b\n" +
+	"\x15RequestDataKeyRequest\x12\x1d\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
+	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\"0\n" +
+	"\x16RequestDataKeyResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"\x93\x01\n" +
 	"\x11RequestPRTRequest\x12\x1d\n" +
 	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\x12*\n" +
 	"\x06caller\x18\x02 \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x123\n" +
@@ -639,7 +745,9 @@ const file_prt_idp_v1_token_proto_rawDesc = "" +
 	"\bRenewPRT\x12\x1b.prt.idp.v1.RenewPRTRequest\x1a\x1c.prt.idp.v1.RenewPRTResponse\"\x05\xb2\xd4\x18\x01\x192\xcb\x01\n" +
 	"\fTokenService\x12j\n" +
 	"\x12RedeemRefreshToken\x12%.prt.idp.v1.RedeemRefreshTokenRequest\x1a&.prt.idp.v1.RedeemRefreshTokenResponse\"\x05\xb2\xd4\x18\x01*\x12O\n" +
-	"\tRedeemPRT\x12\x1c.prt.idp.v1.RedeemPRTRequest\x1a\x1d.prt.idp.v1.RedeemPRTResponse\"\x05\xb2\xd4\x18\x01+B\xa3\x01\n" +
+	"\tRedeemPRT\x12\x1c.prt.idp.v1.RedeemPRTRequest\x1a\x1d.prt.idp.v1.RedeemPRTResponse\"\x05\xb2\xd4\x18\x01+2i\n" +
+	"\x0eDataKeyService\x12W\n" +
+	"\x0eRequestDataKey\x12!.prt.idp.v1.RequestDataKeyRequest\x1a\".prt.idp.v1.RequestDataKeyResponseB\xa3\x01\n" +
 	"\x0ecom.prt.idp.v1B\n" +
 	"TokenProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1;idpv1\xa2\x02\x03PIX\xaa\x02\n" +
 	"Prt.Idp.V1\xca\x02\n" +
@@ -657,45 +765,50 @@ func file_prt_idp_v1_token_proto_rawDescGZIP() []byte {
 	return file_prt_idp_v1_token_proto_rawDescData
 }
 
-var file_prt_idp_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_prt_idp_v1_token_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_prt_idp_v1_token_proto_goTypes = []any{
-	(*RequestPRTRequest)(nil),          // 0: prt.idp.v1.RequestPRTRequest
-	(*RequestPRTResponse)(nil),         // 1: prt.idp.v1.RequestPRTResponse
-	(*RenewPRTRequest)(nil),            // 2: prt.idp.v1.RenewPRTRequest
-	(*RenewPRTResponse)(nil),           // 3: prt.idp.v1.RenewPRTResponse
-	(*RedeemRefreshTokenRequest)(nil),  // 4: prt.idp.v1.RedeemRefreshTokenRequest
-	(*RedeemRefreshTokenResponse)(nil), // 5: prt.idp.v1.RedeemRefreshTokenResponse
-	(*RedeemPRTRequest)(nil),           // 6: prt.idp.v1.RedeemPRTRequest
-	(*RedeemPRTResponse)(nil),          // 7: prt.idp.v1.RedeemPRTResponse
-	(*Caller)(nil),                     // 8: prt.idp.v1.Caller
-	(PRTProtocol)(0),                   // 9: prt.idp.v1.PRTProtocol
-	(Protocol)(0),                      // 10: prt.idp.v1.Protocol
+	(*RequestDataKeyRequest)(nil),      // 0: prt.idp.v1.RequestDataKeyRequest
+	(*RequestDataKeyResponse)(nil),     // 1: prt.idp.v1.RequestDataKeyResponse
+	(*RequestPRTRequest)(nil),          // 2: prt.idp.v1.RequestPRTRequest
+	(*RequestPRTResponse)(nil),         // 3: prt.idp.v1.RequestPRTResponse
+	(*RenewPRTRequest)(nil),            // 4: prt.idp.v1.RenewPRTRequest
+	(*RenewPRTResponse)(nil),           // 5: prt.idp.v1.RenewPRTResponse
+	(*RedeemRefreshTokenRequest)(nil),  // 6: prt.idp.v1.RedeemRefreshTokenRequest
+	(*RedeemRefreshTokenResponse)(nil), // 7: prt.idp.v1.RedeemRefreshTokenResponse
+	(*RedeemPRTRequest)(nil),           // 8: prt.idp.v1.RedeemPRTRequest
+	(*RedeemPRTResponse)(nil),          // 9: prt.idp.v1.RedeemPRTResponse
+	(*Caller)(nil),                     // 10: prt.idp.v1.Caller
+	(PRTProtocol)(0),                   // 11: prt.idp.v1.PRTProtocol
+	(Protocol)(0),                      // 12: prt.idp.v1.Protocol
 }
 var file_prt_idp_v1_token_proto_depIdxs = []int32{
-	8,  // 0: prt.idp.v1.RequestPRTRequest.caller:type_name -> prt.idp.v1.Caller
-	9,  // 1: prt.idp.v1.RequestPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
-	8,  // 2: prt.idp.v1.RenewPRTRequest.caller:type_name -> prt.idp.v1.Caller
-	9,  // 3: prt.idp.v1.RenewPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
-	10, // 4: prt.idp.v1.RenewPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
-	8,  // 5: prt.idp.v1.RedeemRefreshTokenRequest.caller:type_name -> prt.idp.v1.Caller
-	9,  // 6: prt.idp.v1.RedeemRefreshTokenRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
-	10, // 7: prt.idp.v1.RedeemRefreshTokenRequest.endpoint:type_name -> prt.idp.v1.Protocol
-	8,  // 8: prt.idp.v1.RedeemPRTRequest.caller:type_name -> prt.idp.v1.Caller
-	9,  // 9: prt.idp.v1.RedeemPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
-	10, // 10: prt.idp.v1.RedeemPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
-	0,  // 11: prt.idp.v1.IssuanceService.RequestPRT:input_type -> prt.idp.v1.RequestPRTRequest
-	2,  // 12: prt.idp.v1.IssuanceService.RenewPRT:input_type -> prt.idp.v1.RenewPRTRequest
-	4,  // 13: prt.idp.v1.TokenService.RedeemRefreshToken:input_type -> prt.idp.v1.RedeemRefreshTokenRequest
-	6,  // 14: prt.idp.v1.TokenService.RedeemPRT:input_type -> prt.idp.v1.RedeemPRTRequest
-	1,  // 15: prt.idp.v1.IssuanceService.RequestPRT:output_type -> prt.idp.v1.RequestPRTResponse
-	3,  // 16: prt.idp.v1.IssuanceService.RenewPRT:output_type -> prt.idp.v1.RenewPRTResponse
-	5,  // 17: prt.idp.v1.TokenService.RedeemRefreshToken:output_type -> prt.idp.v1.RedeemRefreshTokenResponse
-	7,  // 18: prt.idp.v1.TokenService.RedeemPRT:output_type -> prt.idp.v1.RedeemPRTResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	10, // 0: prt.idp.v1.RequestDataKeyRequest.caller:type_name -> prt.idp.v1.Caller
+	10, // 1: prt.idp.v1.RequestPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	11, // 2: prt.idp.v1.RequestPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	10, // 3: prt.idp.v1.RenewPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	11, // 4: prt.idp.v1.RenewPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	12, // 5: prt.idp.v1.RenewPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	10, // 6: prt.idp.v1.RedeemRefreshTokenRequest.caller:type_name -> prt.idp.v1.Caller
+	11, // 7: prt.idp.v1.RedeemRefreshTokenRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	12, // 8: prt.idp.v1.RedeemRefreshTokenRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	10, // 9: prt.idp.v1.RedeemPRTRequest.caller:type_name -> prt.idp.v1.Caller
+	11, // 10: prt.idp.v1.RedeemPRTRequest.protocol:type_name -> prt.idp.v1.PRTProtocol
+	12, // 11: prt.idp.v1.RedeemPRTRequest.endpoint:type_name -> prt.idp.v1.Protocol
+	2,  // 12: prt.idp.v1.IssuanceService.RequestPRT:input_type -> prt.idp.v1.RequestPRTRequest
+	4,  // 13: prt.idp.v1.IssuanceService.RenewPRT:input_type -> prt.idp.v1.RenewPRTRequest
+	6,  // 14: prt.idp.v1.TokenService.RedeemRefreshToken:input_type -> prt.idp.v1.RedeemRefreshTokenRequest
+	8,  // 15: prt.idp.v1.TokenService.RedeemPRT:input_type -> prt.idp.v1.RedeemPRTRequest
+	0,  // 16: prt.idp.v1.DataKeyService.RequestDataKey:input_type -> prt.idp.v1.RequestDataKeyRequest
+	3,  // 17: prt.idp.v1.IssuanceService.RequestPRT:output_type -> prt.idp.v1.RequestPRTResponse
+	5,  // 18: prt.idp.v1.IssuanceService.RenewPRT:output_type -> prt.idp.v1.RenewPRTResponse
+	7,  // 19: prt.idp.v1.TokenService.RedeemRefreshToken:output_type -> prt.idp.v1.RedeemRefreshTokenResponse
+	9,  // 20: prt.idp.v1.TokenService.RedeemPRT:output_type -> prt.idp.v1.RedeemPRTResponse
+	1,  // 21: prt.idp.v1.DataKeyService.RequestDataKey:output_type -> prt.idp.v1.RequestDataKeyResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_prt_idp_v1_token_proto_init() }
@@ -710,9 +823,9 @@ func file_prt_idp_v1_token_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_idp_v1_token_proto_rawDesc), len(file_prt_idp_v1_token_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_prt_idp_v1_token_proto_goTypes,
 		DependencyIndexes: file_prt_idp_v1_token_proto_depIdxs,

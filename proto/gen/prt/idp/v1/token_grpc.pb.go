@@ -319,3 +319,117 @@ var TokenService_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "prt/idp/v1/token.proto",
 }
+
+const (
+	DataKeyService_RequestDataKey_FullMethodName = "/prt.idp.v1.DataKeyService/RequestDataKey"
+)
+
+// DataKeyServiceClient is the client API for DataKeyService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// DataKeyService keeps a symmetric key for each user and device, under which the
+// device's data-protection key of that user rests (DPAPI in Windows). Callers:
+// lsa-cloudap, wam-broker on registered devices, the HTTPS front.
+type DataKeyServiceClient interface {
+	// RequestDataKey delivers that key encrypted under the session key, to whoever proves
+	// a PRT that is good for use: not to a disabled user, nor to a disabled device.
+	RequestDataKey(ctx context.Context, in *RequestDataKeyRequest, opts ...grpc.CallOption) (*RequestDataKeyResponse, error)
+}
+
+type dataKeyServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewDataKeyServiceClient(cc grpc.ClientConnInterface) DataKeyServiceClient {
+	return &dataKeyServiceClient{cc}
+}
+
+func (c *dataKeyServiceClient) RequestDataKey(ctx context.Context, in *RequestDataKeyRequest, opts ...grpc.CallOption) (*RequestDataKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RequestDataKeyResponse)
+	err := c.cc.Invoke(ctx, DataKeyService_RequestDataKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// DataKeyServiceServer is the server API for DataKeyService service.
+// All implementations must embed UnimplementedDataKeyServiceServer
+// for forward compatibility.
+//
+// DataKeyService keeps a symmetric key for each user and device, under which the
+// device's data-protection key of that user rests (DPAPI in Windows). Callers:
+// lsa-cloudap, wam-broker on registered devices, the HTTPS front.
+type DataKeyServiceServer interface {
+	// RequestDataKey delivers that key encrypted under the session key, to whoever proves
+	// a PRT that is good for use: not to a disabled user, nor to a disabled device.
+	RequestDataKey(context.Context, *RequestDataKeyRequest) (*RequestDataKeyResponse, error)
+	mustEmbedUnimplementedDataKeyServiceServer()
+}
+
+// UnimplementedDataKeyServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedDataKeyServiceServer struct{}
+
+func (UnimplementedDataKeyServiceServer) RequestDataKey(context.Context, *RequestDataKeyRequest) (*RequestDataKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RequestDataKey not implemented")
+}
+func (UnimplementedDataKeyServiceServer) mustEmbedUnimplementedDataKeyServiceServer() {}
+func (UnimplementedDataKeyServiceServer) testEmbeddedByValue()                        {}
+
+// UnsafeDataKeyServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to DataKeyServiceServer will
+// result in compilation errors.
+type UnsafeDataKeyServiceServer interface {
+	mustEmbedUnimplementedDataKeyServiceServer()
+}
+
+func RegisterDataKeyServiceServer(s grpc.ServiceRegistrar, srv DataKeyServiceServer) {
+	// If the following call panics, it indicates UnimplementedDataKeyServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&DataKeyService_ServiceDesc, srv)
+}
+
+func _DataKeyService_RequestDataKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RequestDataKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DataKeyServiceServer).RequestDataKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DataKeyService_RequestDataKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DataKeyServiceServer).RequestDataKey(ctx, req.(*RequestDataKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// DataKeyService_ServiceDesc is the grpc.ServiceDesc for DataKeyService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var DataKeyService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.idp.v1.DataKeyService",
+	HandlerType: (*DataKeyServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "RequestDataKey",
+			Handler:    _DataKeyService_RequestDataKey_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/idp/v1/token.proto",
+}

@@ -14,6 +14,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -26,6 +27,63 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// CacheVerification is the outcome of the check against an older copy.
+type CacheVerification int32
+
+const (
+	// Not known; never answered.
+	CacheVerification_CACHE_VERIFICATION_UNSPECIFIED CacheVerification = 0
+	// The files are those that were written last.
+	CacheVerification_CACHE_VERIFICATION_CURRENT CacheVerification = 1
+	// The tpm-agent could not be asked yet.
+	CacheVerification_CACHE_VERIFICATION_PENDING CacheVerification = 2
+	// Older files were found and are in quarantine.
+	CacheVerification_CACHE_VERIFICATION_ROLLED_BACK CacheVerification = 3
+)
+
+// Enum value maps for CacheVerification.
+var (
+	CacheVerification_name = map[int32]string{
+		0: "CACHE_VERIFICATION_UNSPECIFIED",
+		1: "CACHE_VERIFICATION_CURRENT",
+		2: "CACHE_VERIFICATION_PENDING",
+		3: "CACHE_VERIFICATION_ROLLED_BACK",
+	}
+	CacheVerification_value = map[string]int32{
+		"CACHE_VERIFICATION_UNSPECIFIED": 0,
+		"CACHE_VERIFICATION_CURRENT":     1,
+		"CACHE_VERIFICATION_PENDING":     2,
+		"CACHE_VERIFICATION_ROLLED_BACK": 3,
+	}
+)
+
+func (x CacheVerification) Enum() *CacheVerification {
+	p := new(CacheVerification)
+	*p = x
+	return p
+}
+
+func (x CacheVerification) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CacheVerification) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_lsa_v1_lsa_proto_enumTypes[0].Descriptor()
+}
+
+func (CacheVerification) Type() protoreflect.EnumType {
+	return &file_prt_lsa_v1_lsa_proto_enumTypes[0]
+}
+
+func (x CacheVerification) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CacheVerification.Descriptor instead.
+func (CacheVerification) EnumDescriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{0}
+}
 
 // WebSignInPurpose is what a page is for.
 type WebSignInPurpose int32
@@ -68,11 +126,11 @@ func (x WebSignInPurpose) String() string {
 }
 
 func (WebSignInPurpose) Descriptor() protoreflect.EnumDescriptor {
-	return file_prt_lsa_v1_lsa_proto_enumTypes[0].Descriptor()
+	return file_prt_lsa_v1_lsa_proto_enumTypes[1].Descriptor()
 }
 
 func (WebSignInPurpose) Type() protoreflect.EnumType {
-	return &file_prt_lsa_v1_lsa_proto_enumTypes[0]
+	return &file_prt_lsa_v1_lsa_proto_enumTypes[1]
 }
 
 func (x WebSignInPurpose) Number() protoreflect.EnumNumber {
@@ -81,14 +139,15 @@ func (x WebSignInPurpose) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use WebSignInPurpose.Descriptor instead.
 func (WebSignInPurpose) EnumDescriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{0}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{1}
 }
 
 // LogonUserRequest carries the authentication buffer of LogonUI.
 type LogonUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UserPrincipalName such as alice@contoso.test. With WebSignIn it may be empty: the
-	// page names the user then, and where it is given, the two have to agree.
+	// UserPrincipalName such as alice@contoso.test. A name without @ is an account of
+	// this device's own. With WebSignIn it may be empty: the page names the user then,
+	// and where it is given, the two have to agree.
 	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
 	// Credential is exactly one kind.
 	//
@@ -98,6 +157,7 @@ type LogonUserRequest struct {
 	//	*LogonUserRequest_Pin
 	//	*LogonUserRequest_WebSignIn
 	//	*LogonUserRequest_SmartCard
+	//	*LogonUserRequest_Other
 	Credential    isLogonUserRequest_Credential `protobuf_oneof:"credential"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -183,6 +243,15 @@ func (x *LogonUserRequest) GetSmartCard() *SmartCard {
 	return nil
 }
 
+func (x *LogonUserRequest) GetOther() *OtherCredential {
+	if x != nil {
+		if x, ok := x.Credential.(*LogonUserRequest_Other); ok {
+			return x.Other
+		}
+	}
+	return nil
+}
+
 type isLogonUserRequest_Credential interface {
 	isLogonUserRequest_Credential()
 }
@@ -208,6 +277,12 @@ type LogonUserRequest_SmartCard struct {
 	SmartCard *SmartCard `protobuf:"bytes,5,opt,name=smart_card,json=smartCard,proto3,oneof"`
 }
 
+type LogonUserRequest_Other struct {
+	// Other is what a credential provider of somebody else gave LogonUI. No plug-in
+	// here takes it: it is refused by name, and nothing is sent anywhere.
+	Other *OtherCredential `protobuf:"bytes,6,opt,name=other,proto3,oneof"`
+}
+
 func (*LogonUserRequest_Password) isLogonUserRequest_Credential() {}
 
 func (*LogonUserRequest_Pin) isLogonUserRequest_Credential() {}
@@ -215,6 +290,63 @@ func (*LogonUserRequest_Pin) isLogonUserRequest_Credential() {}
 func (*LogonUserRequest_WebSignIn) isLogonUserRequest_Credential() {}
 
 func (*LogonUserRequest_SmartCard) isLogonUserRequest_Credential() {}
+
+func (*LogonUserRequest_Other) isLogonUserRequest_Credential() {}
+
+// OtherCredential is the buffer of a credential provider that is not known here.
+type OtherCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Provider is the CLSID of the credential provider.
+	Provider string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	// Buffer is its own.
+	Buffer        []byte `protobuf:"bytes,2,opt,name=buffer,proto3" json:"buffer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OtherCredential) Reset() {
+	*x = OtherCredential{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OtherCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OtherCredential) ProtoMessage() {}
+
+func (x *OtherCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OtherCredential.ProtoReflect.Descriptor instead.
+func (*OtherCredential) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *OtherCredential) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *OtherCredential) GetBuffer() []byte {
+	if x != nil {
+		return x.Buffer
+	}
+	return nil
+}
 
 // WebSignIn is the end of a sign-in page.
 type WebSignIn struct {
@@ -229,7 +361,7 @@ type WebSignIn struct {
 
 func (x *WebSignIn) Reset() {
 	*x = WebSignIn{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -241,7 +373,7 @@ func (x *WebSignIn) String() string {
 func (*WebSignIn) ProtoMessage() {}
 
 func (x *WebSignIn) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[1]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -254,7 +386,7 @@ func (x *WebSignIn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WebSignIn.ProtoReflect.Descriptor instead.
 func (*WebSignIn) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{1}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *WebSignIn) GetInteractionId() string {
@@ -286,7 +418,7 @@ type SmartCard struct {
 
 func (x *SmartCard) Reset() {
 	*x = SmartCard{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -298,7 +430,7 @@ func (x *SmartCard) String() string {
 func (*SmartCard) ProtoMessage() {}
 
 func (x *SmartCard) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[2]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -311,7 +443,7 @@ func (x *SmartCard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmartCard.ProtoReflect.Descriptor instead.
 func (*SmartCard) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{2}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *SmartCard) GetChain() [][]byte {
@@ -353,14 +485,20 @@ type LogonUserResponse struct {
 	// smartcard, fido, tap, web.
 	CredentialKind string `protobuf:"bytes,6,opt,name=credential_kind,json=credentialKind,proto3" json:"credential_kind,omitempty"`
 	// HelloOffered is true when Windows Hello will be provisioned after this sign-in.
-	HelloOffered  bool `protobuf:"varint,7,opt,name=hello_offered,json=helloOffered,proto3" json:"hello_offered,omitempty"`
+	HelloOffered bool `protobuf:"varint,7,opt,name=hello_offered,json=helloOffered,proto3" json:"hello_offered,omitempty"`
+	// Sid is the security identifier of the user on this device: S-1-12-1-... of an
+	// Entra user (made of the object id), S-1-5-21-... of an account of its own.
+	Sid string `protobuf:"bytes,8,opt,name=sid,proto3" json:"sid,omitempty"`
+	// PrtPending is true when the domain let the user in and the PRT is still to come
+	// (hybrid joined devices).
+	PrtPending    bool `protobuf:"varint,9,opt,name=prt_pending,json=prtPending,proto3" json:"prt_pending,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LogonUserResponse) Reset() {
 	*x = LogonUserResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +510,7 @@ func (x *LogonUserResponse) String() string {
 func (*LogonUserResponse) ProtoMessage() {}
 
 func (x *LogonUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[3]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +523,7 @@ func (x *LogonUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogonUserResponse.ProtoReflect.Descriptor instead.
 func (*LogonUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{3}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LogonUserResponse) GetLogonSession() string {
@@ -437,6 +575,171 @@ func (x *LogonUserResponse) GetHelloOffered() bool {
 	return false
 }
 
+func (x *LogonUserResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *LogonUserResponse) GetPrtPending() bool {
+	if x != nil {
+		return x.PrtPending
+	}
+	return false
+}
+
+// UnlockUserRequest carries the session and the credential.
+type UnlockUserRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession that is locked.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Credential is exactly one kind: one that this device can judge.
+	//
+	// Types that are valid to be assigned to Credential:
+	//
+	//	*UnlockUserRequest_Password
+	//	*UnlockUserRequest_Pin
+	Credential    isUnlockUserRequest_Credential `protobuf_oneof:"credential"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnlockUserRequest) Reset() {
+	*x = UnlockUserRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockUserRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockUserRequest) ProtoMessage() {}
+
+func (x *UnlockUserRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockUserRequest.ProtoReflect.Descriptor instead.
+func (*UnlockUserRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *UnlockUserRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *UnlockUserRequest) GetCredential() isUnlockUserRequest_Credential {
+	if x != nil {
+		return x.Credential
+	}
+	return nil
+}
+
+func (x *UnlockUserRequest) GetPassword() string {
+	if x != nil {
+		if x, ok := x.Credential.(*UnlockUserRequest_Password); ok {
+			return x.Password
+		}
+	}
+	return ""
+}
+
+func (x *UnlockUserRequest) GetPin() string {
+	if x != nil {
+		if x, ok := x.Credential.(*UnlockUserRequest_Pin); ok {
+			return x.Pin
+		}
+	}
+	return ""
+}
+
+type isUnlockUserRequest_Credential interface {
+	isUnlockUserRequest_Credential()
+}
+
+type UnlockUserRequest_Password struct {
+	// Password typed by the user.
+	Password string `protobuf:"bytes,2,opt,name=password,proto3,oneof"`
+}
+
+type UnlockUserRequest_Pin struct {
+	// Pin of the user's Windows Hello key on this device.
+	Pin string `protobuf:"bytes,3,opt,name=pin,proto3,oneof"`
+}
+
+func (*UnlockUserRequest_Password) isUnlockUserRequest_Credential() {}
+
+func (*UnlockUserRequest_Pin) isUnlockUserRequest_Credential() {}
+
+// UnlockUserResponse says what goes on behind it.
+type UnlockUserResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// RenewalStarted is true when a renewal of the PRT goes on in the background.
+	RenewalStarted bool `protobuf:"varint,1,opt,name=renewal_started,json=renewalStarted,proto3" json:"renewal_started,omitempty"`
+	// CredentialKind of the partition that the session uses from here on.
+	CredentialKind string `protobuf:"bytes,2,opt,name=credential_kind,json=credentialKind,proto3" json:"credential_kind,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UnlockUserResponse) Reset() {
+	*x = UnlockUserResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnlockUserResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnlockUserResponse) ProtoMessage() {}
+
+func (x *UnlockUserResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnlockUserResponse.ProtoReflect.Descriptor instead.
+func (*UnlockUserResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *UnlockUserResponse) GetRenewalStarted() bool {
+	if x != nil {
+		return x.RenewalStarted
+	}
+	return false
+}
+
+func (x *UnlockUserResponse) GetCredentialKind() string {
+	if x != nil {
+		return x.CredentialKind
+	}
+	return ""
+}
+
 // LogoffUserRequest names the session to end.
 type LogoffUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -448,7 +751,7 @@ type LogoffUserRequest struct {
 
 func (x *LogoffUserRequest) Reset() {
 	*x = LogoffUserRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +763,7 @@ func (x *LogoffUserRequest) String() string {
 func (*LogoffUserRequest) ProtoMessage() {}
 
 func (x *LogoffUserRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[4]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +776,7 @@ func (x *LogoffUserRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoffUserRequest.ProtoReflect.Descriptor instead.
 func (*LogoffUserRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{4}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogoffUserRequest) GetLogonSession() string {
@@ -492,7 +795,7 @@ type LogoffUserResponse struct {
 
 func (x *LogoffUserResponse) Reset() {
 	*x = LogoffUserResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +807,7 @@ func (x *LogoffUserResponse) String() string {
 func (*LogoffUserResponse) ProtoMessage() {}
 
 func (x *LogoffUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[5]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +820,7 @@ func (x *LogoffUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogoffUserResponse.ProtoReflect.Descriptor instead.
 func (*LogoffUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{5}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{8}
 }
 
 // GetSSOStateRequest is empty.
@@ -529,7 +832,7 @@ type GetSSOStateRequest struct {
 
 func (x *GetSSOStateRequest) Reset() {
 	*x = GetSSOStateRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +844,7 @@ func (x *GetSSOStateRequest) String() string {
 func (*GetSSOStateRequest) ProtoMessage() {}
 
 func (x *GetSSOStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[6]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,21 +857,32 @@ func (x *GetSSOStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSSOStateRequest.ProtoReflect.Descriptor instead.
 func (*GetSSOStateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{6}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{9}
 }
 
 // GetSSOStateResponse lists the partitions.
 type GetSSOStateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Partitions in the order of user and kind of credential.
-	Partitions    []*PartitionState `protobuf:"bytes,1,rep,name=partitions,proto3" json:"partitions,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Partitions []*PartitionState `protobuf:"bytes,1,rep,name=partitions,proto3" json:"partitions,omitempty"`
+	// Users of this device whose accounts are the tenant's, by name.
+	Users []*UserState `protobuf:"bytes,2,rep,name=users,proto3" json:"users,omitempty"`
+	// Cache is how the cache on disk is.
+	Cache *CacheState `protobuf:"bytes,3,opt,name=cache,proto3" json:"cache,omitempty"`
+	// Attempts that failed for a user who has no partition, the newest first.
+	Attempts []*v1.Attempt `protobuf:"bytes,4,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// OfflineLifetime is how long known users may sign in without the network, in
+	// seconds; 0 is without a limit.
+	OfflineLifetime int64 `protobuf:"varint,5,opt,name=offline_lifetime,json=offlineLifetime,proto3" json:"offline_lifetime,omitempty"`
+	// BreakGlassUntil is set while that limit is lifted.
+	BreakGlassUntil *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=break_glass_until,json=breakGlassUntil,proto3" json:"break_glass_until,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetSSOStateResponse) Reset() {
 	*x = GetSSOStateResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +894,7 @@ func (x *GetSSOStateResponse) String() string {
 func (*GetSSOStateResponse) ProtoMessage() {}
 
 func (x *GetSSOStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[7]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +907,7 @@ func (x *GetSSOStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSSOStateResponse.ProtoReflect.Descriptor instead.
 func (*GetSSOStateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{7}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetSSOStateResponse) GetPartitions() []*PartitionState {
@@ -601,6 +915,766 @@ func (x *GetSSOStateResponse) GetPartitions() []*PartitionState {
 		return x.Partitions
 	}
 	return nil
+}
+
+func (x *GetSSOStateResponse) GetUsers() []*UserState {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *GetSSOStateResponse) GetCache() *CacheState {
+	if x != nil {
+		return x.Cache
+	}
+	return nil
+}
+
+func (x *GetSSOStateResponse) GetAttempts() []*v1.Attempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *GetSSOStateResponse) GetOfflineLifetime() int64 {
+	if x != nil {
+		return x.OfflineLifetime
+	}
+	return 0
+}
+
+func (x *GetSSOStateResponse) GetBreakGlassUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BreakGlassUntil
+	}
+	return nil
+}
+
+// UserState is the User State section of dsregcmd /status for one user.
+type UserState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the user.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Sid on this device.
+	Sid string `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
+	// NgcSet is true when the user has a Windows Hello key on this device.
+	NgcSet bool `protobuf:"varint,3,opt,name=ngc_set,json=ngcSet,proto3" json:"ngc_set,omitempty"`
+	// NgcKeyID is its kid, or empty.
+	NgcKeyId string `protobuf:"bytes,4,opt,name=ngc_key_id,json=ngcKeyId,proto3" json:"ngc_key_id,omitempty"`
+	// CanReset is none, DestructiveOnly or DestructiveAndNonDestructive.
+	CanReset string `protobuf:"bytes,5,opt,name=can_reset,json=canReset,proto3" json:"can_reset,omitempty"`
+	// Prerequisites of Windows Hello, in the order of dsregcmd /status.
+	Prerequisites []*Prerequisite `protobuf:"bytes,6,rep,name=prerequisites,proto3" json:"prerequisites,omitempty"`
+	// WillProvision is true when all are met.
+	WillProvision bool `protobuf:"varint,7,opt,name=will_provision,json=willProvision,proto3" json:"will_provision,omitempty"`
+	// BlockedCode is the AADSTS code for which the user is kept out, 0 when not.
+	BlockedCode uint32 `protobuf:"varint,8,opt,name=blocked_code,json=blockedCode,proto3" json:"blocked_code,omitempty"`
+	// BlockedAt is when the device learnt it.
+	BlockedAt     *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=blocked_at,json=blockedAt,proto3" json:"blocked_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserState) Reset() {
+	*x = UserState{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserState) ProtoMessage() {}
+
+func (x *UserState) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserState.ProtoReflect.Descriptor instead.
+func (*UserState) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UserState) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *UserState) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *UserState) GetNgcSet() bool {
+	if x != nil {
+		return x.NgcSet
+	}
+	return false
+}
+
+func (x *UserState) GetNgcKeyId() string {
+	if x != nil {
+		return x.NgcKeyId
+	}
+	return ""
+}
+
+func (x *UserState) GetCanReset() string {
+	if x != nil {
+		return x.CanReset
+	}
+	return ""
+}
+
+func (x *UserState) GetPrerequisites() []*Prerequisite {
+	if x != nil {
+		return x.Prerequisites
+	}
+	return nil
+}
+
+func (x *UserState) GetWillProvision() bool {
+	if x != nil {
+		return x.WillProvision
+	}
+	return false
+}
+
+func (x *UserState) GetBlockedCode() uint32 {
+	if x != nil {
+		return x.BlockedCode
+	}
+	return 0
+}
+
+func (x *UserState) GetBlockedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BlockedAt
+	}
+	return nil
+}
+
+// CacheState tells whether the files of the cache are whole and the newest.
+type CacheState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Verification against what the TPM remembers of them.
+	Verification CacheVerification `protobuf:"varint,1,opt,name=verification,proto3,enum=prt.lsa.v1.CacheVerification" json:"verification,omitempty"`
+	// Quarantined files are kept aside and not used.
+	Quarantined   []*QuarantinedFile `protobuf:"bytes,2,rep,name=quarantined,proto3" json:"quarantined,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CacheState) Reset() {
+	*x = CacheState{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CacheState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CacheState) ProtoMessage() {}
+
+func (x *CacheState) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CacheState.ProtoReflect.Descriptor instead.
+func (*CacheState) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CacheState) GetVerification() CacheVerification {
+	if x != nil {
+		return x.Verification
+	}
+	return CacheVerification_CACHE_VERIFICATION_UNSPECIFIED
+}
+
+func (x *CacheState) GetQuarantined() []*QuarantinedFile {
+	if x != nil {
+		return x.Quarantined
+	}
+	return nil
+}
+
+// QuarantinedFile is a file that is not used.
+type QuarantinedFile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path where it is now.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Reason why, for people.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Time of the finding.
+	Time          *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantinedFile) Reset() {
+	*x = QuarantinedFile{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantinedFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantinedFile) ProtoMessage() {}
+
+func (x *QuarantinedFile) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantinedFile.ProtoReflect.Descriptor instead.
+func (*QuarantinedFile) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *QuarantinedFile) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *QuarantinedFile) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *QuarantinedFile) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+// PutLocalAccountRequest carries name and password.
+type PutLocalAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name is 1 to 20 characters of a-z, 0-9, - and _.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Password is 1 to 127 characters.
+	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLocalAccountRequest) Reset() {
+	*x = PutLocalAccountRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLocalAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLocalAccountRequest) ProtoMessage() {}
+
+func (x *PutLocalAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLocalAccountRequest.ProtoReflect.Descriptor instead.
+func (*PutLocalAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PutLocalAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PutLocalAccountRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// PutLocalAccountResponse names the account.
+type PutLocalAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sid of the account on this device.
+	Sid           string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutLocalAccountResponse) Reset() {
+	*x = PutLocalAccountResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutLocalAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutLocalAccountResponse) ProtoMessage() {}
+
+func (x *PutLocalAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutLocalAccountResponse.ProtoReflect.Descriptor instead.
+func (*PutLocalAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PutLocalAccountResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+// RemoveLocalAccountRequest names the account.
+type RemoveLocalAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the account.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLocalAccountRequest) Reset() {
+	*x = RemoveLocalAccountRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLocalAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLocalAccountRequest) ProtoMessage() {}
+
+func (x *RemoveLocalAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLocalAccountRequest.ProtoReflect.Descriptor instead.
+func (*RemoveLocalAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RemoveLocalAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// RemoveLocalAccountResponse is empty.
+type RemoveLocalAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveLocalAccountResponse) Reset() {
+	*x = RemoveLocalAccountResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveLocalAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveLocalAccountResponse) ProtoMessage() {}
+
+func (x *RemoveLocalAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveLocalAccountResponse.ProtoReflect.Descriptor instead.
+func (*RemoveLocalAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{17}
+}
+
+// ListLocalAccountsRequest is empty.
+type ListLocalAccountsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLocalAccountsRequest) Reset() {
+	*x = ListLocalAccountsRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLocalAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLocalAccountsRequest) ProtoMessage() {}
+
+func (x *ListLocalAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLocalAccountsRequest.ProtoReflect.Descriptor instead.
+func (*ListLocalAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{18}
+}
+
+// ListLocalAccountsResponse lists them.
+type ListLocalAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts by name.
+	Accounts      []*LocalAccount `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLocalAccountsResponse) Reset() {
+	*x = ListLocalAccountsResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLocalAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLocalAccountsResponse) ProtoMessage() {}
+
+func (x *ListLocalAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLocalAccountsResponse.ProtoReflect.Descriptor instead.
+func (*ListLocalAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListLocalAccountsResponse) GetAccounts() []*LocalAccount {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// LocalAccount is an account of the device's own.
+type LocalAccount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the account.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Sid on this device.
+	Sid           string `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LocalAccount) Reset() {
+	*x = LocalAccount{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LocalAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LocalAccount) ProtoMessage() {}
+
+func (x *LocalAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LocalAccount.ProtoReflect.Descriptor instead.
+func (*LocalAccount) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *LocalAccount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LocalAccount) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+// OpenBreakGlassRequest says for how long.
+type OpenBreakGlassRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// For is more than zero and at most 30 days.
+	For           *durationpb.Duration `protobuf:"bytes,1,opt,name=for,proto3" json:"for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenBreakGlassRequest) Reset() {
+	*x = OpenBreakGlassRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenBreakGlassRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenBreakGlassRequest) ProtoMessage() {}
+
+func (x *OpenBreakGlassRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenBreakGlassRequest.ProtoReflect.Descriptor instead.
+func (*OpenBreakGlassRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *OpenBreakGlassRequest) GetFor() *durationpb.Duration {
+	if x != nil {
+		return x.For
+	}
+	return nil
+}
+
+// OpenBreakGlassResponse says until when.
+type OpenBreakGlassResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until then known users sign in from the cache.
+	Until         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenBreakGlassResponse) Reset() {
+	*x = OpenBreakGlassResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenBreakGlassResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenBreakGlassResponse) ProtoMessage() {}
+
+func (x *OpenBreakGlassResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenBreakGlassResponse.ProtoReflect.Descriptor instead.
+func (*OpenBreakGlassResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *OpenBreakGlassResponse) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+// CloseBreakGlassRequest is empty.
+type CloseBreakGlassRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseBreakGlassRequest) Reset() {
+	*x = CloseBreakGlassRequest{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseBreakGlassRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseBreakGlassRequest) ProtoMessage() {}
+
+func (x *CloseBreakGlassRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseBreakGlassRequest.ProtoReflect.Descriptor instead.
+func (*CloseBreakGlassRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{23}
+}
+
+// CloseBreakGlassResponse is empty.
+type CloseBreakGlassResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseBreakGlassResponse) Reset() {
+	*x = CloseBreakGlassResponse{}
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseBreakGlassResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseBreakGlassResponse) ProtoMessage() {}
+
+func (x *CloseBreakGlassResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseBreakGlassResponse.ProtoReflect.Descriptor instead.
+func (*CloseBreakGlassResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{24}
 }
 
 // PartitionState is one cached PRT.
@@ -622,14 +1696,33 @@ type PartitionState struct {
 	// RenewalRunning is true while a renewal is under way.
 	RenewalRunning bool `protobuf:"varint,7,opt,name=renewal_running,json=renewalRunning,proto3" json:"renewal_running,omitempty"`
 	// LastError is the last failure to obtain or renew, empty after a success.
-	LastError     string `protobuf:"bytes,8,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	LastError string `protobuf:"bytes,8,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// TenantID the PRT is of, a GUID.
+	TenantId string `protobuf:"bytes,9,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// Authority is the address of the issuer, as AzureAdPrtAuthority shows it.
+	Authority string `protobuf:"bytes,10,opt,name=authority,proto3" json:"authority,omitempty"`
+	// Mfa is what the provider said about a second factor behind this PRT.
+	Mfa v1.MFAState `protobuf:"varint,11,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
+	// MfaTime is when that factor was proven, when it is known.
+	MfaTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=mfa_time,json=mfaTime,proto3" json:"mfa_time,omitempty"`
+	// Validity of the PRT, as far as this device knows.
+	Validity v1.PRTValidity `protobuf:"varint,13,opt,name=validity,proto3,enum=prt.authority.v1.PRTValidity" json:"validity,omitempty"`
+	// Sessions is the number of logon sessions that use it.
+	Sessions uint32 `protobuf:"varint,14,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// LastAcquire is the last attempt to obtain a PRT that failed, if it is younger
+	// than the PRT.
+	LastAcquire *v1.Attempt `protobuf:"bytes,15,opt,name=last_acquire,json=lastAcquire,proto3" json:"last_acquire,omitempty"`
+	// LastRefresh is the last renewal that failed, if it is younger than the PRT.
+	LastRefresh *v1.Attempt `protobuf:"bytes,16,opt,name=last_refresh,json=lastRefresh,proto3" json:"last_refresh,omitempty"`
+	// LastOnlineAt is when the identity provider last accepted this user here.
+	LastOnlineAt  *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=last_online_at,json=lastOnlineAt,proto3" json:"last_online_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PartitionState) Reset() {
 	*x = PartitionState{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +1734,7 @@ func (x *PartitionState) String() string {
 func (*PartitionState) ProtoMessage() {}
 
 func (x *PartitionState) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[8]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +1747,7 @@ func (x *PartitionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionState.ProtoReflect.Descriptor instead.
 func (*PartitionState) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{8}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PartitionState) GetUserPrincipalName() string {
@@ -713,6 +1806,69 @@ func (x *PartitionState) GetLastError() string {
 	return ""
 }
 
+func (x *PartitionState) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *PartitionState) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
+func (x *PartitionState) GetMfa() v1.MFAState {
+	if x != nil {
+		return x.Mfa
+	}
+	return v1.MFAState(0)
+}
+
+func (x *PartitionState) GetMfaTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.MfaTime
+	}
+	return nil
+}
+
+func (x *PartitionState) GetValidity() v1.PRTValidity {
+	if x != nil {
+		return x.Validity
+	}
+	return v1.PRTValidity(0)
+}
+
+func (x *PartitionState) GetSessions() uint32 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
+func (x *PartitionState) GetLastAcquire() *v1.Attempt {
+	if x != nil {
+		return x.LastAcquire
+	}
+	return nil
+}
+
+func (x *PartitionState) GetLastRefresh() *v1.Attempt {
+	if x != nil {
+		return x.LastRefresh
+	}
+	return nil
+}
+
+func (x *PartitionState) GetLastOnlineAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastOnlineAt
+	}
+	return nil
+}
+
 // BeginWebSignInRequest says what for.
 type BeginWebSignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -730,7 +1886,7 @@ type BeginWebSignInRequest struct {
 
 func (x *BeginWebSignInRequest) Reset() {
 	*x = BeginWebSignInRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +1898,7 @@ func (x *BeginWebSignInRequest) String() string {
 func (*BeginWebSignInRequest) ProtoMessage() {}
 
 func (x *BeginWebSignInRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[9]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +1911,7 @@ func (x *BeginWebSignInRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginWebSignInRequest.ProtoReflect.Descriptor instead.
 func (*BeginWebSignInRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{9}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BeginWebSignInRequest) GetPurpose() WebSignInPurpose {
@@ -790,7 +1946,7 @@ type BeginWebSignInResponse struct {
 
 func (x *BeginWebSignInResponse) Reset() {
 	*x = BeginWebSignInResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +1958,7 @@ func (x *BeginWebSignInResponse) String() string {
 func (*BeginWebSignInResponse) ProtoMessage() {}
 
 func (x *BeginWebSignInResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[10]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +1971,7 @@ func (x *BeginWebSignInResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginWebSignInResponse.ProtoReflect.Descriptor instead.
 func (*BeginWebSignInResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{10}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BeginWebSignInResponse) GetInteraction() *v1.Interaction {
@@ -836,7 +1992,7 @@ type DescribeHelloRequest struct {
 
 func (x *DescribeHelloRequest) Reset() {
 	*x = DescribeHelloRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +2004,7 @@ func (x *DescribeHelloRequest) String() string {
 func (*DescribeHelloRequest) ProtoMessage() {}
 
 func (x *DescribeHelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[11]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +2017,7 @@ func (x *DescribeHelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeHelloRequest.ProtoReflect.Descriptor instead.
 func (*DescribeHelloRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{11}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *DescribeHelloRequest) GetLogonSession() string {
@@ -886,7 +2042,7 @@ type Prerequisite struct {
 
 func (x *Prerequisite) Reset() {
 	*x = Prerequisite{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -898,7 +2054,7 @@ func (x *Prerequisite) String() string {
 func (*Prerequisite) ProtoMessage() {}
 
 func (x *Prerequisite) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[12]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -911,7 +2067,7 @@ func (x *Prerequisite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prerequisite.ProtoReflect.Descriptor instead.
 func (*Prerequisite) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{12}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Prerequisite) GetName() string {
@@ -954,7 +2110,7 @@ type DescribeHelloResponse struct {
 
 func (x *DescribeHelloResponse) Reset() {
 	*x = DescribeHelloResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +2122,7 @@ func (x *DescribeHelloResponse) String() string {
 func (*DescribeHelloResponse) ProtoMessage() {}
 
 func (x *DescribeHelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[13]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +2135,7 @@ func (x *DescribeHelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeHelloResponse.ProtoReflect.Descriptor instead.
 func (*DescribeHelloResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{13}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DescribeHelloResponse) GetNgcSet() bool {
@@ -1034,7 +2190,7 @@ type ProvisionHelloRequest struct {
 
 func (x *ProvisionHelloRequest) Reset() {
 	*x = ProvisionHelloRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +2202,7 @@ func (x *ProvisionHelloRequest) String() string {
 func (*ProvisionHelloRequest) ProtoMessage() {}
 
 func (x *ProvisionHelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[14]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +2215,7 @@ func (x *ProvisionHelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvisionHelloRequest.ProtoReflect.Descriptor instead.
 func (*ProvisionHelloRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{14}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ProvisionHelloRequest) GetLogonSession() string {
@@ -1101,7 +2257,7 @@ type ProvisionHelloResponse struct {
 
 func (x *ProvisionHelloResponse) Reset() {
 	*x = ProvisionHelloResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +2269,7 @@ func (x *ProvisionHelloResponse) String() string {
 func (*ProvisionHelloResponse) ProtoMessage() {}
 
 func (x *ProvisionHelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[15]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +2282,7 @@ func (x *ProvisionHelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProvisionHelloResponse.ProtoReflect.Descriptor instead.
 func (*ProvisionHelloResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{15}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ProvisionHelloResponse) GetKeyId() string {
@@ -1151,7 +2307,7 @@ type ChangeHelloPINRequest struct {
 
 func (x *ChangeHelloPINRequest) Reset() {
 	*x = ChangeHelloPINRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +2319,7 @@ func (x *ChangeHelloPINRequest) String() string {
 func (*ChangeHelloPINRequest) ProtoMessage() {}
 
 func (x *ChangeHelloPINRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[16]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +2332,7 @@ func (x *ChangeHelloPINRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeHelloPINRequest.ProtoReflect.Descriptor instead.
 func (*ChangeHelloPINRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{16}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ChangeHelloPINRequest) GetUserPrincipalName() string {
@@ -1209,7 +2365,7 @@ type ChangeHelloPINResponse struct {
 
 func (x *ChangeHelloPINResponse) Reset() {
 	*x = ChangeHelloPINResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1221,7 +2377,7 @@ func (x *ChangeHelloPINResponse) String() string {
 func (*ChangeHelloPINResponse) ProtoMessage() {}
 
 func (x *ChangeHelloPINResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[17]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1234,7 +2390,7 @@ func (x *ChangeHelloPINResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeHelloPINResponse.ProtoReflect.Descriptor instead.
 func (*ChangeHelloPINResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{17}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{34}
 }
 
 // ResetHelloPINRequest carries the end of a page and the new PIN.
@@ -1256,7 +2412,7 @@ type ResetHelloPINRequest struct {
 
 func (x *ResetHelloPINRequest) Reset() {
 	*x = ResetHelloPINRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +2424,7 @@ func (x *ResetHelloPINRequest) String() string {
 func (*ResetHelloPINRequest) ProtoMessage() {}
 
 func (x *ResetHelloPINRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[18]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +2437,7 @@ func (x *ResetHelloPINRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetHelloPINRequest.ProtoReflect.Descriptor instead.
 func (*ResetHelloPINRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{18}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ResetHelloPINRequest) GetInteractionId() string {
@@ -1330,7 +2486,7 @@ type ResetHelloPINResponse struct {
 
 func (x *ResetHelloPINResponse) Reset() {
 	*x = ResetHelloPINResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +2498,7 @@ func (x *ResetHelloPINResponse) String() string {
 func (*ResetHelloPINResponse) ProtoMessage() {}
 
 func (x *ResetHelloPINResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[19]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +2511,7 @@ func (x *ResetHelloPINResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResetHelloPINResponse.ProtoReflect.Descriptor instead.
 func (*ResetHelloPINResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{19}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ResetHelloPINResponse) GetKeyId() string {
@@ -1376,7 +2532,7 @@ type RemoveHelloRequest struct {
 
 func (x *RemoveHelloRequest) Reset() {
 	*x = RemoveHelloRequest{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +2544,7 @@ func (x *RemoveHelloRequest) String() string {
 func (*RemoveHelloRequest) ProtoMessage() {}
 
 func (x *RemoveHelloRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[20]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +2557,7 @@ func (x *RemoveHelloRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHelloRequest.ProtoReflect.Descriptor instead.
 func (*RemoveHelloRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{20}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RemoveHelloRequest) GetLogonSession() string {
@@ -1420,7 +2576,7 @@ type RemoveHelloResponse struct {
 
 func (x *RemoveHelloResponse) Reset() {
 	*x = RemoveHelloResponse{}
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +2588,7 @@ func (x *RemoveHelloResponse) String() string {
 func (*RemoveHelloResponse) ProtoMessage() {}
 
 func (x *RemoveHelloResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[21]
+	mi := &file_prt_lsa_v1_lsa_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +2601,7 @@ func (x *RemoveHelloResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveHelloResponse.ProtoReflect.Descriptor instead.
 func (*RemoveHelloResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{21}
+	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{38}
 }
 
 var File_prt_lsa_v1_lsa_proto protoreflect.FileDescriptor
@@ -1453,16 +2609,20 @@ var File_prt_lsa_v1_lsa_proto protoreflect.FileDescriptor
 const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\n" +
 	"\x14prt/lsa/v1/lsa.proto\x12\n" +
-	"prt.lsa.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x16prt/step/v1/step.proto\"\xfd\x01\n" +
+	"prt.lsa.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x1cprt/authority/v1/state.proto\x1a\x16prt/step/v1/step.proto\"\xb2\x02\n" +
 	"\x10LogonUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x12\x17\n" +
 	"\x03pin\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x03pin\x127\n" +
 	"\vweb_sign_in\x18\x04 \x01(\v2\x15.prt.lsa.v1.WebSignInH\x00R\twebSignIn\x126\n" +
 	"\n" +
-	"smart_card\x18\x05 \x01(\v2\x15.prt.lsa.v1.SmartCardH\x00R\tsmartCardB\f\n" +
+	"smart_card\x18\x05 \x01(\v2\x15.prt.lsa.v1.SmartCardH\x00R\tsmartCard\x123\n" +
+	"\x05other\x18\x06 \x01(\v2\x1b.prt.lsa.v1.OtherCredentialH\x00R\x05otherB\f\n" +
 	"\n" +
-	"credential\"Y\n" +
+	"credential\"J\n" +
+	"\x0fOtherCredential\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\x12\x1b\n" +
+	"\x06buffer\x18\x02 \x01(\fB\x03\x80\x01\x01R\x06buffer\"Y\n" +
 	"\tWebSignIn\x12*\n" +
 	"\x0einteraction_id\x18\x01 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
 	"\tfinal_uri\x18\x02 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"\x7f\n" +
@@ -1470,7 +2630,7 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\x05chain\x18\x01 \x03(\fR\x05chain\x129\n" +
 	"\n" +
 	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
-	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\x8f\x02\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\xc2\x02\n" +
 	"\x11LogonUserResponse\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12!\n" +
@@ -1479,15 +2639,72 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"from_cache\x18\x04 \x01(\bR\tfromCache\x12'\n" +
 	"\x0frenewal_started\x18\x05 \x01(\bR\x0erenewalStarted\x12'\n" +
 	"\x0fcredential_kind\x18\x06 \x01(\tR\x0ecredentialKind\x12#\n" +
-	"\rhello_offered\x18\a \x01(\bR\fhelloOffered\"=\n" +
+	"\rhello_offered\x18\a \x01(\bR\fhelloOffered\x12\x10\n" +
+	"\x03sid\x18\b \x01(\tR\x03sid\x12\x1f\n" +
+	"\vprt_pending\x18\t \x01(\bR\n" +
+	"prtPending\"\x87\x01\n" +
+	"\x11UnlockUserRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12!\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x12\x17\n" +
+	"\x03pin\x18\x03 \x01(\tB\x03\x80\x01\x01H\x00R\x03pinB\f\n" +
+	"\n" +
+	"credential\"f\n" +
+	"\x12UnlockUserResponse\x12'\n" +
+	"\x0frenewal_started\x18\x01 \x01(\bR\x0erenewalStarted\x12'\n" +
+	"\x0fcredential_kind\x18\x02 \x01(\tR\x0ecredentialKind\"=\n" +
 	"\x11LogoffUserRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x14\n" +
 	"\x12LogoffUserResponse\"\x14\n" +
-	"\x12GetSSOStateRequest\"Q\n" +
+	"\x12GetSSOStateRequest\"\xd6\x02\n" +
 	"\x13GetSSOStateResponse\x12:\n" +
 	"\n" +
 	"partitions\x18\x01 \x03(\v2\x1a.prt.lsa.v1.PartitionStateR\n" +
-	"partitions\"\xf1\x02\n" +
+	"partitions\x12+\n" +
+	"\x05users\x18\x02 \x03(\v2\x15.prt.lsa.v1.UserStateR\x05users\x12,\n" +
+	"\x05cache\x18\x03 \x01(\v2\x16.prt.lsa.v1.CacheStateR\x05cache\x125\n" +
+	"\battempts\x18\x04 \x03(\v2\x19.prt.authority.v1.AttemptR\battempts\x12)\n" +
+	"\x10offline_lifetime\x18\x05 \x01(\x03R\x0fofflineLifetime\x12F\n" +
+	"\x11break_glass_until\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x0fbreakGlassUntil\"\xe6\x02\n" +
+	"\tUserState\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x17\n" +
+	"\angc_set\x18\x03 \x01(\bR\x06ngcSet\x12\x1c\n" +
+	"\n" +
+	"ngc_key_id\x18\x04 \x01(\tR\bngcKeyId\x12\x1b\n" +
+	"\tcan_reset\x18\x05 \x01(\tR\bcanReset\x12>\n" +
+	"\rprerequisites\x18\x06 \x03(\v2\x18.prt.lsa.v1.PrerequisiteR\rprerequisites\x12%\n" +
+	"\x0ewill_provision\x18\a \x01(\bR\rwillProvision\x12!\n" +
+	"\fblocked_code\x18\b \x01(\rR\vblockedCode\x129\n" +
+	"\n" +
+	"blocked_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\tblockedAt\"\x8e\x01\n" +
+	"\n" +
+	"CacheState\x12A\n" +
+	"\fverification\x18\x01 \x01(\x0e2\x1d.prt.lsa.v1.CacheVerificationR\fverification\x12=\n" +
+	"\vquarantined\x18\x02 \x03(\v2\x1b.prt.lsa.v1.QuarantinedFileR\vquarantined\"m\n" +
+	"\x0fQuarantinedFile\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\"M\n" +
+	"\x16PutLocalAccountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1f\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"+\n" +
+	"\x17PutLocalAccountResponse\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\"/\n" +
+	"\x19RemoveLocalAccountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x1c\n" +
+	"\x1aRemoveLocalAccountResponse\"\x1a\n" +
+	"\x18ListLocalAccountsRequest\"Q\n" +
+	"\x19ListLocalAccountsResponse\x124\n" +
+	"\baccounts\x18\x01 \x03(\v2\x18.prt.lsa.v1.LocalAccountR\baccounts\"4\n" +
+	"\fLocalAccount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\"D\n" +
+	"\x15OpenBreakGlassRequest\x12+\n" +
+	"\x03for\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03for\"J\n" +
+	"\x16OpenBreakGlassResponse\x120\n" +
+	"\x05until\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
+	"\x16CloseBreakGlassRequest\"\x19\n" +
+	"\x17CloseBreakGlassResponse\"\xa6\x06\n" +
 	"\x0ePartitionState\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12'\n" +
@@ -1498,7 +2715,17 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"prt_digest\x18\x06 \x01(\tR\tprtDigest\x12'\n" +
 	"\x0frenewal_running\x18\a \x01(\bR\x0erenewalRunning\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\b \x01(\tR\tlastError\"\x98\x01\n" +
+	"last_error\x18\b \x01(\tR\tlastError\x12\x1b\n" +
+	"\ttenant_id\x18\t \x01(\tR\btenantId\x12\x1c\n" +
+	"\tauthority\x18\n" +
+	" \x01(\tR\tauthority\x12,\n" +
+	"\x03mfa\x18\v \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x125\n" +
+	"\bmfa_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\amfaTime\x129\n" +
+	"\bvalidity\x18\r \x01(\x0e2\x1d.prt.authority.v1.PRTValidityR\bvalidity\x12\x1a\n" +
+	"\bsessions\x18\x0e \x01(\rR\bsessions\x12<\n" +
+	"\flast_acquire\x18\x0f \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAcquire\x12<\n" +
+	"\flast_refresh\x18\x10 \x01(\v2\x19.prt.authority.v1.AttemptR\vlastRefresh\x12@\n" +
+	"\x0elast_online_at\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\flastOnlineAt\"\x98\x01\n" +
 	"\x15BeginWebSignInRequest\x126\n" +
 	"\apurpose\x18\x01 \x01(\x0e2\x1c.prt.lsa.v1.WebSignInPurposeR\apurpose\x12(\n" +
 	"\rlogon_session\x18\x02 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1d\n" +
@@ -1540,16 +2767,30 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\">\n" +
 	"\x12RemoveHelloRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x15\n" +
-	"\x13RemoveHelloResponse*\xa4\x01\n" +
+	"\x13RemoveHelloResponse*\x9b\x01\n" +
+	"\x11CacheVerification\x12\"\n" +
+	"\x1eCACHE_VERIFICATION_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aCACHE_VERIFICATION_CURRENT\x10\x01\x12\x1e\n" +
+	"\x1aCACHE_VERIFICATION_PENDING\x10\x02\x12\"\n" +
+	"\x1eCACHE_VERIFICATION_ROLLED_BACK\x10\x03*\xa4\x01\n" +
 	"\x10WebSignInPurpose\x12#\n" +
 	"\x1fWEB_SIGN_IN_PURPOSE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bWEB_SIGN_IN_PURPOSE_SIGN_IN\x10\x01\x12'\n" +
 	"#WEB_SIGN_IN_PURPOSE_PROVISION_HELLO\x10\x02\x12!\n" +
-	"\x1dWEB_SIGN_IN_PURPOSE_RESET_PIN\x10\x032\xad\x01\n" +
+	"\x1dWEB_SIGN_IN_PURPOSE_RESET_PIN\x10\x032\xfa\x01\n" +
 	"\fLogonService\x12P\n" +
 	"\tLogonUser\x12\x1c.prt.lsa.v1.LogonUserRequest\x1a\x1d.prt.lsa.v1.LogonUserResponse\"\x06\xb2\xd4\x18\x02\x01\x15\x12K\n" +
 	"\n" +
-	"LogoffUser\x12\x1d.prt.lsa.v1.LogoffUserRequest\x1a\x1e.prt.lsa.v1.LogoffUserResponse2k\n" +
+	"UnlockUser\x12\x1d.prt.lsa.v1.UnlockUserRequest\x1a\x1e.prt.lsa.v1.UnlockUserResponse\x12K\n" +
+	"\n" +
+	"LogoffUser\x12\x1d.prt.lsa.v1.LogoffUserRequest\x1a\x1e.prt.lsa.v1.LogoffUserResponse2\xb8\x02\n" +
+	"\x13LocalAccountService\x12Z\n" +
+	"\x0fPutLocalAccount\x12\".prt.lsa.v1.PutLocalAccountRequest\x1a#.prt.lsa.v1.PutLocalAccountResponse\x12c\n" +
+	"\x12RemoveLocalAccount\x12%.prt.lsa.v1.RemoveLocalAccountRequest\x1a&.prt.lsa.v1.RemoveLocalAccountResponse\x12`\n" +
+	"\x11ListLocalAccounts\x12$.prt.lsa.v1.ListLocalAccountsRequest\x1a%.prt.lsa.v1.ListLocalAccountsResponse2\xcb\x01\n" +
+	"\x14OfflinePolicyService\x12W\n" +
+	"\x0eOpenBreakGlass\x12!.prt.lsa.v1.OpenBreakGlassRequest\x1a\".prt.lsa.v1.OpenBreakGlassResponse\x12Z\n" +
+	"\x0fCloseBreakGlass\x12\".prt.lsa.v1.CloseBreakGlassRequest\x1a#.prt.lsa.v1.CloseBreakGlassResponse2k\n" +
 	"\x10WebSignInService\x12W\n" +
 	"\x0eBeginWebSignIn\x12!.prt.lsa.v1.BeginWebSignInRequest\x1a\".prt.lsa.v1.BeginWebSignInResponse2\xbc\x03\n" +
 	"\fHelloService\x12T\n" +
@@ -1576,68 +2817,121 @@ func file_prt_lsa_v1_lsa_proto_rawDescGZIP() []byte {
 	return file_prt_lsa_v1_lsa_proto_rawDescData
 }
 
-var file_prt_lsa_v1_lsa_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_lsa_v1_lsa_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_prt_lsa_v1_lsa_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_prt_lsa_v1_lsa_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_prt_lsa_v1_lsa_proto_goTypes = []any{
-	(WebSignInPurpose)(0),          // 0: prt.lsa.v1.WebSignInPurpose
-	(*LogonUserRequest)(nil),       // 1: prt.lsa.v1.LogonUserRequest
-	(*WebSignIn)(nil),              // 2: prt.lsa.v1.WebSignIn
-	(*SmartCard)(nil),              // 3: prt.lsa.v1.SmartCard
-	(*LogonUserResponse)(nil),      // 4: prt.lsa.v1.LogonUserResponse
-	(*LogoffUserRequest)(nil),      // 5: prt.lsa.v1.LogoffUserRequest
-	(*LogoffUserResponse)(nil),     // 6: prt.lsa.v1.LogoffUserResponse
-	(*GetSSOStateRequest)(nil),     // 7: prt.lsa.v1.GetSSOStateRequest
-	(*GetSSOStateResponse)(nil),    // 8: prt.lsa.v1.GetSSOStateResponse
-	(*PartitionState)(nil),         // 9: prt.lsa.v1.PartitionState
-	(*BeginWebSignInRequest)(nil),  // 10: prt.lsa.v1.BeginWebSignInRequest
-	(*BeginWebSignInResponse)(nil), // 11: prt.lsa.v1.BeginWebSignInResponse
-	(*DescribeHelloRequest)(nil),   // 12: prt.lsa.v1.DescribeHelloRequest
-	(*Prerequisite)(nil),           // 13: prt.lsa.v1.Prerequisite
-	(*DescribeHelloResponse)(nil),  // 14: prt.lsa.v1.DescribeHelloResponse
-	(*ProvisionHelloRequest)(nil),  // 15: prt.lsa.v1.ProvisionHelloRequest
-	(*ProvisionHelloResponse)(nil), // 16: prt.lsa.v1.ProvisionHelloResponse
-	(*ChangeHelloPINRequest)(nil),  // 17: prt.lsa.v1.ChangeHelloPINRequest
-	(*ChangeHelloPINResponse)(nil), // 18: prt.lsa.v1.ChangeHelloPINResponse
-	(*ResetHelloPINRequest)(nil),   // 19: prt.lsa.v1.ResetHelloPINRequest
-	(*ResetHelloPINResponse)(nil),  // 20: prt.lsa.v1.ResetHelloPINResponse
-	(*RemoveHelloRequest)(nil),     // 21: prt.lsa.v1.RemoveHelloRequest
-	(*RemoveHelloResponse)(nil),    // 22: prt.lsa.v1.RemoveHelloResponse
-	(*timestamppb.Timestamp)(nil),  // 23: google.protobuf.Timestamp
-	(*v1.Interaction)(nil),         // 24: prt.authority.v1.Interaction
+	(CacheVerification)(0),             // 0: prt.lsa.v1.CacheVerification
+	(WebSignInPurpose)(0),              // 1: prt.lsa.v1.WebSignInPurpose
+	(*LogonUserRequest)(nil),           // 2: prt.lsa.v1.LogonUserRequest
+	(*OtherCredential)(nil),            // 3: prt.lsa.v1.OtherCredential
+	(*WebSignIn)(nil),                  // 4: prt.lsa.v1.WebSignIn
+	(*SmartCard)(nil),                  // 5: prt.lsa.v1.SmartCard
+	(*LogonUserResponse)(nil),          // 6: prt.lsa.v1.LogonUserResponse
+	(*UnlockUserRequest)(nil),          // 7: prt.lsa.v1.UnlockUserRequest
+	(*UnlockUserResponse)(nil),         // 8: prt.lsa.v1.UnlockUserResponse
+	(*LogoffUserRequest)(nil),          // 9: prt.lsa.v1.LogoffUserRequest
+	(*LogoffUserResponse)(nil),         // 10: prt.lsa.v1.LogoffUserResponse
+	(*GetSSOStateRequest)(nil),         // 11: prt.lsa.v1.GetSSOStateRequest
+	(*GetSSOStateResponse)(nil),        // 12: prt.lsa.v1.GetSSOStateResponse
+	(*UserState)(nil),                  // 13: prt.lsa.v1.UserState
+	(*CacheState)(nil),                 // 14: prt.lsa.v1.CacheState
+	(*QuarantinedFile)(nil),            // 15: prt.lsa.v1.QuarantinedFile
+	(*PutLocalAccountRequest)(nil),     // 16: prt.lsa.v1.PutLocalAccountRequest
+	(*PutLocalAccountResponse)(nil),    // 17: prt.lsa.v1.PutLocalAccountResponse
+	(*RemoveLocalAccountRequest)(nil),  // 18: prt.lsa.v1.RemoveLocalAccountRequest
+	(*RemoveLocalAccountResponse)(nil), // 19: prt.lsa.v1.RemoveLocalAccountResponse
+	(*ListLocalAccountsRequest)(nil),   // 20: prt.lsa.v1.ListLocalAccountsRequest
+	(*ListLocalAccountsResponse)(nil),  // 21: prt.lsa.v1.ListLocalAccountsResponse
+	(*LocalAccount)(nil),               // 22: prt.lsa.v1.LocalAccount
+	(*OpenBreakGlassRequest)(nil),      // 23: prt.lsa.v1.OpenBreakGlassRequest
+	(*OpenBreakGlassResponse)(nil),     // 24: prt.lsa.v1.OpenBreakGlassResponse
+	(*CloseBreakGlassRequest)(nil),     // 25: prt.lsa.v1.CloseBreakGlassRequest
+	(*CloseBreakGlassResponse)(nil),    // 26: prt.lsa.v1.CloseBreakGlassResponse
+	(*PartitionState)(nil),             // 27: prt.lsa.v1.PartitionState
+	(*BeginWebSignInRequest)(nil),      // 28: prt.lsa.v1.BeginWebSignInRequest
+	(*BeginWebSignInResponse)(nil),     // 29: prt.lsa.v1.BeginWebSignInResponse
+	(*DescribeHelloRequest)(nil),       // 30: prt.lsa.v1.DescribeHelloRequest
+	(*Prerequisite)(nil),               // 31: prt.lsa.v1.Prerequisite
+	(*DescribeHelloResponse)(nil),      // 32: prt.lsa.v1.DescribeHelloResponse
+	(*ProvisionHelloRequest)(nil),      // 33: prt.lsa.v1.ProvisionHelloRequest
+	(*ProvisionHelloResponse)(nil),     // 34: prt.lsa.v1.ProvisionHelloResponse
+	(*ChangeHelloPINRequest)(nil),      // 35: prt.lsa.v1.ChangeHelloPINRequest
+	(*ChangeHelloPINResponse)(nil),     // 36: prt.lsa.v1.ChangeHelloPINResponse
+	(*ResetHelloPINRequest)(nil),       // 37: prt.lsa.v1.ResetHelloPINRequest
+	(*ResetHelloPINResponse)(nil),      // 38: prt.lsa.v1.ResetHelloPINResponse
+	(*RemoveHelloRequest)(nil),         // 39: prt.lsa.v1.RemoveHelloRequest
+	(*RemoveHelloResponse)(nil),        // 40: prt.lsa.v1.RemoveHelloResponse
+	(*timestamppb.Timestamp)(nil),      // 41: google.protobuf.Timestamp
+	(*v1.Attempt)(nil),                 // 42: prt.authority.v1.Attempt
+	(*durationpb.Duration)(nil),        // 43: google.protobuf.Duration
+	(v1.MFAState)(0),                   // 44: prt.authority.v1.MFAState
+	(v1.PRTValidity)(0),                // 45: prt.authority.v1.PRTValidity
+	(*v1.Interaction)(nil),             // 46: prt.authority.v1.Interaction
 }
 var file_prt_lsa_v1_lsa_proto_depIdxs = []int32{
-	2,  // 0: prt.lsa.v1.LogonUserRequest.web_sign_in:type_name -> prt.lsa.v1.WebSignIn
-	3,  // 1: prt.lsa.v1.LogonUserRequest.smart_card:type_name -> prt.lsa.v1.SmartCard
-	23, // 2: prt.lsa.v1.SmartCard.created_at:type_name -> google.protobuf.Timestamp
-	9,  // 3: prt.lsa.v1.GetSSOStateResponse.partitions:type_name -> prt.lsa.v1.PartitionState
-	23, // 4: prt.lsa.v1.PartitionState.prt_update_time:type_name -> google.protobuf.Timestamp
-	23, // 5: prt.lsa.v1.PartitionState.prt_expiry_time:type_name -> google.protobuf.Timestamp
-	0,  // 6: prt.lsa.v1.BeginWebSignInRequest.purpose:type_name -> prt.lsa.v1.WebSignInPurpose
-	24, // 7: prt.lsa.v1.BeginWebSignInResponse.interaction:type_name -> prt.authority.v1.Interaction
-	13, // 8: prt.lsa.v1.DescribeHelloResponse.prerequisites:type_name -> prt.lsa.v1.Prerequisite
-	1,  // 9: prt.lsa.v1.LogonService.LogonUser:input_type -> prt.lsa.v1.LogonUserRequest
-	5,  // 10: prt.lsa.v1.LogonService.LogoffUser:input_type -> prt.lsa.v1.LogoffUserRequest
-	10, // 11: prt.lsa.v1.WebSignInService.BeginWebSignIn:input_type -> prt.lsa.v1.BeginWebSignInRequest
-	12, // 12: prt.lsa.v1.HelloService.DescribeHello:input_type -> prt.lsa.v1.DescribeHelloRequest
-	15, // 13: prt.lsa.v1.HelloService.ProvisionHello:input_type -> prt.lsa.v1.ProvisionHelloRequest
-	17, // 14: prt.lsa.v1.HelloService.ChangeHelloPIN:input_type -> prt.lsa.v1.ChangeHelloPINRequest
-	19, // 15: prt.lsa.v1.HelloService.ResetHelloPIN:input_type -> prt.lsa.v1.ResetHelloPINRequest
-	21, // 16: prt.lsa.v1.HelloService.RemoveHello:input_type -> prt.lsa.v1.RemoveHelloRequest
-	7,  // 17: prt.lsa.v1.SSOStateService.GetSSOState:input_type -> prt.lsa.v1.GetSSOStateRequest
-	4,  // 18: prt.lsa.v1.LogonService.LogonUser:output_type -> prt.lsa.v1.LogonUserResponse
-	6,  // 19: prt.lsa.v1.LogonService.LogoffUser:output_type -> prt.lsa.v1.LogoffUserResponse
-	11, // 20: prt.lsa.v1.WebSignInService.BeginWebSignIn:output_type -> prt.lsa.v1.BeginWebSignInResponse
-	14, // 21: prt.lsa.v1.HelloService.DescribeHello:output_type -> prt.lsa.v1.DescribeHelloResponse
-	16, // 22: prt.lsa.v1.HelloService.ProvisionHello:output_type -> prt.lsa.v1.ProvisionHelloResponse
-	18, // 23: prt.lsa.v1.HelloService.ChangeHelloPIN:output_type -> prt.lsa.v1.ChangeHelloPINResponse
-	20, // 24: prt.lsa.v1.HelloService.ResetHelloPIN:output_type -> prt.lsa.v1.ResetHelloPINResponse
-	22, // 25: prt.lsa.v1.HelloService.RemoveHello:output_type -> prt.lsa.v1.RemoveHelloResponse
-	8,  // 26: prt.lsa.v1.SSOStateService.GetSSOState:output_type -> prt.lsa.v1.GetSSOStateResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	4,  // 0: prt.lsa.v1.LogonUserRequest.web_sign_in:type_name -> prt.lsa.v1.WebSignIn
+	5,  // 1: prt.lsa.v1.LogonUserRequest.smart_card:type_name -> prt.lsa.v1.SmartCard
+	3,  // 2: prt.lsa.v1.LogonUserRequest.other:type_name -> prt.lsa.v1.OtherCredential
+	41, // 3: prt.lsa.v1.SmartCard.created_at:type_name -> google.protobuf.Timestamp
+	27, // 4: prt.lsa.v1.GetSSOStateResponse.partitions:type_name -> prt.lsa.v1.PartitionState
+	13, // 5: prt.lsa.v1.GetSSOStateResponse.users:type_name -> prt.lsa.v1.UserState
+	14, // 6: prt.lsa.v1.GetSSOStateResponse.cache:type_name -> prt.lsa.v1.CacheState
+	42, // 7: prt.lsa.v1.GetSSOStateResponse.attempts:type_name -> prt.authority.v1.Attempt
+	41, // 8: prt.lsa.v1.GetSSOStateResponse.break_glass_until:type_name -> google.protobuf.Timestamp
+	31, // 9: prt.lsa.v1.UserState.prerequisites:type_name -> prt.lsa.v1.Prerequisite
+	41, // 10: prt.lsa.v1.UserState.blocked_at:type_name -> google.protobuf.Timestamp
+	0,  // 11: prt.lsa.v1.CacheState.verification:type_name -> prt.lsa.v1.CacheVerification
+	15, // 12: prt.lsa.v1.CacheState.quarantined:type_name -> prt.lsa.v1.QuarantinedFile
+	41, // 13: prt.lsa.v1.QuarantinedFile.time:type_name -> google.protobuf.Timestamp
+	22, // 14: prt.lsa.v1.ListLocalAccountsResponse.accounts:type_name -> prt.lsa.v1.LocalAccount
+	43, // 15: prt.lsa.v1.OpenBreakGlassRequest.for:type_name -> google.protobuf.Duration
+	41, // 16: prt.lsa.v1.OpenBreakGlassResponse.until:type_name -> google.protobuf.Timestamp
+	41, // 17: prt.lsa.v1.PartitionState.prt_update_time:type_name -> google.protobuf.Timestamp
+	41, // 18: prt.lsa.v1.PartitionState.prt_expiry_time:type_name -> google.protobuf.Timestamp
+	44, // 19: prt.lsa.v1.PartitionState.mfa:type_name -> prt.authority.v1.MFAState
+	41, // 20: prt.lsa.v1.PartitionState.mfa_time:type_name -> google.protobuf.Timestamp
+	45, // 21: prt.lsa.v1.PartitionState.validity:type_name -> prt.authority.v1.PRTValidity
+	42, // 22: prt.lsa.v1.PartitionState.last_acquire:type_name -> prt.authority.v1.Attempt
+	42, // 23: prt.lsa.v1.PartitionState.last_refresh:type_name -> prt.authority.v1.Attempt
+	41, // 24: prt.lsa.v1.PartitionState.last_online_at:type_name -> google.protobuf.Timestamp
+	1,  // 25: prt.lsa.v1.BeginWebSignInRequest.purpose:type_name -> prt.lsa.v1.WebSignInPurpose
+	46, // 26: prt.lsa.v1.BeginWebSignInResponse.interaction:type_name -> prt.authority.v1.Interaction
+	31, // 27: prt.lsa.v1.DescribeHelloResponse.prerequisites:type_name -> prt.lsa.v1.Prerequisite
+	2,  // 28: prt.lsa.v1.LogonService.LogonUser:input_type -> prt.lsa.v1.LogonUserRequest
+	7,  // 29: prt.lsa.v1.LogonService.UnlockUser:input_type -> prt.lsa.v1.UnlockUserRequest
+	9,  // 30: prt.lsa.v1.LogonService.LogoffUser:input_type -> prt.lsa.v1.LogoffUserRequest
+	16, // 31: prt.lsa.v1.LocalAccountService.PutLocalAccount:input_type -> prt.lsa.v1.PutLocalAccountRequest
+	18, // 32: prt.lsa.v1.LocalAccountService.RemoveLocalAccount:input_type -> prt.lsa.v1.RemoveLocalAccountRequest
+	20, // 33: prt.lsa.v1.LocalAccountService.ListLocalAccounts:input_type -> prt.lsa.v1.ListLocalAccountsRequest
+	23, // 34: prt.lsa.v1.OfflinePolicyService.OpenBreakGlass:input_type -> prt.lsa.v1.OpenBreakGlassRequest
+	25, // 35: prt.lsa.v1.OfflinePolicyService.CloseBreakGlass:input_type -> prt.lsa.v1.CloseBreakGlassRequest
+	28, // 36: prt.lsa.v1.WebSignInService.BeginWebSignIn:input_type -> prt.lsa.v1.BeginWebSignInRequest
+	30, // 37: prt.lsa.v1.HelloService.DescribeHello:input_type -> prt.lsa.v1.DescribeHelloRequest
+	33, // 38: prt.lsa.v1.HelloService.ProvisionHello:input_type -> prt.lsa.v1.ProvisionHelloRequest
+	35, // 39: prt.lsa.v1.HelloService.ChangeHelloPIN:input_type -> prt.lsa.v1.ChangeHelloPINRequest
+	37, // 40: prt.lsa.v1.HelloService.ResetHelloPIN:input_type -> prt.lsa.v1.ResetHelloPINRequest
+	39, // 41: prt.lsa.v1.HelloService.RemoveHello:input_type -> prt.lsa.v1.RemoveHelloRequest
+	11, // 42: prt.lsa.v1.SSOStateService.GetSSOState:input_type -> prt.lsa.v1.GetSSOStateRequest
+	6,  // 43: prt.lsa.v1.LogonService.LogonUser:output_type -> prt.lsa.v1.LogonUserResponse
+	8,  // 44: prt.lsa.v1.LogonService.UnlockUser:output_type -> prt.lsa.v1.UnlockUserResponse
+	10, // 45: prt.lsa.v1.LogonService.LogoffUser:output_type -> prt.lsa.v1.LogoffUserResponse
+	17, // 46: prt.lsa.v1.LocalAccountService.PutLocalAccount:output_type -> prt.lsa.v1.PutLocalAccountResponse
+	19, // 47: prt.lsa.v1.LocalAccountService.RemoveLocalAccount:output_type -> prt.lsa.v1.RemoveLocalAccountResponse
+	21, // 48: prt.lsa.v1.LocalAccountService.ListLocalAccounts:output_type -> prt.lsa.v1.ListLocalAccountsResponse
+	24, // 49: prt.lsa.v1.OfflinePolicyService.OpenBreakGlass:output_type -> prt.lsa.v1.OpenBreakGlassResponse
+	26, // 50: prt.lsa.v1.OfflinePolicyService.CloseBreakGlass:output_type -> prt.lsa.v1.CloseBreakGlassResponse
+	29, // 51: prt.lsa.v1.WebSignInService.BeginWebSignIn:output_type -> prt.lsa.v1.BeginWebSignInResponse
+	32, // 52: prt.lsa.v1.HelloService.DescribeHello:output_type -> prt.lsa.v1.DescribeHelloResponse
+	34, // 53: prt.lsa.v1.HelloService.ProvisionHello:output_type -> prt.lsa.v1.ProvisionHelloResponse
+	36, // 54: prt.lsa.v1.HelloService.ChangeHelloPIN:output_type -> prt.lsa.v1.ChangeHelloPINResponse
+	38, // 55: prt.lsa.v1.HelloService.ResetHelloPIN:output_type -> prt.lsa.v1.ResetHelloPINResponse
+	40, // 56: prt.lsa.v1.HelloService.RemoveHello:output_type -> prt.lsa.v1.RemoveHelloResponse
+	12, // 57: prt.lsa.v1.SSOStateService.GetSSOState:output_type -> prt.lsa.v1.GetSSOStateResponse
+	43, // [43:58] is the sub-list for method output_type
+	28, // [28:43] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_prt_lsa_v1_lsa_proto_init() }
@@ -1650,16 +2944,21 @@ func file_prt_lsa_v1_lsa_proto_init() {
 		(*LogonUserRequest_Pin)(nil),
 		(*LogonUserRequest_WebSignIn)(nil),
 		(*LogonUserRequest_SmartCard)(nil),
+		(*LogonUserRequest_Other)(nil),
+	}
+	file_prt_lsa_v1_lsa_proto_msgTypes[5].OneofWrappers = []any{
+		(*UnlockUserRequest_Password)(nil),
+		(*UnlockUserRequest_Pin)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_lsa_v1_lsa_proto_rawDesc), len(file_prt_lsa_v1_lsa_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   22,
+			NumEnums:      2,
+			NumMessages:   39,
 			NumExtensions: 0,
-			NumServices:   4,
+			NumServices:   6,
 		},
 		GoTypes:           file_prt_lsa_v1_lsa_proto_goTypes,
 		DependencyIndexes: file_prt_lsa_v1_lsa_proto_depIdxs,

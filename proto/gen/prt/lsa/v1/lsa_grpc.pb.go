@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	LogonService_LogonUser_FullMethodName  = "/prt.lsa.v1.LogonService/LogonUser"
+	LogonService_UnlockUser_FullMethodName = "/prt.lsa.v1.LogonService/UnlockUser"
 	LogonService_LogoffUser_FullMethodName = "/prt.lsa.v1.LogonService/LogoffUser"
 )
 
@@ -36,6 +37,10 @@ type LogonServiceClient interface {
 	// with the identity provider, or from the cache, in which case a renewal that
 	// is due goes on after the answer.
 	LogonUser(ctx context.Context, in *LogonUserRequest, opts ...grpc.CallOption) (*LogonUserResponse, error)
+	// UnlockUser checks the credential of somebody who locked the screen. The session
+	// stays the same one; a PRT that is older than the renewal cycle is renewed behind
+	// the answer.
+	UnlockUser(ctx context.Context, in *UnlockUserRequest, opts ...grpc.CallOption) (*UnlockUserResponse, error)
 	// LogoffUser ends a logon session; what was handed out for it stops working.
 	LogoffUser(ctx context.Context, in *LogoffUserRequest, opts ...grpc.CallOption) (*LogoffUserResponse, error)
 }
@@ -52,6 +57,16 @@ func (c *logonServiceClient) LogonUser(ctx context.Context, in *LogonUserRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LogonUserResponse)
 	err := c.cc.Invoke(ctx, LogonService_LogonUser_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *logonServiceClient) UnlockUser(ctx context.Context, in *UnlockUserRequest, opts ...grpc.CallOption) (*UnlockUserResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnlockUserResponse)
+	err := c.cc.Invoke(ctx, LogonService_UnlockUser_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +93,10 @@ type LogonServiceServer interface {
 	// with the identity provider, or from the cache, in which case a renewal that
 	// is due goes on after the answer.
 	LogonUser(context.Context, *LogonUserRequest) (*LogonUserResponse, error)
+	// UnlockUser checks the credential of somebody who locked the screen. The session
+	// stays the same one; a PRT that is older than the renewal cycle is renewed behind
+	// the answer.
+	UnlockUser(context.Context, *UnlockUserRequest) (*UnlockUserResponse, error)
 	// LogoffUser ends a logon session; what was handed out for it stops working.
 	LogoffUser(context.Context, *LogoffUserRequest) (*LogoffUserResponse, error)
 	mustEmbedUnimplementedLogonServiceServer()
@@ -92,6 +111,9 @@ type UnimplementedLogonServiceServer struct{}
 
 func (UnimplementedLogonServiceServer) LogonUser(context.Context, *LogonUserRequest) (*LogonUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LogonUser not implemented")
+}
+func (UnimplementedLogonServiceServer) UnlockUser(context.Context, *UnlockUserRequest) (*UnlockUserResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UnlockUser not implemented")
 }
 func (UnimplementedLogonServiceServer) LogoffUser(context.Context, *LogoffUserRequest) (*LogoffUserResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LogoffUser not implemented")
@@ -135,6 +157,24 @@ func _LogonService_LogonUser_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LogonService_UnlockUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnlockUserRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogonServiceServer).UnlockUser(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LogonService_UnlockUser_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogonServiceServer).UnlockUser(ctx, req.(*UnlockUserRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _LogonService_LogoffUser_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(LogoffUserRequest)
 	if err := dec(in); err != nil {
@@ -165,8 +205,354 @@ var LogonService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _LogonService_LogonUser_Handler,
 		},
 		{
+			MethodName: "UnlockUser",
+			Handler:    _LogonService_UnlockUser_Handler,
+		},
+		{
 			MethodName: "LogoffUser",
 			Handler:    _LogonService_LogoffUser_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/lsa/v1/lsa.proto",
+}
+
+const (
+	LocalAccountService_PutLocalAccount_FullMethodName    = "/prt.lsa.v1.LocalAccountService/PutLocalAccount"
+	LocalAccountService_RemoveLocalAccount_FullMethodName = "/prt.lsa.v1.LocalAccountService/RemoveLocalAccount"
+	LocalAccountService_ListLocalAccounts_FullMethodName  = "/prt.lsa.v1.LocalAccountService/ListLocalAccounts"
+)
+
+// LocalAccountServiceClient is the client API for LocalAccountService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// LocalAccountService keeps the accounts that this device has of its own. Caller:
+// operator.
+type LocalAccountServiceClient interface {
+	// PutLocalAccount makes an account, or gives it another password.
+	PutLocalAccount(ctx context.Context, in *PutLocalAccountRequest, opts ...grpc.CallOption) (*PutLocalAccountResponse, error)
+	// RemoveLocalAccount removes one and ends its sessions.
+	RemoveLocalAccount(ctx context.Context, in *RemoveLocalAccountRequest, opts ...grpc.CallOption) (*RemoveLocalAccountResponse, error)
+	// ListLocalAccounts lists them.
+	ListLocalAccounts(ctx context.Context, in *ListLocalAccountsRequest, opts ...grpc.CallOption) (*ListLocalAccountsResponse, error)
+}
+
+type localAccountServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewLocalAccountServiceClient(cc grpc.ClientConnInterface) LocalAccountServiceClient {
+	return &localAccountServiceClient{cc}
+}
+
+func (c *localAccountServiceClient) PutLocalAccount(ctx context.Context, in *PutLocalAccountRequest, opts ...grpc.CallOption) (*PutLocalAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutLocalAccountResponse)
+	err := c.cc.Invoke(ctx, LocalAccountService_PutLocalAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *localAccountServiceClient) RemoveLocalAccount(ctx context.Context, in *RemoveLocalAccountRequest, opts ...grpc.CallOption) (*RemoveLocalAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveLocalAccountResponse)
+	err := c.cc.Invoke(ctx, LocalAccountService_RemoveLocalAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *localAccountServiceClient) ListLocalAccounts(ctx context.Context, in *ListLocalAccountsRequest, opts ...grpc.CallOption) (*ListLocalAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLocalAccountsResponse)
+	err := c.cc.Invoke(ctx, LocalAccountService_ListLocalAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// LocalAccountServiceServer is the server API for LocalAccountService service.
+// All implementations must embed UnimplementedLocalAccountServiceServer
+// for forward compatibility.
+//
+// LocalAccountService keeps the accounts that this device has of its own. Caller:
+// operator.
+type LocalAccountServiceServer interface {
+	// PutLocalAccount makes an account, or gives it another password.
+	PutLocalAccount(context.Context, *PutLocalAccountRequest) (*PutLocalAccountResponse, error)
+	// RemoveLocalAccount removes one and ends its sessions.
+	RemoveLocalAccount(context.Context, *RemoveLocalAccountRequest) (*RemoveLocalAccountResponse, error)
+	// ListLocalAccounts lists them.
+	ListLocalAccounts(context.Context, *ListLocalAccountsRequest) (*ListLocalAccountsResponse, error)
+	mustEmbedUnimplementedLocalAccountServiceServer()
+}
+
+// UnimplementedLocalAccountServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedLocalAccountServiceServer struct{}
+
+func (UnimplementedLocalAccountServiceServer) PutLocalAccount(context.Context, *PutLocalAccountRequest) (*PutLocalAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutLocalAccount not implemented")
+}
+func (UnimplementedLocalAccountServiceServer) RemoveLocalAccount(context.Context, *RemoveLocalAccountRequest) (*RemoveLocalAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveLocalAccount not implemented")
+}
+func (UnimplementedLocalAccountServiceServer) ListLocalAccounts(context.Context, *ListLocalAccountsRequest) (*ListLocalAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLocalAccounts not implemented")
+}
+func (UnimplementedLocalAccountServiceServer) mustEmbedUnimplementedLocalAccountServiceServer() {}
+func (UnimplementedLocalAccountServiceServer) testEmbeddedByValue()                             {}
+
+// UnsafeLocalAccountServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to LocalAccountServiceServer will
+// result in compilation errors.
+type UnsafeLocalAccountServiceServer interface {
+	mustEmbedUnimplementedLocalAccountServiceServer()
+}
+
+func RegisterLocalAccountServiceServer(s grpc.ServiceRegistrar, srv LocalAccountServiceServer) {
+	// If the following call panics, it indicates UnimplementedLocalAccountServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&LocalAccountService_ServiceDesc, srv)
+}
+
+func _LocalAccountService_PutLocalAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutLocalAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LocalAccountServiceServer).PutLocalAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LocalAccountService_PutLocalAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LocalAccountServiceServer).PutLocalAccount(ctx, req.(*PutLocalAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LocalAccountService_RemoveLocalAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveLocalAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LocalAccountServiceServer).RemoveLocalAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LocalAccountService_RemoveLocalAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LocalAccountServiceServer).RemoveLocalAccount(ctx, req.(*RemoveLocalAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LocalAccountService_ListLocalAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLocalAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LocalAccountServiceServer).ListLocalAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LocalAccountService_ListLocalAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LocalAccountServiceServer).ListLocalAccounts(ctx, req.(*ListLocalAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// LocalAccountService_ServiceDesc is the grpc.ServiceDesc for LocalAccountService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var LocalAccountService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.lsa.v1.LocalAccountService",
+	HandlerType: (*LocalAccountServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "PutLocalAccount",
+			Handler:    _LocalAccountService_PutLocalAccount_Handler,
+		},
+		{
+			MethodName: "RemoveLocalAccount",
+			Handler:    _LocalAccountService_RemoveLocalAccount_Handler,
+		},
+		{
+			MethodName: "ListLocalAccounts",
+			Handler:    _LocalAccountService_ListLocalAccounts_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/lsa/v1/lsa.proto",
+}
+
+const (
+	OfflinePolicyService_OpenBreakGlass_FullMethodName  = "/prt.lsa.v1.OfflinePolicyService/OpenBreakGlass"
+	OfflinePolicyService_CloseBreakGlass_FullMethodName = "/prt.lsa.v1.OfflinePolicyService/CloseBreakGlass"
+)
+
+// OfflinePolicyServiceClient is the client API for OfflinePolicyService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// OfflinePolicyService opens the device for somebody who was offline for longer than
+// the device's policy allows. Caller: operator.
+type OfflinePolicyServiceClient interface {
+	// OpenBreakGlass lets known users in from the cache for a while, however long the
+	// device was offline. Refused where the policy sets no limit.
+	OpenBreakGlass(ctx context.Context, in *OpenBreakGlassRequest, opts ...grpc.CallOption) (*OpenBreakGlassResponse, error)
+	// CloseBreakGlass ends that before its time.
+	CloseBreakGlass(ctx context.Context, in *CloseBreakGlassRequest, opts ...grpc.CallOption) (*CloseBreakGlassResponse, error)
+}
+
+type offlinePolicyServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewOfflinePolicyServiceClient(cc grpc.ClientConnInterface) OfflinePolicyServiceClient {
+	return &offlinePolicyServiceClient{cc}
+}
+
+func (c *offlinePolicyServiceClient) OpenBreakGlass(ctx context.Context, in *OpenBreakGlassRequest, opts ...grpc.CallOption) (*OpenBreakGlassResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OpenBreakGlassResponse)
+	err := c.cc.Invoke(ctx, OfflinePolicyService_OpenBreakGlass_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *offlinePolicyServiceClient) CloseBreakGlass(ctx context.Context, in *CloseBreakGlassRequest, opts ...grpc.CallOption) (*CloseBreakGlassResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseBreakGlassResponse)
+	err := c.cc.Invoke(ctx, OfflinePolicyService_CloseBreakGlass_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// OfflinePolicyServiceServer is the server API for OfflinePolicyService service.
+// All implementations must embed UnimplementedOfflinePolicyServiceServer
+// for forward compatibility.
+//
+// OfflinePolicyService opens the device for somebody who was offline for longer than
+// the device's policy allows. Caller: operator.
+type OfflinePolicyServiceServer interface {
+	// OpenBreakGlass lets known users in from the cache for a while, however long the
+	// device was offline. Refused where the policy sets no limit.
+	OpenBreakGlass(context.Context, *OpenBreakGlassRequest) (*OpenBreakGlassResponse, error)
+	// CloseBreakGlass ends that before its time.
+	CloseBreakGlass(context.Context, *CloseBreakGlassRequest) (*CloseBreakGlassResponse, error)
+	mustEmbedUnimplementedOfflinePolicyServiceServer()
+}
+
+// UnimplementedOfflinePolicyServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedOfflinePolicyServiceServer struct{}
+
+func (UnimplementedOfflinePolicyServiceServer) OpenBreakGlass(context.Context, *OpenBreakGlassRequest) (*OpenBreakGlassResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method OpenBreakGlass not implemented")
+}
+func (UnimplementedOfflinePolicyServiceServer) CloseBreakGlass(context.Context, *CloseBreakGlassRequest) (*CloseBreakGlassResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseBreakGlass not implemented")
+}
+func (UnimplementedOfflinePolicyServiceServer) mustEmbedUnimplementedOfflinePolicyServiceServer() {}
+func (UnimplementedOfflinePolicyServiceServer) testEmbeddedByValue()                              {}
+
+// UnsafeOfflinePolicyServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to OfflinePolicyServiceServer will
+// result in compilation errors.
+type UnsafeOfflinePolicyServiceServer interface {
+	mustEmbedUnimplementedOfflinePolicyServiceServer()
+}
+
+func RegisterOfflinePolicyServiceServer(s grpc.ServiceRegistrar, srv OfflinePolicyServiceServer) {
+	// If the following call panics, it indicates UnimplementedOfflinePolicyServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&OfflinePolicyService_ServiceDesc, srv)
+}
+
+func _OfflinePolicyService_OpenBreakGlass_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OpenBreakGlassRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OfflinePolicyServiceServer).OpenBreakGlass(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OfflinePolicyService_OpenBreakGlass_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OfflinePolicyServiceServer).OpenBreakGlass(ctx, req.(*OpenBreakGlassRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OfflinePolicyService_CloseBreakGlass_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseBreakGlassRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OfflinePolicyServiceServer).CloseBreakGlass(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OfflinePolicyService_CloseBreakGlass_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OfflinePolicyServiceServer).CloseBreakGlass(ctx, req.(*CloseBreakGlassRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// OfflinePolicyService_ServiceDesc is the grpc.ServiceDesc for OfflinePolicyService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var OfflinePolicyService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.lsa.v1.OfflinePolicyService",
+	HandlerType: (*OfflinePolicyServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "OpenBreakGlass",
+			Handler:    _OfflinePolicyService_OpenBreakGlass_Handler,
+		},
+		{
+			MethodName: "CloseBreakGlass",
+			Handler:    _OfflinePolicyService_CloseBreakGlass_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

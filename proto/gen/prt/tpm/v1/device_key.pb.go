@@ -596,6 +596,98 @@ func (x *SignDeviceRemovalResponse) GetRequest() string {
 	return ""
 }
 
+// SignDeviceCheckRequest carries what the proof depends on.
+type SignDeviceCheckRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// RequestNonce is a fresh nonce of the identity provider.
+	RequestNonce  string `protobuf:"bytes,1,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignDeviceCheckRequest) Reset() {
+	*x = SignDeviceCheckRequest{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignDeviceCheckRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignDeviceCheckRequest) ProtoMessage() {}
+
+func (x *SignDeviceCheckRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignDeviceCheckRequest.ProtoReflect.Descriptor instead.
+func (*SignDeviceCheckRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SignDeviceCheckRequest) GetRequestNonce() string {
+	if x != nil {
+		return x.RequestNonce
+	}
+	return ""
+}
+
+// SignDeviceCheckResponse carries the proof.
+type SignDeviceCheckResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Request is a compact RS256 JWT with the device certificate in x5c.
+	Request       string `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignDeviceCheckResponse) Reset() {
+	*x = SignDeviceCheckResponse{}
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignDeviceCheckResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignDeviceCheckResponse) ProtoMessage() {}
+
+func (x *SignDeviceCheckResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignDeviceCheckResponse.ProtoReflect.Descriptor instead.
+func (*SignDeviceCheckResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SignDeviceCheckResponse) GetRequest() string {
+	if x != nil {
+		return x.Request
+	}
+	return ""
+}
+
 // DeleteDeviceKeysRequest names the set to destroy.
 type DeleteDeviceKeysRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -607,7 +699,7 @@ type DeleteDeviceKeysRequest struct {
 
 func (x *DeleteDeviceKeysRequest) Reset() {
 	*x = DeleteDeviceKeysRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -619,7 +711,7 @@ func (x *DeleteDeviceKeysRequest) String() string {
 func (*DeleteDeviceKeysRequest) ProtoMessage() {}
 
 func (x *DeleteDeviceKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -632,7 +724,7 @@ func (x *DeleteDeviceKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceKeysRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceKeysRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{8}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteDeviceKeysRequest) GetKeySetId() string {
@@ -651,7 +743,7 @@ type DeleteDeviceKeysResponse struct {
 
 func (x *DeleteDeviceKeysResponse) Reset() {
 	*x = DeleteDeviceKeysResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -663,7 +755,7 @@ func (x *DeleteDeviceKeysResponse) String() string {
 func (*DeleteDeviceKeysResponse) ProtoMessage() {}
 
 func (x *DeleteDeviceKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -676,7 +768,7 @@ func (x *DeleteDeviceKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeviceKeysResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeviceKeysResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{9}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{11}
 }
 
 // ListKeysRequest asks for all keys.
@@ -688,7 +780,7 @@ type ListKeysRequest struct {
 
 func (x *ListKeysRequest) Reset() {
 	*x = ListKeysRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +792,7 @@ func (x *ListKeysRequest) String() string {
 func (*ListKeysRequest) ProtoMessage() {}
 
 func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +805,7 @@ func (x *ListKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListKeysRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{10}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{12}
 }
 
 // ListKeysResponse lists the keys of the device.
@@ -727,7 +819,7 @@ type ListKeysResponse struct {
 
 func (x *ListKeysResponse) Reset() {
 	*x = ListKeysResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +831,7 @@ func (x *ListKeysResponse) String() string {
 func (*ListKeysResponse) ProtoMessage() {}
 
 func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +844,7 @@ func (x *ListKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListKeysResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{11}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListKeysResponse) GetKeys() []*KeyDescription {
@@ -773,7 +865,7 @@ type DescribeAttestationKeysRequest struct {
 
 func (x *DescribeAttestationKeysRequest) Reset() {
 	*x = DescribeAttestationKeysRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +877,7 @@ func (x *DescribeAttestationKeysRequest) String() string {
 func (*DescribeAttestationKeysRequest) ProtoMessage() {}
 
 func (x *DescribeAttestationKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +890,7 @@ func (x *DescribeAttestationKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeAttestationKeysRequest.ProtoReflect.Descriptor instead.
 func (*DescribeAttestationKeysRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{12}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DescribeAttestationKeysRequest) GetKeySetId() string {
@@ -824,7 +916,7 @@ type DescribeAttestationKeysResponse struct {
 
 func (x *DescribeAttestationKeysResponse) Reset() {
 	*x = DescribeAttestationKeysResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +928,7 @@ func (x *DescribeAttestationKeysResponse) String() string {
 func (*DescribeAttestationKeysResponse) ProtoMessage() {}
 
 func (x *DescribeAttestationKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +941,7 @@ func (x *DescribeAttestationKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeAttestationKeysResponse.ProtoReflect.Descriptor instead.
 func (*DescribeAttestationKeysResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{13}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DescribeAttestationKeysResponse) GetEndorsementKey() []byte {
@@ -888,7 +980,7 @@ type CertifyDeviceKeysRequest struct {
 
 func (x *CertifyDeviceKeysRequest) Reset() {
 	*x = CertifyDeviceKeysRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +992,7 @@ func (x *CertifyDeviceKeysRequest) String() string {
 func (*CertifyDeviceKeysRequest) ProtoMessage() {}
 
 func (x *CertifyDeviceKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1005,7 @@ func (x *CertifyDeviceKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertifyDeviceKeysRequest.ProtoReflect.Descriptor instead.
 func (*CertifyDeviceKeysRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{14}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CertifyDeviceKeysRequest) GetKeySetId() string {
@@ -954,7 +1046,7 @@ type CertifyDeviceKeysResponse struct {
 
 func (x *CertifyDeviceKeysResponse) Reset() {
 	*x = CertifyDeviceKeysResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -966,7 +1058,7 @@ func (x *CertifyDeviceKeysResponse) String() string {
 func (*CertifyDeviceKeysResponse) ProtoMessage() {}
 
 func (x *CertifyDeviceKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[15]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -979,7 +1071,7 @@ func (x *CertifyDeviceKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertifyDeviceKeysResponse.ProtoReflect.Descriptor instead.
 func (*CertifyDeviceKeysResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{15}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CertifyDeviceKeysResponse) GetDeviceKey() *KeyStatement {
@@ -1018,7 +1110,7 @@ type KeyStatement struct {
 
 func (x *KeyStatement) Reset() {
 	*x = KeyStatement{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1122,7 @@ func (x *KeyStatement) String() string {
 func (*KeyStatement) ProtoMessage() {}
 
 func (x *KeyStatement) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[16]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1135,7 @@ func (x *KeyStatement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyStatement.ProtoReflect.Descriptor instead.
 func (*KeyStatement) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{16}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *KeyStatement) GetPublicArea() []byte {
@@ -1080,7 +1172,7 @@ type SignKeyReplacementRequest struct {
 
 func (x *SignKeyReplacementRequest) Reset() {
 	*x = SignKeyReplacementRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1184,7 @@ func (x *SignKeyReplacementRequest) String() string {
 func (*SignKeyReplacementRequest) ProtoMessage() {}
 
 func (x *SignKeyReplacementRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[17]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1197,7 @@ func (x *SignKeyReplacementRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignKeyReplacementRequest.ProtoReflect.Descriptor instead.
 func (*SignKeyReplacementRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{17}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignKeyReplacementRequest) GetKeySetId() string {
@@ -1134,7 +1226,7 @@ type SignKeyReplacementResponse struct {
 
 func (x *SignKeyReplacementResponse) Reset() {
 	*x = SignKeyReplacementResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1238,7 @@ func (x *SignKeyReplacementResponse) String() string {
 func (*SignKeyReplacementResponse) ProtoMessage() {}
 
 func (x *SignKeyReplacementResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[18]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1251,7 @@ func (x *SignKeyReplacementResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignKeyReplacementResponse.ProtoReflect.Descriptor instead.
 func (*SignKeyReplacementResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{18}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignKeyReplacementResponse) GetRequest() string {
@@ -1182,7 +1274,7 @@ type CreateComputerCertificateRequest struct {
 
 func (x *CreateComputerCertificateRequest) Reset() {
 	*x = CreateComputerCertificateRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1286,7 @@ func (x *CreateComputerCertificateRequest) String() string {
 func (*CreateComputerCertificateRequest) ProtoMessage() {}
 
 func (x *CreateComputerCertificateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[19]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,7 +1299,7 @@ func (x *CreateComputerCertificateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateComputerCertificateRequest.ProtoReflect.Descriptor instead.
 func (*CreateComputerCertificateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{19}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateComputerCertificateRequest) GetKeySetId() string {
@@ -1235,7 +1327,7 @@ type CreateComputerCertificateResponse struct {
 
 func (x *CreateComputerCertificateResponse) Reset() {
 	*x = CreateComputerCertificateResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1247,7 +1339,7 @@ func (x *CreateComputerCertificateResponse) String() string {
 func (*CreateComputerCertificateResponse) ProtoMessage() {}
 
 func (x *CreateComputerCertificateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[20]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1260,7 +1352,7 @@ func (x *CreateComputerCertificateResponse) ProtoReflect() protoreflect.Message 
 
 // Deprecated: Use CreateComputerCertificateResponse.ProtoReflect.Descriptor instead.
 func (*CreateComputerCertificateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{20}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateComputerCertificateResponse) GetCertificate() []byte {
@@ -1285,7 +1377,7 @@ type SignComputerIdentityRequest struct {
 
 func (x *SignComputerIdentityRequest) Reset() {
 	*x = SignComputerIdentityRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1389,7 @@ func (x *SignComputerIdentityRequest) String() string {
 func (*SignComputerIdentityRequest) ProtoMessage() {}
 
 func (x *SignComputerIdentityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[21]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1402,7 @@ func (x *SignComputerIdentityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignComputerIdentityRequest.ProtoReflect.Descriptor instead.
 func (*SignComputerIdentityRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{21}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignComputerIdentityRequest) GetKeySetId() string {
@@ -1347,7 +1439,7 @@ type SignComputerIdentityResponse struct {
 
 func (x *SignComputerIdentityResponse) Reset() {
 	*x = SignComputerIdentityResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1451,7 @@ func (x *SignComputerIdentityResponse) String() string {
 func (*SignComputerIdentityResponse) ProtoMessage() {}
 
 func (x *SignComputerIdentityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[22]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1464,7 @@ func (x *SignComputerIdentityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignComputerIdentityResponse.ProtoReflect.Descriptor instead.
 func (*SignComputerIdentityResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{22}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SignComputerIdentityResponse) GetClientIdentity() string {
@@ -1398,7 +1490,7 @@ type TestDeviceKeysRequest struct {
 
 func (x *TestDeviceKeysRequest) Reset() {
 	*x = TestDeviceKeysRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1502,7 @@ func (x *TestDeviceKeysRequest) String() string {
 func (*TestDeviceKeysRequest) ProtoMessage() {}
 
 func (x *TestDeviceKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[23]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1515,7 @@ func (x *TestDeviceKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestDeviceKeysRequest.ProtoReflect.Descriptor instead.
 func (*TestDeviceKeysRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{23}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{25}
 }
 
 // TestDeviceKeysResponse tells how each key did.
@@ -1437,7 +1529,7 @@ type TestDeviceKeysResponse struct {
 
 func (x *TestDeviceKeysResponse) Reset() {
 	*x = TestDeviceKeysResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +1541,7 @@ func (x *TestDeviceKeysResponse) String() string {
 func (*TestDeviceKeysResponse) ProtoMessage() {}
 
 func (x *TestDeviceKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[24]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +1554,7 @@ func (x *TestDeviceKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestDeviceKeysResponse.ProtoReflect.Descriptor instead.
 func (*TestDeviceKeysResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{24}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TestDeviceKeysResponse) GetResults() []*KeyTestResult {
@@ -1485,7 +1577,7 @@ type KeyTestResult struct {
 
 func (x *KeyTestResult) Reset() {
 	*x = KeyTestResult{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1589,7 @@ func (x *KeyTestResult) String() string {
 func (*KeyTestResult) ProtoMessage() {}
 
 func (x *KeyTestResult) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[25]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1602,7 @@ func (x *KeyTestResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyTestResult.ProtoReflect.Descriptor instead.
 func (*KeyTestResult) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{25}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KeyTestResult) GetPurpose() KeyPurpose {
@@ -1550,7 +1642,7 @@ type KeyDescription struct {
 
 func (x *KeyDescription) Reset() {
 	*x = KeyDescription{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1654,7 @@ func (x *KeyDescription) String() string {
 func (*KeyDescription) ProtoMessage() {}
 
 func (x *KeyDescription) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[26]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1667,7 @@ func (x *KeyDescription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyDescription.ProtoReflect.Descriptor instead.
 func (*KeyDescription) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{26}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *KeyDescription) GetKeySetId() string {
@@ -1636,7 +1728,7 @@ type DescribeProviderRequest struct {
 
 func (x *DescribeProviderRequest) Reset() {
 	*x = DescribeProviderRequest{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1740,7 @@ func (x *DescribeProviderRequest) String() string {
 func (*DescribeProviderRequest) ProtoMessage() {}
 
 func (x *DescribeProviderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[27]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1753,7 @@ func (x *DescribeProviderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProviderRequest.ProtoReflect.Descriptor instead.
 func (*DescribeProviderRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{27}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{29}
 }
 
 // DescribeProviderResponse describes the TPM.
@@ -1693,7 +1785,7 @@ type DescribeProviderResponse struct {
 
 func (x *DescribeProviderResponse) Reset() {
 	*x = DescribeProviderResponse{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1797,7 @@ func (x *DescribeProviderResponse) String() string {
 func (*DescribeProviderResponse) ProtoMessage() {}
 
 func (x *DescribeProviderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[28]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1810,7 @@ func (x *DescribeProviderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeProviderResponse.ProtoReflect.Descriptor instead.
 func (*DescribeProviderResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{28}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DescribeProviderResponse) GetKeyProvider() string {
@@ -1801,7 +1893,7 @@ type Lockout struct {
 
 func (x *Lockout) Reset() {
 	*x = Lockout{}
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1905,7 @@ func (x *Lockout) String() string {
 func (*Lockout) ProtoMessage() {}
 
 func (x *Lockout) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[29]
+	mi := &file_prt_tpm_v1_device_key_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1918,7 @@ func (x *Lockout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lockout.ProtoReflect.Descriptor instead.
 func (*Lockout) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{29}
+	return file_prt_tpm_v1_device_key_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Lockout) GetFailed() uint32 {
@@ -1883,6 +1975,10 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"\x18SignDeviceRemovalRequest\x12#\n" +
 	"\rrequest_nonce\x18\x01 \x01(\tR\frequestNonce\"5\n" +
 	"\x19SignDeviceRemovalResponse\x12\x18\n" +
+	"\arequest\x18\x01 \x01(\tR\arequest\"=\n" +
+	"\x16SignDeviceCheckRequest\x12#\n" +
+	"\rrequest_nonce\x18\x01 \x01(\tR\frequestNonce\"3\n" +
+	"\x17SignDeviceCheckResponse\x12\x18\n" +
 	"\arequest\x18\x01 \x01(\tR\arequest\"7\n" +
 	"\x17DeleteDeviceKeysRequest\x12\x1c\n" +
 	"\n" +
@@ -1986,14 +2082,16 @@ const file_prt_tpm_v1_device_key_proto_rawDesc = "" +
 	"\x1cPROTECTION_LEVEL_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19PROTECTION_LEVEL_HARDWARE\x10\x01\x12\x1d\n" +
 	"\x19PROTECTION_LEVEL_EMULATED\x10\x02\x12\x1d\n" +
-	"\x19PROTECTION_LEVEL_SOFTWARE\x10\x032\xe0\t\n" +
+	"\x19PROTECTION_LEVEL_SOFTWARE\x10\x032\xbc\n" +
+	"\n" +
 	"\x10DeviceKeyService\x12]\n" +
 	"\x10CreateDeviceKeys\x12#.prt.tpm.v1.CreateDeviceKeysRequest\x1a$.prt.tpm.v1.CreateDeviceKeysResponse\x12u\n" +
 	"\x18CreateCertificateRequest\x12+.prt.tpm.v1.CreateCertificateRequestRequest\x1a,.prt.tpm.v1.CreateCertificateRequestResponse\x12r\n" +
 	"\x17DescribeAttestationKeys\x12*.prt.tpm.v1.DescribeAttestationKeysRequest\x1a+.prt.tpm.v1.DescribeAttestationKeysResponse\x12`\n" +
 	"\x11CertifyDeviceKeys\x12$.prt.tpm.v1.CertifyDeviceKeysRequest\x1a%.prt.tpm.v1.CertifyDeviceKeysResponse\x12u\n" +
 	"\x18InstallDeviceCertificate\x12+.prt.tpm.v1.InstallDeviceCertificateRequest\x1a,.prt.tpm.v1.InstallDeviceCertificateResponse\x12`\n" +
-	"\x11SignDeviceRemoval\x12$.prt.tpm.v1.SignDeviceRemovalRequest\x1a%.prt.tpm.v1.SignDeviceRemovalResponse\x12]\n" +
+	"\x11SignDeviceRemoval\x12$.prt.tpm.v1.SignDeviceRemovalRequest\x1a%.prt.tpm.v1.SignDeviceRemovalResponse\x12Z\n" +
+	"\x0fSignDeviceCheck\x12\".prt.tpm.v1.SignDeviceCheckRequest\x1a#.prt.tpm.v1.SignDeviceCheckResponse\x12]\n" +
 	"\x10DeleteDeviceKeys\x12#.prt.tpm.v1.DeleteDeviceKeysRequest\x1a$.prt.tpm.v1.DeleteDeviceKeysResponse\x12c\n" +
 	"\x12SignKeyReplacement\x12%.prt.tpm.v1.SignKeyReplacementRequest\x1a&.prt.tpm.v1.SignKeyReplacementResponse\x12x\n" +
 	"\x19CreateComputerCertificate\x12,.prt.tpm.v1.CreateComputerCertificateRequest\x1a-.prt.tpm.v1.CreateComputerCertificateResponse\x12i\n" +
@@ -2019,7 +2117,7 @@ func file_prt_tpm_v1_device_key_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_tpm_v1_device_key_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_prt_tpm_v1_device_key_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_prt_tpm_v1_device_key_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_prt_tpm_v1_device_key_proto_goTypes = []any{
 	(KeyTestOutcome)(0),                       // 0: prt.tpm.v1.KeyTestOutcome
 	(KeyPurpose)(0),                           // 1: prt.tpm.v1.KeyPurpose
@@ -2032,68 +2130,72 @@ var file_prt_tpm_v1_device_key_proto_goTypes = []any{
 	(*InstallDeviceCertificateResponse)(nil),  // 8: prt.tpm.v1.InstallDeviceCertificateResponse
 	(*SignDeviceRemovalRequest)(nil),          // 9: prt.tpm.v1.SignDeviceRemovalRequest
 	(*SignDeviceRemovalResponse)(nil),         // 10: prt.tpm.v1.SignDeviceRemovalResponse
-	(*DeleteDeviceKeysRequest)(nil),           // 11: prt.tpm.v1.DeleteDeviceKeysRequest
-	(*DeleteDeviceKeysResponse)(nil),          // 12: prt.tpm.v1.DeleteDeviceKeysResponse
-	(*ListKeysRequest)(nil),                   // 13: prt.tpm.v1.ListKeysRequest
-	(*ListKeysResponse)(nil),                  // 14: prt.tpm.v1.ListKeysResponse
-	(*DescribeAttestationKeysRequest)(nil),    // 15: prt.tpm.v1.DescribeAttestationKeysRequest
-	(*DescribeAttestationKeysResponse)(nil),   // 16: prt.tpm.v1.DescribeAttestationKeysResponse
-	(*CertifyDeviceKeysRequest)(nil),          // 17: prt.tpm.v1.CertifyDeviceKeysRequest
-	(*CertifyDeviceKeysResponse)(nil),         // 18: prt.tpm.v1.CertifyDeviceKeysResponse
-	(*KeyStatement)(nil),                      // 19: prt.tpm.v1.KeyStatement
-	(*SignKeyReplacementRequest)(nil),         // 20: prt.tpm.v1.SignKeyReplacementRequest
-	(*SignKeyReplacementResponse)(nil),        // 21: prt.tpm.v1.SignKeyReplacementResponse
-	(*CreateComputerCertificateRequest)(nil),  // 22: prt.tpm.v1.CreateComputerCertificateRequest
-	(*CreateComputerCertificateResponse)(nil), // 23: prt.tpm.v1.CreateComputerCertificateResponse
-	(*SignComputerIdentityRequest)(nil),       // 24: prt.tpm.v1.SignComputerIdentityRequest
-	(*SignComputerIdentityResponse)(nil),      // 25: prt.tpm.v1.SignComputerIdentityResponse
-	(*TestDeviceKeysRequest)(nil),             // 26: prt.tpm.v1.TestDeviceKeysRequest
-	(*TestDeviceKeysResponse)(nil),            // 27: prt.tpm.v1.TestDeviceKeysResponse
-	(*KeyTestResult)(nil),                     // 28: prt.tpm.v1.KeyTestResult
-	(*KeyDescription)(nil),                    // 29: prt.tpm.v1.KeyDescription
-	(*DescribeProviderRequest)(nil),           // 30: prt.tpm.v1.DescribeProviderRequest
-	(*DescribeProviderResponse)(nil),          // 31: prt.tpm.v1.DescribeProviderResponse
-	(*Lockout)(nil),                           // 32: prt.tpm.v1.Lockout
+	(*SignDeviceCheckRequest)(nil),            // 11: prt.tpm.v1.SignDeviceCheckRequest
+	(*SignDeviceCheckResponse)(nil),           // 12: prt.tpm.v1.SignDeviceCheckResponse
+	(*DeleteDeviceKeysRequest)(nil),           // 13: prt.tpm.v1.DeleteDeviceKeysRequest
+	(*DeleteDeviceKeysResponse)(nil),          // 14: prt.tpm.v1.DeleteDeviceKeysResponse
+	(*ListKeysRequest)(nil),                   // 15: prt.tpm.v1.ListKeysRequest
+	(*ListKeysResponse)(nil),                  // 16: prt.tpm.v1.ListKeysResponse
+	(*DescribeAttestationKeysRequest)(nil),    // 17: prt.tpm.v1.DescribeAttestationKeysRequest
+	(*DescribeAttestationKeysResponse)(nil),   // 18: prt.tpm.v1.DescribeAttestationKeysResponse
+	(*CertifyDeviceKeysRequest)(nil),          // 19: prt.tpm.v1.CertifyDeviceKeysRequest
+	(*CertifyDeviceKeysResponse)(nil),         // 20: prt.tpm.v1.CertifyDeviceKeysResponse
+	(*KeyStatement)(nil),                      // 21: prt.tpm.v1.KeyStatement
+	(*SignKeyReplacementRequest)(nil),         // 22: prt.tpm.v1.SignKeyReplacementRequest
+	(*SignKeyReplacementResponse)(nil),        // 23: prt.tpm.v1.SignKeyReplacementResponse
+	(*CreateComputerCertificateRequest)(nil),  // 24: prt.tpm.v1.CreateComputerCertificateRequest
+	(*CreateComputerCertificateResponse)(nil), // 25: prt.tpm.v1.CreateComputerCertificateResponse
+	(*SignComputerIdentityRequest)(nil),       // 26: prt.tpm.v1.SignComputerIdentityRequest
+	(*SignComputerIdentityResponse)(nil),      // 27: prt.tpm.v1.SignComputerIdentityResponse
+	(*TestDeviceKeysRequest)(nil),             // 28: prt.tpm.v1.TestDeviceKeysRequest
+	(*TestDeviceKeysResponse)(nil),            // 29: prt.tpm.v1.TestDeviceKeysResponse
+	(*KeyTestResult)(nil),                     // 30: prt.tpm.v1.KeyTestResult
+	(*KeyDescription)(nil),                    // 31: prt.tpm.v1.KeyDescription
+	(*DescribeProviderRequest)(nil),           // 32: prt.tpm.v1.DescribeProviderRequest
+	(*DescribeProviderResponse)(nil),          // 33: prt.tpm.v1.DescribeProviderResponse
+	(*Lockout)(nil),                           // 34: prt.tpm.v1.Lockout
 }
 var file_prt_tpm_v1_device_key_proto_depIdxs = []int32{
-	29, // 0: prt.tpm.v1.ListKeysResponse.keys:type_name -> prt.tpm.v1.KeyDescription
-	19, // 1: prt.tpm.v1.CertifyDeviceKeysResponse.device_key:type_name -> prt.tpm.v1.KeyStatement
-	19, // 2: prt.tpm.v1.CertifyDeviceKeysResponse.transport_key:type_name -> prt.tpm.v1.KeyStatement
-	19, // 3: prt.tpm.v1.CertifyDeviceKeysResponse.storage_key:type_name -> prt.tpm.v1.KeyStatement
-	28, // 4: prt.tpm.v1.TestDeviceKeysResponse.results:type_name -> prt.tpm.v1.KeyTestResult
+	31, // 0: prt.tpm.v1.ListKeysResponse.keys:type_name -> prt.tpm.v1.KeyDescription
+	21, // 1: prt.tpm.v1.CertifyDeviceKeysResponse.device_key:type_name -> prt.tpm.v1.KeyStatement
+	21, // 2: prt.tpm.v1.CertifyDeviceKeysResponse.transport_key:type_name -> prt.tpm.v1.KeyStatement
+	21, // 3: prt.tpm.v1.CertifyDeviceKeysResponse.storage_key:type_name -> prt.tpm.v1.KeyStatement
+	30, // 4: prt.tpm.v1.TestDeviceKeysResponse.results:type_name -> prt.tpm.v1.KeyTestResult
 	1,  // 5: prt.tpm.v1.KeyTestResult.purpose:type_name -> prt.tpm.v1.KeyPurpose
 	0,  // 6: prt.tpm.v1.KeyTestResult.outcome:type_name -> prt.tpm.v1.KeyTestOutcome
 	1,  // 7: prt.tpm.v1.KeyDescription.purpose:type_name -> prt.tpm.v1.KeyPurpose
 	2,  // 8: prt.tpm.v1.DescribeProviderResponse.protection:type_name -> prt.tpm.v1.ProtectionLevel
-	32, // 9: prt.tpm.v1.DescribeProviderResponse.lockout:type_name -> prt.tpm.v1.Lockout
+	34, // 9: prt.tpm.v1.DescribeProviderResponse.lockout:type_name -> prt.tpm.v1.Lockout
 	3,  // 10: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:input_type -> prt.tpm.v1.CreateDeviceKeysRequest
 	5,  // 11: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:input_type -> prt.tpm.v1.CreateCertificateRequestRequest
-	15, // 12: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:input_type -> prt.tpm.v1.DescribeAttestationKeysRequest
-	17, // 13: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:input_type -> prt.tpm.v1.CertifyDeviceKeysRequest
+	17, // 12: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:input_type -> prt.tpm.v1.DescribeAttestationKeysRequest
+	19, // 13: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:input_type -> prt.tpm.v1.CertifyDeviceKeysRequest
 	7,  // 14: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:input_type -> prt.tpm.v1.InstallDeviceCertificateRequest
 	9,  // 15: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:input_type -> prt.tpm.v1.SignDeviceRemovalRequest
-	11, // 16: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:input_type -> prt.tpm.v1.DeleteDeviceKeysRequest
-	20, // 17: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:input_type -> prt.tpm.v1.SignKeyReplacementRequest
-	22, // 18: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:input_type -> prt.tpm.v1.CreateComputerCertificateRequest
-	24, // 19: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:input_type -> prt.tpm.v1.SignComputerIdentityRequest
-	26, // 20: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:input_type -> prt.tpm.v1.TestDeviceKeysRequest
-	13, // 21: prt.tpm.v1.DeviceKeyService.ListKeys:input_type -> prt.tpm.v1.ListKeysRequest
-	30, // 22: prt.tpm.v1.ProviderService.DescribeProvider:input_type -> prt.tpm.v1.DescribeProviderRequest
-	4,  // 23: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:output_type -> prt.tpm.v1.CreateDeviceKeysResponse
-	6,  // 24: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:output_type -> prt.tpm.v1.CreateCertificateRequestResponse
-	16, // 25: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:output_type -> prt.tpm.v1.DescribeAttestationKeysResponse
-	18, // 26: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:output_type -> prt.tpm.v1.CertifyDeviceKeysResponse
-	8,  // 27: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:output_type -> prt.tpm.v1.InstallDeviceCertificateResponse
-	10, // 28: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:output_type -> prt.tpm.v1.SignDeviceRemovalResponse
-	12, // 29: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:output_type -> prt.tpm.v1.DeleteDeviceKeysResponse
-	21, // 30: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:output_type -> prt.tpm.v1.SignKeyReplacementResponse
-	23, // 31: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:output_type -> prt.tpm.v1.CreateComputerCertificateResponse
-	25, // 32: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:output_type -> prt.tpm.v1.SignComputerIdentityResponse
-	27, // 33: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:output_type -> prt.tpm.v1.TestDeviceKeysResponse
-	14, // 34: prt.tpm.v1.DeviceKeyService.ListKeys:output_type -> prt.tpm.v1.ListKeysResponse
-	31, // 35: prt.tpm.v1.ProviderService.DescribeProvider:output_type -> prt.tpm.v1.DescribeProviderResponse
-	23, // [23:36] is the sub-list for method output_type
-	10, // [10:23] is the sub-list for method input_type
+	11, // 16: prt.tpm.v1.DeviceKeyService.SignDeviceCheck:input_type -> prt.tpm.v1.SignDeviceCheckRequest
+	13, // 17: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:input_type -> prt.tpm.v1.DeleteDeviceKeysRequest
+	22, // 18: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:input_type -> prt.tpm.v1.SignKeyReplacementRequest
+	24, // 19: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:input_type -> prt.tpm.v1.CreateComputerCertificateRequest
+	26, // 20: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:input_type -> prt.tpm.v1.SignComputerIdentityRequest
+	28, // 21: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:input_type -> prt.tpm.v1.TestDeviceKeysRequest
+	15, // 22: prt.tpm.v1.DeviceKeyService.ListKeys:input_type -> prt.tpm.v1.ListKeysRequest
+	32, // 23: prt.tpm.v1.ProviderService.DescribeProvider:input_type -> prt.tpm.v1.DescribeProviderRequest
+	4,  // 24: prt.tpm.v1.DeviceKeyService.CreateDeviceKeys:output_type -> prt.tpm.v1.CreateDeviceKeysResponse
+	6,  // 25: prt.tpm.v1.DeviceKeyService.CreateCertificateRequest:output_type -> prt.tpm.v1.CreateCertificateRequestResponse
+	18, // 26: prt.tpm.v1.DeviceKeyService.DescribeAttestationKeys:output_type -> prt.tpm.v1.DescribeAttestationKeysResponse
+	20, // 27: prt.tpm.v1.DeviceKeyService.CertifyDeviceKeys:output_type -> prt.tpm.v1.CertifyDeviceKeysResponse
+	8,  // 28: prt.tpm.v1.DeviceKeyService.InstallDeviceCertificate:output_type -> prt.tpm.v1.InstallDeviceCertificateResponse
+	10, // 29: prt.tpm.v1.DeviceKeyService.SignDeviceRemoval:output_type -> prt.tpm.v1.SignDeviceRemovalResponse
+	12, // 30: prt.tpm.v1.DeviceKeyService.SignDeviceCheck:output_type -> prt.tpm.v1.SignDeviceCheckResponse
+	14, // 31: prt.tpm.v1.DeviceKeyService.DeleteDeviceKeys:output_type -> prt.tpm.v1.DeleteDeviceKeysResponse
+	23, // 32: prt.tpm.v1.DeviceKeyService.SignKeyReplacement:output_type -> prt.tpm.v1.SignKeyReplacementResponse
+	25, // 33: prt.tpm.v1.DeviceKeyService.CreateComputerCertificate:output_type -> prt.tpm.v1.CreateComputerCertificateResponse
+	27, // 34: prt.tpm.v1.DeviceKeyService.SignComputerIdentity:output_type -> prt.tpm.v1.SignComputerIdentityResponse
+	29, // 35: prt.tpm.v1.DeviceKeyService.TestDeviceKeys:output_type -> prt.tpm.v1.TestDeviceKeysResponse
+	16, // 36: prt.tpm.v1.DeviceKeyService.ListKeys:output_type -> prt.tpm.v1.ListKeysResponse
+	33, // 37: prt.tpm.v1.ProviderService.DescribeProvider:output_type -> prt.tpm.v1.DescribeProviderResponse
+	24, // [24:38] is the sub-list for method output_type
+	10, // [10:24] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
 	10, // [10:10] is the sub-list for extension extendee
 	0,  // [0:10] is the sub-list for field type_name
@@ -2110,7 +2212,7 @@ func file_prt_tpm_v1_device_key_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_tpm_v1_device_key_proto_rawDesc), len(file_prt_tpm_v1_device_key_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   30,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

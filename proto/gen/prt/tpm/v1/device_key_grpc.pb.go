@@ -29,6 +29,7 @@ const (
 	DeviceKeyService_CertifyDeviceKeys_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/CertifyDeviceKeys"
 	DeviceKeyService_InstallDeviceCertificate_FullMethodName  = "/prt.tpm.v1.DeviceKeyService/InstallDeviceCertificate"
 	DeviceKeyService_SignDeviceRemoval_FullMethodName         = "/prt.tpm.v1.DeviceKeyService/SignDeviceRemoval"
+	DeviceKeyService_SignDeviceCheck_FullMethodName           = "/prt.tpm.v1.DeviceKeyService/SignDeviceCheck"
 	DeviceKeyService_DeleteDeviceKeys_FullMethodName          = "/prt.tpm.v1.DeviceKeyService/DeleteDeviceKeys"
 	DeviceKeyService_SignKeyReplacement_FullMethodName        = "/prt.tpm.v1.DeviceKeyService/SignKeyReplacement"
 	DeviceKeyService_CreateComputerCertificate_FullMethodName = "/prt.tpm.v1.DeviceKeyService/CreateComputerCertificate"
@@ -67,6 +68,9 @@ type DeviceKeyServiceClient interface {
 	// SignDeviceRemoval signs the proof with which a device removes itself from
 	// the tenant. The payload is fixed but for the nonce.
 	SignDeviceRemoval(ctx context.Context, in *SignDeviceRemovalRequest, opts ...grpc.CallOption) (*SignDeviceRemovalResponse, error)
+	// SignDeviceCheck signs the proof with which a device asks whether its tenant still
+	// takes it. The payload is fixed but for the nonce.
+	SignDeviceCheck(ctx context.Context, in *SignDeviceCheckRequest, opts ...grpc.CallOption) (*SignDeviceCheckResponse, error)
 	// DeleteDeviceKeys destroys a key set and every session key of the device.
 	DeleteDeviceKeys(ctx context.Context, in *DeleteDeviceKeysRequest, opts ...grpc.CallOption) (*DeleteDeviceKeysResponse, error)
 	// SignKeyReplacement signs the proof with which the installed device key puts
@@ -148,6 +152,16 @@ func (c *deviceKeyServiceClient) SignDeviceRemoval(ctx context.Context, in *Sign
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SignDeviceRemovalResponse)
 	err := c.cc.Invoke(ctx, DeviceKeyService_SignDeviceRemoval_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *deviceKeyServiceClient) SignDeviceCheck(ctx context.Context, in *SignDeviceCheckRequest, opts ...grpc.CallOption) (*SignDeviceCheckResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignDeviceCheckResponse)
+	err := c.cc.Invoke(ctx, DeviceKeyService_SignDeviceCheck_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -244,6 +258,9 @@ type DeviceKeyServiceServer interface {
 	// SignDeviceRemoval signs the proof with which a device removes itself from
 	// the tenant. The payload is fixed but for the nonce.
 	SignDeviceRemoval(context.Context, *SignDeviceRemovalRequest) (*SignDeviceRemovalResponse, error)
+	// SignDeviceCheck signs the proof with which a device asks whether its tenant still
+	// takes it. The payload is fixed but for the nonce.
+	SignDeviceCheck(context.Context, *SignDeviceCheckRequest) (*SignDeviceCheckResponse, error)
 	// DeleteDeviceKeys destroys a key set and every session key of the device.
 	DeleteDeviceKeys(context.Context, *DeleteDeviceKeysRequest) (*DeleteDeviceKeysResponse, error)
 	// SignKeyReplacement signs the proof with which the installed device key puts
@@ -288,6 +305,9 @@ func (UnimplementedDeviceKeyServiceServer) InstallDeviceCertificate(context.Cont
 }
 func (UnimplementedDeviceKeyServiceServer) SignDeviceRemoval(context.Context, *SignDeviceRemovalRequest) (*SignDeviceRemovalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignDeviceRemoval not implemented")
+}
+func (UnimplementedDeviceKeyServiceServer) SignDeviceCheck(context.Context, *SignDeviceCheckRequest) (*SignDeviceCheckResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignDeviceCheck not implemented")
 }
 func (UnimplementedDeviceKeyServiceServer) DeleteDeviceKeys(context.Context, *DeleteDeviceKeysRequest) (*DeleteDeviceKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDeviceKeys not implemented")
@@ -436,6 +456,24 @@ func _DeviceKeyService_SignDeviceRemoval_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DeviceKeyService_SignDeviceCheck_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignDeviceCheckRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeviceKeyServiceServer).SignDeviceCheck(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeviceKeyService_SignDeviceCheck_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeviceKeyServiceServer).SignDeviceCheck(ctx, req.(*SignDeviceCheckRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _DeviceKeyService_DeleteDeviceKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteDeviceKeysRequest)
 	if err := dec(in); err != nil {
@@ -574,6 +612,10 @@ var DeviceKeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SignDeviceRemoval",
 			Handler:    _DeviceKeyService_SignDeviceRemoval_Handler,
+		},
+		{
+			MethodName: "SignDeviceCheck",
+			Handler:    _DeviceKeyService_SignDeviceCheck_Handler,
 		},
 		{
 			MethodName: "DeleteDeviceKeys",

@@ -38,8 +38,10 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // PRTKeyService uses the device key and the session keys for the authority of
-// the PRT. Caller: lsa-cloudap. The agent itself builds every payload it signs
-// and parses every answer it opens; derived keys never leave it.
+// the PRT. Caller: lsa-cloudap on a joined device, wam-broker on a registered one;
+// the device certificate says which the device is, and the other one is refused. The
+// agent itself builds every payload it signs and parses every answer it opens;
+// derived keys never leave it.
 type PRTKeyServiceClient interface {
 	// SignPRTRequest builds and signs a request for a PRT with the device key
 	// (MS-OAPXBC 3.1.5.1.2). Abuse: a caller that has a password can ask for a PRT
@@ -165,8 +167,10 @@ func (c *pRTKeyServiceClient) SignDeviceCookie(ctx context.Context, in *SignDevi
 // for forward compatibility.
 //
 // PRTKeyService uses the device key and the session keys for the authority of
-// the PRT. Caller: lsa-cloudap. The agent itself builds every payload it signs
-// and parses every answer it opens; derived keys never leave it.
+// the PRT. Caller: lsa-cloudap on a joined device, wam-broker on a registered one;
+// the device certificate says which the device is, and the other one is refused. The
+// agent itself builds every payload it signs and parses every answer it opens;
+// derived keys never leave it.
 type PRTKeyServiceServer interface {
 	// SignPRTRequest builds and signs a request for a PRT with the device key
 	// (MS-OAPXBC 3.1.5.1.2). Abuse: a caller that has a password can ask for a PRT

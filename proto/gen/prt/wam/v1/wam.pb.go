@@ -27,6 +27,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Authority says who has the PRT of an account.
+type Authority int32
+
+const (
+	// Not known; never answered.
+	Authority_AUTHORITY_UNSPECIFIED Authority = 0
+	// The CloudAP plug-in: joined and hybrid joined devices.
+	Authority_AUTHORITY_CLOUDAP Authority = 1
+	// The WAM plug-in: registered devices.
+	Authority_AUTHORITY_WAM Authority = 2
+)
+
+// Enum value maps for Authority.
+var (
+	Authority_name = map[int32]string{
+		0: "AUTHORITY_UNSPECIFIED",
+		1: "AUTHORITY_CLOUDAP",
+		2: "AUTHORITY_WAM",
+	}
+	Authority_value = map[string]int32{
+		"AUTHORITY_UNSPECIFIED": 0,
+		"AUTHORITY_CLOUDAP":     1,
+		"AUTHORITY_WAM":         2,
+	}
+)
+
+func (x Authority) Enum() *Authority {
+	p := new(Authority)
+	*p = x
+	return p
+}
+
+func (x Authority) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Authority) Descriptor() protoreflect.EnumDescriptor {
+	return file_prt_wam_v1_wam_proto_enumTypes[0].Descriptor()
+}
+
+func (Authority) Type() protoreflect.EnumType {
+	return &file_prt_wam_v1_wam_proto_enumTypes[0]
+}
+
+func (x Authority) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Authority.Descriptor instead.
+func (Authority) EnumDescriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{0}
+}
+
 // RequestTokenRequest says what the app wants.
 type RequestTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -45,7 +98,10 @@ type RequestTokenRequest struct {
 	Interactive bool `protobuf:"varint,6,opt,name=interactive,proto3" json:"interactive,omitempty"`
 	// Claims is a claims challenge of the resource in JSON, or empty. It passes over a
 	// cached access token.
-	Claims        string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
+	Claims string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Account is the user principal name or object id of the account to use; empty is
+	// the default one.
+	Account       string `protobuf:"bytes,8,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +181,13 @@ func (x *RequestTokenRequest) GetInteractive() bool {
 func (x *RequestTokenRequest) GetClaims() string {
 	if x != nil {
 		return x.Claims
+	}
+	return ""
+}
+
+func (x *RequestTokenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
 	}
 	return ""
 }
@@ -238,7 +301,9 @@ type GetTokenRequest struct {
 	Interactive bool `protobuf:"varint,6,opt,name=interactive,proto3" json:"interactive,omitempty"`
 	// Claims is a claims challenge of the resource in JSON, or empty. It passes over a
 	// cached access token.
-	Claims        string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
+	Claims string `protobuf:"bytes,7,opt,name=claims,proto3" json:"claims,omitempty"`
+	// Account as in RequestTokenRequest.
+	Account       string `protobuf:"bytes,8,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -318,6 +383,13 @@ func (x *GetTokenRequest) GetInteractive() bool {
 func (x *GetTokenRequest) GetClaims() string {
 	if x != nil {
 		return x.Claims
+	}
+	return ""
+}
+
+func (x *GetTokenRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
 	}
 	return ""
 }
@@ -423,8 +495,10 @@ type AddWorkAccountRequest struct {
 	// AllowManagement is the consent "allow my organisation to manage my device".
 	// Without it the password goes nowhere.
 	AllowManagement bool `protobuf:"varint,3,opt,name=allow_management,json=allowManagement,proto3" json:"allow_management,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// LogonSession of the user whose account it becomes.
+	LogonSession  string `protobuf:"bytes,4,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddWorkAccountRequest) Reset() {
@@ -476,6 +550,13 @@ func (x *AddWorkAccountRequest) GetAllowManagement() bool {
 		return x.AllowManagement
 	}
 	return false
+}
+
+func (x *AddWorkAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
 }
 
 // AddWorkAccountResponse says what became of the device.
@@ -550,7 +631,9 @@ type AddAccountRequest struct {
 	// UserPrincipalName of the account.
 	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
 	// Password of that user.
-	Password      string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
+	// LogonSession of the user whose account it becomes.
+	LogonSession  string `protobuf:"bytes,3,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -595,6 +678,13 @@ func (x *AddAccountRequest) GetUserPrincipalName() string {
 func (x *AddAccountRequest) GetPassword() string {
 	if x != nil {
 		return x.Password
+	}
+	return ""
+}
+
+func (x *AddAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
 	}
 	return ""
 }
@@ -856,12 +946,690 @@ func (*FinishInteractionResponse) Descriptor() ([]byte, []int) {
 	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{11}
 }
 
+// Account is an account that apps can ask tokens for.
+type Account struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UserPrincipalName of the account.
+	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// UserID is the object id of the account.
+	UserId string `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	// TenantID of the account.
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// DisplayName of the account.
+	DisplayName string `protobuf:"bytes,4,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
+	// Default is true for the one that answers an app that names none.
+	Default bool `protobuf:"varint,5,opt,name=default,proto3" json:"default,omitempty"`
+	// Authority of its PRT.
+	Authority     Authority `protobuf:"varint,6,opt,name=authority,proto3,enum=prt.wam.v1.Authority" json:"authority,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Account) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *Account) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *Account) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+func (x *Account) GetDisplayName() string {
+	if x != nil {
+		return x.DisplayName
+	}
+	return ""
+}
+
+func (x *Account) GetDefault() bool {
+	if x != nil {
+		return x.Default
+	}
+	return false
+}
+
+func (x *Account) GetAuthority() Authority {
+	if x != nil {
+		return x.Authority
+	}
+	return Authority_AUTHORITY_UNSPECIFIED
+}
+
+// ListAccountsRequest names the user of the device.
+type ListAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsRequest) Reset() {
+	*x = ListAccountsRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsRequest) ProtoMessage() {}
+
+func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
+func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListAccountsRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+// ListAccountsResponse lists the accounts.
+type ListAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts, the default one first.
+	Accounts      []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsResponse) Reset() {
+	*x = ListAccountsResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsResponse) ProtoMessage() {}
+
+func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
+func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListAccountsResponse) GetAccounts() []*Account {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// ConnectAccountRequest carries the account.
+type ConnectAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user whose account it becomes.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// UserPrincipalName of the work account.
+	UserPrincipalName string `protobuf:"bytes,2,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
+	// Password of that user; it is not kept.
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectAccountRequest) Reset() {
+	*x = ConnectAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectAccountRequest) ProtoMessage() {}
+
+func (x *ConnectAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectAccountRequest.ProtoReflect.Descriptor instead.
+func (*ConnectAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ConnectAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *ConnectAccountRequest) GetUserPrincipalName() string {
+	if x != nil {
+		return x.UserPrincipalName
+	}
+	return ""
+}
+
+func (x *ConnectAccountRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+// ConnectAccountResponse says what became of the device.
+type ConnectAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceID of the registration, a lower-case GUID.
+	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// TenantID of the account, a lower-case GUID.
+	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectAccountResponse) Reset() {
+	*x = ConnectAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectAccountResponse) ProtoMessage() {}
+
+func (x *ConnectAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectAccountResponse.ProtoReflect.Descriptor instead.
+func (*ConnectAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ConnectAccountResponse) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *ConnectAccountResponse) GetTenantId() string {
+	if x != nil {
+		return x.TenantId
+	}
+	return ""
+}
+
+// SetDefaultAccountRequest names the account.
+type SetDefaultAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Account is the user principal name or object id.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDefaultAccountRequest) Reset() {
+	*x = SetDefaultAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDefaultAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDefaultAccountRequest) ProtoMessage() {}
+
+func (x *SetDefaultAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDefaultAccountRequest.ProtoReflect.Descriptor instead.
+func (*SetDefaultAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SetDefaultAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *SetDefaultAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// SetDefaultAccountResponse is empty.
+type SetDefaultAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDefaultAccountResponse) Reset() {
+	*x = SetDefaultAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDefaultAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDefaultAccountResponse) ProtoMessage() {}
+
+func (x *SetDefaultAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDefaultAccountResponse.ProtoReflect.Descriptor instead.
+func (*SetDefaultAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{18}
+}
+
+// DisconnectAccountRequest names the account.
+type DisconnectAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Account is the user principal name or object id.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectAccountRequest) Reset() {
+	*x = DisconnectAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectAccountRequest) ProtoMessage() {}
+
+func (x *DisconnectAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectAccountRequest.ProtoReflect.Descriptor instead.
+func (*DisconnectAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DisconnectAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *DisconnectAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// DisconnectAccountResponse is empty.
+type DisconnectAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisconnectAccountResponse) Reset() {
+	*x = DisconnectAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisconnectAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisconnectAccountResponse) ProtoMessage() {}
+
+func (x *DisconnectAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisconnectAccountResponse.ProtoReflect.Descriptor instead.
+func (*DisconnectAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{20}
+}
+
+// GetAccountStateRequest is empty.
+type GetAccountStateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountStateRequest) Reset() {
+	*x = GetAccountStateRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountStateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountStateRequest) ProtoMessage() {}
+
+func (x *GetAccountStateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountStateRequest.ProtoReflect.Descriptor instead.
+func (*GetAccountStateRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{21}
+}
+
+// GetAccountStateResponse lists what there is.
+type GetAccountStateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts of all users of the device, by user and name.
+	Accounts      []*AccountState `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAccountStateResponse) Reset() {
+	*x = GetAccountStateResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAccountStateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAccountStateResponse) ProtoMessage() {}
+
+func (x *GetAccountStateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAccountStateResponse.ProtoReflect.Descriptor instead.
+func (*GetAccountStateResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetAccountStateResponse) GetAccounts() []*AccountState {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// AccountState is one account with its PRT.
+type AccountState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sid of the user of the device whose account it is.
+	Sid string `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	// Account itself.
+	Account *Account `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// PrtUpdateTime is when the PRT was last obtained; WAM's own PRTs only, as all below.
+	PrtUpdateTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=prt_update_time,json=prtUpdateTime,proto3" json:"prt_update_time,omitempty"`
+	// PrtExpiryTime is when it ends.
+	PrtExpiryTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=prt_expiry_time,json=prtExpiryTime,proto3" json:"prt_expiry_time,omitempty"`
+	// PrtDigest is the first 8 hex digits of the SHA-256 of the PRT.
+	PrtDigest string `protobuf:"bytes,5,opt,name=prt_digest,json=prtDigest,proto3" json:"prt_digest,omitempty"`
+	// Validity of the PRT.
+	Validity v1.PRTValidity `protobuf:"varint,6,opt,name=validity,proto3,enum=prt.authority.v1.PRTValidity" json:"validity,omitempty"`
+	// Mfa behind the PRT.
+	Mfa v1.MFAState `protobuf:"varint,7,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
+	// LastAttempt that failed, if it is younger than the PRT.
+	LastAttempt   *v1.Attempt `protobuf:"bytes,8,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountState) Reset() {
+	*x = AccountState{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountState) ProtoMessage() {}
+
+func (x *AccountState) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountState.ProtoReflect.Descriptor instead.
+func (*AccountState) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *AccountState) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *AccountState) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *AccountState) GetPrtUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PrtUpdateTime
+	}
+	return nil
+}
+
+func (x *AccountState) GetPrtExpiryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PrtExpiryTime
+	}
+	return nil
+}
+
+func (x *AccountState) GetPrtDigest() string {
+	if x != nil {
+		return x.PrtDigest
+	}
+	return ""
+}
+
+func (x *AccountState) GetValidity() v1.PRTValidity {
+	if x != nil {
+		return x.Validity
+	}
+	return v1.PRTValidity(0)
+}
+
+func (x *AccountState) GetMfa() v1.MFAState {
+	if x != nil {
+		return x.Mfa
+	}
+	return v1.MFAState(0)
+}
+
+func (x *AccountState) GetLastAttempt() *v1.Attempt {
+	if x != nil {
+		return x.LastAttempt
+	}
+	return nil
+}
+
 var File_prt_wam_v1_wam_proto protoreflect.FileDescriptor
 
 const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\n" +
 	"\x14prt/wam/v1/wam.proto\x12\n" +
-	"prt.wam.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x16prt/step/v1/step.proto\"\xfa\x01\n" +
+	"prt.wam.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a prt/authority/v1/authority.proto\x1a\x1cprt/authority/v1/state.proto\x1a\x16prt/step/v1/step.proto\"\x94\x02\n" +
 	"\x13RequestTokenRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
@@ -869,7 +1637,8 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\x12#\n" +
 	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\x12 \n" +
 	"\vinteractive\x18\x06 \x01(\bR\vinteractive\x12\x16\n" +
-	"\x06claims\x18\a \x01(\tR\x06claims\"\xf5\x01\n" +
+	"\x06claims\x18\a \x01(\tR\x06claims\x12\x18\n" +
+	"\aaccount\x18\b \x01(\tR\aaccount\"\xf5\x01\n" +
 	"\x14RequestTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +
 	"\n" +
@@ -877,7 +1646,7 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x05scope\x18\x03 \x01(\tR\x05scope\x12.\n" +
 	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x17\n" +
 	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1b\n" +
-	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\xf6\x01\n" +
+	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\x90\x02\n" +
 	"\x0fGetTokenRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
@@ -885,7 +1654,8 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\fredirect_uri\x18\x04 \x01(\tR\vredirectUri\x12#\n" +
 	"\rforce_refresh\x18\x05 \x01(\bR\fforceRefresh\x12 \n" +
 	"\vinteractive\x18\x06 \x01(\bR\vinteractive\x12\x16\n" +
-	"\x06claims\x18\a \x01(\tR\x06claims\"\xf1\x01\n" +
+	"\x06claims\x18\a \x01(\tR\x06claims\x12\x18\n" +
+	"\aaccount\x18\b \x01(\tR\aaccount\"\xf1\x01\n" +
 	"\x10GetTokenResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x129\n" +
 	"\n" +
@@ -893,20 +1663,22 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x05scope\x18\x03 \x01(\tR\x05scope\x12.\n" +
 	"\x13user_principal_name\x18\x04 \x01(\tR\x11userPrincipalName\x12\x17\n" +
 	"\auser_id\x18\x05 \x01(\tR\x06userId\x12\x1b\n" +
-	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\x93\x01\n" +
+	"\ttenant_id\x18\x06 \x01(\tR\btenantId\"\xbd\x01\n" +
 	"\x15AddWorkAccountRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12)\n" +
-	"\x10allow_management\x18\x03 \x01(\bR\x0fallowManagement\"r\n" +
+	"\x10allow_management\x18\x03 \x01(\bR\x0fallowManagement\x12(\n" +
+	"\rlogon_session\x18\x04 \x01(\tB\x03\x80\x01\x01R\flogonSession\"r\n" +
 	"\x16AddWorkAccountResponse\x12\x1e\n" +
 	"\n" +
 	"registered\x18\x01 \x01(\bR\n" +
 	"registered\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"d\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"\x8e\x01\n" +
 	"\x11AddAccountRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"N\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12(\n" +
+	"\rlogon_session\x18\x03 \x01(\tB\x03\x80\x01\x01R\flogonSession\"N\n" +
 	"\x12AddAccountResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
 	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"C\n" +
@@ -919,10 +1691,60 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12*\n" +
 	"\x0einteraction_id\x18\x02 \x01(\tB\x03\x80\x01\x01R\rinteractionId\x12 \n" +
 	"\tfinal_uri\x18\x03 \x01(\tB\x03\x80\x01\x01R\bfinalUri\"\x1b\n" +
-	"\x19FinishInteractionResponse2\xc2\x01\n" +
+	"\x19FinishInteractionResponse\"\xe1\x01\n" +
+	"\aAccount\x12.\n" +
+	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x1b\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12!\n" +
+	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12\x18\n" +
+	"\adefault\x18\x05 \x01(\bR\adefault\x123\n" +
+	"\tauthority\x18\x06 \x01(\x0e2\x15.prt.wam.v1.AuthorityR\tauthority\"?\n" +
+	"\x13ListAccountsRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"G\n" +
+	"\x14ListAccountsResponse\x12/\n" +
+	"\baccounts\x18\x01 \x03(\v2\x13.prt.wam.v1.AccountR\baccounts\"\x92\x01\n" +
+	"\x15ConnectAccountRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12.\n" +
+	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
+	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\"R\n" +
+	"\x16ConnectAccountResponse\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"^\n" +
+	"\x18SetDefaultAccountRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x1b\n" +
+	"\x19SetDefaultAccountResponse\"^\n" +
+	"\x18DisconnectAccountRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x1b\n" +
+	"\x19DisconnectAccountResponse\"\x18\n" +
+	"\x16GetAccountStateRequest\"O\n" +
+	"\x17GetAccountStateResponse\x124\n" +
+	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"\x9d\x03\n" +
+	"\fAccountState\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12-\n" +
+	"\aaccount\x18\x02 \x01(\v2\x13.prt.wam.v1.AccountR\aaccount\x12B\n" +
+	"\x0fprt_update_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rprtUpdateTime\x12B\n" +
+	"\x0fprt_expiry_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rprtExpiryTime\x12\x1d\n" +
+	"\n" +
+	"prt_digest\x18\x05 \x01(\tR\tprtDigest\x129\n" +
+	"\bvalidity\x18\x06 \x01(\x0e2\x1d.prt.authority.v1.PRTValidityR\bvalidity\x12,\n" +
+	"\x03mfa\x18\a \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x12<\n" +
+	"\flast_attempt\x18\b \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAttempt*P\n" +
+	"\tAuthority\x12\x19\n" +
+	"\x15AUTHORITY_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11AUTHORITY_CLOUDAP\x10\x01\x12\x11\n" +
+	"\rAUTHORITY_WAM\x10\x022\x95\x02\n" +
 	"\rBrokerService\x12X\n" +
 	"\fRequestToken\x12\x1f.prt.wam.v1.RequestTokenRequest\x1a .prt.wam.v1.RequestTokenResponse\"\x05\xb2\xd4\x18\x01)\x12W\n" +
-	"\x0eAddWorkAccount\x12!.prt.wam.v1.AddWorkAccountRequest\x1a\".prt.wam.v1.AddWorkAccountResponse2\xd0\x01\n" +
+	"\x0eAddWorkAccount\x12!.prt.wam.v1.AddWorkAccountRequest\x1a\".prt.wam.v1.AddWorkAccountResponse\x12Q\n" +
+	"\fListAccounts\x12\x1f.prt.wam.v1.ListAccountsRequest\x1a .prt.wam.v1.ListAccountsResponse2\xb5\x02\n" +
+	"\x16AccountSettingsService\x12W\n" +
+	"\x0eConnectAccount\x12!.prt.wam.v1.ConnectAccountRequest\x1a\".prt.wam.v1.ConnectAccountResponse\x12`\n" +
+	"\x11SetDefaultAccount\x12$.prt.wam.v1.SetDefaultAccountRequest\x1a%.prt.wam.v1.SetDefaultAccountResponse\x12`\n" +
+	"\x11DisconnectAccount\x12$.prt.wam.v1.DisconnectAccountRequest\x1a%.prt.wam.v1.DisconnectAccountResponse2q\n" +
+	"\x13AccountStateService\x12Z\n" +
+	"\x0fGetAccountState\x12\".prt.wam.v1.GetAccountStateRequest\x1a#.prt.wam.v1.GetAccountStateResponse2\xd0\x01\n" +
 	"\rWindowService\x12]\n" +
 	"\x10AwaitInteraction\x12#.prt.wam.v1.AwaitInteractionRequest\x1a$.prt.wam.v1.AwaitInteractionResponse\x12`\n" +
 	"\x11FinishInteraction\x12$.prt.wam.v1.FinishInteractionRequest\x1a%.prt.wam.v1.FinishInteractionResponse2\xa3\x01\n" +
@@ -946,44 +1768,80 @@ func file_prt_wam_v1_wam_proto_rawDescGZIP() []byte {
 	return file_prt_wam_v1_wam_proto_rawDescData
 }
 
-var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_prt_wam_v1_wam_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_prt_wam_v1_wam_proto_goTypes = []any{
-	(*RequestTokenRequest)(nil),       // 0: prt.wam.v1.RequestTokenRequest
-	(*RequestTokenResponse)(nil),      // 1: prt.wam.v1.RequestTokenResponse
-	(*GetTokenRequest)(nil),           // 2: prt.wam.v1.GetTokenRequest
-	(*GetTokenResponse)(nil),          // 3: prt.wam.v1.GetTokenResponse
-	(*AddWorkAccountRequest)(nil),     // 4: prt.wam.v1.AddWorkAccountRequest
-	(*AddWorkAccountResponse)(nil),    // 5: prt.wam.v1.AddWorkAccountResponse
-	(*AddAccountRequest)(nil),         // 6: prt.wam.v1.AddAccountRequest
-	(*AddAccountResponse)(nil),        // 7: prt.wam.v1.AddAccountResponse
-	(*AwaitInteractionRequest)(nil),   // 8: prt.wam.v1.AwaitInteractionRequest
-	(*AwaitInteractionResponse)(nil),  // 9: prt.wam.v1.AwaitInteractionResponse
-	(*FinishInteractionRequest)(nil),  // 10: prt.wam.v1.FinishInteractionRequest
-	(*FinishInteractionResponse)(nil), // 11: prt.wam.v1.FinishInteractionResponse
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
-	(*v1.Interaction)(nil),            // 13: prt.authority.v1.Interaction
+	(Authority)(0),                    // 0: prt.wam.v1.Authority
+	(*RequestTokenRequest)(nil),       // 1: prt.wam.v1.RequestTokenRequest
+	(*RequestTokenResponse)(nil),      // 2: prt.wam.v1.RequestTokenResponse
+	(*GetTokenRequest)(nil),           // 3: prt.wam.v1.GetTokenRequest
+	(*GetTokenResponse)(nil),          // 4: prt.wam.v1.GetTokenResponse
+	(*AddWorkAccountRequest)(nil),     // 5: prt.wam.v1.AddWorkAccountRequest
+	(*AddWorkAccountResponse)(nil),    // 6: prt.wam.v1.AddWorkAccountResponse
+	(*AddAccountRequest)(nil),         // 7: prt.wam.v1.AddAccountRequest
+	(*AddAccountResponse)(nil),        // 8: prt.wam.v1.AddAccountResponse
+	(*AwaitInteractionRequest)(nil),   // 9: prt.wam.v1.AwaitInteractionRequest
+	(*AwaitInteractionResponse)(nil),  // 10: prt.wam.v1.AwaitInteractionResponse
+	(*FinishInteractionRequest)(nil),  // 11: prt.wam.v1.FinishInteractionRequest
+	(*FinishInteractionResponse)(nil), // 12: prt.wam.v1.FinishInteractionResponse
+	(*Account)(nil),                   // 13: prt.wam.v1.Account
+	(*ListAccountsRequest)(nil),       // 14: prt.wam.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),      // 15: prt.wam.v1.ListAccountsResponse
+	(*ConnectAccountRequest)(nil),     // 16: prt.wam.v1.ConnectAccountRequest
+	(*ConnectAccountResponse)(nil),    // 17: prt.wam.v1.ConnectAccountResponse
+	(*SetDefaultAccountRequest)(nil),  // 18: prt.wam.v1.SetDefaultAccountRequest
+	(*SetDefaultAccountResponse)(nil), // 19: prt.wam.v1.SetDefaultAccountResponse
+	(*DisconnectAccountRequest)(nil),  // 20: prt.wam.v1.DisconnectAccountRequest
+	(*DisconnectAccountResponse)(nil), // 21: prt.wam.v1.DisconnectAccountResponse
+	(*GetAccountStateRequest)(nil),    // 22: prt.wam.v1.GetAccountStateRequest
+	(*GetAccountStateResponse)(nil),   // 23: prt.wam.v1.GetAccountStateResponse
+	(*AccountState)(nil),              // 24: prt.wam.v1.AccountState
+	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
+	(*v1.Interaction)(nil),            // 26: prt.authority.v1.Interaction
+	(v1.PRTValidity)(0),               // 27: prt.authority.v1.PRTValidity
+	(v1.MFAState)(0),                  // 28: prt.authority.v1.MFAState
+	(*v1.Attempt)(nil),                // 29: prt.authority.v1.Attempt
 }
 var file_prt_wam_v1_wam_proto_depIdxs = []int32{
-	12, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	12, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	13, // 2: prt.wam.v1.AwaitInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
-	0,  // 3: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
-	4,  // 4: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
-	8,  // 5: prt.wam.v1.WindowService.AwaitInteraction:input_type -> prt.wam.v1.AwaitInteractionRequest
-	10, // 6: prt.wam.v1.WindowService.FinishInteraction:input_type -> prt.wam.v1.FinishInteractionRequest
-	2,  // 7: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
-	6,  // 8: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
-	1,  // 9: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
-	5,  // 10: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
-	9,  // 11: prt.wam.v1.WindowService.AwaitInteraction:output_type -> prt.wam.v1.AwaitInteractionResponse
-	11, // 12: prt.wam.v1.WindowService.FinishInteraction:output_type -> prt.wam.v1.FinishInteractionResponse
-	3,  // 13: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
-	7,  // 14: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
-	9,  // [9:15] is the sub-list for method output_type
-	3,  // [3:9] is the sub-list for method input_type
-	3,  // [3:3] is the sub-list for extension type_name
-	3,  // [3:3] is the sub-list for extension extendee
-	0,  // [0:3] is the sub-list for field type_name
+	25, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	26, // 2: prt.wam.v1.AwaitInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
+	0,  // 3: prt.wam.v1.Account.authority:type_name -> prt.wam.v1.Authority
+	13, // 4: prt.wam.v1.ListAccountsResponse.accounts:type_name -> prt.wam.v1.Account
+	24, // 5: prt.wam.v1.GetAccountStateResponse.accounts:type_name -> prt.wam.v1.AccountState
+	13, // 6: prt.wam.v1.AccountState.account:type_name -> prt.wam.v1.Account
+	25, // 7: prt.wam.v1.AccountState.prt_update_time:type_name -> google.protobuf.Timestamp
+	25, // 8: prt.wam.v1.AccountState.prt_expiry_time:type_name -> google.protobuf.Timestamp
+	27, // 9: prt.wam.v1.AccountState.validity:type_name -> prt.authority.v1.PRTValidity
+	28, // 10: prt.wam.v1.AccountState.mfa:type_name -> prt.authority.v1.MFAState
+	29, // 11: prt.wam.v1.AccountState.last_attempt:type_name -> prt.authority.v1.Attempt
+	1,  // 12: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
+	5,  // 13: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
+	14, // 14: prt.wam.v1.BrokerService.ListAccounts:input_type -> prt.wam.v1.ListAccountsRequest
+	16, // 15: prt.wam.v1.AccountSettingsService.ConnectAccount:input_type -> prt.wam.v1.ConnectAccountRequest
+	18, // 16: prt.wam.v1.AccountSettingsService.SetDefaultAccount:input_type -> prt.wam.v1.SetDefaultAccountRequest
+	20, // 17: prt.wam.v1.AccountSettingsService.DisconnectAccount:input_type -> prt.wam.v1.DisconnectAccountRequest
+	22, // 18: prt.wam.v1.AccountStateService.GetAccountState:input_type -> prt.wam.v1.GetAccountStateRequest
+	9,  // 19: prt.wam.v1.WindowService.AwaitInteraction:input_type -> prt.wam.v1.AwaitInteractionRequest
+	11, // 20: prt.wam.v1.WindowService.FinishInteraction:input_type -> prt.wam.v1.FinishInteractionRequest
+	3,  // 21: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
+	7,  // 22: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
+	2,  // 23: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
+	6,  // 24: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
+	15, // 25: prt.wam.v1.BrokerService.ListAccounts:output_type -> prt.wam.v1.ListAccountsResponse
+	17, // 26: prt.wam.v1.AccountSettingsService.ConnectAccount:output_type -> prt.wam.v1.ConnectAccountResponse
+	19, // 27: prt.wam.v1.AccountSettingsService.SetDefaultAccount:output_type -> prt.wam.v1.SetDefaultAccountResponse
+	21, // 28: prt.wam.v1.AccountSettingsService.DisconnectAccount:output_type -> prt.wam.v1.DisconnectAccountResponse
+	23, // 29: prt.wam.v1.AccountStateService.GetAccountState:output_type -> prt.wam.v1.GetAccountStateResponse
+	10, // 30: prt.wam.v1.WindowService.AwaitInteraction:output_type -> prt.wam.v1.AwaitInteractionResponse
+	12, // 31: prt.wam.v1.WindowService.FinishInteraction:output_type -> prt.wam.v1.FinishInteractionResponse
+	4,  // 32: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
+	8,  // 33: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
+	23, // [23:34] is the sub-list for method output_type
+	12, // [12:23] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_prt_wam_v1_wam_proto_init() }
@@ -996,13 +1854,14 @@ func file_prt_wam_v1_wam_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_wam_v1_wam_proto_rawDesc), len(file_prt_wam_v1_wam_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      1,
+			NumMessages:   24,
 			NumExtensions: 0,
-			NumServices:   3,
+			NumServices:   5,
 		},
 		GoTypes:           file_prt_wam_v1_wam_proto_goTypes,
 		DependencyIndexes: file_prt_wam_v1_wam_proto_depIdxs,
+		EnumInfos:         file_prt_wam_v1_wam_proto_enumTypes,
 		MessageInfos:      file_prt_wam_v1_wam_proto_msgTypes,
 	}.Build()
 	File_prt_wam_v1_wam_proto = out.File

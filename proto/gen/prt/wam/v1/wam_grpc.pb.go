@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	BrokerService_RequestToken_FullMethodName   = "/prt.wam.v1.BrokerService/RequestToken"
 	BrokerService_AddWorkAccount_FullMethodName = "/prt.wam.v1.BrokerService/AddWorkAccount"
+	BrokerService_ListAccounts_FullMethodName   = "/prt.wam.v1.BrokerService/ListAccounts"
 )
 
 // BrokerServiceClient is the client API for BrokerService service.
@@ -38,8 +39,11 @@ type BrokerServiceClient interface {
 	RequestToken(ctx context.Context, in *RequestTokenRequest, opts ...grpc.CallOption) (*RequestTokenResponse, error)
 	// AddWorkAccount is the prompt at an app's first sign-in with a work account on
 	// somebody's own device: with the user's consent the device is registered with
-	// the account's organisation, without it nothing is done and kept.
+	// the account's organisation, without it nothing is done and kept. With the
+	// registration comes the account's PRT, and no token of any resource.
 	AddWorkAccount(ctx context.Context, in *AddWorkAccountRequest, opts ...grpc.CallOption) (*AddWorkAccountResponse, error)
+	// ListAccounts lists the accounts that apps of this user can ask tokens for.
+	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
 }
 
 type brokerServiceClient struct {
@@ -70,6 +74,16 @@ func (c *brokerServiceClient) AddWorkAccount(ctx context.Context, in *AddWorkAcc
 	return out, nil
 }
 
+func (c *brokerServiceClient) ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAccountsResponse)
+	err := c.cc.Invoke(ctx, BrokerService_ListAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // BrokerServiceServer is the server API for BrokerService service.
 // All implementations must embed UnimplementedBrokerServiceServer
 // for forward compatibility.
@@ -82,8 +96,11 @@ type BrokerServiceServer interface {
 	RequestToken(context.Context, *RequestTokenRequest) (*RequestTokenResponse, error)
 	// AddWorkAccount is the prompt at an app's first sign-in with a work account on
 	// somebody's own device: with the user's consent the device is registered with
-	// the account's organisation, without it nothing is done and kept.
+	// the account's organisation, without it nothing is done and kept. With the
+	// registration comes the account's PRT, and no token of any resource.
 	AddWorkAccount(context.Context, *AddWorkAccountRequest) (*AddWorkAccountResponse, error)
+	// ListAccounts lists the accounts that apps of this user can ask tokens for.
+	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
 	mustEmbedUnimplementedBrokerServiceServer()
 }
 
@@ -99,6 +116,9 @@ func (UnimplementedBrokerServiceServer) RequestToken(context.Context, *RequestTo
 }
 func (UnimplementedBrokerServiceServer) AddWorkAccount(context.Context, *AddWorkAccountRequest) (*AddWorkAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddWorkAccount not implemented")
+}
+func (UnimplementedBrokerServiceServer) ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAccounts not implemented")
 }
 func (UnimplementedBrokerServiceServer) mustEmbedUnimplementedBrokerServiceServer() {}
 func (UnimplementedBrokerServiceServer) testEmbeddedByValue()                       {}
@@ -157,6 +177,24 @@ func _BrokerService_AddWorkAccount_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _BrokerService_ListAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BrokerServiceServer).ListAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BrokerService_ListAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BrokerServiceServer).ListAccounts(ctx, req.(*ListAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // BrokerService_ServiceDesc is the grpc.ServiceDesc for BrokerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -171,6 +209,311 @@ var BrokerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddWorkAccount",
 			Handler:    _BrokerService_AddWorkAccount_Handler,
+		},
+		{
+			MethodName: "ListAccounts",
+			Handler:    _BrokerService_ListAccounts_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/wam/v1/wam.proto",
+}
+
+const (
+	AccountSettingsService_ConnectAccount_FullMethodName    = "/prt.wam.v1.AccountSettingsService/ConnectAccount"
+	AccountSettingsService_SetDefaultAccount_FullMethodName = "/prt.wam.v1.AccountSettingsService/SetDefaultAccount"
+	AccountSettingsService_DisconnectAccount_FullMethodName = "/prt.wam.v1.AccountSettingsService/DisconnectAccount"
+)
+
+// AccountSettingsServiceClient is the client API for AccountSettingsService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// AccountSettingsService is what the settings of the device do with work accounts.
+// Caller: settings.
+type AccountSettingsServiceClient interface {
+	// ConnectAccount adds a work account, as the prompt of an app does.
+	ConnectAccount(ctx context.Context, in *ConnectAccountRequest, opts ...grpc.CallOption) (*ConnectAccountResponse, error)
+	// SetDefaultAccount says which account answers an app that names none.
+	SetDefaultAccount(ctx context.Context, in *SetDefaultAccountRequest, opts ...grpc.CallOption) (*SetDefaultAccountResponse, error)
+	// DisconnectAccount removes a work account with its PRT and tokens. With the last
+	// one of a registered device the device leaves its tenant.
+	DisconnectAccount(ctx context.Context, in *DisconnectAccountRequest, opts ...grpc.CallOption) (*DisconnectAccountResponse, error)
+}
+
+type accountSettingsServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewAccountSettingsServiceClient(cc grpc.ClientConnInterface) AccountSettingsServiceClient {
+	return &accountSettingsServiceClient{cc}
+}
+
+func (c *accountSettingsServiceClient) ConnectAccount(ctx context.Context, in *ConnectAccountRequest, opts ...grpc.CallOption) (*ConnectAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConnectAccountResponse)
+	err := c.cc.Invoke(ctx, AccountSettingsService_ConnectAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountSettingsServiceClient) SetDefaultAccount(ctx context.Context, in *SetDefaultAccountRequest, opts ...grpc.CallOption) (*SetDefaultAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetDefaultAccountResponse)
+	err := c.cc.Invoke(ctx, AccountSettingsService_SetDefaultAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *accountSettingsServiceClient) DisconnectAccount(ctx context.Context, in *DisconnectAccountRequest, opts ...grpc.CallOption) (*DisconnectAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisconnectAccountResponse)
+	err := c.cc.Invoke(ctx, AccountSettingsService_DisconnectAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AccountSettingsServiceServer is the server API for AccountSettingsService service.
+// All implementations must embed UnimplementedAccountSettingsServiceServer
+// for forward compatibility.
+//
+// AccountSettingsService is what the settings of the device do with work accounts.
+// Caller: settings.
+type AccountSettingsServiceServer interface {
+	// ConnectAccount adds a work account, as the prompt of an app does.
+	ConnectAccount(context.Context, *ConnectAccountRequest) (*ConnectAccountResponse, error)
+	// SetDefaultAccount says which account answers an app that names none.
+	SetDefaultAccount(context.Context, *SetDefaultAccountRequest) (*SetDefaultAccountResponse, error)
+	// DisconnectAccount removes a work account with its PRT and tokens. With the last
+	// one of a registered device the device leaves its tenant.
+	DisconnectAccount(context.Context, *DisconnectAccountRequest) (*DisconnectAccountResponse, error)
+	mustEmbedUnimplementedAccountSettingsServiceServer()
+}
+
+// UnimplementedAccountSettingsServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedAccountSettingsServiceServer struct{}
+
+func (UnimplementedAccountSettingsServiceServer) ConnectAccount(context.Context, *ConnectAccountRequest) (*ConnectAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConnectAccount not implemented")
+}
+func (UnimplementedAccountSettingsServiceServer) SetDefaultAccount(context.Context, *SetDefaultAccountRequest) (*SetDefaultAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetDefaultAccount not implemented")
+}
+func (UnimplementedAccountSettingsServiceServer) DisconnectAccount(context.Context, *DisconnectAccountRequest) (*DisconnectAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisconnectAccount not implemented")
+}
+func (UnimplementedAccountSettingsServiceServer) mustEmbedUnimplementedAccountSettingsServiceServer() {
+}
+func (UnimplementedAccountSettingsServiceServer) testEmbeddedByValue() {}
+
+// UnsafeAccountSettingsServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to AccountSettingsServiceServer will
+// result in compilation errors.
+type UnsafeAccountSettingsServiceServer interface {
+	mustEmbedUnimplementedAccountSettingsServiceServer()
+}
+
+func RegisterAccountSettingsServiceServer(s grpc.ServiceRegistrar, srv AccountSettingsServiceServer) {
+	// If the following call panics, it indicates UnimplementedAccountSettingsServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&AccountSettingsService_ServiceDesc, srv)
+}
+
+func _AccountSettingsService_ConnectAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConnectAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountSettingsServiceServer).ConnectAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountSettingsService_ConnectAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountSettingsServiceServer).ConnectAccount(ctx, req.(*ConnectAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountSettingsService_SetDefaultAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetDefaultAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountSettingsServiceServer).SetDefaultAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountSettingsService_SetDefaultAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountSettingsServiceServer).SetDefaultAccount(ctx, req.(*SetDefaultAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AccountSettingsService_DisconnectAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisconnectAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountSettingsServiceServer).DisconnectAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountSettingsService_DisconnectAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountSettingsServiceServer).DisconnectAccount(ctx, req.(*DisconnectAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// AccountSettingsService_ServiceDesc is the grpc.ServiceDesc for AccountSettingsService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var AccountSettingsService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.wam.v1.AccountSettingsService",
+	HandlerType: (*AccountSettingsServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "ConnectAccount",
+			Handler:    _AccountSettingsService_ConnectAccount_Handler,
+		},
+		{
+			MethodName: "SetDefaultAccount",
+			Handler:    _AccountSettingsService_SetDefaultAccount_Handler,
+		},
+		{
+			MethodName: "DisconnectAccount",
+			Handler:    _AccountSettingsService_DisconnectAccount_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "prt/wam/v1/wam.proto",
+}
+
+const (
+	AccountStateService_GetAccountState_FullMethodName = "/prt.wam.v1.AccountStateService/GetAccountState"
+)
+
+// AccountStateServiceClient is the client API for AccountStateService service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// AccountStateService shows what the broker holds, without secrets. Caller: operator.
+type AccountStateServiceClient interface {
+	// GetAccountState lists the accounts of all users of the device.
+	GetAccountState(ctx context.Context, in *GetAccountStateRequest, opts ...grpc.CallOption) (*GetAccountStateResponse, error)
+}
+
+type accountStateServiceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewAccountStateServiceClient(cc grpc.ClientConnInterface) AccountStateServiceClient {
+	return &accountStateServiceClient{cc}
+}
+
+func (c *accountStateServiceClient) GetAccountState(ctx context.Context, in *GetAccountStateRequest, opts ...grpc.CallOption) (*GetAccountStateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAccountStateResponse)
+	err := c.cc.Invoke(ctx, AccountStateService_GetAccountState_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AccountStateServiceServer is the server API for AccountStateService service.
+// All implementations must embed UnimplementedAccountStateServiceServer
+// for forward compatibility.
+//
+// AccountStateService shows what the broker holds, without secrets. Caller: operator.
+type AccountStateServiceServer interface {
+	// GetAccountState lists the accounts of all users of the device.
+	GetAccountState(context.Context, *GetAccountStateRequest) (*GetAccountStateResponse, error)
+	mustEmbedUnimplementedAccountStateServiceServer()
+}
+
+// UnimplementedAccountStateServiceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedAccountStateServiceServer struct{}
+
+func (UnimplementedAccountStateServiceServer) GetAccountState(context.Context, *GetAccountStateRequest) (*GetAccountStateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAccountState not implemented")
+}
+func (UnimplementedAccountStateServiceServer) mustEmbedUnimplementedAccountStateServiceServer() {}
+func (UnimplementedAccountStateServiceServer) testEmbeddedByValue()                             {}
+
+// UnsafeAccountStateServiceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to AccountStateServiceServer will
+// result in compilation errors.
+type UnsafeAccountStateServiceServer interface {
+	mustEmbedUnimplementedAccountStateServiceServer()
+}
+
+func RegisterAccountStateServiceServer(s grpc.ServiceRegistrar, srv AccountStateServiceServer) {
+	// If the following call panics, it indicates UnimplementedAccountStateServiceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&AccountStateService_ServiceDesc, srv)
+}
+
+func _AccountStateService_GetAccountState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAccountStateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccountStateServiceServer).GetAccountState(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccountStateService_GetAccountState_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccountStateServiceServer).GetAccountState(ctx, req.(*GetAccountStateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// AccountStateService_ServiceDesc is the grpc.ServiceDesc for AccountStateService service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var AccountStateService_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "prt.wam.v1.AccountStateService",
+	HandlerType: (*AccountStateServiceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "GetAccountState",
+			Handler:    _AccountStateService_GetAccountState_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

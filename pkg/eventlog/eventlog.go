@@ -1,0 +1,171 @@
+// Package eventlog is the event log of a component: what happened, under the
+// channels and ids that Windows uses, for people who know those.
+//
+// What lives here: a bounded log in memory and the door to read it. What never may:
+// a secret, or text of a caller's choosing; messages and field values are ours, names
+// of users and addresses of endpoints. Rooms with such events add them; the operator
+// reads them (prt.event.v1). Every event also goes to the component's ordinary log,
+// which is what outlives the process.
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/lockstep-sso/lockstep/pkg/clock"
+)
+
+// Channel is an event channel of Windows.
+type Channel string
+
+// The channels that are used here.
+const (
+	// AADOperational has what goes wrong with Entra accounts.
+	AADOperational Channel = "Microsoft-Windows-AAD/Operational"
+	// AADAnalytic has the steps of each acquisition of a PRT.
+	AADAnalytic Channel = "Microsoft-Windows-AAD/Analytic"
+	// DeviceRegistration has joins, registrations and recoveries.
+	DeviceRegistration Channel = "Microsoft-Windows-User Device Registration/Admin"
+	// HelloForBusiness has provisioning and use of Windows Hello keys.
+	HelloForBusiness Channel = "Microsoft-Windows-HelloForBusiness/Operational"
+)
+
+// Level of an event.
+type Level int
+
+// The levels, the least urgent first.
+const (
+	Information Level = iota + 1
+	Warning
+	Error
+)
+
+// defaultCapacity is how many events are kept, at most some 4 MiB.
+const defaultCapacity = 4096
+
+// maxValue bounds message and field values in bytes; longer ones are cut.
+const maxValue = 1 << 10
+
+// Field is a name with a value.
+type Field struct{ Name, Value string }
+
+// Event is one entry. Number, Time, Correlation and Component are filled in by Add.
+type Event struct {
+	Channel Channel
+	ID      uint32
+	Level   Level
+	Message string
+	Fields  []Field
+	// Status is the Windows code that it is about, 0 when there is none.
+	Status uint32
+
+	// Number counts up in one run of the component.
+	Number uint64
+	Time   time.Time
+	// Correlation is the trace id of the context, or empty.
+	Correlation string
+	Component   string
+}
+
+// Config is what a log needs.
+type Config struct {
+	// Component that writes it.
+	Component string
+	// Clock stamps events; nil is the real one.
+	Clock clock.Clock
+	// Capacity is how many events are kept; 0 is 4,096.
+	Capacity int
+	// Log gets each event too; nil discards.
+	Log *slog.Logger
+}
+
+// Log keeps the newest events. It is safe for use by many goroutines.
+type Log struct {
+	cfg Config
+	mu  sync.Mutex
+	// ring holds the last events; next is the number of the one to come.
+	ring []Event
+	next uint64
+}
+
+// New makes an empty log.
+func New(cfg Config) (*Log, error) {
+	if cfg.Component == "" {
+		return nil, errors.New("eventlog: Component is missing")
+	}
+	if cfg.Capacity <= 0 {
+		cfg.Capacity = defaultCapacity
+	}
+	cfg.Clock = clock.Or(cfg.Clock)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Log{cfg: cfg, next: 1}, nil
+}
+
+// Add writes an event. A nil log takes none, so rooms under test need not have one.
+func (l *Log) Add(ctx context.Context, e Event) {
+	if l == nil {
+		return
+	}
+	e.Component, e.Time = l.cfg.Component, l.cfg.Clock.Now()
+	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
+		e.Correlation = sc.TraceID().String()
+	}
+	e.Message = cut(e.Message)
+	fields := make([]Field, len(e.Fields))
+	for i, f := range e.Fields {
+		fields[i] = Field{f.Name, cut(f.Value)}
+	}
+	e.Fields = fields
+
+	l.mu.Lock()
+	e.Number = l.next
+	l.next++
+	if len(l.ring) < l.cfg.Capacity {
+		l.ring = append(l.ring, e)
+	} else {
+		l.ring[int((e.Number-1)%uint64(l.cfg.Capacity))] = e
+	}
+	l.mu.Unlock()
+	l.echo(ctx, e)
+}
+
+// echo writes the event to the ordinary log.
+func (l *Log) echo(ctx context.Context, e Event) {
+	level := map[Level]slog.Level{Warning: slog.LevelWarn, Error: slog.LevelError}[e.Level]
+	attrs := []slog.Attr{slog.Any("id", e.ID), slog.String("channel", string(e.Channel)), slog.String("message", e.Message)}
+	for _, f := range e.Fields {
+		attrs = append(attrs, slog.String(f.Name, f.Value))
+	}
+	l.cfg.Log.LogAttrs(ctx, level, "event", attrs...)
+}
+
+// List answers events with a number above after, the oldest first, at most limit of
+// the newest; correlation narrows it to one trace unless it is empty.
+func (l *Log) List(after uint64, correlation string, limit int) []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []Event
+	for n := l.next - 1; n >= 1 && n > after && l.next-n <= uint64(len(l.ring)) && len(found) < limit; n-- {
+		e := l.ring[int((n-1)%uint64(l.cfg.Capacity))]
+		if correlation == "" || e.Correlation == correlation {
+			found = append(found, e)
+		}
+	}
+	slices.Reverse(found)
+	return found
+}
+
+func cut(s string) string {
+	if len(s) > maxValue {
+		return s[:maxValue]
+	}
+	return s
+}
