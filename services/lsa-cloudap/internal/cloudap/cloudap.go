@@ -28,6 +28,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
@@ -45,7 +46,9 @@ type Config struct {
 	// Plugin is the connection to the plug-in, TPM the one to the tpm-agent, Dsreg the
 	// one to device registration.
 	Plugin, TPM, Dsreg grpc.ClientConnInterface
-	Clock              clock.Clock
+	// Domain is the connection to the domain controller; nil when there is none.
+	Domain grpc.ClientConnInterface
+	Clock  clock.Clock
 	// RenewEvery is the age at which a PRT is renewed.
 	RenewEvery time.Duration
 	// CallTimeout bounds a call, LogonTimeout a sign-in.
@@ -53,11 +56,16 @@ type Config struct {
 	// MaxWrongPasswords in a row close cached sign-in for LockoutFor.
 	MaxWrongPasswords int
 	LockoutFor        time.Duration
-	SignInPages       *signinurl.List
-	Hello             HelloPolicy
-	Log               *slog.Logger
-	TracerProvider    trace.TracerProvider
-	Points            durable.Points
+	// OfflineLifetime is how long after the last contact with the identity provider the
+	// cache lets in; 0 is without a limit.
+	OfflineLifetime time.Duration
+	SignInPages     *signinurl.List
+	// SignInURL is the base address of the issuer, to be shown.
+	SignInURL      string
+	Hello          HelloPolicy
+	Log            *slog.Logger
+	TracerProvider trace.TracerProvider
+	Points         durable.Points
 }
 
 // CloudAP is the framework.
@@ -67,11 +75,14 @@ type CloudAP struct {
 	tpm    tpm
 	// recovery of lost device keys.
 	recovery recovery
+	domain   domain
 	store    *partition.Store
 	// helloStore keeps the records of Windows Hello keys; helloWork is held while one
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
 	helloWork  sync.Mutex
+	// offline is the policy on signing in without the identity provider.
+	offline *offline.Policy
 	// locals are the accounts of the device's own.
 	locals *local.Accounts
 	tracer trace.Tracer
@@ -117,10 +128,17 @@ func New(cfg Config) (*CloudAP, error) {
 	if err != nil {
 		cfg.Log.Error("local accounts are not used", "error", err)
 	}
+	offline, err := openOffline(cfg, all)
+	if offline == nil {
+		return nil, err
+	}
+	if err != nil {
+		cfg.Log.Error("the state of the offline policy is not used", "error", err)
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
-		locals: locals, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), domain: newDomain(cfg.Domain, cfg.CallTimeout), store: store,
+		locals: locals, offline: offline, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
@@ -131,6 +149,17 @@ func New(cfg Config) (*CloudAP, error) {
 		c.hellos[r.User] = r
 	}
 	return c, nil
+}
+
+// openOffline reads the state of the offline policy.
+func openOffline(cfg Config, all []partition.Partition) (*offline.Policy, error) {
+	var seen time.Time
+	for _, p := range all {
+		if p.LastOnlineAt.After(seen) {
+			seen = p.LastOnlineAt
+		}
+	}
+	return offline.New(offline.Config{Path: filepath.Join(cfg.StateDir, "offline.json"), Lifetime: cfg.OfflineLifetime, Seen: seen, Points: cfg.Points})
 }
 
 // Close ends all logon sessions and waits for renewals under way: for ten seconds

@@ -13,9 +13,10 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
-// version of the file format. A file of another version is not read: guessing
-// at it could lose a PRT that another release can still use.
-const version = 1
+// version of the file format, and oldest the oldest that is read: version 1 has no
+// standing. A file of another version is not read: guessing at it could lose a PRT
+// that another release can still use.
+const version, oldest = 2, 1
 
 // file is the JSON form of a Partition.
 type file struct {
@@ -32,6 +33,7 @@ type file struct {
 	ExpiresAt      time.Time `json:"expires_at"`
 	WrongPasswords int       `json:"wrong_passwords"`
 	LastWrongAt    time.Time `json:"last_wrong_at,omitzero"`
+	standing
 }
 
 // encode is one of the places where a PRT is revealed: it goes to disk, mode 0600.
@@ -40,7 +42,7 @@ func encode(p Partition) ([]byte, error) {
 		Version: version, TenantID: string(p.Tenant), UserID: string(p.User), CredentialKind: string(p.Kind),
 		UPN: string(p.UPN), DisplayName: p.DisplayName, PRT: p.PRT.Reveal(), SealedKey: p.SealedKey,
 		Verifier: p.Verifier.phc.Reveal(), ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
-		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(),
+		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(), standing: p.form(),
 	})
 }
 
@@ -53,8 +55,8 @@ func decode(data []byte) (Partition, error) {
 	if err := json.Unmarshal(data, &head); err != nil {
 		return Partition{}, errors.New("it is not whole JSON of the expected form")
 	}
-	if head.Version == nil || *head.Version != version {
-		return Partition{}, fmt.Errorf("its version is not %d: it was written by another release", version)
+	if head.Version == nil || *head.Version < oldest || *head.Version > version {
+		return Partition{}, fmt.Errorf("its version is not %d to %d: it was written by another release", oldest, version)
 	}
 	var f file
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -83,6 +85,14 @@ func (f file) partition() (Partition, error) {
 			return Partition{}, err
 		}
 	}
+	standing, err := f.read()
+	if err != nil {
+		return Partition{}, err
+	}
+	if f.Version < version {
+		// The one contact with the identity provider that such a file tells of.
+		standing = Standing{LastOnlineAt: f.ObtainedAt}
+	}
 	switch {
 	case !verifier.Empty() && key.Kind != Password:
 		return Partition{}, errors.New("password_verifier stands in a partition that no password opens")
@@ -100,6 +110,6 @@ func (f file) partition() (Partition, error) {
 	return Partition{
 		Key: key, UPN: upn, DisplayName: f.DisplayName, PRT: secret.NewText(f.PRT), SealedKey: f.SealedKey,
 		Verifier: verifier, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt,
-		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt,
+		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt, Standing: standing,
 	}, nil
 }

@@ -95,7 +95,7 @@ func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
 		"an array":           func([]byte) []byte { return []byte(`[1]`) },
 		"goes on":            func(raw []byte) []byte { return append(raw, '{', '}') },
 		"no version":         set("version", nil),
-		"foreign version":    set("version", 2),
+		"foreign version":    set("version", 3),
 		"unknown member":     set("surprise", 1),
 		"wrong type":         set("prt", 7),
 		"no tenant":          set("tenant_id", ""),
