@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,11 +23,13 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -55,9 +56,11 @@ type Config struct {
 	LockoutFor        time.Duration
 	SignInPages       *signinurl.List
 	Hello             HelloPolicy
-	Log               *slog.Logger
-	TracerProvider    trace.TracerProvider
-	Points            durable.Points
+	// Events is the component's event log; nil keeps none.
+	Events         *eventlog.Log
+	Log            *slog.Logger
+	TracerProvider trace.TracerProvider
+	Points         durable.Points
 }
 
 // CloudAP is the framework.
@@ -67,7 +70,9 @@ type CloudAP struct {
 	tpm    tpm
 	// recovery of lost device keys.
 	recovery recovery
-	store    *partition.Store
+	// files is the state folder, store and helloStore what is in it.
+	files *statefiles.Files
+	store *partition.Store
 	// helloStore keeps the records of Windows Hello keys; helloWork is held while one
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
@@ -93,18 +98,22 @@ type CloudAP struct {
 	pageNumber uint64
 }
 
-// New reads the cache from disk. A damaged file is logged by name and left alone:
+// New reads the cache from disk. A file that cannot be used is named and put aside:
 // its user signs in as for the first time, the others are not affected.
 func New(cfg Config) (*CloudAP, error) {
 	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Dsreg == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	store, all, bad := partition.Open(filepath.Join(cfg.StateDir, "partitions"), cfg.Points)
+	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	if err != nil {
+		return nil, err
+	}
+	store, all, bad := partition.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("cached PRT is not used", "error", err)
 	}
-	hellos, records, bad := hello.Open(filepath.Join(cfg.StateDir, "hello"), cfg.Points)
+	hellos, records, bad := hello.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
@@ -119,7 +128,7 @@ func New(cfg Config) (*CloudAP, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), files: files, store: store,
 		locals: locals, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},

@@ -16,7 +16,7 @@ type ssoState struct {
 }
 
 func (s ssoState) GetSSOState(context.Context, *lsav1.GetSSOStateRequest) (*lsav1.GetSSOStateResponse, error) {
-	out := &lsav1.GetSSOStateResponse{}
+	out := &lsav1.GetSSOStateResponse{Cache: cacheState(s.cloudAP.Cache())}
 	for _, p := range s.cloudAP.States() {
 		out.Partitions = append(out.Partitions, &lsav1.PartitionState{
 			UserPrincipalName: string(p.UPN), UserId: string(p.User), CredentialKind: string(p.Kind),
