@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,12 +23,14 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -61,8 +62,10 @@ type Config struct {
 	OfflineLifetime time.Duration
 	SignInPages     *signinurl.List
 	// SignInURL is the base address of the issuer, to be shown.
-	SignInURL      string
-	Hello          HelloPolicy
+	SignInURL string
+	Hello     HelloPolicy
+	// Events is the component's event log; nil keeps none.
+	Events         *eventlog.Log
 	Log            *slog.Logger
 	TracerProvider trace.TracerProvider
 	Points         durable.Points
@@ -76,7 +79,9 @@ type CloudAP struct {
 	// recovery of lost device keys.
 	recovery recovery
 	domain   domain
-	store    *partition.Store
+	// files is the state folder, store and helloStore what is in it.
+	files *statefiles.Files
+	store *partition.Store
 	// helloStore keeps the records of Windows Hello keys; helloWork is held while one
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
@@ -104,41 +109,34 @@ type CloudAP struct {
 	pageNumber uint64
 }
 
-// New reads the cache from disk. A damaged file is logged by name and left alone:
+// New reads the cache from disk. A file that cannot be used is named and put aside:
 // its user signs in as for the first time, the others are not affected.
 func New(cfg Config) (*CloudAP, error) {
 	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Dsreg == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	store, all, bad := partition.Open(filepath.Join(cfg.StateDir, "partitions"), cfg.Points)
+	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	if err != nil {
+		return nil, err
+	}
+	store, all, bad := partition.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("cached PRT is not used", "error", err)
 	}
-	hellos, records, bad := hello.Open(filepath.Join(cfg.StateDir, "hello"), cfg.Points)
+	hellos, records, bad := hello.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
-	locals, err := local.New(local.Config{
-		Path: filepath.Join(cfg.StateDir, "local.json"), MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor, Points: cfg.Points,
-	})
-	if locals == nil {
-		return nil, err
-	}
+	locals, limit, err := openOwn(cfg, files, all)
 	if err != nil {
-		cfg.Log.Error("local accounts are not used", "error", err)
-	}
-	offline, err := openOffline(cfg, all)
-	if offline == nil {
 		return nil, err
-	}
-	if err != nil {
-		cfg.Log.Error("the state of the offline policy is not used", "error", err)
 	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), domain: newDomain(cfg.Domain, cfg.CallTimeout), store: store,
-		locals: locals, offline: offline, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg),
+		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
+		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
@@ -151,15 +149,29 @@ func New(cfg Config) (*CloudAP, error) {
 	return c, nil
 }
 
-// openOffline reads the state of the offline policy.
-func openOffline(cfg Config, all []partition.Partition) (*offline.Policy, error) {
+// openOwn reads what the device has of its own: its accounts and its offline policy.
+func openOwn(cfg Config, files *statefiles.Files, all []partition.Partition) (*local.Accounts, *offline.Policy, error) {
+	locals, err := local.New(local.Config{Files: files, MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor})
+	switch {
+	case locals == nil:
+		return nil, nil, err
+	case err != nil:
+		cfg.Log.Error("local accounts are not used", "error", err)
+	}
 	var seen time.Time
 	for _, p := range all {
 		if p.LastOnlineAt.After(seen) {
 			seen = p.LastOnlineAt
 		}
 	}
-	return offline.New(offline.Config{Path: filepath.Join(cfg.StateDir, "offline.json"), Lifetime: cfg.OfflineLifetime, Seen: seen, Points: cfg.Points})
+	limit, err := offline.New(offline.Config{Files: files, Lifetime: cfg.OfflineLifetime, Seen: seen})
+	switch {
+	case limit == nil:
+		return nil, nil, err
+	case err != nil:
+		cfg.Log.Error("the state of the offline policy is not used", "error", err)
+	}
+	return locals, limit, nil
 }
 
 // Close ends all logon sessions and waits for renewals under way: for ten seconds

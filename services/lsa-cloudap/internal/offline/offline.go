@@ -23,12 +23,14 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
-	version = 1
+	// fileName is where the state is in the state folder.
+	fileName = "offline.json"
+	version  = 1
 	// slack is how far back a clock may be set, as by a time server.
 	slack = 5 * time.Minute
 	// keepEvery is how far the highest time may be ahead of the file: a sign-in a
@@ -44,15 +46,14 @@ const (
 
 // Config is what the room needs.
 type Config struct {
-	// Path of the file.
-	Path string
+	// Files is the state folder.
+	Files *statefiles.Files
 	// Lifetime is how long after the last contact somebody signs in from the cache; 0 is
 	// without a limit, and then nothing is kept.
 	Lifetime time.Duration
 	// Seen is a time that has been for certain, such as that of the last PRT; it stands
 	// in for a file that is not there.
-	Seen   time.Time
-	Points durable.Points
+	Seen time.Time
 }
 
 // Policy is safe for concurrent use.
@@ -72,16 +73,16 @@ type file struct {
 	BreakGlass time.Time `json:"break_glass_until,omitzero"`
 }
 
-// New reads the file, which may be missing. One that cannot be used is an error beside
-// a policy that goes on without it: without break-glass, and with the highest time
+// New reads the file, which may be missing. One that cannot be used is put aside, with
+// an error that names it beside a policy that goes on without it: without break-glass, and with the highest time
 // that Config.Seen knows of.
 func New(cfg Config) (*Policy, error) {
-	if cfg.Path == "" || cfg.Lifetime < 0 || cfg.Lifetime > MaxLifetime {
-		return nil, fmt.Errorf("offline policy: Path is missing, or Lifetime is not 0 to %v", MaxLifetime)
+	if cfg.Files == nil || cfg.Lifetime < 0 || cfg.Lifetime > MaxLifetime {
+		return nil, fmt.Errorf("offline policy: Files is missing, or Lifetime is not 0 to %v", MaxLifetime)
 	}
 	p := &Policy{cfg: cfg}
 	var err error
-	p.old, err = load(cfg.Path)
+	p.old, err = load(cfg.Files)
 	if p.now = p.old; p.now.highest.IsZero() {
 		p.now.highest = cfg.Seen
 	}
@@ -186,7 +187,7 @@ func (p *Policy) keep() error {
 func (p *Policy) write(next kept) error {
 	data, err := json.Marshal(file{Version: version, HighWater: next.highest.UTC(), BreakGlass: next.breakGlass.UTC()})
 	if err == nil {
-		err = durable.WriteFile(p.cfg.Path, data, p.cfg.Points)
+		err = p.cfg.Files.Write(fileName, data)
 	}
 	if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the state of the offline policy could not be written: see the component's log")
@@ -195,22 +196,22 @@ func (p *Policy) write(next kept) error {
 	return nil
 }
 
-func load(path string) (kept, error) {
-	data, err := durable.ReadFile(path)
+func load(files *statefiles.Files) (kept, error) {
+	data, err := files.Read(fileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return kept{}, nil
 	}
 	if err != nil {
-		return kept{}, fmt.Errorf("offline policy: %w", err)
+		return kept{}, files.Reject(fileName, err.Error())
 	}
 	var f file
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return kept{}, fmt.Errorf("offline policy file %s is not used: it is not whole JSON of the expected form", path)
+		return kept{}, files.Reject(fileName, "it is not whole JSON of the expected form")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) || f.Version != version {
-		return kept{}, fmt.Errorf("offline policy file %s is not used: it goes on after its end, or its version is not %d", path, version)
+		return kept{}, files.Reject(fileName, fmt.Sprintf("it goes on after its end, or its version is not %d", version))
 	}
 	return kept{highest: f.HighWater, breakGlass: f.BreakGlass}, nil
 }

@@ -19,7 +19,7 @@ type ssoState struct {
 }
 
 func (s ssoState) GetSSOState(ctx context.Context, req *lsav1.GetSSOStateRequest) (*lsav1.GetSSOStateResponse, error) {
-	out := &lsav1.GetSSOStateResponse{}
+	out := &lsav1.GetSSOStateResponse{Cache: cacheState(s.cloudAP.Cache())}
 	for _, p := range s.cloudAP.States() {
 		out.Partitions = append(out.Partitions, partitionState(p))
 	}
