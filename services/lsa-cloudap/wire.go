@@ -2,6 +2,9 @@ package lsacloudap
 
 import (
 	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/adfscarrier"
 	"github.com/lockstep-sso/lockstep/pkg/entracarrier"
@@ -9,12 +12,16 @@ import (
 )
 
 // Wire builds the component from its environment. Its peers are tpm-agent, dsreg,
-// idp and adfs; the last two may be https://HOST, with the settings of that.
+// idp and adfs; the last two may be https://HOST, with the settings of that. A peer
+// domain, which is served by adfs, is the domain controller of hybrid joined devices;
+// without one they sign in as joined ones do.
 //
 // Settings: "sign-in-url" is the base address of sign-in pages. "hello" is on (the
 // default) or off, "hello-at-logon" on (the default) or off, "hello-keys" any (the
 // default) or hardware, "hello-trust" key (the default) or certificate;
 // "remote-session" is on for a device that people use over a network.
+// "offline-lifetime" is how long known users sign in without the identity provider, as
+// 72h; 0, the default, is without a limit.
 func Wire(env *run.Env) (*run.Component, error) {
 	policy, err := helloPolicy(env.Settings)
 	if err != nil {
@@ -32,14 +39,38 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	var domain grpc.ClientConnInterface
+	if env.HasPeer("domain") {
+		if domain, err = env.PeerOf("domain", "adfs"); err != nil {
+			return nil, err
+		}
+	}
+	offline, err := offlineLifetime(env.Settings)
+	if err != nil {
+		return nil, err
+	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: federation,
+		Domain: domain, OfflineLifetime: offline,
 		SignInURL: env.Settings["sign-in-url"], Hello: policy, Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &run.Component{Service: s, Allow: Allow()}, nil
+}
+
+// offlineLifetime reads the setting about the time without the identity provider.
+func offlineLifetime(settings map[string]string) (time.Duration, error) {
+	s := settings["offline-lifetime"]
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 {
+		return 0, fmt.Errorf("setting offline-lifetime is %q: use a time such as 72h, or 0 for no limit", s)
+	}
+	return d, nil
 }
 
 // helloPolicy reads the settings about Windows Hello.
