@@ -20,7 +20,8 @@ import (
 // default) or off, "hello-at-logon" on (the default) or off, "hello-keys" any (the
 // default) or hardware, "hello-trust" key (the default) or certificate;
 // "remote-session" is on for a device that people use over a network.
-// "offline-lifetime" is how long known users sign in without the identity provider, as
+// "renew-after-reconnect" is at-once (the default) or sign-in, when a renewal that met no
+// network shall wait for a sign-in as well. "offline-lifetime" is how long known users sign in without the identity provider, as
 // 72h; 0, the default, is without a limit.
 func Wire(env *run.Env) (*run.Component, error) {
 	policy, err := helloPolicy(env.Settings)
@@ -45,13 +46,17 @@ func Wire(env *run.Env) (*run.Component, error) {
 			return nil, err
 		}
 	}
+	afterSignIn, err := choice(env.Settings, "renew-after-reconnect", "at-once", "sign-in")
+	if err != nil {
+		return nil, err
+	}
 	offline, err := offlineLifetime(env.Settings)
 	if err != nil {
 		return nil, err
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: federation,
-		Domain: domain, OfflineLifetime: offline,
+		Domain: domain, OfflineLifetime: offline, RenewAfterSignIn: afterSignIn,
 		SignInURL: env.Settings["sign-in-url"], Hello: policy, Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {
@@ -83,13 +88,23 @@ func helloPolicy(settings map[string]string) (HelloPolicy, error) {
 		{"hello", "on", "off", &p.Off}, {"hello-at-logon", "on", "off", &p.NotAtLogon}, {"hello-keys", "any", "hardware", &p.HardwareOnly},
 		{"hello-trust", "key", "certificate", &p.CertificateTrust}, {"remote-session", "off", "on", &p.RemoteSession},
 	} {
-		switch settings[s.name] {
-		case "", s.standard:
-		case s.other:
-			*s.into = true
-		default:
-			return HelloPolicy{}, fmt.Errorf("setting %s is %q: use %s or %s", s.name, settings[s.name], s.standard, s.other)
+		other, err := choice(settings, s.name, s.standard, s.other)
+		if err != nil {
+			return HelloPolicy{}, err
 		}
+		*s.into = other
 	}
 	return p, nil
+}
+
+// choice reads a setting of two values; true is the other one than the standard.
+func choice(settings map[string]string, name, standard, other string) (bool, error) {
+	switch settings[name] {
+	case "", standard:
+		return false, nil
+	case other:
+		return true, nil
+	default:
+		return false, fmt.Errorf("setting %s is %q: use %s or %s", name, settings[name], standard, other)
+	}
 }
