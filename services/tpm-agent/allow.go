@@ -41,11 +41,12 @@ func Table() []Row {
 
 		{tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, lsa, []string{dk}},
 		{tpmv1.PRTKeyService_ImportSessionKey_FullMethodName, lsa, []string{tk, store}},
-		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, lsa, []string{session}},
+		{tpmv1.PRTKeyService_ProtectPRT_FullMethodName, lsa, []string{data}},
+		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, lsa, []string{session, data}},
 		{tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName, lsa, []string{session}},
 		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, lsa, []string{session, data}},
 		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, lsa, []string{session, data}},
-		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, lsa, []string{session}},
+		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, lsa, []string{session, data}},
 		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, lsa, []string{dk}},
 
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
@@ -55,6 +56,10 @@ func Table() []Row {
 		{tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName, lsa, nil},
+
+		{tpmv1.StateRecordService_BeginState_FullMethodName, lsa, nil},
+		{tpmv1.StateRecordService_ConfirmState_FullMethodName, lsa, nil},
+		{tpmv1.StateRecordService_CheckState_FullMethodName, lsa, nil},
 	}
 }
 

@@ -99,10 +99,13 @@ type CachedPRT struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Partition it belongs to.
 	Partition *v1.Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	// Prt is opaque.
+	// Prt is opaque. Empty when it is given sealed; the clear form is for a PRT that was
+	// not adopted yet, and of caches of earlier releases.
 	Prt string `protobuf:"bytes,2,opt,name=prt,proto3" json:"prt,omitempty"`
 	// SessionKey as the TPM keeps it.
-	SessionKey    *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	SessionKey *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	// SealedPrt as the tpm-agent keeps it.
+	SealedPrt     *v1.SealedPRT `protobuf:"bytes,4,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -154,6 +157,13 @@ func (x *CachedPRT) GetPrt() string {
 func (x *CachedPRT) GetSessionKey() *v1.SealedSessionKey {
 	if x != nil {
 		return x.SessionKey
+	}
+	return nil
+}
+
+func (x *CachedPRT) GetSealedPrt() *v1.SealedPRT {
+	if x != nil {
+		return x.SealedPrt
 	}
 	return nil
 }
@@ -1817,12 +1827,14 @@ var File_prt_cloudap_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\x96\x01\n" +
+	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\xcc\x01\n" +
 	"\tCachedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12=\n" +
 	"\vsession_key\x18\x03 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
-	"sessionKey\"\xf1\x01\n" +
+	"sessionKey\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x04 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xf1\x01\n" +
 	"\tIssuedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12\x1d\n" +
@@ -1993,57 +2005,59 @@ var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(*CreatePRTCookieResponse)(nil),    // 28: prt.cloudap.v1.CreatePRTCookieResponse
 	(*v1.Partition)(nil),               // 29: prt.tpm.v1.Partition
 	(*v1.SealedSessionKey)(nil),        // 30: prt.tpm.v1.SealedSessionKey
-	(*v1.SealedToken)(nil),             // 31: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 32: prt.tpm.v1.OpenTokenAnswerResponse
+	(*v1.SealedPRT)(nil),               // 31: prt.tpm.v1.SealedPRT
+	(*v1.SealedToken)(nil),             // 32: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 33: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
 	29, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
 	30, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	29, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
-	4,  // 3: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
-	5,  // 4: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	6,  // 5: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
-	0,  // 6: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	1,  // 7: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	9,  // 8: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
-	0,  // 9: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	5,  // 10: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	2,  // 11: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 12: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	2,  // 13: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 14: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
-	1,  // 15: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	31, // 16: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	1,  // 17: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	32, // 18: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	1,  // 19: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	3,  // 20: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	7,  // 21: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
-	10, // 22: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
-	12, // 23: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
-	14, // 24: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
-	16, // 25: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
-	19, // 26: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	21, // 27: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	23, // 28: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	25, // 29: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	27, // 30: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	18, // 31: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	8,  // 32: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
-	11, // 33: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
-	13, // 34: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
-	15, // 35: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
-	17, // 36: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
-	20, // 37: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	22, // 38: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	24, // 39: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	26, // 40: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	28, // 41: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	31, // [31:42] is the sub-list for method output_type
-	20, // [20:31] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	31, // 2: prt.cloudap.v1.CachedPRT.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	29, // 3: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	4,  // 4: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
+	5,  // 5: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	6,  // 6: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
+	0,  // 7: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	1,  // 8: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	9,  // 9: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
+	0,  // 10: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	5,  // 11: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	2,  // 12: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 13: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	2,  // 14: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 15: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 16: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	32, // 17: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	1,  // 18: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	33, // 19: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 20: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 21: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	7,  // 22: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	10, // 23: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	12, // 24: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	14, // 25: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	16, // 26: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	19, // 27: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	21, // 28: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	23, // 29: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	25, // 30: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	27, // 31: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	18, // 32: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	8,  // 33: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	11, // 34: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	13, // 35: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	15, // 36: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	17, // 37: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	20, // 38: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	22, // 39: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	24, // 40: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	26, // 41: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	28, // 42: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	32, // [32:43] is the sub-list for method output_type
+	21, // [21:32] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
