@@ -87,20 +87,20 @@ func (s *Store) mac(r record) []byte {
 
 // readRecord reads a caller's record; nil when there is none, and ok is false when
 // there is one that this agent did not write.
-func (s *Store) readRecord(caller string) (r *record, ok bool, err error) {
+func (s *Store) readRecord(caller string) (r *record, ok bool) {
 	r = new(record)
-	err = readStrict(s.recordPath(caller), r)
+	err := readStrict(s.recordPath(caller), r)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, true, nil
+		return nil, true
 	case err != nil:
 		s.cfg.Log.Warn("a state record cannot be read: the state counts as stale", "caller", caller, "error", err)
-		return nil, false, nil
+		return nil, false
 	case r.Version != recordVersion || r.Caller != caller || !hmac.Equal(r.MAC, s.mac(*r)):
 		s.cfg.Log.Warn("a state record is not this agent's: the state counts as stale", "caller", caller)
-		return nil, false, nil
+		return nil, false
 	}
-	return r, true, nil
+	return r, true
 }
 
 func (s *Store) writeRecord(r *record) error {
@@ -117,11 +117,9 @@ func (s *Store) writeRecord(r *record) error {
 func (s *Store) BeginState(ctx context.Context, caller string, next Digest) error {
 	s.records.Lock()
 	defer s.records.Unlock()
-	r, ok, err := s.readRecord(caller)
-	if err != nil {
-		return err
-	}
+	r, ok := s.readRecord(caller)
 	if r == nil || !ok {
+		var err error
 		if r, err = s.firstRecord(ctx, caller); err != nil {
 			return err
 		}
@@ -159,11 +157,8 @@ func notAllowed(err error) bool {
 func (s *Store) ConfirmState(ctx context.Context, caller string, digest Digest) error {
 	s.records.Lock()
 	defer s.records.Unlock()
-	r, ok, err := s.readRecord(caller)
-	switch {
-	case err != nil:
-		return err
-	case r == nil || !ok || !bytes.Equal(r.Next, digest[:]):
+	r, ok := s.readRecord(caller)
+	if r == nil || !ok || !bytes.Equal(r.Next, digest[:]) {
 		return prterr.New(prterr.Conflict, "digest: it is not the one that was announced")
 	}
 	return s.confirm(ctx, r)
@@ -200,10 +195,7 @@ func (s *Store) confirm(ctx context.Context, r *record) error {
 func (s *Store) CheckState(ctx context.Context, caller string, digest Digest) (StateOutcome, error) {
 	s.records.Lock()
 	defer s.records.Unlock()
-	r, ok, err := s.readRecord(caller)
-	if err != nil {
-		return 0, err
-	}
+	r, ok := s.readRecord(caller)
 	switch outcome, err := s.anchored(ctx, caller, r); {
 	case err != nil || outcome == StateUnknown:
 		return outcome, err
