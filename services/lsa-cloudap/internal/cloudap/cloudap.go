@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -76,7 +78,9 @@ type CloudAP struct {
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
 	helloWork  sync.Mutex
-	tracer     trace.Tracer
+	// locals are the accounts of the device's own.
+	locals *local.Accounts
+	tracer trace.Tracer
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -87,7 +91,7 @@ type CloudAP struct {
 	mu       sync.Mutex
 	closing  bool
 	entries  map[partition.Key]*entry
-	sessions map[sessionDigest]*entry
+	sessions map[sessionDigest]*session
 	// hellos are the Windows Hello keys of this device's users.
 	hellos map[hello.User]hello.Record
 	// pages are those that did not end yet, by the digest of their name.
@@ -114,12 +118,21 @@ func New(cfg Config) (*CloudAP, error) {
 	for _, err := range bad {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
+	locals, err := local.New(local.Config{
+		Path: filepath.Join(cfg.StateDir, "local.json"), MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor, Points: cfg.Points,
+	})
+	if locals == nil {
+		return nil, err
+	}
+	if err != nil {
+		cfg.Log.Error("local accounts are not used", "error", err)
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
 		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), files: files, store: store,
-		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
+		locals: locals, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
-		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
+		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)
@@ -135,11 +148,10 @@ func New(cfg Config) (*CloudAP, error) {
 func (c *CloudAP) Close() error {
 	c.mu.Lock()
 	c.closing = true
-	clear(c.sessions)
-	clear(c.pages)
-	for _, e := range c.entries {
-		e.stopKeeper()
+	for d := range c.sessions {
+		c.drop(d)
 	}
+	clear(c.pages)
 	c.mu.Unlock()
 
 	done := make(chan struct{})
@@ -206,13 +218,11 @@ func (c *CloudAP) retireOthers(kept *entry, upn ids.UPN) {
 // retire forgets a partition and ends its sessions. CloudAP.mu is held.
 func (c *CloudAP) retire(e *entry) {
 	delete(c.entries, e.key)
-	for d, owner := range c.sessions {
-		if owner == e {
-			delete(c.sessions, d)
-			c.dropPages(d)
+	for d, s := range c.sessions {
+		if s.entry == e {
+			c.drop(d)
 		}
 	}
-	e.stopKeeper()
 	if err := e.retire(func() error { return c.store.Remove(e.key) }); err != nil {
 		c.cfg.Log.Error("old partition could not be removed", "user", e.key.User, "kind", e.key.Kind, "error", err)
 	}
