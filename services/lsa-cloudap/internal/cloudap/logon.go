@@ -56,6 +56,7 @@ func (r refusal) Unwrap() error { return r.err }
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	c.sealOld(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
