@@ -66,6 +66,7 @@ func asRefusal(err error) error {
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	c.sealOld(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
