@@ -104,9 +104,9 @@ func TestPRO10_TheKeyComesOverEveryFormOfSession(t *testing.T) {
 	})
 }
 
-// TestPRO10_Attack19_WhoMayNotUseThePRTGetsNoKey: a request is judged like one for a
+// TestPRO10_Attack19_Attack39_WhoMayNotUseThePRTGetsNoKey: a request is judged like one for a
 // token, and a refused one makes no key.
-func TestPRO10_Attack19_WhoMayNotUseThePRTGetsNoKey(t *testing.T) {
+func TestPRO10_Attack19_Attack39_WhoMayNotUseThePRTGetsNoKey(t *testing.T) {
 	ctx := context.Background()
 	for name, c := range map[string]struct {
 		spoil func(*testing.T, *world, *device)
