@@ -81,9 +81,13 @@ type Lab struct {
 	host     host
 	mu       sync.Mutex
 	tracers  map[string]*sdktrace.TracerProvider
+	dialled  map[connection]*grpc.ClientConn
 	conns    []io.Closer
 	devices  []*Device
 }
+
+// connection names one by who calls whom.
+type connection struct{ caller, key string }
 
 // stsName is the host of the embedded tenants' federation provider.
 const stsName = "sts.adatum.test"
@@ -132,7 +136,7 @@ func (l *Lab) inCloud() map[string]bool {
 
 // Start makes a lab with its cloud running and no device yet.
 func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
-	l := &Lab{cfg: cfg, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}}
+	l := &Lab{cfg: cfg, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}, dialled: map[connection]*grpc.ClientConn{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -239,8 +243,14 @@ func (l *Lab) tracer(ctx context.Context, service string) (*sdktrace.TracerProvi
 }
 
 // Dial connects as one component or actor to another, by the key of the latter:
-// "idp", or "device-1/lsa-cloudap".
+// "idp", or "device-1/lsa-cloudap". A connection that is there is used again.
 func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInterface, error) {
+	l.mu.Lock()
+	known := l.dialled[connection{caller, key}]
+	l.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
 	id, err := l.ca.Issue(caller)
 	if err != nil {
 		return nil, err
@@ -255,6 +265,10 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if other := l.dialled[connection{caller, key}]; other != nil {
+		return other, conn.Close()
+	}
+	l.dialled[connection{caller, key}] = conn
 	l.conns = append(l.conns, conn)
 	return conn, nil
 }
