@@ -91,6 +91,7 @@ func newWorld(t *testing.T) *world {
 		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {"dsreg"},
 		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {"dsreg"},
 		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {"dsreg"},
+		tpmv1.DeviceKeyService_SignDeviceCheck_FullMethodName:           {"dsreg"},
 		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {"dsreg"},
 		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {"dsreg"},
 		tpmv1.ProviderService_DescribeProvider_FullMethodName:           {"dsreg"},
@@ -104,6 +105,8 @@ func newWorld(t *testing.T) *world {
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {"dsreg"},
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:            {"dsreg"},
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {"dsreg"},
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 {"dsreg"},
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          {"dsreg"},
 	}, w.idp.register)
 	w.restart(nil)
 	t.Cleanup(func() {
