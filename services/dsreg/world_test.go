@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -154,7 +155,9 @@ func (w *world) restart(points durable.Points) {
 // door connects a caller to dsreg; the panics of crash points end there.
 func (w *world) door(caller string) (*grpc.ClientConn, func()) {
 	w.t.Helper()
-	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: caller, Server: "dsreg", Allow: dsreg.Allow()}, w.service.Register)
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
+		Caller: caller, Server: "dsreg", Allow: dsreg.Allow(), TracerProvider: sdktrace.NewTracerProvider(),
+	}, w.service.Register)
 	if err != nil {
 		w.t.Fatal(err)
 	}
