@@ -107,6 +107,8 @@ func New(cfg Config) (*Carrier, error) {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 on(c.checkDevice),
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          on(c.describeRegistrationServices),
 		idpv1.PINResetService_DescribePINReset_FullMethodName:                      on(c.describePINReset),
 		idpv1.PINResetService_OpenResetSecret_FullMethodName:                       on(c.openResetSecret),
 	}
