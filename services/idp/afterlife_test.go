@@ -132,6 +132,20 @@ func overWire(t testing.TB, w *world) {
 	w.devices = idpv1.NewDeviceRegistrationServiceClient(c)
 }
 
+// overBoth runs a test by contract and over HTTPS, each in a world of its own.
+func overBoth(t *testing.T, cfg idp.Config, f func(*testing.T, *world)) {
+	t.Helper()
+	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, cfg)
+			if https {
+				overWire(t, w)
+			}
+			f(t, w)
+		})
+	}
+}
+
 // verdict is an outcome in the words of the table.
 func verdict(err error) string {
 	switch code := prterr.CodeOf(err); {
