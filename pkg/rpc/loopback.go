@@ -44,7 +44,7 @@ func Loopback(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (*grpc.C
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := Dial(DialConfig{Network: net, Addr: "mem:" + cfg.Server, Identity: caller, Server: cfg.Server, TracerProvider: cfg.TracerProvider})
+	conn, err := Dial(DialConfig{Network: net, Addr: "mem:" + cfg.Server, Identity: caller, Server: cfg.Server, TracerProvider: cfg.TracerProvider, KeepWhere: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package lsacloudap
 
 import (
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
@@ -9,7 +10,7 @@ import (
 
 // Allow says who may call what on this component's door.
 func Allow() rpc.AllowList {
-	return rpc.AllowList{
+	return rpc.Join(eventlog.Allow(), rpc.AllowList{
 		lsav1.LogonService_LogonUser_FullMethodName:  {"logonui"},
 		lsav1.LogonService_LogoffUser_FullMethodName: {"logonui"},
 
@@ -32,7 +33,7 @@ func Allow() rpc.AllowList {
 		authorityv1.TokenAuthorityService_CompleteInteraction_FullMethodName: {"wam-broker"},
 
 		authorityv1.CookieAuthorityService_CreatePRTCookie_FullMethodName: {"browsercore"},
-	}
+	})
 }
 
 // PluginAllow says who may call the plug-in: the framework, which is this

@@ -23,6 +23,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/aadplugin"
@@ -129,6 +130,7 @@ type HelloPolicy = cloudap.HelloPolicy
 type Service struct {
 	edge       *server.Server
 	framework  *cloudap.CloudAP
+	events     *eventlog.Log
 	stopPlugin func()
 }
 
@@ -143,9 +145,13 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
 	plugin, err := aadplugin.New(aadplugin.Config{
 		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, SignInURL: cfg.SignInURL,
-		CallTimeout: cfg.CallTimeout,
+		CallTimeout: cfg.CallTimeout, Events: events,
 	})
 	if err != nil {
 		return nil, err
@@ -159,7 +165,7 @@ func New(cfg Config) (*Service, error) {
 	framework, err := cloudap.New(cloudap.Config{
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
-		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()
@@ -170,11 +176,14 @@ func New(cfg Config) (*Service, error) {
 		stop()
 		return nil, errors.Join(err, framework.Close())
 	}
-	return &Service{edge: edge, framework: framework, stopPlugin: stop}, nil
+	return &Service{edge: edge, events: events, framework: framework, stopPlugin: stop}, nil
 }
 
 // Register serves the component's contracts.
-func (s *Service) Register(r grpc.ServiceRegistrar) { s.edge.Register(r) }
+func (s *Service) Register(r grpc.ServiceRegistrar) {
+	s.edge.Register(r)
+	s.events.Register(r)
+}
 
 // Close ends all logon sessions, waits for renewals under way and stops the
 // clock. The caller has stopped the server before.

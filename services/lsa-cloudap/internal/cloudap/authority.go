@@ -126,6 +126,8 @@ type State struct {
 	partition.Partition
 	RenewalRunning bool
 	LastError      string
+	// Acquire and Refresh are the last failures, if they are younger than the PRT.
+	Acquire, Refresh Attempt
 }
 
 // States lists the partitions by user name and kind.
@@ -135,8 +137,10 @@ func (c *CloudAP) States() []State {
 	for _, e := range c.entries {
 		if p, ok := e.snapshot(); ok {
 			e.mu.Lock()
-			all = append(all, State{Partition: p, RenewalRunning: e.flight != nil, LastError: e.lastError})
+			s := State{Partition: p, RenewalRunning: e.flight != nil, LastError: e.lastError}
 			e.mu.Unlock()
+			s.Acquire, s.Refresh = c.attempts.of(p)
+			all = append(all, s)
 		}
 	}
 	c.mu.Unlock()

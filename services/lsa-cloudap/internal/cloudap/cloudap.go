@@ -24,6 +24,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
@@ -54,9 +55,11 @@ type Config struct {
 	LockoutFor        time.Duration
 	SignInPages       *signinurl.List
 	Hello             HelloPolicy
-	Log               *slog.Logger
-	TracerProvider    trace.TracerProvider
-	Points            durable.Points
+	// Events gets what Windows logs of sign-ins; nil drops it.
+	Events         *eventlog.Log
+	Log            *slog.Logger
+	TracerProvider trace.TracerProvider
+	Points         durable.Points
 }
 
 // CloudAP is the framework.
@@ -72,6 +75,8 @@ type CloudAP struct {
 	helloStore *hello.Store
 	helloWork  sync.Mutex
 	tracer     trace.Tracer
+	// attempts that failed, for diagnosis.
+	attempts *attempts
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -110,7 +115,8 @@ func New(cfg Config) (*CloudAP, error) {
 		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
-		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
+		attempts: newAttempts(),
+		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)

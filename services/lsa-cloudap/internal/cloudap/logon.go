@@ -79,6 +79,8 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logo
 func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ Logon, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
+	ended := c.acquiring(ctx, upn, cred)
+	defer func() { ended(err) }()
 	var e *entry
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
 		e, upn = c.entryFor(got.key), got.upn

@@ -50,11 +50,15 @@ type ssoState struct {
 
 func (s ssoState) GetSSOState(context.Context, *lsav1.GetSSOStateRequest) (*lsav1.GetSSOStateResponse, error) {
 	out := &lsav1.GetSSOStateResponse{}
+	for _, a := range s.cloudAP.Attempts() {
+		out.Attempts = append(out.Attempts, attempt(a))
+	}
 	for _, p := range s.cloudAP.States() {
 		out.Partitions = append(out.Partitions, &lsav1.PartitionState{
 			UserPrincipalName: string(p.UPN), UserId: string(p.User), CredentialKind: string(p.Kind),
 			PrtUpdateTime: timestamppb.New(p.ObtainedAt), PrtExpiryTime: timestamppb.New(p.ExpiresAt),
 			PrtDigest: p.Digest(), RenewalRunning: p.RenewalRunning, LastError: p.LastError,
+			LastAcquire: attempt(p.Acquire), LastRefresh: attempt(p.Refresh),
 		})
 	}
 	return out, nil
