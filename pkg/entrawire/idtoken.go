@@ -25,6 +25,13 @@ type IDToken struct {
 	// strengths, in the order of the proofs. It stands beside a PRT, where AMR cannot
 	// tell a certificate from a Hello key.
 	Methods []string
+	// AuthTime is when the user last proved who they are, in seconds since 1970, 0 for
+	// not said (OpenID Connect Core 2, auth_time).
+	AuthTime int64
+	// MFATime is ours: when a second factor was last shown, in seconds since 1970, 0 for
+	// never. It stands beside a PRT, for a device that tells its user about it; who
+	// judges a second factor judges the sealed artefact.
+	MFATime int64
 	// Name is the display name.
 	Name string
 	// Nonce of the application, in web sign-in.
@@ -53,6 +60,8 @@ func (t *IDToken) members() []member {
 		{name: "exp", value: &t.Exp},
 		{name: "amr", value: &t.AMR},
 		{name: "lockstep_methods", value: &t.Methods},
+		{name: "auth_time", value: &t.AuthTime},
+		{name: "mfa_time", value: &t.MFATime},
 		{name: "name", value: &t.Name},
 		{name: "nonce", value: &t.Nonce},
 		{name: "oid", value: &t.OID},

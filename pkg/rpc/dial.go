@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -45,8 +46,15 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 	if cfg.Network == nil || cfg.Identity == nil || cfg.Addr == "" || cfg.Server == "" {
 		return nil, errors.New("rpc dial: Network, Addr, Identity and Server are all needed")
 	}
+	var tries attempts
 	conn, err := grpc.NewClient("passthrough:///"+cfg.Addr,
-		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return cfg.Network.Dial(ctx, addr) }),
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			c, err := cfg.Network.Dial(ctx, addr)
+			if err != nil {
+				tries.failed()
+			}
+			return c, err
+		}),
 		grpc.WithTransportCredentials(credentials.NewTLS(cfg.Identity.client(cfg.Server))),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -54,7 +62,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.WithChainUnaryInterceptor(call(cfg.Server, cfg.KeepWhere)),
+		grpc.WithChainUnaryInterceptor(call(cfg.Server, cfg.KeepWhere, &tries)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", cfg.Server, err)
@@ -64,7 +72,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 
 // call bounds every call, tries a broken connection again before giving up on it,
 // and gives the caller our error type.
-func call(server string, keepWhere bool) grpc.UnaryClientInterceptor {
+func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if _, ok := ctx.Deadline(); !ok {
 			var cancel context.CancelFunc
@@ -72,7 +80,7 @@ func call(server string, keepWhere bool) grpc.UnaryClientInterceptor {
 			defer cancel()
 		}
 		if cc.GetState() == connectivity.TransientFailure {
-			reconnect(ctx, cc)
+			reconnect(ctx, cc, tries)
 		}
 		if !keepWhere {
 			NoteRequest(ctx, prterr.Where{URI: address(server, method)})
@@ -91,11 +99,44 @@ func call(server string, keepWhere bool) grpc.UnaryClientInterceptor {
 }
 
 // reconnect tries a broken connection once at once: the network may have come back
-// long before the back-off of earlier attempts ends.
-func reconnect(ctx context.Context, cc *grpc.ClientConn) {
+// long before the back-off of earlier attempts ends. It waits until that attempt has
+// failed, and no longer: gRPC itself does not show it, because a broken connection
+// stays TRANSIENT_FAILURE until it is whole.
+func reconnect(ctx context.Context, cc *grpc.ClientConn, tries *attempts) {
 	ctx, cancel := context.WithTimeout(ctx, reconnectWithin)
 	defer cancel()
+	stop := tries.onFailure(cancel)
+	defer stop()
 	cc.ResetConnectBackoff()
 	for s := cc.GetState(); s != connectivity.Ready && cc.WaitForStateChange(ctx, s); s = cc.GetState() {
+	}
+}
+
+// attempts tells who waits for a connection that an attempt to make it has failed.
+type attempts struct {
+	mu      sync.Mutex
+	waiting map[*context.CancelFunc]bool
+}
+
+func (a *attempts) failed() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for f := range a.waiting {
+		(*f)()
+	}
+}
+
+// onFailure has f called when an attempt fails, until stop is called.
+func (a *attempts) onFailure(f context.CancelFunc) (stop func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.waiting == nil {
+		a.waiting = map[*context.CancelFunc]bool{}
+	}
+	a.waiting[&f] = true
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.waiting, &f)
 	}
 }

@@ -48,11 +48,10 @@ func at(ctx context.Context, err error, server, method string, answered bool) er
 	}
 	w := prterr.Where{URI: address(server, method), Step: rowOf(ctx, method)}
 	switch {
-	case answered:
-	case e.Kind == prterr.Unavailable:
-		w.HTTPError = hresultCannotConnect
-	case e.Kind == prterr.Deadline:
+	case e.Kind == prterr.Deadline: // a server that runs out of the caller's time says so
 		w.HTTPError = hresultTimeout
+	case e.Kind == prterr.Unavailable && !answered:
+		w.HTTPError = hresultCannotConnect
 	}
 	return e.WithWhere(w)
 }

@@ -30,6 +30,8 @@ type Flags struct {
 	OTLP     string
 	LogLevel string
 	Lab      bool
+	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
+	LabAhead time.Duration
 	Set      map[string]string
 }
 
@@ -41,6 +43,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.State, "state", "", "folder for the component's state")
 	fs.StringVar(&f.OTLP, "otlp", "", "export traces to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
 	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")
+	fs.DurationVar(&f.LabAhead, "lab-ahead", 0, "laboratory: how far the clock is ahead of the machine's at the start")
 	fs.BoolVar(&f.Lab, "lab", false, "laboratory: the clock can be moved by the operator")
 	fs.StringToStringVar(&f.Set, "set", nil, "a setting of this component, NAME=VALUE; repeat")
 }
@@ -72,6 +75,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, Settings: f.Set}
 	if f.Lab {
 		env.Lab = clock.NewLab()
+		env.Lab.Advance(f.LabAhead)
 		env.Clock = env.Lab
 	}
 	r, err := Start(Config{Name: name, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Peers: f.Peers, Env: env}, wire)

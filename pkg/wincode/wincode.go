@@ -48,15 +48,25 @@ type Row struct {
 // MarshalText writes the code as people write it.
 func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
-// Parse reads a code as people write it: 0xC000006D, C000006D, or as the decimal number
-// that MSAL shows (3399614476, or -2147024894 as a signed number). A decimal number needs
-// nine digits, so that it is not mistaken for an AADSTS code.
+const (
+	// WinHTTP's errors, and how they look as HRESULTs.
+	firstWinHTTP, lastWinHTTP = 12001, 12190
+	winHTTP                   = 0x80070000
+)
+
+// Parse reads a code as people write it: 0xC000006D, C000006D, as the decimal number that
+// MSAL shows (3399614476, or -2147024894 as a signed number), or as an error of WinHTTP
+// (12029). Other decimal numbers need nine digits, so that none is mistaken for an AADSTS
+// code.
 func Parse(s string) (Code, error) {
 	text := strings.ToLower(strings.TrimSpace(s))
 	if hex, ok := strings.CutPrefix(text, "0x"); ok || len(text) == 8 && strings.Trim(text, "0123456789abcdef") == "" && strings.Trim(text, "0123456789") != "" {
 		if n, err := strconv.ParseUint(hex, 16, 32); err == nil && n != 0 {
 			return Code(n), nil
 		}
+	}
+	if n, err := strconv.ParseUint(text, 10, 32); err == nil && n >= firstWinHTTP && n <= lastWinHTTP {
+		return Code(winHTTP | n), nil //nolint:gosec // below 2^32
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) >= 9 && n >= -(1<<31) && n < 1<<32 {
 		return Code(uint32(n)), nil //nolint:gosec // the range is checked: a signed number is the same 32 bits

@@ -110,7 +110,7 @@ func Allow() rpc.AllowList {
 		dsregv1.RegistrationService_DescribeComputerAccount_FullMethodName: {"operator"},
 		dsregv1.RegistrationService_RecoverDevice_FullMethodName:           {"operator"},
 		dsregv1.RegistrationService_MigrateDeviceKeys_FullMethodName:       {"operator"},
-		dsregv1.RegistrationService_LeaveDevice_FullMethodName:             {"operator"},
+		dsregv1.RegistrationService_LeaveDevice_FullMethodName:             {"operator", "wam-broker"},
 		dsregv1.RecoveryService_StartRecovery_FullMethodName:               {"lsa-cloudap"},
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName:           {"lsa-cloudap", "wam-broker", "operator"},
 	}

@@ -10,17 +10,17 @@ import (
 func Allow() rpc.AllowList {
 	const lsa, wam, dsreg, browser, operator = "lsa-cloudap", "wam-broker", "dsreg", "browser", "operator"
 	return rpc.AllowList{
-		idpv1.RealmService_DiscoverRealm_FullMethodName: {lsa, dsreg},
+		idpv1.RealmService_DiscoverRealm_FullMethodName: {lsa, wam, dsreg},
 		idpv1.NonceService_IssueNonce_FullMethodName:    {lsa, wam, dsreg},
 
-		idpv1.IssuanceService_RequestPRT_FullMethodName: {lsa},
-		idpv1.IssuanceService_RenewPRT_FullMethodName:   {lsa},
+		idpv1.IssuanceService_RequestPRT_FullMethodName: {lsa, wam},
+		idpv1.IssuanceService_RenewPRT_FullMethodName:   {lsa, wam},
 
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName: {wam, lsa},
 		idpv1.TokenService_RedeemPRT_FullMethodName:          {wam, lsa},
 
 		idpv1.SessionService_Authorize_FullMethodName:         {browser},
-		idpv1.GrantService_RequestTokens_FullMethodName:       {lsa},
+		idpv1.GrantService_RequestTokens_FullMethodName:       {lsa, wam},
 		idpv1.PINResetService_DescribePINReset_FullMethodName: {lsa},
 		idpv1.PINResetService_OpenResetSecret_FullMethodName:  {lsa},
 

@@ -150,9 +150,26 @@ func (w *world) registrationToken(t testing.TB, upn, device string, now time.Tim
 	c := claims{
 		"aud": entrawire.RegistrationResource, "iss": "https://sts.windows.net/" + string(u.Tenant) + "/", "iat": now.Unix(), "nbf": now.Unix(),
 		"exp": now.Add(time.Hour).Unix(), "amr": []string{"pwd", "mfa", "ngcmfa"}, "appid": entrawire.BrokerClientID, "oid": u.ID, "tid": u.Tenant,
-		"deviceid": device,
+		"deviceid": device, "aio": w.memory(t, u, device),
 	}.with(change)
 	return w.tokenSigned(t, rsaKeys()[0], c)
+}
+
+// memory is what a token remembers of a sign-in by password just now, on a device.
+func (w *world) memory(t testing.TB, u store.User, device string) string {
+	t.Helper()
+	m := issuance.Memory{Credential: sealed.Password, AuthTime: time.Now().Unix(), PasswordEpoch: u.PasswordEpoch, SessionEpoch: u.SessionEpoch, Session: "s"}
+	if dev, err := w.svc.Store().Device(context.Background(), ids.DeviceID(device)); err == nil {
+		certificate := issuance.Fingerprint(dev)
+		m.Certificate = certificate[:]
+	} else if device != "" {
+		m.Certificate = make([]byte, sha256.Size) // of a device that nobody knows any more
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return jose.EncodeSegment(raw)
 }
 
 // tokenSigned names the key in force, whichever key signs.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math/big"
 	"strconv"
@@ -37,8 +38,15 @@ func (g graphClient) claims(now time.Time) map[string]any {
 	return map[string]any{
 		"aud": graph, "iss": "https://sts.windows.net/" + contoso + "/", "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(time.Hour).Unix(), "tid": contoso,
 		"oid": "1f6b0a5c-8f0d-4a53-9d3c-2f6f2c1d7a01", "appid": office, "scp": "openid profile User.Read", "ver": "1.0",
-		"aio": jose.EncodeSegment([]byte(`{"r":"password","p":0,"e":0}`)),
+		"aio": g.memory("password", 0),
 	}
+}
+
+// memory is the claim aio of a sign-in of alice, with her password of so many
+// changes ago. A user who is gone has none.
+func (g graphClient) memory(credential string, passwords uint64) string {
+	u, _ := g.w.svc.Store().UserByUPN(context.Background(), alice)
+	return jose.EncodeSegment(fmt.Appendf(nil, `{"r":%q,"p":%d,"e":%d}`, credential, u.PasswordEpoch-passwords, u.SessionEpoch))
 }
 
 // with is a copy of claims with others; nil removes one.
@@ -97,7 +105,7 @@ func TestGraphTakesOurTokensAndNoOthers(t *testing.T) {
 	for name, change := range map[string]map[string]any{
 		"as it is": {}, "slash": {"aud": graph + "/"}, "application id": {"aud": graphID},
 		"version 2.0":                      {"aud": graphID, "iss": "https://login.microsoftonline.com/" + contoso + "/v2.0", "ver": "2.0", "appid": nil, "azp": office},
-		"of a device-less sign-in by SAML": {"aio": jose.EncodeSegment([]byte(`{"r":"saml","p":9,"e":0}`))},
+		"of a device-less sign-in by SAML": {"aio": g.memory("saml", 9)},
 	} {
 		if u, err := g.me(g.mint(t, with(good, change))); err != nil || u.GetUserPrincipalName() != alice || u.GetGivenName() != "Alice" || !u.GetAccountEnabled() {
 			t.Errorf("%s: %v, %v", name, u, err)

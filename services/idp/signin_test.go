@@ -345,6 +345,7 @@ func TestPasswordThatMustBeChanged(t *testing.T) {
 	p := newPages(t, idp.Config{Tenants: withUser("password: the first password", "must_change_password: true")})
 	const eve, first, second = "eve@contoso.test", "the first password", "the second password"
 	ctx := context.Background()
+	began := p.userOf(t, eve).PasswordEpoch
 	page := p.password(t, p.page(t, &idpv1.AuthorizeRequest{}, signInPage, 0), eve, first).GetPage()
 	wantKindOfPage(t, page, idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD, 0, page)
 	change := func(old, next string) *idpv1.NextAction {
@@ -374,12 +375,12 @@ func TestPasswordThatMustBeChanged(t *testing.T) {
 	c := p.code(t, next.GetSignedIn(), next)
 	// libhimmelblau changes it beside the page and then posts the page's form.
 	resumed := resume()
-	if again := p.code(t, resumed.GetSignedIn(), resumed); again.PasswordEpoch != 1 || again.SessionID != c.SessionID {
+	if again := p.code(t, resumed.GetSignedIn(), resumed); again.PasswordEpoch != began+1 || again.SessionID != c.SessionID {
 		t.Errorf("%+v", again)
 	}
 	late := resume()
 	wantKindOfPage(t, late.GetPage(), idpv1.PageKind_PAGE_KIND_CHANGE_PASSWORD, aadsts.PasswordExpired, late)
-	if c.PasswordEpoch != 1 {
+	if c.PasswordEpoch != began+1 {
 		t.Errorf("%+v", c)
 	}
 	p.typed(t, &idpv1.AuthorizeRequest{}, eve, second)

@@ -24,6 +24,10 @@ func Allow() rpc.AllowList {
 
 		lsav1.SSOStateService_GetSSOState_FullMethodName: {"operator"},
 
+		lsav1.LocalAccountService_PutLocalAccount_FullMethodName:    {"operator"},
+		lsav1.LocalAccountService_RemoveLocalAccount_FullMethodName: {"operator"},
+		lsav1.LocalAccountService_ListLocalAccounts_FullMethodName:  {"operator"},
+
 		authorityv1.TokenAuthorityService_DescribeAccount_FullMethodName:  {"wam-broker"},
 		authorityv1.TokenAuthorityService_SignTokenRequest_FullMethodName: {"wam-broker"},
 		authorityv1.TokenAuthorityService_OpenTokenAnswer_FullMethodName:  {"wam-broker"},

@@ -97,7 +97,7 @@ func TestTheConfigurationIsChecked(t *testing.T) {
 	})
 }
 
-func TestADamagedPartitionDoesNotStopTheOthers(t *testing.T) {
+func TestADamagedPartitionGoesToQuarantineAndDoesNotStopTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		m := w.start()
@@ -122,6 +122,18 @@ func TestADamagedPartitionDoesNotStopTheOthers(t *testing.T) {
 		}
 		if got := m.signIn(alice); got.GetFromCache() {
 			t.Error("signed in from a damaged file")
+		}
+		for range 2 { // in the run that found it, and in the next
+			s, err := m.state.GetSSOState(t.Context(), &lsav1.GetSSOStateRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := s.GetCache().GetQuarantined()
+			if len(q) != 1 || !strings.Contains(q[0].GetPath(), filepath.Base(damaged)) || q[0].GetReason() == "" || q[0].GetTime() == nil {
+				t.Errorf("quarantined: %v", q)
+			}
+			m.stop()
+			m = w.start()
 		}
 	})
 }

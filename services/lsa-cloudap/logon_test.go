@@ -239,7 +239,7 @@ func TestBadInputIsNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newWorld(t).start()
 		for name, req := range map[string]*lsav1.LogonUserRequest{
-			"user_principal_name": {UserPrincipalName: "alice", Credential: &lsav1.LogonUserRequest_Password{Password: "x"}},
+			"user_principal_name": {UserPrincipalName: "alice@", Credential: &lsav1.LogonUserRequest_Password{Password: "x"}},
 			"credential":          {UserPrincipalName: alice},
 			"password":            {UserPrincipalName: alice, Credential: &lsav1.LogonUserRequest_Password{}},
 			"256":                 {UserPrincipalName: alice, Credential: &lsav1.LogonUserRequest_Password{Password: strings.Repeat("x", 257)}},

@@ -157,7 +157,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
-		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider, KeepWhere: true,
 	}, plugin.Register)
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func New(cfg Config) (*Service, error) {
 		stop()
 		return nil, errors.Join(err, framework.Close())
 	}
-	return &Service{edge: edge, events: events, framework: framework, stopPlugin: stop}, nil
+	return &Service{edge: edge, framework: framework, events: events, stopPlugin: stop}, nil
 }
 
 // Register serves the component's contracts.

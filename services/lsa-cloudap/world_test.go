@@ -157,6 +157,7 @@ type machine struct {
 	web     lsav1.WebSignInServiceClient
 	hello   lsav1.HelloServiceClient
 	state   lsav1.SSOStateServiceClient
+	locals  lsav1.LocalAccountServiceClient
 	tokens  authorityv1.TokenAuthorityServiceClient
 	cookies authorityv1.CookieAuthorityServiceClient
 }
@@ -182,7 +183,7 @@ func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
 	ui := as("logonui")
 	m.logon, m.web, m.hello = lsav1.NewLogonServiceClient(ui), lsav1.NewWebSignInServiceClient(ui), lsav1.NewHelloServiceClient(ui)
 	operator := as("operator")
-	m.state = lsav1.NewSSOStateServiceClient(operator)
+	m.state, m.locals = lsav1.NewSSOStateServiceClient(operator), lsav1.NewLocalAccountServiceClient(operator)
 	m.tokens = authorityv1.NewTokenAuthorityServiceClient(as("wam-broker"))
 	m.cookies = authorityv1.NewCookieAuthorityServiceClient(as("browsercore"))
 	w.t.Cleanup(m.stop)

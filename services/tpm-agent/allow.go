@@ -23,6 +23,8 @@ func Table() []Row {
 		session, hello          = "session key", "hello key"
 	)
 	dsreg, lsa, state := []string{"dsreg"}, []string{"lsa-cloudap"}, []string{"dsreg", "operator"}
+	// One of the two on each device: keystore.Store.May.
+	authority := []string{"lsa-cloudap", "wam-broker"}
 	return []Row{
 		{tpmv1.DeviceKeyService_CreateDeviceKeys_FullMethodName, dsreg, []string{dk, tk, store, ak, data}},
 		{tpmv1.DeviceKeyService_CreateCertificateRequest_FullMethodName, dsreg, []string{dk}},
@@ -39,14 +41,14 @@ func Table() []Row {
 
 		{tpmv1.ProviderService_DescribeProvider_FullMethodName, state, nil},
 
-		{tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, lsa, []string{dk}},
-		{tpmv1.PRTKeyService_ImportSessionKey_FullMethodName, lsa, []string{tk, store}},
-		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, lsa, []string{session}},
-		{tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName, lsa, []string{session}},
-		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, lsa, []string{session, data}},
-		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, lsa, []string{session, data}},
-		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, lsa, []string{session}},
-		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, lsa, []string{dk}},
+		{tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, authority, []string{dk}},
+		{tpmv1.PRTKeyService_ImportSessionKey_FullMethodName, authority, []string{tk, store}},
+		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, authority, []string{session}},
+		{tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName, authority, []string{session}},
+		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, authority, []string{session, data}},
+		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, authority, []string{session, data}},
+		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, authority, []string{session}},
+		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, authority, []string{dk}},
 
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName, lsa, []string{hello, dk}},

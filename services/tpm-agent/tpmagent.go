@@ -4,7 +4,8 @@
 // What lives here: device key, transport key and session keys, in a TPM 2.0, and
 // the typed operations that use them. What never may: an operation that signs,
 // derives or decrypts bytes of the caller's choosing, or an answer with a key in
-// it. dsreg and lsa-cloudap call it; it calls nobody and needs no network.
+// it. dsreg calls it, and whoever is the authority of the PRT: lsa-cloudap or
+// wam-broker, as the device certificate says. It calls nobody and needs no network.
 package tpmagent
 
 import (

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
@@ -58,6 +59,7 @@ type Config struct {
 type Service struct {
 	broker *server.Broker
 	window *server.Window
+	events *eventlog.Log
 	stop   func()
 }
 
@@ -67,7 +69,17 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
 		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
 	}
-	cache, err := tokencache.New(tokencache.Config{Dir: filepath.Join(cfg.StateDir, "tokens"), Clock: cfg.Clock, Points: cfg.Points})
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
+	quarantine, err := durable.OpenQuarantine(filepath.Join(cfg.StateDir, "quarantine"), clock.Or(cfg.Clock).Now)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := tokencache.New(tokencache.Config{
+		Dir: filepath.Join(cfg.StateDir, "tokens"), Quarantine: quarantine, Events: events, Clock: cfg.Clock, Points: cfg.Points,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +107,7 @@ func New(cfg Config) (*Service, error) {
 		return err
 	}
 	return &Service{
-		broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk, SignedIn: signedIn}, stop: stop,
+		broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk, SignedIn: signedIn}, events: events, stop: stop,
 	}, nil
 }
 
@@ -104,6 +116,7 @@ func New(cfg Config) (*Service, error) {
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterBrokerServiceServer(r, s.broker)
 	wamv1.RegisterWindowServiceServer(r, s.window)
+	s.events.Register(r)
 }
 
 // Close ends the connection between framework and plug-in. What is on disk stays.
@@ -114,12 +127,12 @@ func (s *Service) Close() error {
 
 // Allow says who may call the broker.
 func Allow() rpc.AllowList {
-	return rpc.AllowList{
+	return rpc.Join(eventlog.Allow(), rpc.AllowList{
 		wamv1.BrokerService_RequestToken_FullMethodName:      {"app"},
 		wamv1.BrokerService_AddWorkAccount_FullMethodName:    {"app"},
 		wamv1.WindowService_AwaitInteraction_FullMethodName:  {"window"},
 		wamv1.WindowService_FinishInteraction_FullMethodName: {"window"},
-	}
+	})
 }
 
 // personTime is how long the broker waits for a person at a sign-in page.

@@ -72,7 +72,7 @@ func (a *Agent) Devices() tpmv1.DeviceKeyServiceClient {
 	return tpmv1.NewDeviceKeyServiceClient(a.Dial("dsreg"))
 }
 
-// PRT is the agent's door for lsa-cloudap.
+// PRT is the agent's door for lsa-cloudap, the authority of the PRT on a joined device.
 func (a *Agent) PRT() tpmv1.PRTKeyServiceClient {
 	return tpmv1.NewPRTKeyServiceClient(a.Dial("lsa-cloudap"))
 }
@@ -105,11 +105,17 @@ func (a *Agent) Create() Identity {
 	return Identity{KeySetID: resp.GetKeySetId(), DeviceKey: dk.(*rsa.PublicKey), Transport: tk}
 }
 
-// Register makes a key set and installs a certificate for it.
+// Register makes a key set and installs the certificate of a joined device for it.
 func (a *Agent) Register() Identity {
 	a.t.Helper()
+	return a.RegisterAs(entrawire.JoinJoined)
+}
+
+// RegisterAs does so for a joined or for a registered device.
+func (a *Agent) RegisterAs(join entrawire.JoinType) Identity {
+	a.t.Helper()
 	id := a.Create()
-	id.Certificate = Certificate(a.t, id.DeviceKey)
+	id.Certificate = CertificateOf(a.t, id.DeviceKey, join)
 	var err error
 	if a.Native {
 		if id.Keys, err = Attest(a.t.Context(), a.Devices(), id.KeySetID); err != nil {
@@ -125,17 +131,30 @@ func (a *Agent) Register() Identity {
 	return id
 }
 
-// Certificate makes a certificate for a device key, from an authority that is gone
-// at once: the agent does not judge who signed.
+// Certificate makes the certificate of a joined device for a device key, from an
+// authority that is gone at once: the agent does not judge who signed.
 func Certificate(t testing.TB, dk crypto.PublicKey) []byte {
 	t.Helper()
+	return CertificateOf(t, dk, entrawire.JoinJoined)
+}
+
+// CertificateOf does so for a joined or for a registered device; an empty join type
+// leaves out what only device certificates have.
+func CertificateOf(t testing.TB, dk crypto.PublicKey, join entrawire.JoinType) []byte {
+	t.Helper()
+	const device = "6f9619ff-8b86-d011-b42d-00c04fc964ff"
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "6f9619ff-8b86-d011-b42d-00c04fc964ff"},
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: device},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	if join != "" {
+		if tmpl.ExtraExtensions, err = entrawire.DeviceExtensions(device, UserA, Partition(UserA).GetTenantId(), join); err != nil {
+			t.Fatal(err)
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, dk, ca)
 	if err != nil {

@@ -50,6 +50,7 @@ func run(t *testing.T, a *Agent) {
 	t.Run("REG23 self-test", a.selfTest)
 	t.Run("T3 another partition", func(t *testing.T) { a.otherPartition(t, sealed) })
 	t.Run("sealed keys are bound", func(t *testing.T) { a.flippedSeal(t, sealed) })
+	t.Run("REG13 the certificate names the authority", a.authorities)
 	t.Run("REG20 a new registration retires the old keys", func(t *testing.T) { a.reRegister(t, sealed) })
 }
 

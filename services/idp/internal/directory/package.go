@@ -24,7 +24,7 @@ func (d *Directory) AddPackageUser(ctx context.Context, t ids.TenantID, id ids.U
 		if err != nil {
 			return store.User{}, prterr.Wrap(prterr.Invalid, err, "pid and domain make no user name")
 		}
-		u := store.User{ID: ids.NewUser(), Tenant: t, UPN: upn, DisplayName: "package_" + string(id), Enabled: true, MayJoin: true}
+		u := store.User{ID: ids.NewUser(), Tenant: t, UPN: upn, DisplayName: "package_" + string(id), Enabled: true, MayJoin: true, PasswordEpoch: firstEpoch(), SessionEpoch: firstEpoch()}
 		return u, named(d.store.AddUser(ctx, u), "enrolment package")
 	}
 	return store.User{}, prterr.New(prterr.Conflict, "the tenant has no managed domain that an enrolment package could be in")

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -63,12 +65,22 @@ func (d *Directory) CreateUser(ctx context.Context, u tenant.User) (ids.UserID, 
 // not get there.
 func record(t ids.TenantID, u tenant.User) store.User {
 	return store.User{
+		PasswordEpoch: firstEpoch(), SessionEpoch: firstEpoch(),
 		ID: u.ID, Tenant: t, UPN: u.UPN, DisplayName: u.DisplayName, PasswordHash: u.PasswordHash,
 		Enabled: u.Enabled, MayJoin: u.MayJoin, ImmutableID: u.ImmutableID,
 		GivenName: u.GivenName, Surname: u.Surname, Mail: u.Mail, JobTitle: u.JobTitle,
 		Administrator: u.Administrator, TOTPSecret: u.TOTPSecret, MustChange: u.MustChange,
 		Phone: u.Phone, DefaultMethod: u.DefaultMethod, Risk: u.Risk, Push: recordAuthenticators(u),
 	}
+}
+
+// firstEpoch is where the counters of a new user begin: somewhere in 2^40. A user who is
+// made again, under the name of a deleted one and even with the same object id, does not
+// meet the counters that are sealed into what the deleted one still holds.
+func firstEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[3:]) // never fails: crypto/rand ends the process instead
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // recordAuthenticators gives those of the tenant file ids that a start does not

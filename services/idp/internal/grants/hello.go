@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/profile"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
@@ -52,6 +53,9 @@ func (g *Gate) hello(ctx context.Context, d Device, c *entrawire.PRTRequest) (st
 		return store.User{}, prterr.AADSTS(aadsts.InvalidAssertion, "the times of the assertion are not right: make one for up to two hours from now")
 	}
 	if err := g.helloFresh(d, t, a.RequestNonce, c.RequestNonce); err != nil {
+		return store.User{}, err
+	}
+	if err := g.helloDeviceStands(ctx, d, key); err != nil {
 		return store.User{}, err
 	}
 	if !mayTravel(d, key, a.RequestNonce == c.RequestNonce) {
@@ -97,6 +101,23 @@ func (g *Gate) helloFresh(d Device, t *jose.Token, inner, outer string) error {
 		return err
 	}
 	return g.once(t.Digest(), n.Expires)
+}
+
+// helloDeviceStands refuses the key of a device that is disabled or gone, on whatever
+// device it turns up: such a key is an orphan, and nobody looks after its chip any more.
+// The profile that asks for no device of a key does not ask here either.
+func (g *Gate) helloDeviceStands(ctx context.Context, d Device, key store.HelloKey) error {
+	if key.Device == "" || key.Device == d.Device.ID || d.Tenant.Profile.HelloKey == profile.HelloAnywhere {
+		return nil
+	}
+	dev, err := g.Directory.Device(ctx, d.Tenant.ID, key.Device)
+	if err == nil {
+		err = directory.Standing(d.Tenant.Profile, dev)
+	}
+	if err != nil && prterr.KindOf(err) != prterr.Internal {
+		err = prterr.AADSTS(aadsts.InvalidAssertion, "the device that the key was registered on is disabled or gone: provision a key on this device")
+	}
+	return err
 }
 
 // mayTravel is the rule for a key on another device than its own.

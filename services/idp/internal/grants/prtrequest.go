@@ -58,7 +58,7 @@ func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, 
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
-	n := issuance.NewPRT{Tenant: d.Tenant, Device: d.Device, Client: app, Protocol: p}
+	n := issuance.NewPRT{Tenant: d.Tenant, Device: d.Device, Client: app, Protocol: p, SessionID: issuance.NewSessionID()}
 	if n.KDFMin, err = kdfOf(d, p); err != nil {
 		return entrawire.PRTAnswer{}, err
 	}
@@ -85,7 +85,7 @@ func (g *Gate) notePRT(e *signinlog.Event, n issuance.NewPRT) {
 		in = signinlog.SAML11
 	}
 	used := methods.Add(nil, n.Method, g.Clock.Now())
-	NoteProof(e, sealed.Artefact{Details: sealed.Details{Used: used}}, in)
+	NoteProof(e, sealed.Artefact{SessionID: n.SessionID, Details: sealed.Details{Used: used}}, in)
 	e.MultiFactor = methods.MultiFactor(methods.Names(used))
 }
 

@@ -178,7 +178,7 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 	}
 	NoteProof(e, a, incoming(a.Type))
 	var err error
-	s.User, err = g.userStands(ctx, a)
+	s.User, err = g.UserStands(ctx, a)
 	e.User = s.User.UPN
 	return err
 }
@@ -191,8 +191,9 @@ func incoming(t sealed.Type) signinlog.Incoming {
 	return signinlog.ARefreshToken
 }
 
-// userStands is the half of it that is about the user.
-func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, error) {
+// UserStands is the half of it that is about the user: whoever takes something that
+// descends from a sign-in asks it. AADSTS50034, 50057, 50173, 700082.
+func (g *Gate) UserStands(ctx context.Context, a sealed.Artefact) (store.User, error) {
 	u, err := g.Directory.User(ctx, a.Tenant, a.User)
 	if err != nil {
 		return u, err
@@ -201,10 +202,22 @@ func (g *Gate) userStands(ctx context.Context, a sealed.Artefact) (store.User, e
 	if changed || a.SessionEpoch != u.SessionEpoch {
 		return u, prterr.AADSTS(aadsts.FreshTokenNeeded, "")
 	}
-	if now := g.Clock.Now(); now.After(a.Expires) || a.PassEnded(now) {
+	if now := g.Clock.Now(); now.After(a.Expires) || a.PassEnded(now) || g.Idle(a, now) {
 		return u, prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
 	return u, nil
+}
+
+// Idle reports whether a refresh token lay unused for longer than its tenant lets it.
+// A PRT needs no such rule: it is renewed, or it ends. A package lies on a stick for
+// months and is used once in a while: its end is the end that was asked for.
+func (g *Gate) Idle(a sealed.Artefact, now time.Time) bool {
+	home, ok := g.Tenants.Tenant(a.Tenant)
+	if !ok || a.Type != sealed.RefreshToken || a.Credential == sealed.Bulk {
+		return false
+	}
+	most := home.Lifetimes.RefreshTokenIdle
+	return most > 0 && now.Sub(a.Issued) > most
 }
 
 func (g *Gate) deviceStands(ctx context.Context, p profile.Profile, a sealed.Artefact) (store.Device, error) {

@@ -41,7 +41,7 @@ func (g *Gate) upgrade(ctx context.Context, d Device, text secret.Text) (store.U
 	case !d.Tenant.Profile.LooseUpgrades && !g.setUp(d, a):
 		return refused("the refresh token is not bound to the device and was not got to set it up just now: sign in on the device")
 	}
-	u, err := g.userStands(ctx, a)
+	u, err := g.UserStands(ctx, a)
 	a = a.Aged(g.Clock.Now(), d.Tenant.Lifetimes.SecondFactor)
 	return u, &a, err
 }

@@ -40,6 +40,9 @@ type NewPRT struct {
 	KDFMin int
 	// Protocol is the version of the PRT protocol; from 4 on there is no session key.
 	Protocol entrawire.Protocol
+	// SessionID names the sign-in, from NewSessionID; behind From its own stays, so that
+	// the log shows what a PRT came of.
+	SessionID string
 	// From is the refresh token that becomes a PRT, or nil. How and when the user
 	// proved who they are is then copied from it and never raised.
 	From *sealed.Artefact
@@ -53,7 +56,7 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	now := a.clock.Now()
 	prt := sealed.Artefact{
 		Type: sealed.PRT, Tenant: n.Tenant.ID, User: n.User.ID, Device: n.Device.ID, Certificate: Fingerprint(n.Device),
-		Client: n.Client, SessionID: newID(), Credential: n.Credential, AMR: amrOf(n.Method), AuthTime: now,
+		Client: n.Client, SessionID: n.SessionID, Credential: n.Credential, AMR: amrOf(n.Method), AuthTime: now,
 		KDFMin: n.KDFMin, PasswordEpoch: n.User.PasswordEpoch, SessionEpoch: n.User.SessionEpoch,
 		Details: sealed.Details{Used: methods.Add(nil, n.Method, now)},
 	}
@@ -63,7 +66,7 @@ func (a *Authority) IssuePRT(n NewPRT) (entrawire.PRTAnswer, error) {
 	if n.From != nil {
 		prt.Credential, prt.AMR, prt.AuthTime = n.From.Credential, slices.Clone(n.From.AMR), n.From.AuthTime
 		prt.MFATime, prt.MFAKept, prt.Origin = n.From.MFATime, n.From.MFAKept, n.From.Origin
-		prt.SessionID = n.From.SessionID // so the log shows what a PRT came of
+		prt.SessionID = n.From.SessionID
 		prt.Used, prt.PassEnds = slices.Clone(n.From.Used), n.From.PassEnds
 	}
 	prt.Protocol = int(n.Protocol)
@@ -111,6 +114,7 @@ func (a *Authority) prtAnswer(t *tenant.Tenant, u store.User, d store.Device, pr
 	for _, m := range methods.Names(prt.Used) {
 		claims.Methods = append(claims.Methods, string(m))
 	}
+	claims.AuthTime, claims.MFATime = prt.AuthTime.Unix(), prt.MFATime
 	idToken, err := unsignedIDToken(claims)
 	if err != nil {
 		return entrawire.PRTAnswer{}, err
@@ -191,6 +195,10 @@ func newID() string {
 	_, _ = rand.Read(b[:])
 	return jose.EncodeSegment(b[:])
 }
+
+// NewSessionID draws the name of a sign-in, which everything that descends from it
+// repeats.
+func NewSessionID() string { return newID() }
 
 // NewTokenID draws the claim uti of an access token, which names it in the log.
 func NewTokenID() string { return newID() }

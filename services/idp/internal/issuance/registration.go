@@ -6,9 +6,9 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
 // registrationScope is the scope of a token that registers devices.
@@ -33,24 +33,12 @@ type Bearer struct {
 	Device ids.DeviceID
 	// FreshMFA is true when a second factor was proven within the last ten minutes.
 	FreshMFA bool
+	// From is the sign-in behind it, to be held against the user as they are now.
+	From sealed.Artefact
 }
 
 // Bulk reports whether it descends from a bulk enrolment package.
 func (b Bearer) Bulk() bool { return b.Client == BulkClientID }
-
-// registrationToken is what is read of such a token.
-type registrationToken struct {
-	Aud      string   `json:"aud"`
-	Iss      string   `json:"iss"`
-	Iat      int64    `json:"iat"`
-	Nbf      int64    `json:"nbf"`
-	Exp      int64    `json:"exp"`
-	AMR      []string `json:"amr"`
-	AppID    string   `json:"appid"`
-	OID      string   `json:"oid"`
-	TID      string   `json:"tid"`
-	DeviceID string   `json:"deviceid"`
-}
 
 // CheckRegistrationToken takes an access token of ours for device registration,
 // which clients ask for by its name or by its id. The algorithm and the key are
@@ -58,42 +46,14 @@ type registrationToken struct {
 // with it.
 func (a *Authority) CheckRegistrationToken(text secret.Text) (Bearer, error) {
 	refused := prterr.New(prterr.Unauthenticated, "access_token is not a valid token for device registration: get a new one")
-	t, err := jose.Parse(text.Reveal())
-	if err != nil {
+	t, ok := a.ReadAccessToken(text)
+	// One that is bound to a key needs a proof that nothing here brings.
+	if !ok || t.KeyID != "" || t.Audience != entrawire.RegistrationResource && t.Audience != entrawire.RegistrationClientID {
 		return Bearer{}, refused
 	}
-	if err := a.Verify(t); err != nil {
-		return Bearer{}, refused
-	}
-	var c registrationToken
-	if err := t.Claims(&c); err != nil {
-		return Bearer{}, refused
-	}
-	b, err := c.bearer()
-	if err != nil || c.Iss != issuer(b.Tenant) || c.Aud != entrawire.RegistrationResource && c.Aud != entrawire.RegistrationClientID {
-		return Bearer{}, refused
-	}
-	now := a.clock.Now()
-	if now.Before(time.Unix(c.Nbf, 0)) || !now.Before(time.Unix(c.Exp, 0)) {
-		return Bearer{}, refused
-	}
-	// The token was fresh when it was made; it cannot tell since when.
-	b.FreshMFA = slices.Contains(c.AMR, "ngcmfa") && now.Sub(time.Unix(c.Iat, 0)) <= freshFactor
-	return b, nil
-}
-
-func (c registrationToken) bearer() (Bearer, error) {
-	b := Bearer{AMR: c.AMR}
-	var err error
-	if b.Tenant, err = ids.ParseTenant(c.TID); err != nil {
-		return b, err
-	}
-	if b.User, err = ids.ParseUser(c.OID); err != nil {
-		return b, err
-	}
-	if b.Client, err = ids.ParseClient(c.AppID); err != nil || c.DeviceID == "" {
-		return b, err
-	}
-	b.Device, err = ids.ParseDevice(c.DeviceID)
-	return b, err
+	return Bearer{
+		Tenant: t.Tenant, User: t.User, Client: t.Client, AMR: t.From.AMR, Device: t.DeviceID, From: t.From,
+		// The token was fresh when it was made; it cannot tell since when.
+		FreshMFA: slices.Contains(t.From.AMR, "ngcmfa") && a.clock.Now().Sub(t.Issued) <= freshFactor,
+	}, nil
 }

@@ -98,15 +98,10 @@ func (x *exchange) usable(rt sealed.Artefact) error {
 	if err := fromBrowser(x.Caller.Origin, rt); err != nil {
 		return err
 	}
-	now, idle := x.gate.Clock.Now(), x.tenant.Lifetimes.RefreshTokenIdle
-	switch {
+	switch now := x.gate.Clock.Now(); {
 	case now.After(rt.Expires) && rt.SPA:
 		return prterr.AADSTS(aadsts.SPATokenExpired, "")
-	case now.After(rt.Expires):
-		return prterr.AADSTS(aadsts.ExpiredToken, "")
-	// A package lies on a stick for months and is used once in a while: its end is
-	// the end that was asked for.
-	case idle > 0 && rt.Credential != sealed.Bulk && now.Sub(rt.Issued) > idle:
+	case now.After(rt.Expires), x.gate.Idle(rt, now):
 		return prterr.AADSTS(aadsts.ExpiredToken, "")
 	}
 	return nil

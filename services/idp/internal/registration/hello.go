@@ -5,11 +5,13 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/outbox"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -53,6 +55,9 @@ func (s *Service) RegisterHello(ctx context.Context, r HelloKey) (kid string, up
 	}
 	if err := directory.Standing(home.Profile, dev); err != nil {
 		return "", "", err
+	}
+	if issuance.Fingerprint(dev) != b.From.Certificate {
+		return "", "", prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	}
 	pub, err := entrawire.ParseRSA1(r.Key)
 	if err != nil {

@@ -103,7 +103,9 @@ func (s *Service) admit(ctx context.Context, e *signinlog.Event, home *tenant.Te
 	return grants.Admit(e, f, from, grants.Demands{}, true)
 }
 
-// bearer checks an access token for device registration and finds its user.
+// bearer checks an access token for device registration and finds its user. It dies
+// with the password and the sessions that it rests on: what is registered with it
+// outlives them, so that a thief who was in time would stay.
 func (s *Service) bearer(ctx context.Context, token secret.Text, e *signinlog.Event) (issuance.Bearer, *tenant.Tenant, store.User, error) {
 	b, err := s.gate.Authority.CheckRegistrationToken(token)
 	if err != nil {
@@ -114,7 +116,7 @@ func (s *Service) bearer(ctx context.Context, token secret.Text, e *signinlog.Ev
 	if !ok {
 		return b, nil, store.User{}, prterr.AADSTS(aadsts.TenantNotFound, "")
 	}
-	u, err := s.gate.Directory.User(ctx, b.Tenant, b.User)
+	u, err := s.gate.UserStands(ctx, b.From)
 	e.User = u.UPN
 	return b, home, u, err
 }

@@ -40,8 +40,8 @@ type User struct {
 	MayJoin bool
 	// ImmutableID ties a federated user to the federation provider's object.
 	ImmutableID string
-	// PasswordEpoch counts password changes. What was got with an older password
-	// carries a smaller number.
+	// PasswordEpoch counts password changes, from wherever the directory began. What
+	// was got with another password carries another number.
 	PasswordEpoch uint64
 	// SessionEpoch counts revocations of everything the user holds.
 	SessionEpoch uint64

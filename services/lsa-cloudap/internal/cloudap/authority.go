@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
@@ -31,10 +32,29 @@ type Cookie struct {
 	Value secret.Text
 }
 
+// Account is who is signed in under a logon session.
+type Account struct {
+	partition.Partition
+	SID sid.SID
+	// NoPRT is true in a session without a PRT; of the partition there are only the
+	// names then.
+	NoPRT bool
+}
+
 // Account describes who is signed in under a logon session.
-func (c *CloudAP) Account(session secret.Text) (partition.Partition, error) {
-	_, p, err := c.signedIn(session)
-	return p, err
+func (c *CloudAP) Account(name secret.Text) (Account, error) {
+	s, err := c.find(name)
+	if err != nil {
+		return Account{}, err
+	}
+	if s.entry == nil {
+		return Account{Partition: partition.Partition{UPN: s.upn, DisplayName: s.name}, SID: s.sid, NoPRT: true}, nil
+	}
+	p, ok := s.entry.snapshot()
+	if !ok {
+		return Account{}, noSession()
+	}
+	return Account{Partition: p, SID: s.sid}, nil
 }
 
 // SignTokenRequest signs an app-token request. A new PRT is asked for only when

@@ -28,7 +28,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -55,7 +57,7 @@ type Config struct {
 	LockoutFor        time.Duration
 	SignInPages       *signinurl.List
 	Hello             HelloPolicy
-	// Events gets what Windows logs of sign-ins; nil drops it.
+	// Events is the component's event log; nil keeps none.
 	Events         *eventlog.Log
 	Log            *slog.Logger
 	TracerProvider trace.TracerProvider
@@ -69,12 +71,16 @@ type CloudAP struct {
 	tpm    tpm
 	// recovery of lost device keys.
 	recovery recovery
-	store    *partition.Store
+	// files is the state folder, store and helloStore what is in it.
+	files *statefiles.Files
+	store *partition.Store
 	// helloStore keeps the records of Windows Hello keys; helloWork is held while one
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
 	helloWork  sync.Mutex
-	tracer     trace.Tracer
+	// locals are the accounts of the device's own.
+	locals *local.Accounts
+	tracer trace.Tracer
 	// attempts that failed, for diagnosis.
 	attempts *attempts
 
@@ -87,7 +93,7 @@ type CloudAP struct {
 	mu       sync.Mutex
 	closing  bool
 	entries  map[partition.Key]*entry
-	sessions map[sessionDigest]*entry
+	sessions map[sessionDigest]*session
 	// hellos are the Windows Hello keys of this device's users.
 	hellos map[hello.User]hello.Record
 	// pages are those that did not end yet, by the digest of their name.
@@ -95,28 +101,41 @@ type CloudAP struct {
 	pageNumber uint64
 }
 
-// New reads the cache from disk. A damaged file is logged by name and left alone:
+// New reads the cache from disk. A file that cannot be used is named and put aside:
 // its user signs in as for the first time, the others are not affected.
 func New(cfg Config) (*CloudAP, error) {
 	if cfg.StateDir == "" || cfg.Plugin == nil || cfg.TPM == nil || cfg.Dsreg == nil || cfg.Clock == nil || cfg.SignInPages == nil ||
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	store, all, bad := partition.Open(filepath.Join(cfg.StateDir, "partitions"), cfg.Points)
+	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	if err != nil {
+		return nil, err
+	}
+	store, all, bad := partition.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("cached PRT is not used", "error", err)
 	}
-	hellos, records, bad := hello.Open(filepath.Join(cfg.StateDir, "hello"), cfg.Points)
+	hellos, records, bad := hello.Open(files)
 	for _, err := range bad {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
+	locals, err := local.New(local.Config{
+		Path: filepath.Join(cfg.StateDir, "local.json"), MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor, Points: cfg.Points,
+	})
+	if locals == nil {
+		return nil, err
+	}
+	if err != nil {
+		cfg.Log.Error("local accounts are not used", "error", err)
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), store: store,
-		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), files: files, store: store,
+		locals: locals, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
 		attempts: newAttempts(),
-		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*entry{},
+		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)
@@ -132,11 +151,10 @@ func New(cfg Config) (*CloudAP, error) {
 func (c *CloudAP) Close() error {
 	c.mu.Lock()
 	c.closing = true
-	clear(c.sessions)
-	clear(c.pages)
-	for _, e := range c.entries {
-		e.stopKeeper()
+	for d := range c.sessions {
+		c.drop(d)
 	}
+	clear(c.pages)
 	c.mu.Unlock()
 
 	done := make(chan struct{})
@@ -203,13 +221,11 @@ func (c *CloudAP) retireOthers(kept *entry, upn ids.UPN) {
 // retire forgets a partition and ends its sessions. CloudAP.mu is held.
 func (c *CloudAP) retire(e *entry) {
 	delete(c.entries, e.key)
-	for d, owner := range c.sessions {
-		if owner == e {
-			delete(c.sessions, d)
-			c.dropPages(d)
+	for d, s := range c.sessions {
+		if s.entry == e {
+			c.drop(d)
 		}
 	}
-	e.stopKeeper()
 	if err := e.retire(func() error { return c.store.Remove(e.key) }); err != nil {
 		c.cfg.Log.Error("old partition could not be removed", "user", e.key.User, "kind", e.key.Kind, "error", err)
 	}

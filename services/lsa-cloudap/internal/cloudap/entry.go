@@ -150,7 +150,6 @@ func (e *entry) nextRenewal(now time.Time, every time.Duration) time.Duration {
 
 // stopKeeper ends the renewal clock. CloudAP.mu is held.
 func (e *entry) stopKeeper() {
-	e.sessions = 0
 	if e.stop != nil {
 		close(e.stop)
 		e.stop = nil

@@ -187,7 +187,7 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 	if err != nil {
 		return err
 	}
-	if got.key.Tenant != e.key.Tenant || got.key.User != e.key.User {
+	if !sameUser(got.key, e.key) {
 		return prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
 	target := c.entryFor(got.key)
@@ -195,9 +195,6 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 		return err
 	}
 	c.cfg.Log.InfoContext(ctx, "the PRT was replaced at a sign-in page", "user", e.key.User, "kind", got.key.Kind)
-	if target == e {
-		return nil
-	}
 	return c.moveSession(session, target)
 }
 

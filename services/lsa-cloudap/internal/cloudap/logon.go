@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
@@ -31,6 +32,10 @@ type Logon struct {
 	RenewalStarted bool
 	// Kind of the partition that the session uses.
 	Kind partition.Kind
+	// SID is who the user is on this device.
+	SID sid.SID
+	// PRTPending is true when the domain let the user in and the PRT is still to come.
+	PRTPending bool
 	// HelloOffered is true when Windows Hello will be offered after this sign-in.
 	HelloOffered bool
 }
@@ -149,9 +154,10 @@ func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Log
 func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {
 	p, ok := e.snapshot()
 	if !ok {
-		return Logon{}, prterr.New(prterr.Conflict, "the account was replaced meanwhile: sign in again")
+		return Logon{}, replacedMeanwhile()
 	}
-	session, err := c.openSession(e)
+	l.SID = sidOf(p)
+	session, err := c.openSession(&session{sid: l.SID, entry: e})
 	if err != nil {
 		return Logon{}, err
 	}
@@ -165,7 +171,7 @@ func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {
 func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
 	p, ok := e.snapshot()
 	if !ok {
-		return prterr.New(prterr.Conflict, "the account was replaced meanwhile: sign in again")
+		return replacedMeanwhile()
 	}
 	now := c.cfg.Clock.Now()
 	if p.WrongPasswords >= c.cfg.MaxWrongPasswords && now.Sub(p.LastWrongAt) < c.cfg.LockoutFor {

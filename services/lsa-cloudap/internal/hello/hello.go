@@ -13,17 +13,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
-	suffix  = ".json"
+	// folder of the records in the state folder.
+	folder  = "hello"
 	version = 1
 	// maxWrapped bounds a wrapped secret, in bytes; RSA-2048 makes 256.
 	maxWrapped = 1 << 10
@@ -58,49 +56,37 @@ type file struct {
 }
 
 // Store keeps one file per user in one folder, each replaced as a whole.
-type Store struct {
-	dir    string
-	points durable.Points
-}
+type Store struct{ files *statefiles.Files }
 
-// Open reads all records of the folder, which may be missing. A file that cannot be
-// read is reported by an error that names it and stays where it is.
-func Open(dir string, points durable.Points) (*Store, []Record, []error) {
-	s := &Store{dir: dir, points: points}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil, nil
-	}
+// Open reads all records of the state folder, where there may be none. A file that
+// cannot be used goes to quarantine, and an error says so.
+func Open(files *statefiles.Files) (*Store, []Record, []error) {
+	s := &Store{files: files}
+	names, err := files.List(folder)
 	if err != nil {
-		return s, nil, []error{fmt.Errorf("hello folder: %w", err)}
+		return s, nil, []error{err}
 	}
 	var all []Record
 	var bad []error
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
+	for _, name := range names {
+		r, err := s.load(name)
 		switch {
-		case strings.HasPrefix(e.Name(), "."):
-			// A crash between writing and renaming; it was never valid.
-			_ = durable.Remove(path)
-		case strings.HasSuffix(e.Name(), suffix):
-			r, err := s.load(path)
-			if err != nil {
-				bad = append(bad, fmt.Errorf("hello file %s is not used: %w", path, err))
-				continue
-			}
+		case err == nil:
 			all = append(all, r)
+		case !errors.Is(err, fs.ErrNotExist):
+			bad = append(bad, files.Reject(name, err.Error()))
 		}
 	}
 	return s, all, bad
 }
 
-func (s *Store) load(path string) (Record, error) {
-	data, err := durable.ReadFile(path)
+func (s *Store) load(name string) (Record, error) {
+	data, err := s.files.Read(name)
 	if err != nil {
 		return Record{}, err
 	}
 	r, err := decode(data)
-	if err == nil && s.path(r.User) != path {
+	if err == nil && fileName(r.User) != name {
 		err = errors.New("it is of another user than its name says")
 	}
 	return r, err
@@ -147,13 +133,13 @@ func (s *Store) Save(r Record) error {
 	if err != nil {
 		return fmt.Errorf("hello record: %w", err)
 	}
-	return durable.WriteFile(s.path(r.User), data, s.points)
+	return s.files.Write(fileName(r.User), data)
 }
 
 // Remove forgets a record.
-func (s *Store) Remove(u User) error { return durable.Remove(s.path(u)) }
+func (s *Store) Remove(u User) error { return s.files.Remove(fileName(u)) }
 
-// path is safe to build: both parts of a User are GUIDs.
-func (s *Store) path(u User) string {
-	return filepath.Join(s.dir, string(u.Tenant)+"_"+string(u.User)+suffix)
+// fileName is safe to build: both parts of a User are GUIDs.
+func fileName(u User) string {
+	return folder + "/" + string(u.Tenant) + "_" + string(u.User) + statefiles.Suffix
 }

@@ -79,7 +79,7 @@ func (f file) partition() (Partition, error) {
 	}
 	var verifier Verifier
 	if f.Verifier != "" {
-		if verifier, err = parseVerifier(f.Verifier); err != nil {
+		if verifier, err = ParseVerifier(secret.NewText(f.Verifier)); err != nil {
 			return Partition{}, err
 		}
 	}

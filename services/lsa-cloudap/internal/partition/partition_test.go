@@ -3,6 +3,7 @@ package partition_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 func sample(t *testing.T, user string) partition.Partition {
@@ -30,6 +32,16 @@ func sample(t *testing.T, user string) partition.Partition {
 	}
 }
 
+// open reads the state folder dir.
+func open(t *testing.T, dir string) (*partition.Store, []partition.Partition, []error) {
+	t.Helper()
+	files, err := statefiles.Open(statefiles.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return partition.Open(files)
+}
+
 const (
 	alice = "bbbbbbbb-0000-4000-8000-000000000001"
 	bob   = "bbbbbbbb-0000-4000-8000-000000000002"
@@ -38,14 +50,14 @@ const (
 // saved writes one partition and returns its file.
 func saved(t *testing.T, dir, user string) string {
 	t.Helper()
-	s, _, bad := partition.Open(dir, nil)
+	s, _, bad := open(t, dir)
 	if len(bad) != 0 {
 		t.Fatal(bad)
 	}
 	if err := s.Save(sample(t, user)); err != nil {
 		t.Fatal(err)
 	}
-	found, err := filepath.Glob(filepath.Join(dir, "*"+user+"*"))
+	found, err := filepath.Glob(filepath.Join(dir, "partitions", "*"+user+"*"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("files %v, %v", found, err)
 	}
@@ -55,7 +67,7 @@ func saved(t *testing.T, dir, user string) string {
 func TestWhatIsSavedIsReadBack(t *testing.T) {
 	dir := t.TempDir()
 	saved(t, dir, alice)
-	_, all, bad := partition.Open(dir, nil)
+	_, all, bad := open(t, dir)
 	if len(bad) != 0 || len(all) != 1 {
 		t.Fatalf("%v, %v", all, bad)
 	}
@@ -73,7 +85,7 @@ func TestWhatIsSavedIsReadBack(t *testing.T) {
 	}
 }
 
-func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
+func TestABadFileGoesToQuarantineAndTheOthersGoOn(t *testing.T) {
 	set := func(name string, value any) func([]byte) []byte {
 		return func(raw []byte) []byte {
 			var m map[string]any
@@ -125,15 +137,22 @@ func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
 			if err := os.WriteFile(file, damage(raw), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, all, bad := partition.Open(dir, nil)
+			_, all, bad := open(t, dir)
 			if len(all) != 1 || string(all[0].User) != bob {
 				t.Errorf("read %v", all)
 			}
 			if len(bad) != 1 || !strings.Contains(bad[0].Error(), file) {
 				t.Errorf("errors %v", bad)
 			}
-			if _, err := os.Stat(file); err != nil {
-				t.Errorf("the file is gone: %v", err)
+			kept, err := filepath.Glob(filepath.Join(dir, "quarantine", filepath.Base(file)+".*"))
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("in quarantine %v, %v", kept, err)
+			}
+			if now, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(now, damage(raw)) {
+				t.Errorf("the file was changed: %v", err)
+			}
+			if _, again, bad := open(t, dir); len(again) != 1 || len(bad) != 0 {
+				t.Errorf("at the next start: %v, %v", again, bad)
 			}
 		})
 	}
@@ -142,13 +161,13 @@ func TestABadFileIsNamedAndTheOthersGoOn(t *testing.T) {
 func TestRemoveAndLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	file := saved(t, dir, alice)
-	left := filepath.Join(dir, "."+filepath.Base(file)+".12345")
-	for _, f := range []string{left, filepath.Join(dir, "README")} {
+	left := filepath.Join(filepath.Dir(file), "."+filepath.Base(file)+".12345")
+	for _, f := range []string{left, filepath.Join(filepath.Dir(file), "README")} {
 		if err := os.WriteFile(f, []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s, all, bad := partition.Open(dir, nil)
+	s, all, bad := open(t, dir)
 	if len(all) != 1 || len(bad) != 0 {
 		t.Fatalf("%v, %v", all, bad)
 	}
@@ -158,7 +177,7 @@ func TestRemoveAndLeftovers(t *testing.T) {
 	if err := s.Remove(all[0].Key); err != nil {
 		t.Fatal(err)
 	}
-	if _, all, _ := partition.Open(dir, nil); len(all) != 0 {
+	if _, all, _ := open(t, dir); len(all) != 0 {
 		t.Errorf("still there: %v", all)
 	}
 }
@@ -169,10 +188,10 @@ func FuzzPartitionFile(f *testing.F) {
 	f.Add([]byte(`{"version":1,"tenant_id":"aaaaaaaa-0000-4000-8000-000000000001","password_verifier":"$argon2id$v=19$m=1,t=1,p=1$AA$AA"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "x.json"), data, 0o600); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Join(dir, "partitions"), 0o700), os.WriteFile(filepath.Join(dir, "partitions", "x.json"), data, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		_, all, bad := partition.Open(dir, nil)
+		_, all, bad := open(t, dir)
 		if len(all) != 0 || len(bad) != 1 {
 			t.Errorf("%v, %v", all, bad) // the name never fits the content
 		}

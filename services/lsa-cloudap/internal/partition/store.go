@@ -4,73 +4,50 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-const suffix = ".json"
+// folder of the partitions in the state folder.
+const folder = "partitions"
 
 // Store keeps one file per partition in one folder. Each file is replaced as a
 // whole, so PRT and session key on disk always belong together. It does no
 // locking: the framework writes a partition from one goroutine at a time.
-type Store struct {
-	dir    string
-	points durable.Points
-}
+type Store struct{ files *statefiles.Files }
 
-// Open reads all partitions of the folder, which may be missing. A file that
-// cannot be read is reported by an error that names it and stays where it is;
-// the others are not affected.
-func Open(dir string, points durable.Points) (*Store, []Partition, []error) {
-	s := &Store{dir: dir, points: points}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil, nil
-	}
+// Open reads all partitions of the state folder, where there may be none. A file that
+// cannot be used goes to quarantine, and an error says so; the others are not affected.
+func Open(files *statefiles.Files) (*Store, []Partition, []error) {
+	s := &Store{files: files}
+	names, err := files.List(folder)
 	if err != nil {
-		return s, nil, []error{fmt.Errorf("partition folder: %w", err)}
+		return s, nil, []error{err}
 	}
 	var all []Partition
 	var bad []error
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
+	for _, name := range names {
+		p, err := s.load(name)
 		switch {
-		case leftover(e.Name()):
-			// A crash between writing and renaming; it was never valid.
-			_ = durable.Remove(path)
-		case strings.HasSuffix(e.Name(), suffix):
-			p, err := s.load(path)
-			if err != nil {
-				bad = append(bad, err)
-				continue
-			}
+		case err == nil:
 			all = append(all, p)
+		case !errors.Is(err, fs.ErrNotExist):
+			bad = append(bad, files.Reject(name, err.Error()))
 		}
 	}
 	return s, all, bad
 }
 
-// leftover reports whether a file is an unfinished one of durable.WriteFile.
-func leftover(name string) bool {
-	return strings.HasPrefix(name, ".") && strings.Contains(name, suffix+".")
-}
-
-func (s *Store) load(path string) (Partition, error) {
-	data, err := durable.ReadFile(path)
+func (s *Store) load(name string) (Partition, error) {
+	data, err := s.files.Read(name)
 	if err != nil {
-		return Partition{}, fmt.Errorf("partition file %s: %w", path, err)
+		return Partition{}, err
 	}
 	p, err := decode(data)
-	if err != nil {
-		return Partition{}, fmt.Errorf("partition file %s is not used: %w", path, err)
+	if err == nil && fileName(p.Key) != name {
+		err = errors.New("it holds another partition than its name says")
 	}
-	if s.path(p.Key) != path {
-		return Partition{}, fmt.Errorf("partition file %s is not used: it holds another partition than its name says", path)
-	}
-	return p, nil
+	return p, err
 }
 
 // Save writes a partition; when it returns nil, the partition survives a crash.
@@ -79,13 +56,13 @@ func (s *Store) Save(p Partition) error {
 	if err != nil {
 		return fmt.Errorf("partition: %w", err)
 	}
-	return durable.WriteFile(s.path(p.Key), data, s.points)
+	return s.files.Write(fileName(p.Key), data)
 }
 
 // Remove forgets a partition.
-func (s *Store) Remove(k Key) error { return durable.Remove(s.path(k)) }
+func (s *Store) Remove(k Key) error { return s.files.Remove(fileName(k)) }
 
-// path is safe to build: all three parts of a Key are of a fixed alphabet.
-func (s *Store) path(k Key) string {
-	return filepath.Join(s.dir, fmt.Sprintf("%s_%s_%s%s", k.Tenant, k.User, k.Kind, suffix))
+// fileName is safe to build: all three parts of a Key are of a fixed alphabet.
+func fileName(k Key) string {
+	return fmt.Sprintf("%s/%s_%s_%s%s", folder, k.Tenant, k.User, k.Kind, statefiles.Suffix)
 }

@@ -34,9 +34,12 @@ func NewVerifier(password secret.Text) (Verifier, error) {
 	return Verifier{phc: secret.NewText(phc)}, nil
 }
 
-// parseVerifier reads one from a file.
-func parseVerifier(phc string) (Verifier, error) {
-	params, salt, key, err := argon2id.DecodeHash(phc)
+// PHC is its form on disk.
+func (v Verifier) PHC() secret.Text { return v.phc }
+
+// ParseVerifier reads one from a file.
+func ParseVerifier(phc secret.Text) (Verifier, error) {
+	params, salt, key, err := argon2id.DecodeHash(phc.Reveal())
 	if err != nil {
 		return Verifier{}, errors.New("password_verifier is not an Argon2id hash in PHC form")
 	}
@@ -46,7 +49,7 @@ func parseVerifier(phc string) (Verifier, error) {
 		params.Parallelism < 1, len(salt) < 8, len(key) < 16:
 		return Verifier{}, errors.New("password_verifier has parameters out of bounds")
 	}
-	return Verifier{phc: secret.NewText(phc)}, nil
+	return Verifier{phc: phc}, nil
 }
 
 // Matches checks a password in constant time. A verifier that cannot be used

@@ -2,8 +2,7 @@ package server
 
 import (
 	"context"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
+	"strings"
 
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
@@ -16,11 +15,7 @@ type logon struct {
 }
 
 func (l logon) LogonUser(ctx context.Context, req *lsav1.LogonUserRequest) (*lsav1.LogonUserResponse, error) {
-	upn, cred, err := readCredential(req)
-	if err != nil {
-		return nil, err
-	}
-	got, err := l.cloudAP.Logon(ctx, upn, cred)
+	got, err := l.logon(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +23,24 @@ func (l logon) LogonUser(ctx context.Context, req *lsav1.LogonUserRequest) (*lsa
 		LogonSession: got.Session.Reveal(), UserId: string(got.User), DisplayName: got.DisplayName,
 		FromCache: got.FromCache, RenewalStarted: got.RenewalStarted,
 		CredentialKind: string(got.Kind), HelloOffered: got.HelloOffered,
+		Sid: string(got.SID), PrtPending: got.PRTPending,
 	}, nil
+}
+
+// logon tells an account of the device's own, whose name has no @, from one of a tenant.
+func (l logon) logon(ctx context.Context, req *lsav1.LogonUserRequest) (cloudap.Logon, error) {
+	if n := req.GetUserPrincipalName(); n != "" && !strings.Contains(n, "@") {
+		name, password, err := readLocal(n, req)
+		if err != nil {
+			return cloudap.Logon{}, err
+		}
+		return l.cloudAP.LocalLogon(ctx, name, password)
+	}
+	upn, cred, err := readCredential(req)
+	if err != nil {
+		return cloudap.Logon{}, err
+	}
+	return l.cloudAP.Logon(ctx, upn, cred)
 }
 
 func (l logon) LogoffUser(_ context.Context, req *lsav1.LogoffUserRequest) (*lsav1.LogoffUserResponse, error) {
@@ -40,26 +52,4 @@ func (l logon) LogoffUser(_ context.Context, req *lsav1.LogoffUserRequest) (*lsa
 		return nil, err
 	}
 	return &lsav1.LogoffUserResponse{}, nil
-}
-
-// ssoState shows what the device holds, without a secret.
-type ssoState struct {
-	lsav1.UnimplementedSSOStateServiceServer
-	cloudAP *cloudap.CloudAP
-}
-
-func (s ssoState) GetSSOState(context.Context, *lsav1.GetSSOStateRequest) (*lsav1.GetSSOStateResponse, error) {
-	out := &lsav1.GetSSOStateResponse{}
-	for _, a := range s.cloudAP.Attempts() {
-		out.Attempts = append(out.Attempts, attempt(a))
-	}
-	for _, p := range s.cloudAP.States() {
-		out.Partitions = append(out.Partitions, &lsav1.PartitionState{
-			UserPrincipalName: string(p.UPN), UserId: string(p.User), CredentialKind: string(p.Kind),
-			PrtUpdateTime: timestamppb.New(p.ObtainedAt), PrtExpiryTime: timestamppb.New(p.ExpiresAt),
-			PrtDigest: p.Digest(), RenewalRunning: p.RenewalRunning, LastError: p.LastError,
-			LastAcquire: attempt(p.Acquire), LastRefresh: attempt(p.Refresh),
-		})
-	}
-	return out, nil
 }

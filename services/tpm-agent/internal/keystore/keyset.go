@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
@@ -56,6 +57,8 @@ type keySet struct {
 	// dk is the public half of Device: every request wants it, and go-tpm's codec takes
 	// longer than the rest of a signature's bookkeeping.
 	dk *rsa.PublicKey
+	// join is how Certificate says that the device is known to its tenant.
+	join entrawire.JoinType
 }
 
 // Purpose of a long-lived key.
@@ -144,6 +147,7 @@ func readSet(path, id string) (*keySet, error) {
 	if set.dk, err = set.Device.rsaKey(); err != nil {
 		return nil, fmt.Errorf("key set %s: restore it, or remove it and register the device again: %w", path, err)
 	}
+	set.join = joinType(set.Certificate)
 	return &set, nil
 }
 

@@ -137,7 +137,7 @@ func (s *Store) Install(ctx context.Context, id string, certificate []byte, nati
 		return err
 	}
 	with := *set
-	with.Certificate, with.Native = bytes.Clone(certificate), native
+	with.Certificate, with.Native, with.join = bytes.Clone(certificate), native, joinType(certificate)
 	if err := s.writeSet(&with); err != nil {
 		return err
 	}

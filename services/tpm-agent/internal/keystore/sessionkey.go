@@ -37,7 +37,7 @@ func (s *Store) authSession(set *keySet, o Owner) secret.Bytes {
 // ImportSessionKey takes the session key of a PRT answer in the form that the
 // registration agreed on; the other form is refused, whatever the answer says.
 func (s *Store) ImportSessionKey(ctx context.Context, o Owner, wrapped string) ([]byte, error) {
-	set, p, err := s.current()
+	set, p, err := s.currentFor(o.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ type Session struct {
 // Session reads a sealed session key. Whether it is this owner's shows when the
 // TPM uses it. A key in the other form than the registration's is not taken.
 func (s *Store) Session(o Owner, sealed []byte) (*Session, error) {
-	set, p, err := s.current()
+	set, p, err := s.currentFor(o.Caller)
 	if err != nil {
 		return nil, err
 	}

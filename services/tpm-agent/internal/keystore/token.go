@@ -123,7 +123,7 @@ func label(set *keySet, o Owner, client ids.ClientID) []byte {
 // is compared each time: once the TPM is known to be another one, nothing of this
 // device is used, although the key is still in memory.
 func (s *Store) dataAEAD(ctx context.Context, o Owner) (*keySet, cipher.AEAD, error) {
-	set, p, err := s.current()
+	set, p, err := s.currentFor(o.Caller)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -98,16 +98,21 @@ func checkPIN(field string, pin secret.Text) error {
 
 // HelloRequest is what a request for a PRT by Hello depends on.
 type HelloRequest struct {
-	User  keystore.HelloUser
-	UPN   string
-	PIN   secret.Text
-	Nonce string
+	// Caller asks; it has to be the authority of the PRT.
+	Caller string
+	User   keystore.HelloUser
+	UPN    string
+	PIN    secret.Text
+	Nonce  string
 }
 
 // SignHelloPRTRequest builds an assertion, signs it with the user's Hello key, and
 // signs the request around it with the device key (MS-OAPXBC 3.1.5.1.2). One nonce
 // is in both, so the assertion is of no use in another request.
 func (k *Keys) SignHelloPRTRequest(ctx context.Context, r HelloRequest) (string, error) {
+	if err := k.store.May(r.Caller); err != nil {
+		return "", err
+	}
 	upn, err := ids.ParseUPN(r.UPN)
 	if err != nil {
 		return "", invalid("user_principal_name", err.Error())

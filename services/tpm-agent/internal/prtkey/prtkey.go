@@ -90,6 +90,8 @@ func opaque(field, value string, limit int) error {
 
 // PRTRequest is what a request for a PRT depends on.
 type PRTRequest struct {
+	// Caller asks; it has to be the authority of the PRT.
+	Caller     string
 	UPN        string
 	Credential Credential
 	Nonce      string
@@ -98,6 +100,9 @@ type PRTRequest struct {
 // SignPRTRequest builds a request for a PRT and signs it with the device key
 // (first sign-in, step D).
 func (k *Keys) SignPRTRequest(ctx context.Context, r PRTRequest) (string, error) {
+	if err := k.store.May(r.Caller); err != nil {
+		return "", err
+	}
 	upn, err := ids.ParseUPN(r.UPN)
 	if err != nil {
 		return "", invalid("user_principal_name", err.Error())
@@ -132,8 +137,12 @@ func (k *Keys) SignDeviceRemoval(ctx context.Context, nonce string) (string, err
 	return k.signProof(ctx, entrawire.DeviceProof{GrantType: entrawire.GrantDeviceRemoval, RequestNonce: nonce})
 }
 
-// SignDeviceCookie builds the proof that a sign-in page is opened on this device.
-func (k *Keys) SignDeviceCookie(ctx context.Context, nonce string) (string, error) {
+// SignDeviceCookie builds the proof that a sign-in page is opened on this device, for
+// the authority of the PRT.
+func (k *Keys) SignDeviceCookie(ctx context.Context, caller, nonce string) (string, error) {
+	if err := k.store.May(caller); err != nil {
+		return "", err
+	}
 	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/tpm-agent/internal/keystore"
@@ -51,7 +52,7 @@ func (s *HelloKeys) SignHelloPRTRequest(ctx context.Context, r *tpmv1.SignHelloP
 		return nil, err
 	}
 	token, err := s.Keys.SignHelloPRTRequest(ctx, prtkey.HelloRequest{
-		User: u, UPN: r.GetUserPrincipalName(), PIN: secret.NewText(r.GetPin()), Nonce: r.GetRequestNonce(),
+		Caller: rpc.Caller(ctx), User: u, UPN: r.GetUserPrincipalName(), PIN: secret.NewText(r.GetPin()), Nonce: r.GetRequestNonce(),
 	})
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func credential(c *tpmv1.Credential) prtkey.Credential {
 // SignPRTRequest signs a request for a PRT.
 func (s *PRTKeys) SignPRTRequest(ctx context.Context, r *tpmv1.SignPRTRequestRequest) (*tpmv1.SignPRTRequestResponse, error) {
 	token, err := s.Keys.SignPRTRequest(ctx, prtkey.PRTRequest{
-		UPN: r.GetUserPrincipalName(), Credential: credential(r.GetCredential()), Nonce: r.GetRequestNonce(),
+		Caller: rpc.Caller(ctx), UPN: r.GetUserPrincipalName(), Credential: credential(r.GetCredential()), Nonce: r.GetRequestNonce(),
 	})
 	if err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func (s *PRTKeys) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 
 // SignDeviceCookie signs a device's proof for a sign-in page.
 func (s *PRTKeys) SignDeviceCookie(ctx context.Context, r *tpmv1.SignDeviceCookieRequest) (*tpmv1.SignDeviceCookieResponse, error) {
-	cookie, err := s.Keys.SignDeviceCookie(ctx, r.GetRequestNonce())
+	cookie, err := s.Keys.SignDeviceCookie(ctx, rpc.Caller(ctx), r.GetRequestNonce())
 	if err != nil {
 		return nil, err
 	}

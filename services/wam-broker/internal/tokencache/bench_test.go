@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
 
@@ -12,7 +13,11 @@ import (
 func BenchmarkAccess(b *testing.B) {
 	for _, n := range []int{1, maxAccess} {
 		b.Run(fmt.Sprintf("cached=%d", n), func(b *testing.B) {
-			c, err := New(Config{Dir: b.TempDir()})
+			q, err := durable.OpenQuarantine(b.TempDir(), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			c, err := New(Config{Dir: b.TempDir(), Quarantine: q})
 			if err != nil {
 				b.Fatal(err)
 			}

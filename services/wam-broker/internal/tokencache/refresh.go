@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -12,15 +13,20 @@ import (
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
 
-// version of the file's form. A file of another version is not read, and
-// replaced by the next refresh token.
+// version of the file's form. A file of another version is not read, and makes way
+// for the next refresh token.
 const version = 1
 
-// ErrDamaged says that a file is there and cannot be used. The token is lost; a
-// new one comes with the next PRT grant.
+// EventQuarantined is a file that cannot be used and was moved aside. Windows has no
+// event for it; ids from 9000 are Lockstep's own.
+const EventQuarantined = 9001
+
+// ErrDamaged says that a file cannot be used. The token is lost; a new one comes with
+// the next PRT grant. The file is in quarantine, unless that is full.
 var ErrDamaged = errors.New("sealed refresh token file is damaged")
 
 // file is what lies on disk. It says nothing about whose token it is: owner and
@@ -70,13 +76,34 @@ func (c *Cache) read(k RefreshKey) (apptoken.Sealed, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, c.reject(c.path(k), err.Error())
 	}
 	var f file
-	if json.Unmarshal(data, &f) != nil || f.Version != version || len(f.Sealed) == 0 || len(f.Sealed) > apptoken.MaxSealed {
-		return nil, ErrDamaged
+	switch {
+	case json.Unmarshal(data, &f) != nil:
+		return nil, c.reject(c.path(k), "it is not whole JSON of the expected form")
+	case f.Version != version:
+		return nil, c.reject(c.path(k), fmt.Sprintf("its version is not %d: it was written by another release", version))
+	case len(f.Sealed) == 0 || len(f.Sealed) > apptoken.MaxSealed:
+		return nil, c.reject(c.path(k), "sealed is empty or too long")
 	}
 	return f.Sealed, nil
+}
+
+// reject puts a file aside that cannot be used, and says so; it returns ErrDamaged.
+func (c *Cache) reject(path, reason string) error {
+	found, err := c.quarantine.Take(path, reason)
+	e := eventlog.Event{
+		Channel: eventlog.AADOperational, ID: EventQuarantined, Level: eventlog.Warning,
+		Message: "a file of the token cache cannot be used and was put aside",
+		Fields:  []eventlog.Field{{Name: "file", Value: path}, {Name: "reason", Value: reason}, {Name: "now", Value: found.Path}},
+	}
+	if err != nil {
+		e.Message = "a file of the token cache cannot be used and could not be put aside: the next one of its name takes its place"
+		e.Fields[2] = eventlog.Field{Name: "why", Value: err.Error()}
+	}
+	c.events.Add(context.Background(), e)
+	return fmt.Errorf("%w: %s", ErrDamaged, reason)
 }
 
 // path hides who and which app behind a hash. The parts are GUIDs and a kind

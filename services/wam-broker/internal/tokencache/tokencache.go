@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
@@ -45,6 +46,10 @@ type RefreshKey struct {
 type Config struct {
 	// Dir holds the sealed refresh tokens, one file each.
 	Dir string
+	// Quarantine takes files of it that cannot be used.
+	Quarantine *durable.Quarantine
+	// Events gets findings; nil keeps none.
+	Events *eventlog.Log
 	// Clock tells when an access token ends; nil is the real one.
 	Clock clock.Clock
 	// Points is told the moments of a write at which a crash would matter.
@@ -53,9 +58,11 @@ type Config struct {
 
 // Cache keeps tokens. It is safe for use by many goroutines.
 type Cache struct {
-	dir    string
-	clock  clock.Clock
-	points durable.Points
+	dir        string
+	quarantine *durable.Quarantine
+	events     *eventlog.Log
+	clock      clock.Clock
+	points     durable.Points
 
 	accessMu sync.Mutex
 	access   *lru[AccessKey, apptoken.Grant]
@@ -66,11 +73,11 @@ type Cache struct {
 
 // New opens the cache. Nothing is read until it is asked for.
 func New(cfg Config) (*Cache, error) {
-	if cfg.Dir == "" {
-		return nil, errors.New("token cache: Dir is missing")
+	if cfg.Dir == "" || cfg.Quarantine == nil {
+		return nil, errors.New("token cache: Dir and Quarantine are needed")
 	}
 	return &Cache{
-		dir: cfg.Dir, clock: clock.Or(cfg.Clock), points: cfg.Points,
+		dir: cfg.Dir, quarantine: cfg.Quarantine, events: cfg.Events, clock: clock.Or(cfg.Clock), points: cfg.Points,
 		access: newLRU[AccessKey, apptoken.Grant](maxAccess),
 	}, nil
 }

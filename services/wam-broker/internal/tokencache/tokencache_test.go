@@ -2,6 +2,7 @@ package tokencache
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,7 +17,11 @@ import (
 
 func open(t *testing.T, dir string, c clock.Clock, p durable.Points) *Cache {
 	t.Helper()
-	cache, err := New(Config{Dir: dir, Clock: c, Points: p})
+	q, err := durable.OpenQuarantine(filepath.Join(dir, "quarantine"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := New(Config{Dir: dir, Quarantine: q, Clock: c, Points: p})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +154,37 @@ func TestAFolderInPlaceOfAFileIsDamage(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(c.path(RefreshKey{}), "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := c.Refresh(RefreshKey{}); s != nil || err == nil {
+	if s, err := c.Refresh(RefreshKey{}); s != nil || !errors.Is(err, ErrDamaged) {
 		t.Errorf("got %q, %v", s, err)
+	}
+	if err := c.PutRefresh(RefreshKey{}, apptoken.Sealed("new")); err != nil {
+		t.Errorf("nothing can take its place: %v", err)
+	}
+}
+
+func TestAFileThatCannotBeUsedGoesToQuarantine(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty": "", "cut": `{"version":1,"sealed":"AAA`, "foreign version": `{"version":2,"sealed":"AAAA"}`, "nothing sealed": `{"version":1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, k := t.TempDir(), RefreshKey{Owner: owner()}
+			c := open(t, dir, nil, nil)
+			if err := os.WriteFile(c.path(k), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if s, err := c.Refresh(k); s != nil || !errors.Is(err, ErrDamaged) {
+				t.Errorf("got %q, %v", s, err)
+			}
+			if s, err := c.Refresh(k); s != nil || err != nil {
+				t.Errorf("at the next request: %q, %v", s, err)
+			}
+			list := c.quarantine.List()
+			if len(list) != 1 || list[0].Reason == "" {
+				t.Fatalf("in quarantine: %+v", list)
+			}
+			if raw, err := os.ReadFile(list[0].Path); err != nil || string(raw) != content {
+				t.Errorf("%q, %v", raw, err)
+			}
+		})
 	}
 }

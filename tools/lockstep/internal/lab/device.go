@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 
+	"google.golang.org/grpc"
+
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
@@ -22,7 +24,11 @@ type Device struct {
 	Browser  actor.Browser
 	// Window is the broker's sign-in window, without anybody before it.
 	Window actor.Window
-	broker actor.App
+	// Settings is the way of the settings of the device to its token broker.
+	Settings grpc.ClientConnInterface
+	broker   actor.App
+	// set are settings of this device alone, by component and name.
+	set map[string]map[string]string
 }
 
 // SignInOrigin is where the lab's sign-in pages are, as browsers know it.
@@ -45,12 +51,32 @@ func (d *Device) components() []spec {
 	}
 	logon := map[string]string{"sign-in-url": SignInOrigin}
 	maps.Copy(logon, d.lab.overHTTPS())
-	return []spec{
+	specs := []spec{
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
 		{key: d.Key("dsreg"), name: "dsreg", device: d.Name, settings: d.lab.overHTTPS()},
 		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name, settings: logon},
 		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name, settings: d.lab.overHTTPS()},
 	}
+	if d.lab.cfg.WithoutBroker {
+		specs = specs[:len(specs)-1]
+	}
+	for i, s := range specs {
+		if specs[i].settings == nil {
+			specs[i].settings = map[string]string{}
+		}
+		maps.Copy(specs[i].settings, d.lab.cfg.DeviceSettings[s.name])
+		maps.Copy(specs[i].settings, d.set[s.name])
+	}
+	return specs
+}
+
+// Set changes a setting of one component of this device. It is read when the
+// component starts the next time.
+func (d *Device) Set(component, name, value string) {
+	if d.set[component] == nil {
+		d.set[component] = map[string]string{}
+	}
+	d.set[component][name] = value
 }
 
 func (d *Device) peers() map[string]string {
@@ -60,12 +86,15 @@ func (d *Device) peers() map[string]string {
 	if d.lab.cfg.HTTPS {
 		peers["idp"], peers["adfs"] = SignInOrigin, "https://"+stsName
 	}
+	if d.lab.cfg.Domain {
+		peers["domain"] = "adfs"
+	}
 	return peers
 }
 
 // AddDevice starts another device.
 func (l *Lab) AddDevice(ctx context.Context) (*Device, error) {
-	d := &Device{Name: fmt.Sprintf("device-%d", len(l.devices)+1), lab: l}
+	d := &Device{Name: fmt.Sprintf("device-%d", len(l.devices)+1), lab: l, set: map[string]map[string]string{}}
 	for _, s := range d.components() {
 		if err := l.start(ctx, s, d.peers()); err != nil {
 			return nil, err
@@ -101,6 +130,9 @@ func (d *Device) actors(ctx context.Context) error {
 		return err
 	}
 	if d.Window.Broker, err = d.lab.Dial(ctx, "window", d.Key("wam-broker")); err != nil {
+		return err
+	}
+	if d.Settings, err = d.lab.Dial(ctx, "settings", d.Key("wam-broker")); err != nil {
 		return err
 	}
 	d.broker = actor.App{Broker: wam, Tracer: d.lab.tracers["app"].Tracer("app")}

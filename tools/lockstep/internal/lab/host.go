@@ -31,6 +31,7 @@ type spec struct {
 type host interface {
 	start(context.Context, spec, *rpc.Identity) error
 	stop(key string) error
+	runs(key string) bool
 	nativeHost(*Device) actor.NativeHost
 	close() error
 }
@@ -60,6 +61,7 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 		network = h.lab.network.of(s.device, h.lab.inCloud())
 	}
 	labClock := clock.NewLab()
+	labClock.Advance(h.lab.Ahead())
 	r, err := run.Start(run.Config{
 		Name: s.name, Identity: id, Network: network, Listen: s.listen, Peers: s.peers,
 		Env: run.Env{
@@ -88,6 +90,8 @@ func (h *inProcess) log(component string) (*slog.Logger, error) {
 	}
 	return obs.Logger(w, h.lab.cfg.LogLevel, component)
 }
+
+func (h *inProcess) runs(key string) bool { return h.running[key] != nil }
 
 func (h *inProcess) stop(key string) error {
 	r, ok := h.running[key]

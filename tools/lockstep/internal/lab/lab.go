@@ -66,6 +66,17 @@ type Config struct {
 	// standard error; a lab of processes always uses standard error.
 	LogLevel string
 	Log      io.Writer
+	// Ahead is how far the clocks of the lab are ahead of the machine's at its start: a
+	// lab that starts again on its folder goes on where it was.
+	Ahead time.Duration
+	// DeviceSettings are further settings for the components of every device, by
+	// component and name; they win over what the lab sets by itself.
+	DeviceSettings map[string]map[string]string
+	// Domain gives the devices a way to the domain of the federated organisation, as
+	// the peer "domain": the federation provider, over gRPC whatever HTTPS says.
+	Domain bool
+	// WithoutBroker has devices without wam-broker, as some editions of Windows are.
+	WithoutBroker bool
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
@@ -82,8 +93,13 @@ type Lab struct {
 	mu       sync.Mutex
 	tracers  map[string]*sdktrace.TracerProvider
 	conns    []io.Closer
+	ways     map[way]grpc.ClientConnInterface
 	devices  []*Device
+	ahead    time.Duration
 }
+
+// way is a connection of one caller to one component.
+type way struct{ caller, key string }
 
 // stsName is the host of the embedded tenants' federation provider.
 const stsName = "sts.adatum.test"
@@ -132,7 +148,7 @@ func (l *Lab) inCloud() map[string]bool {
 
 // Start makes a lab with its cloud running and no device yet.
 func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
-	l := &Lab{cfg: cfg, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -239,13 +255,19 @@ func (l *Lab) tracer(ctx context.Context, service string) (*sdktrace.TracerProvi
 }
 
 // Dial connects as one component or actor to another, by the key of the latter:
-// "idp", or "device-1/lsa-cloudap".
+// "idp", or "device-1/lsa-cloudap". There is one connection for each pair, so that a
+// lab may run for long.
 func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInterface, error) {
-	id, err := l.ca.Issue(caller)
+	tp, err := l.tracer(ctx, caller)
 	if err != nil {
 		return nil, err
 	}
-	tp, err := l.tracer(ctx, caller)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if conn := l.ways[way{caller, key}]; conn != nil {
+		return conn, nil
+	}
+	id, err := l.ca.Issue(caller)
 	if err != nil {
 		return nil, err
 	}
@@ -253,23 +275,41 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	if err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.conns = append(l.conns, conn)
+	l.ways[way{caller, key}] = conn
 	return conn, nil
 }
 
 // Recorder holds the spans of everything that ran.
 func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
 
+// Ahead is how far the clocks of the lab are ahead of the machine's.
+func (l *Lab) Ahead() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ahead
+}
+
 // Advance moves the clocks of the whole lab, the cloud's first, so that nothing
-// a device shows is from the future.
+// a device shows is from the future. A component that is stopped has the lab's time
+// when it starts again.
 func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return fmt.Errorf("the clock of a lab goes forward only, not by %v", d)
+	}
+	l.mu.Lock()
+	l.ahead += d
+	l.mu.Unlock()
 	keys := []string{"idp", "adfs"}
 	for _, dev := range l.devices {
-		keys = append(keys, dev.Key("dsreg"), dev.Key("wam-broker"), dev.Key("lsa-cloudap"))
+		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
+			keys = append(keys, dev.Key(component))
+		}
 	}
 	for _, key := range keys {
+		if !l.host.runs(key) {
+			continue
+		}
 		conn, err := l.Dial(ctx, "operator", key)
 		if err != nil {
 			return err

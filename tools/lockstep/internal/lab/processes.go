@@ -75,7 +75,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 		level = "off"
 	}
 	args := append([]string{}, h.lab.cfg.Self[1:]...)
-	args = append(args, s.name, "--listen", s.listen, "--identity", dir, "--state", s.state, "--otlp", h.otlp, "--log", level, "--lab")
+	args = append(args, s.name, "--listen", s.listen, "--identity", dir, "--state", s.state, "--otlp", h.otlp, "--log", level, "--lab", "--lab-ahead", h.lab.Ahead().String())
 	for name, addr := range s.peers {
 		args = append(args, "--peer", name+"="+addr)
 	}
@@ -114,6 +114,8 @@ func (h *processes) ready(ctx context.Context, s spec) error {
 		}
 	}
 }
+
+func (h *processes) runs(key string) bool { return h.cmds[key] != nil }
 
 func (h *processes) stop(key string) error {
 	cmd, ok := h.cmds[key]

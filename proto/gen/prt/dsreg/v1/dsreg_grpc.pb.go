@@ -36,7 +36,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // RegistrationService changes the device's registration. Callers: operator; for
-// RegisterDevice also wam-broker.
+// RegisterDevice and LeaveDevice also wam-broker.
 type RegistrationServiceClient interface {
 	// JoinDevice joins the device to the tenant of a user (Entra join): two new
 	// key pairs, a certificate request, a device certificate. A device that is
@@ -150,7 +150,7 @@ func (c *registrationServiceClient) LeaveDevice(ctx context.Context, in *LeaveDe
 // for forward compatibility.
 //
 // RegistrationService changes the device's registration. Callers: operator; for
-// RegisterDevice also wam-broker.
+// RegisterDevice and LeaveDevice also wam-broker.
 type RegistrationServiceServer interface {
 	// JoinDevice joins the device to the tenant of a user (Entra join): two new
 	// key pairs, a certificate request, a device certificate. A device that is

@@ -30,8 +30,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg, the
-// HTTPS front.
+// RealmService says who authenticates a user. Callers: lsa-cloudap, wam-broker,
+// dsreg, the HTTPS front.
 type RealmServiceClient interface {
 	// DiscoverRealm answers managed, or federated with the place to ask.
 	DiscoverRealm(ctx context.Context, in *DiscoverRealmRequest, opts ...grpc.CallOption) (*DiscoverRealmResponse, error)
@@ -59,8 +59,8 @@ func (c *realmServiceClient) DiscoverRealm(ctx context.Context, in *DiscoverReal
 // All implementations must embed UnimplementedRealmServiceServer
 // for forward compatibility.
 //
-// RealmService says who authenticates a user. Callers: lsa-cloudap, dsreg, the
-// HTTPS front.
+// RealmService says who authenticates a user. Callers: lsa-cloudap, wam-broker,
+// dsreg, the HTTPS front.
 type RealmServiceServer interface {
 	// DiscoverRealm answers managed, or federated with the place to ask.
 	DiscoverRealm(context.Context, *DiscoverRealmRequest) (*DiscoverRealmResponse, error)

@@ -31,7 +31,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, the HTTPS front.
+// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, wam-broker, the
+// HTTPS front.
 type IssuanceServiceClient interface {
 	// RequestPRT takes a request signed with the device key.
 	RequestPRT(ctx context.Context, in *RequestPRTRequest, opts ...grpc.CallOption) (*RequestPRTResponse, error)
@@ -71,7 +72,8 @@ func (c *issuanceServiceClient) RenewPRT(ctx context.Context, in *RenewPRTReques
 // All implementations must embed UnimplementedIssuanceServiceServer
 // for forward compatibility.
 //
-// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, the HTTPS front.
+// IssuanceService issues and renews PRTs. Callers: lsa-cloudap, wam-broker, the
+// HTTPS front.
 type IssuanceServiceServer interface {
 	// RequestPRT takes a request signed with the device key.
 	RequestPRT(context.Context, *RequestPRTRequest) (*RequestPRTResponse, error)

@@ -1,0 +1,141 @@
+package local
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+)
+
+const version = 1
+
+// state is what is in the file.
+type state struct {
+	machine  sid.Machine
+	nextRID  uint32
+	accounts []account
+}
+
+type account struct {
+	name        Name
+	rid         uint32
+	verifier    partition.Verifier
+	wrong       int
+	lastWrongAt time.Time
+}
+
+type file struct {
+	Version  int           `json:"version"`
+	Machine  sid.Machine   `json:"machine"`
+	NextRID  uint32        `json:"next_rid"`
+	Accounts []fileAccount `json:"accounts"`
+}
+
+type fileAccount struct {
+	Name        string    `json:"name"`
+	RID         uint32    `json:"rid"`
+	Verifier    string    `json:"password_verifier"`
+	Wrong       int       `json:"wrong_passwords"`
+	LastWrongAt time.Time `json:"last_wrong_at,omitzero"`
+}
+
+func (s state) clone() state {
+	s.accounts = slices.Clone(s.accounts)
+	return s
+}
+
+func (s state) find(n Name) int {
+	return slices.IndexFunc(s.accounts, func(a account) bool { return a.name == n })
+}
+
+func (s state) account(i int) Account {
+	return Account{Name: s.accounts[i].name, SID: s.machine.Account(s.accounts[i].rid)}
+}
+
+func (s state) write(path string, points durable.Points) error {
+	f := file{Version: version, Machine: s.machine, NextRID: s.nextRID, Accounts: []fileAccount{}}
+	for _, a := range s.accounts {
+		f.Accounts = append(f.Accounts, fileAccount{
+			Name: string(a.name), RID: a.rid, Verifier: a.verifier.PHC().Reveal(), Wrong: a.wrong, LastWrongAt: a.lastWrongAt.UTC(),
+		})
+	}
+	data, err := json.Marshal(f)
+	if err != nil {
+		return err
+	}
+	return durable.WriteFile(path, data, points)
+}
+
+// load reads a file as from a stranger. Errors name the member and never quote its
+// value.
+func load(path string) (state, error) {
+	data, err := durable.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return state{}, nil
+	}
+	if err != nil {
+		return state{}, fmt.Errorf("local accounts: %w", err)
+	}
+	s, err := decode(data)
+	if err != nil {
+		return state{}, fmt.Errorf("local accounts file %s is not used: %w", path, err)
+	}
+	return s, nil
+}
+
+func decode(data []byte) (state, error) {
+	var f file
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return state{}, errors.New("it is not whole JSON of the expected form")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return state{}, errors.New("it goes on after its end")
+	}
+	switch {
+	case f.Version != version:
+		return state{}, fmt.Errorf("its version is not %d: it was written by another release", version)
+	case f.Machine.Zero() || f.NextRID <= sid.FirstRID:
+		return state{}, errors.New("machine or next_rid is missing or out of bounds")
+	case len(f.Accounts) > maxAccounts:
+		return state{}, fmt.Errorf("it has more than %d accounts", maxAccounts)
+	}
+	s := state{machine: f.Machine, nextRID: f.NextRID}
+	for _, fa := range f.Accounts {
+		a, err := fa.read()
+		switch {
+		case err != nil:
+			return state{}, err
+		case a.rid < sid.FirstRID || a.rid >= s.nextRID || s.find(a.name) >= 0 ||
+			slices.ContainsFunc(s.accounts, func(o account) bool { return o.rid == a.rid }):
+			return state{}, errors.New("name or rid of an account stands twice, or rid is out of bounds")
+		}
+		s.accounts = append(s.accounts, a)
+	}
+	return s, nil
+}
+
+func (f fileAccount) read() (account, error) {
+	name, err := ParseName(f.Name)
+	if err != nil || string(name) != f.Name {
+		return account{}, errors.New("name of an account is malformed")
+	}
+	verifier, err := partition.ParseVerifier(secret.NewText(f.Verifier))
+	if err != nil {
+		return account{}, err
+	}
+	if f.Wrong < 0 {
+		return account{}, errors.New("wrong_passwords is negative")
+	}
+	return account{name: name, rid: f.RID, verifier: verifier, wrong: f.Wrong, lastWrongAt: f.LastWrongAt}, nil
+}

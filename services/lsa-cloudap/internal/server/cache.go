@@ -1,0 +1,17 @@
+package server
+
+import (
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
+)
+
+// cacheState is how the cache on disk is, in the form of the contract.
+func cacheState(c cloudap.Cache) *lsav1.CacheState {
+	out := &lsav1.CacheState{}
+	for _, q := range c.Quarantined {
+		out.Quarantined = append(out.Quarantined, &lsav1.QuarantinedFile{Path: q.Path, Reason: q.Reason, Time: timestamppb.New(q.Time)})
+	}
+	return out
+}
