@@ -45,7 +45,7 @@ func ToStatus(err error) error {
 	if e.Claims != "" && len(e.Claims) <= MaxClaims {
 		info.Metadata["claims"] = e.Claims
 	}
-	e.Where.put(info.Metadata)
+	e.Where.put(info.GetMetadata())
 	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(info)
 	if derr != nil {
 		return status.Error(codes.Internal, "error details could not be encoded")

@@ -66,10 +66,10 @@ func Parse(s string) (Code, error) {
 		}
 	}
 	if n, err := strconv.ParseUint(text, 10, 32); err == nil && n >= firstWinHTTP && n <= lastWinHTTP {
-		return Code(winHTTP | n), nil //nolint:gosec // below 2^32
+		return Code(winHTTP | n), nil
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && len(text) >= 9 && n >= -(1<<31) && n < 1<<32 {
-		return Code(uint32(n)), nil //nolint:gosec // the range is checked: a signed number is the same 32 bits
+		return Code(uint32(n)), nil
 	}
 	return 0, fmt.Errorf("%.40q is not a Windows code: write it as 0xc000006d", s)
 }

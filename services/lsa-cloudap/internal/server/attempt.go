@@ -16,13 +16,13 @@ func attempt(a cloudap.Attempt) *authorityv1.Attempt {
 	m := &authorityv1.Attempt{
 		Time: timestamppb.New(a.At), Status: uint32(a.Status), UserIdentity: string(a.UPN), CredentialType: a.CredentialType(),
 		CorrelationId: a.Correlation, EndpointUri: a.Where.URI, HttpMethod: a.Where.Method, HttpError: a.Where.HTTPError,
-		HttpStatus:      uint32(max(0, min(a.Where.HTTPStatus, 599))),        //nolint:gosec // in range
-		ServerErrorCode: a.Where.ServerError, Aadsts: uint32(max(0, a.Code)), //nolint:gosec // codes are positive
+		HttpStatus:      uint32(max(0, min(a.Where.HTTPStatus, 599))),
+		ServerErrorCode: a.Where.ServerError, Aadsts: uint32(max(0, a.Code)),
 		Kind: string(a.ErrorKind), Message: a.Message, Step: a.Where.Step,
 	}
 	if row, ok := aadsts.Lookup(a.Code); ok {
 		m.ServerErrorDescription = a.Code.String() + ": " + row.Meaning
-		if m.ServerErrorCode == "" {
+		if m.GetServerErrorCode() == "" {
 			m.ServerErrorCode, _ = row.V1() // over gRPC; the token endpoint of a PRT is the old one
 		}
 	}
