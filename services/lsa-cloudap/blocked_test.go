@@ -3,6 +3,8 @@ package lsacloudap_test
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"maps"
 	"os"
@@ -203,6 +205,9 @@ func TestINV11_TheNewPasswordReplacesThePRTAndNothingIsLeftOfTheOldOne(t *testin
 		m := w.start()
 		m.signIn(alice)
 		oldDigest, old := m.only().GetPrtDigest(), w.idp.newestPRT()
+		if len(w.holding(old)) != 1 {
+			t.Fatal("the old PRT is not where it is looked for")
+		}
 		w.idp.password = "new-password"
 		if got, err := m.try(alice, "new-password"); err != nil || got.GetFromCache() {
 			t.Fatalf("got %v, %v", got, err)
@@ -210,20 +215,31 @@ func TestINV11_TheNewPasswordReplacesThePRTAndNothingIsLeftOfTheOldOne(t *testin
 		if m.only().GetPrtDigest() == oldDigest || w.idp.newestPRT() == old {
 			t.Error("the PRT stayed")
 		}
-		err := filepath.WalkDir(w.dir, func(path string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			raw, err := os.ReadFile(path)
-			if strings.Contains(string(raw), old) {
-				t.Errorf("%s still has the old PRT", path)
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
+		if found := w.holding(old); len(found) != 0 {
+			t.Errorf("%v still have the old PRT", found)
 		}
 	})
+}
+
+// holding are the files of the state folder that have a PRT, in the clear or by its
+// digest.
+func (w *world) holding(prt string) (found []string) {
+	w.t.Helper()
+	sum := sha256.Sum256([]byte(prt))
+	err := filepath.WalkDir(w.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if strings.Contains(string(raw), prt) || strings.Contains(string(raw), hex.EncodeToString(sum[:])) {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return found
 }
 
 func TestINV12_OfflineTheOldPasswordWorksAndTheNewOneCannotBeChecked(t *testing.T) {

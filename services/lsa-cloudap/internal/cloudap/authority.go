@@ -93,12 +93,11 @@ func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life t
 	if err != nil {
 		return err
 	}
-	if p.PRT.Equal(prt) {
+	sealed, offered := p.SealedKey, p.Offering(prt)
+	if p.SamePRT(offered) {
 		return nil
 	}
-	sealed := p.SealedKey
-	p.PRT = prt
-	if err := c.plugin.validate(ctx, p); err != nil {
+	if err := c.plugin.validate(ctx, offered); err != nil {
 		// Of the PRT that is cached an offered one says nothing, of its user it may.
 		if code, ok := blocks(err); ok {
 			c.block(ctx, c.ofUser(e.key), code)
@@ -106,12 +105,17 @@ func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life t
 		c.cfg.Log.WarnContext(ctx, "offered PRT refused, the old one stays", "user", e.key.User, "kind", prterr.KindOf(err))
 		return err
 	}
+	protected, err := c.tpm.protectPRT(ctx, e.key, prt)
+	if err != nil {
+		return err
+	}
 	now := c.cfg.Clock.Now()
 	err = c.replace(e, func(p *partition.Partition) error {
 		if !bytes.Equal(p.SealedKey, sealed) {
 			return prterr.New(prterr.Conflict, "the PRT was renewed meanwhile: the newer one stays")
 		}
-		p.PRT, p.ObtainedAt, p.ExpiresAt = prt, now, now.Add(life)
+		p.SetPRT(prt, protected)
+		p.ObtainedAt, p.ExpiresAt = now, now.Add(life)
 		accepted(p, now)
 		return nil
 	})

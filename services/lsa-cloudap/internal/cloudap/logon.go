@@ -66,6 +66,7 @@ func asRefusal(err error) error {
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	c.sealOld(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
@@ -110,6 +111,8 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (Log
 func (c *CloudAP) acquire(ctx context.Context, upn ids.UPN, cred proof) (e *entry, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
+	ended := c.acquiring(ctx, upn, cred)
+	defer func() { ended(err) }()
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
 		e, upn = c.entryFor(got.key), got.upn
 		also, err := c.afterSignIn(ctx, e, got, cred)

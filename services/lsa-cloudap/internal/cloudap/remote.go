@@ -194,6 +194,13 @@ func keyMessage(k partition.Key) *tpmv1.Partition {
 	return &tpmv1.Partition{TenantId: string(k.Tenant), UserId: string(k.User), CredentialKind: string(k.Kind)}
 }
 
+// cachedMessage gives a PRT in the form in which it is there.
 func cachedMessage(p partition.Partition) *cloudapv1.CachedPRT {
-	return &cloudapv1.CachedPRT{Partition: keyMessage(p.Key), Prt: p.PRT.Reveal(), SessionKey: &tpmv1.SealedSessionKey{Sealed: p.SealedKey}}
+	m := &cloudapv1.CachedPRT{Partition: keyMessage(p.Key), SessionKey: &tpmv1.SealedSessionKey{Sealed: p.SealedKey}}
+	if len(p.SealedPRT) > 0 {
+		m.SealedPrt = &tpmv1.SealedPRT{Sealed: p.SealedPRT}
+	} else {
+		m.Prt = p.PRT.Reveal()
+	}
+	return m
 }

@@ -40,7 +40,9 @@ func TestAFileOfTheFirstVersionIsReadAndItsForeignMembersAreNot(t *testing.T) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		t.Fatal(err)
 	}
-	m["version"], m["blocked_code"] = 1, 50057
+	delete(m, "sealed_prt")
+	delete(m, "prt_sha256")
+	m["version"], m["prt"], m["blocked_code"] = 1, clear, 50057
 	if raw, err = json.Marshal(m); err != nil {
 		t.Fatal(err)
 	}

@@ -100,10 +100,13 @@ type CachedPRT struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Partition it belongs to.
 	Partition *v1.Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	// Prt is opaque.
+	// Prt is opaque. Empty when it is given sealed; the clear form is for a PRT that was
+	// not adopted yet, and of caches of earlier releases.
 	Prt string `protobuf:"bytes,2,opt,name=prt,proto3" json:"prt,omitempty"`
 	// SessionKey as the TPM keeps it.
-	SessionKey    *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	SessionKey *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	// SealedPrt as the tpm-agent keeps it.
+	SealedPrt     *v1.SealedPRT `protobuf:"bytes,4,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -155,6 +158,13 @@ func (x *CachedPRT) GetPrt() string {
 func (x *CachedPRT) GetSessionKey() *v1.SealedSessionKey {
 	if x != nil {
 		return x.SessionKey
+	}
+	return nil
+}
+
+func (x *CachedPRT) GetSealedPrt() *v1.SealedPRT {
+	if x != nil {
+		return x.SealedPrt
 	}
 	return nil
 }
@@ -1901,12 +1911,14 @@ var File_prt_cloudap_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x1cprt/authority/v1/state.proto\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\x96\x01\n" +
+	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x1cprt/authority/v1/state.proto\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\xcc\x01\n" +
 	"\tCachedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12=\n" +
 	"\vsession_key\x18\x03 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
-	"sessionKey\"\xba\x02\n" +
+	"sessionKey\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x04 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xba\x02\n" +
 	"\tIssuedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12\x1d\n" +
@@ -2083,60 +2095,62 @@ var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(*CreatePRTCookieResponse)(nil),    // 29: prt.cloudap.v1.CreatePRTCookieResponse
 	(*v1.Partition)(nil),               // 30: prt.tpm.v1.Partition
 	(*v1.SealedSessionKey)(nil),        // 31: prt.tpm.v1.SealedSessionKey
-	(v11.MFAState)(0),                  // 32: prt.authority.v1.MFAState
-	(*v1.SealedToken)(nil),             // 33: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 34: prt.tpm.v1.OpenTokenAnswerResponse
+	(*v1.SealedPRT)(nil),               // 32: prt.tpm.v1.SealedPRT
+	(v11.MFAState)(0),                  // 33: prt.authority.v1.MFAState
+	(*v1.SealedToken)(nil),             // 34: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 35: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
 	30, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
 	31, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	30, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
-	32, // 3: prt.cloudap.v1.IssuedPRT.mfa:type_name -> prt.authority.v1.MFAState
-	5,  // 4: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
-	6,  // 5: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	7,  // 6: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
-	4,  // 7: prt.cloudap.v1.AuthenticateUserRequest.other:type_name -> prt.cloudap.v1.UnknownCredential
-	0,  // 8: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	1,  // 9: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	10, // 10: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
-	0,  // 11: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	6,  // 12: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	2,  // 13: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 14: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	2,  // 15: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 16: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
-	1,  // 17: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	33, // 18: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	1,  // 19: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	34, // 20: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	1,  // 21: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	3,  // 22: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	8,  // 23: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
-	11, // 24: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
-	13, // 25: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
-	15, // 26: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
-	17, // 27: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
-	20, // 28: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	22, // 29: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	24, // 30: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	26, // 31: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	28, // 32: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	19, // 33: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	9,  // 34: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
-	12, // 35: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
-	14, // 36: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
-	16, // 37: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
-	18, // 38: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
-	21, // 39: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	23, // 40: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	25, // 41: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	27, // 42: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	29, // 43: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	32, // 2: prt.cloudap.v1.CachedPRT.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	30, // 3: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	33, // 4: prt.cloudap.v1.IssuedPRT.mfa:type_name -> prt.authority.v1.MFAState
+	5,  // 5: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
+	6,  // 6: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	7,  // 7: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
+	4,  // 8: prt.cloudap.v1.AuthenticateUserRequest.other:type_name -> prt.cloudap.v1.UnknownCredential
+	0,  // 9: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	1,  // 10: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	10, // 11: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
+	0,  // 12: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	6,  // 13: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	2,  // 14: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 15: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	2,  // 16: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 17: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 18: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	34, // 19: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	1,  // 20: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	35, // 21: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 22: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 23: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	8,  // 24: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	11, // 25: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	13, // 26: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	15, // 27: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	17, // 28: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	20, // 29: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	22, // 30: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	24, // 31: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	26, // 32: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	28, // 33: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	19, // 34: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	9,  // 35: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	12, // 36: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	14, // 37: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	16, // 38: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	18, // 39: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	21, // 40: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	23, // 41: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	25, // 42: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	27, // 43: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	29, // 44: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	34, // [34:45] is the sub-list for method output_type
+	23, // [23:34] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
