@@ -65,6 +65,10 @@ type Config struct {
 	// Hello is the device's policy on Windows Hello for Business; the zero value offers
 	// it.
 	Hello HelloPolicy
+	// RefuseUnverifiedCache keeps everybody from signing in from a cache that could not
+	// be checked against what the tpm-agent remembers of it. Off, the cache works without
+	// the agent, and is checked when it is back.
+	RefuseUnverifiedCache bool
 	// CallTimeout bounds each call to another component; 0 is 10 seconds.
 	CallTimeout time.Duration
 	// LogonTimeout bounds a sign-in; 0 is 30 seconds.
@@ -166,7 +170,7 @@ func New(cfg Config) (*Service, error) {
 	framework, err := cloudap.New(cloudap.Config{
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
-		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

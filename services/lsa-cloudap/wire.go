@@ -14,11 +14,17 @@ import (
 // Settings: "sign-in-url" is the base address of sign-in pages. "hello" is on (the
 // default) or off, "hello-at-logon" on (the default) or off, "hello-keys" any (the
 // default) or hardware, "hello-trust" key (the default) or certificate;
-// "remote-session" is on for a device that people use over a network.
+// "remote-session" is on for a device that people use over a network. "unverified-cache"
+// is allow (the default) or refuse: whether users sign in from a cache that could not be
+// checked against what the tpm-agent remembers of it.
 func Wire(env *run.Env) (*run.Component, error) {
 	policy, err := helloPolicy(env.Settings)
 	if err != nil {
 		return nil, err
+	}
+	cache := env.Settings["unverified-cache"]
+	if cache != "" && cache != "allow" && cache != "refuse" {
+		return nil, fmt.Errorf("setting unverified-cache is %q: use allow or refuse", cache)
 	}
 	peers, err := env.Peers("tpm-agent", "dsreg")
 	if err != nil {
@@ -34,7 +40,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: federation,
-		SignInURL: env.Settings["sign-in-url"], Hello: policy, Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
+		SignInURL: env.Settings["sign-in-url"], Hello: policy, RefuseUnverifiedCache: cache == "refuse", Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {
 		return nil, err

@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -57,6 +56,9 @@ type Config struct {
 	LockoutFor        time.Duration
 	SignInPages       *signinurl.List
 	Hello             HelloPolicy
+	// RefuseUnverified keeps everybody from signing in from a cache that could not be
+	// checked against the record of the tpm-agent.
+	RefuseUnverified bool
 	// Events is the component's event log; nil keeps none.
 	Events         *eventlog.Log
 	Log            *slog.Logger
@@ -106,7 +108,10 @@ func New(cfg Config) (*CloudAP, error) {
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	files, err := statefiles.Open(statefiles.Config{
+		Dir: cfg.StateDir, Folders: []string{partition.Folder, hello.Folder}, Names: []string{local.FileName}, Records: newRecords(cfg.TPM),
+		Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +124,7 @@ func New(cfg Config) (*CloudAP, error) {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
 	locals, err := local.New(local.Config{
-		Path: filepath.Join(cfg.StateDir, "local.json"), MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor, Points: cfg.Points,
+		Files: files, MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor,
 	})
 	if locals == nil {
 		return nil, err

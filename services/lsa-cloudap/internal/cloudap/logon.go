@@ -56,7 +56,7 @@ func (r refusal) Unwrap() error { return r.err }
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
-	c.sealOld(ctx)
+	c.settleCache(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
@@ -132,6 +132,9 @@ func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Log
 	defer func() { endSpan(span, err) }()
 	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
 	defer func() { endSpan(row, err) }()
+	if err := c.cacheUsable(); err != nil {
+		return Logon{}, err
+	}
 	if cred.hello != nil {
 		err = c.tpm.verifyPIN(ctx, *cred.hello)
 	} else {

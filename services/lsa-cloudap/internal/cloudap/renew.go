@@ -52,6 +52,7 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
+	c.settleCache(ctx)
 	err := c.renewGuarded(ctx, e, cred)
 	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
 	if err != nil {
