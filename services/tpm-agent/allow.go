@@ -32,6 +32,7 @@ func Table() []Row {
 		{tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName, dsreg, []string{ak}},
 		{tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName, dsreg, nil},
 		{tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_SignDeviceCheck_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName, dsreg, []string{dk}},

@@ -180,6 +180,7 @@ func readCached(field string, m *cloudapv1.CachedPRT) (cached, error) {
 
 func (i issued) message() *cloudapv1.IssuedPRT {
 	return &cloudapv1.IssuedPRT{
+		Mfa: i.mfa(), MfaTime: i.mfaTime,
 		Partition: &tpmv1.Partition{TenantId: string(i.tenant), UserId: string(i.user), CredentialKind: string(i.kind)},
 		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.name,
 		UserPrincipalName: string(i.upn),

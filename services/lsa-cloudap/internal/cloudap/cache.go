@@ -13,6 +13,7 @@ import (
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -48,6 +49,9 @@ func (c *CloudAP) settleCache(ctx context.Context) {
 	c.mu.Unlock()
 	if slices.Contains(old, local.FileName) {
 		c.locals.Forget()
+	}
+	if slices.Contains(old, offline.FileName) {
+		c.offline.Forget()
 	}
 	c.sealOld(ctx)
 }

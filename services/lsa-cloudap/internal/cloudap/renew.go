@@ -36,7 +36,7 @@ func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool
 		return nil, false
 	case e.flight != nil:
 		return e.flight, false
-	case !patient && e.keysLost:
+	case !patient && (e.keysLost || e.current.Validity.Over()):
 	case e.current.Age(now) < c.cfg.RenewEvery || patient && now.Before(e.retryAt):
 		return nil, false
 	}
@@ -52,8 +52,11 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
+	ended := c.refreshing(ctx, e)
 	c.settleCache(ctx)
 	err := c.renewGuarded(ctx, e, cred)
+	c.learn(ctx, e, err)
+	ended(err)
 	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)
@@ -142,10 +145,15 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		if got.displayName != "" {
 			p.DisplayName = got.displayName
 		}
+		if got.mfa != partition.MFAUnknown || old == nil {
+			p.MFA, p.MFATime = got.mfa, got.mfaTime
+		}
+		accepted(p, now)
 		return nil
 	})
 	if err == nil {
 		c.cfg.Points.Reached("memory-switched")
+		c.welcome(ctx, e)
 	}
 	return err
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-// FileName of the accounts in the state folder.
-const FileName = "local.json"
-
-const version = 1
+// FileName is where the accounts are in the state folder.
+const (
+	FileName = "local.json"
+	version  = 1
+)
 
 // state is what is in the file.
 type state struct {
@@ -85,12 +86,12 @@ func load(files *statefiles.Files) (state, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
 	}
-	if err != nil {
-		return state{}, fmt.Errorf("local accounts: %w", err)
+	var s state
+	if err == nil {
+		s, err = decode(data)
 	}
-	s, err := decode(data)
 	if err != nil {
-		return state{}, fmt.Errorf("local accounts file %s is not used: %w", files.Path(FileName), err)
+		return state{}, files.Reject(FileName, err.Error())
 	}
 	return s, nil
 }

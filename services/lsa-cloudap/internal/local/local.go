@@ -67,13 +67,10 @@ type Accounts struct {
 
 	mu    sync.Mutex
 	state state
-	// damaged is why the file is not used; it is not written over either.
-	damaged error
 }
 
-// New reads the file, which may be missing. With one that cannot be used there are no
-// accounts, an error beside them that names it, and no way to make one: the file is
-// left as it is until somebody has looked at it.
+// New reads the file, which may be missing. One that cannot be used is put aside, with
+// an error that names it beside accounts that begin anew.
 func New(cfg Config) (*Accounts, error) {
 	if cfg.Files == nil || cfg.MaxWrong <= 0 || cfg.LockoutFor <= 0 {
 		return nil, errors.New("local accounts: a field of Config is missing")
@@ -83,8 +80,8 @@ func New(cfg Config) (*Accounts, error) {
 		return nil, err
 	}
 	a := &Accounts{cfg: cfg, decoy: decoy}
-	a.state, a.damaged = load(cfg.Files)
-	return a, a.damaged
+	a.state, err = load(cfg.Files)
+	return a, err
 }
 
 // Put makes an account or gives it another password.
@@ -189,9 +186,6 @@ func (a *Accounts) Forget() {
 
 // save writes, then switches; a.mu is held.
 func (a *Accounts) save(next state) error {
-	if a.damaged != nil {
-		return prterr.New(prterr.Conflict, "the file of the local accounts is damaged: move it away and start the component again")
-	}
 	if err := next.write(a.cfg.Files); err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the local accounts could not be written: see the component's log")
 	}

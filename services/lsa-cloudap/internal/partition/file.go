@@ -15,10 +15,10 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
-// version of the file format, and the first one, which is still read: its PRT is in
-// the clear, and is sealed with the next write that finds the tpm-agent. A file of
-// another version is not read: guessing at it could lose a PRT that another release can
-// still use.
+// version of the file format, and the first one, which is still read: it has no standing,
+// and its PRT is in the clear, and is sealed with the next write that finds the
+// tpm-agent. A file of another version is not read: guessing at it could lose a PRT that
+// another release can still use.
 const (
 	version      = 2
 	firstVersion = 1
@@ -44,6 +44,7 @@ type file struct {
 	ExpiresAt      time.Time `json:"expires_at"`
 	WrongPasswords int       `json:"wrong_passwords"`
 	LastWrongAt    time.Time `json:"last_wrong_at,omitzero"`
+	standing
 }
 
 // encode is one of the places where a PRT is revealed, when it is not sealed yet: it
@@ -53,7 +54,7 @@ func encode(p Partition) ([]byte, error) {
 		Version: version, TenantID: string(p.Tenant), UserID: string(p.User), CredentialKind: string(p.Kind),
 		UPN: string(p.UPN), DisplayName: p.DisplayName, PRT: p.PRT.Reveal(), SealedKey: p.SealedKey,
 		Verifier: p.Verifier.phc.Reveal(), ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
-		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(),
+		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(), standing: p.form(),
 	}
 	if len(p.SealedPRT) > 0 {
 		f.PRT, f.SealedPRT, f.PRTHash = "", p.SealedPRT, hex.EncodeToString(p.PRTHash[:])
@@ -104,6 +105,14 @@ func (f file) partition() (Partition, error) {
 			return Partition{}, err
 		}
 	}
+	standing, err := f.read()
+	if err != nil {
+		return Partition{}, err
+	}
+	if f.Version < version {
+		// The one contact with the identity provider that such a file tells of.
+		standing = Standing{LastOnlineAt: f.ObtainedAt}
+	}
 	switch {
 	case !verifier.Empty() && key.Kind != Password:
 		return Partition{}, errors.New("password_verifier stands in a partition that no password opens")
@@ -119,7 +128,7 @@ func (f file) partition() (Partition, error) {
 	return Partition{
 		Key: key, UPN: upn, DisplayName: f.DisplayName, PRT: prt, SealedPRT: f.SealedPRT, PRTHash: hash, SealedKey: f.SealedKey,
 		Verifier: verifier, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt,
-		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt,
+		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt, Standing: standing,
 	}, nil
 }
 

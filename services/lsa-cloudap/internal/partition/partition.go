@@ -106,6 +106,8 @@ type Partition struct {
 	WrongPasswords int
 	// LastWrongAt is when the last of them was typed.
 	LastWrongAt time.Time
+	// Standing is what else this device learnt.
+	Standing
 }
 
 // Age of the PRT.
