@@ -154,7 +154,7 @@ func (f *Files) sortOut() error {
 		if f.written[name] || good && f.base[name] == f.listed[name] {
 			continue
 		}
-		f.putAside(name, reason)
+		_ = f.putAside(name, reason) // it says itself what became of it
 		f.current = f.current.without(name)
 		f.found, f.state = append(f.found, name), RolledBack
 	}
