@@ -21,7 +21,7 @@ import (
 func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
-		"dsreg", "tpm-agent", "idp", "adfs", "operator",
+		"dsreg", "tpm-agent", "idp", "adfs", "operator", "settings",
 	}
 }
 
@@ -124,7 +124,8 @@ func callGraph() map[call]string {
 		{"operator", "tpm-agent"}:      "reads what backs the keys",
 		{"operator", "dsreg"}:          "joins, registers, recovers, migrates and leaves, reads the state",
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",
-		{"operator", "wam-broker"}:     "moves the clock of a lab",
+		{"operator", "wam-broker"}:     "reads the state of work accounts and the events, moves the clock of a lab",
+		{"settings", "wam-broker"}:     "connects and disconnects work accounts, chooses the default one",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"operator", "adfs"}:           "moves the clock of a lab",
