@@ -79,7 +79,7 @@ func (e *edge) ReadAccountState(context.Context, *wamv1.ReadAccountStateRequest)
 	for _, s := range e.plugin.own.States() {
 		out.Accounts = append(out.Accounts, state(s))
 	}
-	slices.SortFunc(out.Accounts, func(a, b *wamv1.AccountState) int {
+	slices.SortFunc(out.GetAccounts(), func(a, b *wamv1.AccountState) int {
 		return strings.Compare(a.GetSid()+" "+a.GetAccount().GetUserPrincipalName(), b.GetSid()+" "+b.GetAccount().GetUserPrincipalName())
 	})
 	return out, nil
@@ -90,6 +90,7 @@ func state(s own.State) *wamv1.AccountState {
 		UserPrincipalName: string(s.UPN), UserId: string(s.User), TenantId: string(s.Tenant), DisplayName: s.DisplayName, Default: s.Default,
 		Authority: wamv1.Authority_AUTHORITY_WAM,
 	}}
+	m.RenewalRunning = s.Renewing
 	if p := s.PRT; p != nil {
 		m.PrtUpdateTime, m.PrtExpiryTime, m.PrtDigest = timestamppb.New(p.ObtainedAt), timestamppb.New(p.ExpiresAt), p.Digest()
 		m.Validity, m.Mfa = validity(s), factor(p.Factor)

@@ -4,12 +4,15 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
 )
 
 const (
+	instrumentation = "github.com/lockstep-sso/lockstep/services/wam-broker/internal/authority"
 	// renewalTime bounds a renewal as a whole.
 	renewalTime = time.Minute
 	// firstRetry and lastRetry bound the wait after a failure that may pass.
@@ -27,11 +30,14 @@ func (u *User) Served(ctx context.Context) {
 	if err != nil || !a.claim(e) {
 		return
 	}
-	// A renewal outlives the app's call and stays part of its trace. Its calls are no
-	// rows of the app's table.
-	ctx = step.In(context.WithoutCancel(ctx), "")
+	// A renewal outlives the app's call, so it is a trace of its own that links to it. Its
+	// calls are no rows of a table: those are CloudAP's.
+	app := trace.SpanFromContext(ctx)
+	ctx, span := app.TracerProvider().Tracer(instrumentation).Start(step.In(context.WithoutCancel(ctx), ""), "renewal behind an app",
+		trace.WithNewRoot(), trace.WithLinks(trace.Link{SpanContext: app.SpanContext()}))
 	go func() {
 		defer a.running.Done()
+		defer span.End()
 		ctx, cancel := context.WithTimeout(ctx, renewalTime)
 		defer cancel()
 		defer context.AfterFunc(a.life, cancel)()

@@ -9,6 +9,8 @@ type State struct {
 	Default bool
 	// Expired says that the PRT has ended.
 	Expired bool
+	// Renewing says that a renewal runs.
+	Renewing bool
 	// LastAttempt is the last failure, if it is younger than the PRT.
 	LastAttempt *Attempt
 }
@@ -25,7 +27,7 @@ func (a *Authority) States() []State {
 	all := make([]State, 0, len(entries))
 	for _, e := range entries {
 		e.mu.Lock()
-		s := State{Record: e.rec, LastAttempt: e.attempt}
+		s := State{Record: e.rec, LastAttempt: e.attempt, Renewing: e.renewing}
 		e.mu.Unlock()
 		if s.PRT != nil {
 			s.Expired = s.PRT.Expired(now)

@@ -125,7 +125,7 @@ func (a *Authority) failed(ctx context.Context, e *entry, err error, operation s
 	switch {
 	case operation == "renew":
 		event.ID, event.Level, event.Message, event.Status = eventRenewal, eventlog.Warning, "Renew token by the primary refresh token failed", hresultRenewalFailed
-	case named.Kind == prterr.Interaction:
+	case named.Kind == prterr.Interaction, ends(named):
 		event.ID, event.Level, event.Message, event.Status = eventRenewal, eventlog.Warning, "The request requires user interaction", hresultInteraction
 	}
 	e.mu.Lock()

@@ -182,14 +182,13 @@ func bad(what string) error {
 	return prterr.New(prterr.Denied, "the identity provider's answer %s: it was not used", what)
 }
 
-// Used, Served and Kept are no news to CloudAP: it asks the identity provider itself,
-// renews on a clock of its own, and has no business with apps' tokens.
+// Used is no news to CloudAP: it asks the identity provider itself.
 func (a *Authority) Used(context.Context, error) {}
 
-// Served as above.
+// Served is no news to CloudAP: it renews on a clock of its own.
 func (a *Authority) Served(context.Context) {}
 
-// Kept as above.
+// Kept is no news to CloudAP: it has no business with apps' tokens.
 func (a *Authority) Kept(ids.ClientID) error { return nil }
 
 // OfferPRT hands a new PRT down. The authority validates it with the identity

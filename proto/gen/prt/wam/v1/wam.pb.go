@@ -1958,9 +1958,11 @@ type AccountState struct {
 	// Mfa behind the PRT.
 	Mfa v1.MFAState `protobuf:"varint,7,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
 	// LastAttempt that failed, if it is younger than the PRT.
-	LastAttempt   *v1.Attempt `protobuf:"bytes,8,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastAttempt *v1.Attempt `protobuf:"bytes,8,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	// RenewalRunning is true while the PRT is renewed behind an app.
+	RenewalRunning bool `protobuf:"varint,9,opt,name=renewal_running,json=renewalRunning,proto3" json:"renewal_running,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AccountState) Reset() {
@@ -2047,6 +2049,13 @@ func (x *AccountState) GetLastAttempt() *v1.Attempt {
 		return x.LastAttempt
 	}
 	return nil
+}
+
+func (x *AccountState) GetRenewalRunning() bool {
+	if x != nil {
+		return x.RenewalRunning
+	}
+	return false
 }
 
 var File_prt_wam_v1_wam_proto protoreflect.FileDescriptor
@@ -2171,7 +2180,7 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"tenantTold\"\x18\n" +
 	"\x16GetAccountStateRequest\"O\n" +
 	"\x17GetAccountStateResponse\x124\n" +
-	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"\x9d\x03\n" +
+	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"\xc6\x03\n" +
 	"\fAccountState\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12-\n" +
 	"\aaccount\x18\x02 \x01(\v2\x13.prt.wam.v1.AccountR\aaccount\x12B\n" +
@@ -2181,7 +2190,8 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"prt_digest\x18\x05 \x01(\tR\tprtDigest\x129\n" +
 	"\bvalidity\x18\x06 \x01(\x0e2\x1d.prt.authority.v1.PRTValidityR\bvalidity\x12,\n" +
 	"\x03mfa\x18\a \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x12<\n" +
-	"\flast_attempt\x18\b \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAttempt*P\n" +
+	"\flast_attempt\x18\b \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAttempt\x12'\n" +
+	"\x0frenewal_running\x18\t \x01(\bR\x0erenewalRunning*P\n" +
 	"\tAuthority\x12\x19\n" +
 	"\x15AUTHORITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11AUTHORITY_CLOUDAP\x10\x01\x12\x11\n" +
