@@ -116,9 +116,9 @@ func (r *Runner) prompt(ctx context.Context, arg map[string]string) string {
 
 func added(upn string, prt bool) string {
 	if prt {
-		return "the device is registered for " + upn + ", and the PRT is there"
+		return upn + " is a work account of this device now, and its PRT is there"
 	}
-	return "the device is registered for " + upn + ", and the PRT is not there yet"
+	return upn + " is a work account of this device now, and its PRT is not there yet"
 }
 
 func (r *Runner) disconnect(ctx context.Context, arg map[string]string) string {
@@ -260,7 +260,7 @@ func (r *Runner) office(ctx context.Context, arg map[string]string) string {
 		if err := r.Advance(ctx, time.Hour); err != nil {
 			return failure(err)
 		}
-		w := actor.Wish{Resource: r.tenant.Resource, Interactive: true}
+		w := actor.Wish{Resource: r.tenant.Resource, Fresh: true, Interactive: true}
 		_, asked, id, err := r.askFor(ctx, arg, r.tenant.App, w)
 		if err = errors.Join(err, r.lab.Recorder().AwaitIdle(ctx, id)); err != nil {
 			return failure(err)
