@@ -2,8 +2,8 @@
 // with its PRT: what the partitions of CloudAP are on a joined device.
 //
 // What lives here: the record and its file. What never may: a session key in clear, a
-// password, a decision. The PRT is opaque and useless without the TPM. WAM's authority
-// of the PRT is the one caller.
+// password, a decision; and a PRT only as the tpm-agent sealed it. WAM's authority of
+// the PRT is the one caller.
 package account
 
 import (
@@ -74,8 +74,12 @@ type Record struct {
 // a PRT is good only with the session key that is inside it.
 type PRT struct {
 	// Kind of credential that it was obtained with.
-	Kind  string
-	Token secret.Text
+	Kind string
+	// Sealed is the PRT as the tpm-agent sealed it for this component. It is never kept
+	// in clear.
+	Sealed []byte
+	// Hash is its SHA-256.
+	Hash [sha256.Size]byte
 	// SealedKey is the session key as the tpm-agent sealed it for this component.
 	SealedKey []byte
 	// ObtainedAt and ExpiresAt bound its life.
@@ -92,15 +96,18 @@ func (p *PRT) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) }
 
 // Digest is the first 8 hex digits of the SHA-256 of the PRT: enough to see that it
 // changed, useless to whoever wants it.
-func (p *PRT) Digest() string {
-	sum := sha256.Sum256([]byte(p.Token.Reveal()))
-	return hex.EncodeToString(sum[:4])
-}
+func (p *PRT) Digest() string { return hex.EncodeToString(p.Hash[:4]) }
+
+// Is reports whether a PRT in clear is this one.
+func (p *PRT) Is(clear secret.Text) bool { return HashOf(clear) == p.Hash }
+
+// HashOf is the hash of a PRT.
+func HashOf(clear secret.Text) [sha256.Size]byte { return sha256.Sum256([]byte(clear.Reveal())) }
 
 // Cached is the PRT as the protocol uses it. There has to be one.
 func (r Record) Cached() prt.Cached {
 	return prt.Cached{
-		Key: prt.Key{Tenant: r.Tenant, User: r.User, Kind: r.PRT.Kind}, PRT: r.PRT.Token, SealedKey: r.PRT.SealedKey,
+		Key: prt.Key{Tenant: r.Tenant, User: r.User, Kind: r.PRT.Kind}, SealedPRT: r.PRT.Sealed, SealedKey: r.PRT.SealedKey,
 	}
 }
 

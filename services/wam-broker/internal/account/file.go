@@ -15,7 +15,6 @@ import (
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 )
 
@@ -38,23 +37,13 @@ type file struct {
 
 type filePRT struct {
 	Kind       string    `json:"credential_kind"`
-	AtRest     string    `json:"at_rest"`
+	Sealed     []byte    `json:"sealed_prt"`
+	Hash       string    `json:"prt_sha256"`
 	SealedKey  []byte    `json:"sealed_session_key"`
 	ObtainedAt time.Time `json:"obtained_at"`
 	ExpiresAt  time.Time `json:"expires_at"`
 	Validity   Validity  `json:"validity"`
 	Factor     Factor    `json:"second_factor,omitempty"`
-}
-
-// rest and wake are how a PRT lies on disk. It is one of the places where a PRT is
-// revealed.
-func rest(t secret.Text) string { return t.Reveal() }
-
-func wake(atRest string) (secret.Text, error) {
-	if !artefact.Opaque(atRest, artefact.MaxPRT) {
-		return secret.Text{}, errors.New("at_rest is empty, too long or has a character that is not allowed")
-	}
-	return secret.NewText(atRest), nil
 }
 
 // encode writes a record.
@@ -68,7 +57,7 @@ func encode(r Record) ([]byte, error) {
 	}
 	if p := r.PRT; p != nil {
 		f.PRT = &filePRT{
-			Kind: p.Kind, AtRest: rest(p.Token), SealedKey: p.SealedKey, ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
+			Kind: p.Kind, Sealed: p.Sealed, Hash: hex.EncodeToString(p.Hash[:]), SealedKey: p.SealedKey, ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
 			Validity: p.Validity, Factor: p.Factor,
 		}
 	}
@@ -118,10 +107,12 @@ func decode(data []byte) (Record, error) {
 }
 
 func (f *filePRT) read() (*PRT, error) {
-	token, err := wake(f.AtRest)
+	hash, err := hex.DecodeString(f.Hash)
 	switch {
-	case err != nil:
-		return nil, fmt.Errorf("prt: %w", err)
+	case err != nil || len(hash) != sha256.Size:
+		return nil, errors.New("prt: prt_sha256 is not 64 hexadecimal digits")
+	case len(f.Sealed) == 0 || len(f.Sealed) > artefact.MaxSealedPRT:
+		return nil, errors.New("prt: sealed_prt is empty or too long")
 	case !slices.Contains(prt.Kinds(), f.Kind):
 		return nil, errors.New("prt: credential_kind is not known")
 	case len(f.SealedKey) == 0 || len(f.SealedKey) > artefact.MaxSealedKey:
@@ -134,7 +125,7 @@ func (f *filePRT) read() (*PRT, error) {
 		return nil, errors.New("prt: second_factor is not known")
 	}
 	return &PRT{
-		Kind: f.Kind, Token: token, SealedKey: f.SealedKey, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt, Validity: f.Validity, Factor: f.Factor,
+		Kind: f.Kind, Sealed: f.Sealed, Hash: [sha256.Size]byte(hash), SealedKey: f.SealedKey, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt, Validity: f.Validity, Factor: f.Factor,
 	}, nil
 }
 

@@ -69,16 +69,36 @@ func (a *Authority) Add(ctx context.Context, n Added, password secret.Text) (obt
 // keep puts a PRT that was obtained from scratch in its account.
 func (a *Authority) keep(ctx context.Context, of sid.SID, got prt.Issued) error {
 	id := account.ID{SID: of, Tenant: got.Tenant, User: got.User}
-	sealed, err := a.cfg.Protocol.Import(ctx, got.Key(), got.WrappedKey)
+	fresh, err := a.protect(ctx, got, nil)
 	if err != nil {
 		return err
 	}
-	a.cfg.Points.Reached("session-key-imported")
 	e, err := a.open(id, account.Record{ID: id, UPN: got.UPN})
 	if err != nil {
 		return err
 	}
-	return a.install(e, got, sealed, nil)
+	return a.install(e, got, fresh, nil)
+}
+
+// protect brings a PRT and its session key into the form in which they are kept. key is
+// the session key that stays when none came with the PRT.
+func (a *Authority) protect(ctx context.Context, got prt.Issued, key []byte) (*account.PRT, error) {
+	var err error
+	if got.WrappedKey != "" {
+		if key, err = a.cfg.Protocol.Import(ctx, got.Key(), got.WrappedKey); err != nil {
+			return nil, err
+		}
+		a.cfg.Points.Reached("session-key-imported")
+	}
+	sealed, err := a.cfg.Protocol.Protect(ctx, got.Key(), got.PRT)
+	if err != nil {
+		return nil, err
+	}
+	now := a.cfg.Clock.Now()
+	return &account.PRT{
+		Kind: got.Kind, Sealed: sealed, Hash: account.HashOf(got.PRT), SealedKey: key, ObtainedAt: now, ExpiresAt: now.Add(got.Life),
+		Validity: account.Good, Factor: factor(got.Identity),
+	}, nil
 }
 
 // open is the account of an id, made when there is none.
@@ -101,11 +121,10 @@ func (a *Authority) open(id account.ID, fresh account.Record) (*entry, error) {
 	return e, nil
 }
 
-// install puts a PRT with its sealed session key in the place of the old one. old is
+// install puts a PRT in the place of the old one. old is
 // the session key that the new PRT was obtained under, nil for a PRT from scratch: one
 // that was overtaken by a newer PRT changes nothing.
-func (a *Authority) install(e *entry, got prt.Issued, sealed, old []byte) error {
-	now := a.cfg.Clock.Now()
+func (a *Authority) install(e *entry, got prt.Issued, fresh *account.PRT, old []byte) error {
 	return a.replace(e, func(r *account.Record) error {
 		if old != nil && (r.PRT == nil || !bytes.Equal(r.PRT.SealedKey, old)) {
 			return prterr.New(prterr.Conflict, "the PRT was replaced meanwhile: the newer one stays")
@@ -116,9 +135,10 @@ func (a *Authority) install(e *entry, got prt.Issued, sealed, old []byte) error 
 		if got.Name != "" {
 			r.DisplayName = got.Name
 		}
-		r.PRT = &account.PRT{
-			Kind: got.Kind, Token: got.PRT, SealedKey: sealed, ObtainedAt: now, ExpiresAt: now.Add(got.Life), Validity: account.Good, Factor: factor(got.Identity),
+		if fresh.Factor == "" && old != nil {
+			fresh.Factor = r.PRT.Factor // a renewal that says nothing takes nothing away
 		}
+		r.PRT = fresh
 		return nil
 	})
 }

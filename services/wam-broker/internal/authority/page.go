@@ -165,12 +165,11 @@ func (u *User) CompleteInteraction(ctx context.Context, session secret.Text, id 
 		return prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
 	a.cfg.Points.Reached("answer-received")
-	sealed, err := a.cfg.Protocol.Import(ctx, got.Key(), got.WrappedKey)
+	fresh, err := a.protect(ctx, got, nil)
 	if err != nil {
 		return u.noted(ctx, e, err)
 	}
-	a.cfg.Points.Reached("session-key-imported")
-	if err := a.install(e, got, sealed, nil); err != nil {
+	if err := a.install(e, got, fresh, nil); err != nil {
 		return err
 	}
 	a.cfg.Log.InfoContext(ctx, "the PRT of a work account was replaced at a sign-in page", "user", u.id.User, "kind", got.Kind)

@@ -69,14 +69,11 @@ func (a *Authority) renew(ctx context.Context, e *entry) error {
 		return err
 	}
 	a.cfg.Points.Reached("answer-received")
-	sealed := cached.SealedKey
-	if got.WrappedKey != "" {
-		if sealed, err = a.cfg.Protocol.Import(ctx, got.Key(), got.WrappedKey); err != nil {
-			return err
-		}
-		a.cfg.Points.Reached("session-key-imported")
+	fresh, err := a.protect(ctx, got, cached.SealedKey)
+	if err != nil {
+		return err
 	}
-	return a.install(e, got, sealed, cached.SealedKey)
+	return a.install(e, got, fresh, cached.SealedKey)
 }
 
 // finish records how a renewal ended and lets the next one begin.

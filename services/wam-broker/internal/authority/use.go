@@ -97,12 +97,16 @@ func (u *User) OfferPRT(ctx context.Context, _, offered secret.Text, life time.D
 		return err
 	}
 	rec := e.snapshot()
-	if rec.PRT == nil || rec.PRT.Token.Equal(offered) {
+	if rec.PRT == nil || rec.PRT.Is(offered) {
 		return nil
 	}
 	cached := rec.Cached()
-	cached.PRT = offered
+	cached.PRT, cached.SealedPRT = offered, nil
 	if err := u.authority.cfg.Protocol.Validate(ctx, cached); err != nil {
+		return u.noted(ctx, e, err)
+	}
+	sealed, err := u.authority.cfg.Protocol.Protect(ctx, cached.Key, offered)
+	if err != nil {
 		return u.noted(ctx, e, err)
 	}
 	now := u.authority.cfg.Clock.Now()
@@ -111,7 +115,8 @@ func (u *User) OfferPRT(ctx context.Context, _, offered secret.Text, life time.D
 			return prterr.New(prterr.Conflict, "the PRT was replaced meanwhile: the newer one stays")
 		}
 		next := *r.PRT
-		next.Token, next.ObtainedAt, next.ExpiresAt, next.Validity = offered, now, now.Add(life), account.Good
+		next.Sealed, next.Hash = sealed, account.HashOf(offered)
+		next.ObtainedAt, next.ExpiresAt, next.Validity = now, now.Add(life), account.Good
 		r.PRT = &next
 		return nil
 	})
