@@ -1601,9 +1601,11 @@ type OpenTokenAnswerRequest struct {
 	// ClientID of the app.
 	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// Answer is a compact JWE.
-	Answer        string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Answer string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// DiscardRefreshToken asks for no refresh token.
+	DiscardRefreshToken bool `protobuf:"varint,4,opt,name=discard_refresh_token,json=discardRefreshToken,proto3" json:"discard_refresh_token,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *OpenTokenAnswerRequest) Reset() {
@@ -1657,6 +1659,13 @@ func (x *OpenTokenAnswerRequest) GetAnswer() string {
 	return ""
 }
 
+func (x *OpenTokenAnswerRequest) GetDiscardRefreshToken() bool {
+	if x != nil {
+		return x.DiscardRefreshToken
+	}
+	return false
+}
+
 // OpenTokenAnswerResponse carries the opened answer.
 type OpenTokenAnswerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1703,6 +1712,98 @@ func (x *OpenTokenAnswerResponse) GetAnswer() *v1.OpenTokenAnswerResponse {
 	return nil
 }
 
+// FetchDataKeyRequest carries the PRT that says for whom.
+type FetchDataKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Cached is the PRT of the user.
+	Cached        *CachedPRT `protobuf:"bytes,1,opt,name=cached,proto3" json:"cached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchDataKeyRequest) Reset() {
+	*x = FetchDataKeyRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchDataKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchDataKeyRequest) ProtoMessage() {}
+
+func (x *FetchDataKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchDataKeyRequest.ProtoReflect.Descriptor instead.
+func (*FetchDataKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FetchDataKeyRequest) GetCached() *CachedPRT {
+	if x != nil {
+		return x.Cached
+	}
+	return nil
+}
+
+// FetchDataKeyResponse carries the answer.
+type FetchDataKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Answer is a compact JWE under the session key.
+	Answer        string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchDataKeyResponse) Reset() {
+	*x = FetchDataKeyResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchDataKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchDataKeyResponse) ProtoMessage() {}
+
+func (x *FetchDataKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchDataKeyResponse.ProtoReflect.Descriptor instead.
+func (*FetchDataKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FetchDataKeyResponse) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
 // CreatePRTCookieRequest carries what the cookie depends on.
 type CreatePRTCookieRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1716,7 +1817,7 @@ type CreatePRTCookieRequest struct {
 
 func (x *CreatePRTCookieRequest) Reset() {
 	*x = CreatePRTCookieRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1829,7 @@ func (x *CreatePRTCookieRequest) String() string {
 func (*CreatePRTCookieRequest) ProtoMessage() {}
 
 func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1842,7 @@ func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieRequest.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreatePRTCookieRequest) GetCached() *CachedPRT {
@@ -1771,7 +1872,7 @@ type CreatePRTCookieResponse struct {
 
 func (x *CreatePRTCookieResponse) Reset() {
 	*x = CreatePRTCookieResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1884,7 @@ func (x *CreatePRTCookieResponse) String() string {
 func (*CreatePRTCookieResponse) ProtoMessage() {}
 
 func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1897,7 @@ func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieResponse.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreatePRTCookieResponse) GetName() string {
@@ -1912,13 +2013,18 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\rrefresh_token\x18\x06 \x01(\v2\x17.prt.tpm.v1.SealedTokenR\frefreshToken\x12&\n" +
 	"\x0frequest_new_prt\x18\a \x01(\bR\rrequestNewPrt\"9\n" +
 	"\x18SignTokenRequestResponse\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\x80\x01\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xb4\x01\n" +
 	"\x16OpenTokenAnswerRequest\x121\n" +
 	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x16\n" +
-	"\x06answer\x18\x03 \x01(\tR\x06answer\"V\n" +
+	"\x06answer\x18\x03 \x01(\tR\x06answer\x122\n" +
+	"\x15discard_refresh_token\x18\x04 \x01(\bR\x13discardRefreshToken\"V\n" +
 	"\x17OpenTokenAnswerResponse\x12;\n" +
-	"\x06answer\x18\x01 \x01(\v2#.prt.tpm.v1.OpenTokenAnswerResponseR\x06answer\"p\n" +
+	"\x06answer\x18\x01 \x01(\v2#.prt.tpm.v1.OpenTokenAnswerResponseR\x06answer\"H\n" +
+	"\x13FetchDataKeyRequest\x121\n" +
+	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\".\n" +
+	"\x14FetchDataKeyResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"p\n" +
 	"\x16CreatePRTCookieRequest\x121\n" +
 	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12#\n" +
 	"\rrequest_nonce\x18\x02 \x01(\tR\frequestNonce\"H\n" +
@@ -1931,7 +2037,7 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\x14PAGE_PURPOSE_UPGRADE\x10\x02\x12 \n" +
 	"\x1cPAGE_PURPOSE_PROVISION_HELLO\x10\x03\x12\x1a\n" +
 	"\x16PAGE_PURPOSE_RESET_PIN\x10\x04\x12\x18\n" +
-	"\x14PAGE_PURPOSE_CONSENT\x10\x052\xac\b\n" +
+	"\x14PAGE_PURPOSE_CONSENT\x10\x052\x87\t\n" +
 	"\rPluginService\x12e\n" +
 	"\x10AuthenticateUser\x12'.prt.cloudap.v1.AuthenticateUserRequest\x1a(.prt.cloudap.v1.AuthenticateUserResponse\x12P\n" +
 	"\tBeginPage\x12 .prt.cloudap.v1.BeginPageRequest\x1a!.prt.cloudap.v1.BeginPageResponse\x12S\n" +
@@ -1943,7 +2049,8 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\bRenewPRT\x12\x1f.prt.cloudap.v1.RenewPRTRequest\x1a .prt.cloudap.v1.RenewPRTResponse\x12V\n" +
 	"\vValidatePRT\x12\".prt.cloudap.v1.ValidatePRTRequest\x1a#.prt.cloudap.v1.ValidatePRTResponse\x12e\n" +
 	"\x10SignTokenRequest\x12'.prt.cloudap.v1.SignTokenRequestRequest\x1a(.prt.cloudap.v1.SignTokenRequestResponse\x12b\n" +
-	"\x0fOpenTokenAnswer\x12&.prt.cloudap.v1.OpenTokenAnswerRequest\x1a'.prt.cloudap.v1.OpenTokenAnswerResponse\x12i\n" +
+	"\x0fOpenTokenAnswer\x12&.prt.cloudap.v1.OpenTokenAnswerRequest\x1a'.prt.cloudap.v1.OpenTokenAnswerResponse\x12Y\n" +
+	"\fFetchDataKey\x12#.prt.cloudap.v1.FetchDataKeyRequest\x1a$.prt.cloudap.v1.FetchDataKeyResponse\x12i\n" +
 	"\x0fCreatePRTCookie\x12&.prt.cloudap.v1.CreatePRTCookieRequest\x1a'.prt.cloudap.v1.CreatePRTCookieResponse\"\x05\xb2\xd4\x18\x01@B\xc0\x01\n" +
 	"\x12com.prt.cloudap.v1B\vPluginProtoP\x01ZCgithub.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1;cloudapv1\xa2\x02\x03PCX\xaa\x02\x0ePrt.Cloudap.V1\xca\x02\x0ePrt\\Cloudap\\V1\xe2\x02\x1aPrt\\Cloudap\\V1\\GPBMetadata\xea\x02\x10Prt::Cloudap::V1b\x06proto3"
 
@@ -1960,7 +2067,7 @@ func file_prt_cloudap_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_cloudap_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(PagePurpose)(0),                   // 0: prt.cloudap.v1.PagePurpose
 	(*CachedPRT)(nil),                  // 1: prt.cloudap.v1.CachedPRT
@@ -1989,17 +2096,19 @@ var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(*SignTokenRequestResponse)(nil),   // 24: prt.cloudap.v1.SignTokenRequestResponse
 	(*OpenTokenAnswerRequest)(nil),     // 25: prt.cloudap.v1.OpenTokenAnswerRequest
 	(*OpenTokenAnswerResponse)(nil),    // 26: prt.cloudap.v1.OpenTokenAnswerResponse
-	(*CreatePRTCookieRequest)(nil),     // 27: prt.cloudap.v1.CreatePRTCookieRequest
-	(*CreatePRTCookieResponse)(nil),    // 28: prt.cloudap.v1.CreatePRTCookieResponse
-	(*v1.Partition)(nil),               // 29: prt.tpm.v1.Partition
-	(*v1.SealedSessionKey)(nil),        // 30: prt.tpm.v1.SealedSessionKey
-	(*v1.SealedToken)(nil),             // 31: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 32: prt.tpm.v1.OpenTokenAnswerResponse
+	(*FetchDataKeyRequest)(nil),        // 27: prt.cloudap.v1.FetchDataKeyRequest
+	(*FetchDataKeyResponse)(nil),       // 28: prt.cloudap.v1.FetchDataKeyResponse
+	(*CreatePRTCookieRequest)(nil),     // 29: prt.cloudap.v1.CreatePRTCookieRequest
+	(*CreatePRTCookieResponse)(nil),    // 30: prt.cloudap.v1.CreatePRTCookieResponse
+	(*v1.Partition)(nil),               // 31: prt.tpm.v1.Partition
+	(*v1.SealedSessionKey)(nil),        // 32: prt.tpm.v1.SealedSessionKey
+	(*v1.SealedToken)(nil),             // 33: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 34: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
-	29, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
-	30, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	29, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	31, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
+	32, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	31, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
 	4,  // 3: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
 	5,  // 4: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
 	6,  // 5: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
@@ -2013,37 +2122,40 @@ var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
 	2,  // 13: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
 	1,  // 14: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
 	1,  // 15: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	31, // 16: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	33, // 16: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
 	1,  // 17: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	32, // 18: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	1,  // 19: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	3,  // 20: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	7,  // 21: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
-	10, // 22: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
-	12, // 23: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
-	14, // 24: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
-	16, // 25: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
-	19, // 26: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	21, // 27: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	23, // 28: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	25, // 29: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	27, // 30: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	18, // 31: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	8,  // 32: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
-	11, // 33: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
-	13, // 34: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
-	15, // 35: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
-	17, // 36: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
-	20, // 37: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	22, // 38: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	24, // 39: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	26, // 40: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	28, // 41: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	31, // [31:42] is the sub-list for method output_type
-	20, // [20:31] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	34, // 18: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 19: prt.cloudap.v1.FetchDataKeyRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 20: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 21: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	7,  // 22: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	10, // 23: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	12, // 24: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	14, // 25: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	16, // 26: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	19, // 27: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	21, // 28: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	23, // 29: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	25, // 30: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	27, // 31: prt.cloudap.v1.PluginService.FetchDataKey:input_type -> prt.cloudap.v1.FetchDataKeyRequest
+	29, // 32: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	18, // 33: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	8,  // 34: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	11, // 35: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	13, // 36: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	15, // 37: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	17, // 38: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	20, // 39: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	22, // 40: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	24, // 41: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	26, // 42: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	28, // 43: prt.cloudap.v1.PluginService.FetchDataKey:output_type -> prt.cloudap.v1.FetchDataKeyResponse
+	30, // 44: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	33, // [33:45] is the sub-list for method output_type
+	21, // [21:33] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
@@ -2063,7 +2175,7 @@ func file_prt_cloudap_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_cloudap_v1_plugin_proto_rawDesc), len(file_prt_cloudap_v1_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
