@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
 
@@ -107,6 +108,8 @@ func New(cfg Config) (*Carrier, error) {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 on(c.checkDevice),
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          on(c.describeRegistrationServices),
 		idpv1.PINResetService_DescribePINReset_FullMethodName:                      on(c.describePINReset),
 		idpv1.PINResetService_OpenResetSecret_FullMethodName:                       on(c.openResetSecret),
 	}
@@ -135,9 +138,10 @@ func (c *Carrier) Invoke(ctx context.Context, name string, args, reply any, _ ..
 		ctx, cancel = context.WithTimeout(ctx, callTime)
 		defer cancel()
 	}
+	ctx = rpc.Asking(ctx, name)
 	out, err := m(ctx, args)
 	if err != nil {
-		return err
+		return rpc.At(ctx, err)
 	}
 	into, ok := reply.(proto.Message)
 	if !ok {

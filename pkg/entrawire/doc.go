@@ -57,6 +57,9 @@ const (
 	// device's data-protection keys rest is not known. As a value of its own it keeps
 	// the three requests under a session key apart.
 	GrantDataKey = "urn:lockstep:params:grant-type:data-key"
+	// GrantDeviceCheck is ours too, and of its own for the same reason: what asks
+	// whether a device stands must neither sign it in nor remove it.
+	GrantDeviceCheck = "urn:lockstep:params:grant-type:device-check"
 )
 
 // Scopes.

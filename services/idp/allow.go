@@ -33,6 +33,8 @@ func Allow() rpc.AllowList {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {dsreg},
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {dsreg},
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 {dsreg},
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          {dsreg},
 
 		directoryv1.ReadService_ListDevices_FullMethodName:      {operator},
 		directoryv1.ReadService_ListTenants_FullMethodName:      {operator},
@@ -107,7 +109,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName,
-		idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName, idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
 		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
 		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,
 		idpv1.ResourceService_ListDevices_FullMethodName, idpv1.ResourceService_ListGroups_FullMethodName,

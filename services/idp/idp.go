@@ -212,7 +212,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
 	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
-	registerTokens(server.Seen(r), &server.Grant{OAuth: s.oauth})
+	registerOne(server.Seen(r), idpv1.GrantService_ServiceDesc, "RequestTokens", &server.Grant{OAuth: s.oauth})
+	registerOne(r, idpv1.MetadataService_ServiceDesc, "DescribeRegistrationServices", &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})
 }
 
@@ -228,12 +229,11 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 }
 
-// registerTokens adds the one method of the token endpoint that devices call
-// themselves; the others are for the front.
-func registerTokens(r grpc.ServiceRegistrar, g idpv1.GrantServiceServer) {
-	desc := idpv1.GrantService_ServiceDesc
-	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != "RequestTokens" })
-	r.RegisterService(&desc, g)
+// registerOne adds the one method of a service that devices call themselves; the
+// others are for the front.
+func registerOne(r grpc.ServiceRegistrar, desc grpc.ServiceDesc, method string, impl any) {
+	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != method })
+	r.RegisterService(&desc, impl)
 }
 
 // registerFront adds what the HTTPS front calls.

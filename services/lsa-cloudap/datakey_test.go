@@ -72,7 +72,11 @@ func (f *fakeDataKeys) SignDataKeyRequest(ctx context.Context, r *tpmv1.SignData
 	if err != nil {
 		return nil, err
 	}
-	return &tpmv1.SignDataKeyRequestResponse{Request: token(request{Kind: "data key", Key: key, PRT: r.GetPrt(), Nonce: r.GetRequestNonce()})}, nil
+	prt, err := given(r.GetPartition(), r.GetPrt(), r.GetSealedPrt())
+	if err != nil {
+		return nil, err
+	}
+	return &tpmv1.SignDataKeyRequestResponse{Request: token(request{Kind: "data key", Key: key, PRT: prt, Nonce: r.GetRequestNonce()})}, nil
 }
 
 // provider is the key of the provider in an answer, whose form only is that of one.

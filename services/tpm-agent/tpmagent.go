@@ -81,6 +81,7 @@ type edges struct {
 	prt      *server.PRTKeys
 	data     *server.DataKeys
 	hello    *server.HelloKeys
+	records  *server.StateRecords
 }
 
 // New opens the TPM and the keys. A TPM that is down is no error: without keys in
@@ -165,6 +166,7 @@ func (s *Service) serve(cfg Config, opened *device.Machine) {
 		prt:      &server.PRTKeys{Keys: keys},
 		data:     &server.DataKeys{Keys: keys},
 		hello:    &server.HelloKeys{Store: s.store, Keys: keys},
+		records:  &server.StateRecords{Store: s.store},
 	}
 }
 
@@ -175,6 +177,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	tpmv1.RegisterPRTKeyServiceServer(r, s.edge.prt)
 	tpmv1.RegisterDataKeyServiceServer(r, s.edge.data)
 	tpmv1.RegisterHelloKeyServiceServer(r, s.edge.hello)
+	tpmv1.RegisterStateRecordServiceServer(r, s.edge.records)
 }
 
 // CommandLog is how many commands of each code the TPM got.

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 )
@@ -46,6 +47,7 @@ func NewProvider(tpm, idp grpc.ClientConnInterface, timeout time.Duration) *Prov
 // kind and code are kept, and its words dropped, as they are a stranger's. One that has
 // no data keys, as any other than ours, is prterr.NotFound without a code.
 func (p *Provider) Fetch(ctx context.Context, r *tpmv1.SignDataKeyRequestRequest) (string, error) {
+	ctx = step.In(ctx, "") // part of whatever needs the key, and no row of its own
 	nonce, err := p.nonce(ctx)
 	if err != nil {
 		return "", err
@@ -119,8 +121,9 @@ func stranger(err error) error {
 		return prterr.New(prterr.KindOf(err), "identity provider: the key of this user was not given")
 	}
 	own := prterr.New(e.Kind, "identity provider: the key of this user was not given")
-	if e.Code != 0 {
-		own = prterr.AADSTS(e.Code, "")
+	if row, ok := aadsts.Lookup(e.Code); ok {
+		own.Code, own.Msg = e.Code, row.Meaning
 	}
+	own.Where = e.Where // our own carriers wrote it
 	return own.WithHRESULT(e.HRESULT)
 }

@@ -211,6 +211,12 @@ func (a *Agent) dataKeyRequests(t *testing.T, session secret.Bytes, sealed *tpmv
 	if err := entrawire.VerifySession(tok, session); err != nil {
 		t.Error(err)
 	}
+	r, err := a.DataKeys().SignDataKeyRequest(t.Context(), &tpmv1.SignDataKeyRequestRequest{
+		Partition: Partition(UserA), SessionKey: sealed, SealedPrt: a.Protect(t, Partition(UserA), prt), RequestNonce: nonce,
+	})
+	if tok, failed := jose.Parse(r.GetRequest()); err != nil || failed != nil || tok.Claims(&c) != nil || c.RefreshToken.Reveal() != prt {
+		t.Errorf("with a sealed PRT: %v, %v", err, failed)
+	}
 	for field, bad := range map[string][2]string{"prt": {`x","grant_type":"refresh_token`, nonce}, "request_nonce": {prt, "\n"}} {
 		if _, err := sign(bad[0], bad[1]); prterr.KindOf(err) != prterr.Invalid || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)

@@ -15,7 +15,7 @@ func (e *edge) FetchDataKey(ctx context.Context, req *cloudapv1.FetchDataKeyRequ
 		return nil, err
 	}
 	answer, err := e.plugin.dataKeys.Fetch(ctx, &tpmv1.SignDataKeyRequestRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(),
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), SealedPrt: c.sealedPRT,
 	})
 	if err != nil {
 		return nil, spent(err)

@@ -88,6 +88,8 @@ type Store struct {
 	users  userKeys
 	spares spares
 	hello  helloLock
+	// records is held while a state record is read and written.
+	records sync.Mutex
 }
 
 // New opens the store and reads the key sets. It does not need the TPM to work: a

@@ -2,7 +2,6 @@ package prtkey
 
 import (
 	"context"
-	"errors"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -12,12 +11,16 @@ import (
 
 // SignDataKeyRequest builds the request for the identity provider's key and signs it
 // with the session key. It says nothing but for whom, by the PRT.
-func (k *Keys) SignDataKeyRequest(ctx context.Context, key SessionKey, prt, nonce string) (string, error) {
-	if err := errors.Join(opaque("prt", prt, maxToken), opaque("request_nonce", nonce, maxNonce)); err != nil {
+func (k *Keys) SignDataKeyRequest(ctx context.Context, key SessionKey, p PRT, nonce string) (string, error) {
+	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
+		return "", err
+	}
+	prt, err := k.prt(ctx, key.Owner, p)
+	if err != nil {
 		return "", err
 	}
 	return k.signSession(ctx, key, entrawire.DataKeyRequest{
-		ClientID: entrawire.BrokerClientID, GrantType: entrawire.GrantDataKey, RefreshToken: secret.NewText(prt),
+		ClientID: entrawire.BrokerClientID, GrantType: entrawire.GrantDataKey, RefreshToken: prt,
 		Iss: entrawire.BrokerIssuer, Aud: entrawire.SessionAudience, RequestNonce: nonce, WinVer: entrawire.WinVer,
 	})
 }

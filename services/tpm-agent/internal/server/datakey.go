@@ -22,7 +22,7 @@ func (s *DataKeys) SignDataKeyRequest(ctx context.Context, r *tpmv1.SignDataKeyR
 	if err != nil {
 		return nil, err
 	}
-	token, err := s.Keys.SignDataKeyRequest(ctx, key, r.GetPrt(), r.GetRequestNonce())
+	token, err := s.Keys.SignDataKeyRequest(ctx, key, prtkey.PRT{Clear: r.GetPrt(), Sealed: r.GetSealedPrt().GetSealed()}, r.GetRequestNonce())
 	if err != nil {
 		return nil, err
 	}
