@@ -172,7 +172,7 @@ func (a *Authority) Validate(ctx context.Context, offered Cached) error {
 	if !artefact.Opaque(sealed.GetAnswer(), artefact.MaxToken) {
 		return badAnswer(idpName, "it is not a compact token")
 	}
-	answer, err := a.OpenToken(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
+	answer, err := a.OpenAccess(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,8 @@ func run(t *testing.T, a *Agent) {
 	t.Run("ISS22 PRT request with a refresh token", func(t *testing.T) { a.refreshTokenRequest(t, id) })
 	key, sealed := a.Import(id, UserA)
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
+	t.Run("PRO10 data keys", func(t *testing.T) { a.dataKeys(t, id) })
+	a.CreateDataKey(NewProvider(), UserA, key, sealed)
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
 	t.Run("device proofs", func(t *testing.T) { a.deviceProofs(t, id) })
