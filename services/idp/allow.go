@@ -18,6 +18,7 @@ func Allow() rpc.AllowList {
 
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName: {wam, lsa},
 		idpv1.TokenService_RedeemPRT_FullMethodName:          {wam, lsa},
+		idpv1.DataKeyService_RequestDataKey_FullMethodName:   {wam, lsa},
 
 		idpv1.SessionService_Authorize_FullMethodName:         {browser},
 		idpv1.GrantService_RequestTokens_FullMethodName:       {lsa, wam},
@@ -87,6 +88,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.MetadataService_DescribeTenant_FullMethodName, idpv1.MetadataService_ListSigningKeys_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName, idpv1.TokenService_RedeemPRT_FullMethodName,
+		idpv1.DataKeyService_RequestDataKey_FullMethodName,
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.GrantService_StartDeviceFlow_FullMethodName,
 		idpv1.GrantService_StartBulkEnrolment_FullMethodName, idpv1.GrantService_PollBulkEnrolment_FullMethodName,
 		idpv1.SessionService_Authorize_FullMethodName,

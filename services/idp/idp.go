@@ -25,6 +25,7 @@ import (
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/datakey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -115,6 +116,7 @@ type Service struct {
 	signIns   *signin.Service
 	pairing   *pairing.Service
 	pinResets *pinreset.Service
+	dataKeys  *datakey.Service
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
 	passkeys  *passkey.Service
@@ -198,6 +200,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.pinResets = pinreset.New(pinreset.Config{
 		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
 	})
+	s.dataKeys = datakey.New(datakey.Config{Gate: s.gate, Keys: s.store, Sealer: authority})
 	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk, Log: s.gate.Log})
 	s.furnishSignIn(cfg)
 	return nil
@@ -221,6 +224,7 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
+	idpv1.RegisterDataKeyServiceServer(r, &server.DataKey{Keys: s.dataKeys})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 }

@@ -27,6 +27,7 @@ const (
 	RenewPRT          Flow = "renew_prt"
 	RedeemPRT         Flow = "redeem_prt"
 	RedeemToken       Flow = "redeem_refresh_token"
+	DataKey           Flow = "data_key"
 	WebSignIn         Flow = "web_sign_in"
 	WebSession        Flow = "web_session"
 	RegistrationToken Flow = "registration_token"
