@@ -67,6 +67,9 @@ func fill(a *state.Attempt, err error) {
 		return
 	}
 	a.ServerCode, a.ServerMessage = serverCode(known), state.Shown(known.Msg)
+	if s := known.Where.HTTPStatus; s > 0 && s < 1000 {
+		a.HTTPSStatus = uint32(s)
+	}
 }
 
 // event writes how an attempt ended.
