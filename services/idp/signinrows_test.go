@@ -81,6 +81,8 @@ func TestOBS04_TheRowsOfAPRTsLife(t *testing.T) {
 				t.Fatal(err)
 			}
 			same("refresh token", map[string]any{"incomingTokenType": "refreshToken", "appDisplayName": "Microsoft Office"})
+			s.dataKey(t)
+			same("data-protection key", map[string]any{"incomingTokenType": "primaryRefreshToken", "resourceDisplayName": "Windows Azure Active Directory"})
 			n := p.nonce(t)
 			p.silent(t, &idpv1.AuthorizeRequest{Resource: graph, SsoNonce: n, RefreshTokenCredential: s.sign(t, s.cookie(n))})
 			row := p.newest(t)

@@ -57,7 +57,7 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 const directoryResource = "https://graph.windows.net"
 
 // complete adds what follows from the rest of an event: the name of the application,
-// and of a PRT that it is for the directory itself and of no browser.
+// and of a PRT and its data-protection key that they are the directory's own and of no browser.
 func (g *Gate) complete(e *signinlog.Event) {
 	home, ok := g.Tenants.Tenant(e.Tenant)
 	if !ok {
@@ -66,7 +66,7 @@ func (g *Gate) complete(e *signinlog.Event) {
 	if app, known := home.Application(e.Client); known && e.Application == "" {
 		e.Application = app.Name
 	}
-	if e.Flow != signinlog.IssuePRT && e.Flow != signinlog.RenewPRT || e.Resource != "" {
+	if e.Flow != signinlog.IssuePRT && e.Flow != signinlog.RenewPRT && e.Flow != signinlog.DataKey || e.Resource != "" {
 		return
 	}
 	e.ClientApp = string(tenant.Native)
