@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
 
@@ -137,9 +138,10 @@ func (c *Carrier) Invoke(ctx context.Context, name string, args, reply any, _ ..
 		ctx, cancel = context.WithTimeout(ctx, callTime)
 		defer cancel()
 	}
+	ctx = rpc.Asking(ctx, name)
 	out, err := m(ctx, args)
 	if err != nil {
-		return err
+		return rpc.At(ctx, err)
 	}
 	into, ok := reply.(proto.Message)
 	if !ok {

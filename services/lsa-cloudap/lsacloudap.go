@@ -151,22 +151,21 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
 	plugin, err := aadplugin.New(aadplugin.Config{
 		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, SignInURL: cfg.SignInURL,
-		CallTimeout: cfg.CallTimeout,
+		CallTimeout: cfg.CallTimeout, Events: events,
 	})
 	if err != nil {
 		return nil, err
 	}
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
-		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider, KeepWhere: true,
 	}, plugin.Register)
 	if err != nil {
-		return nil, err
-	}
-	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
-	if err != nil {
-		stop()
 		return nil, err
 	}
 	framework, err := cloudap.New(cloudap.Config{

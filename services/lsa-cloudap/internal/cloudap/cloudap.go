@@ -91,6 +91,8 @@ type CloudAP struct {
 	// locals are the accounts of the device's own.
 	locals *local.Accounts
 	tracer trace.Tracer
+	// attempts that failed, for diagnosis.
+	attempts *attempts
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -138,7 +140,8 @@ func New(cfg Config) (*CloudAP, error) {
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
-		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
+		attempts: newAttempts(),
+		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)

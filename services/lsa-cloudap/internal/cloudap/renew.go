@@ -52,8 +52,10 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
+	ended := c.refreshing(ctx, e)
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
+	ended(err)
 	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)

@@ -24,6 +24,8 @@ type State struct {
 	// PRT is past its end. Sessions use the partition.
 	KeysLost, Over bool
 	Sessions       int
+	// Acquire and Refresh are the last failures, if they are younger than the PRT.
+	Acquire, Refresh Attempt
 }
 
 // States lists the partitions by user name and kind.
@@ -34,11 +36,13 @@ func (c *CloudAP) States() []State {
 	for _, e := range c.entries {
 		if p, ok := e.snapshot(); ok {
 			e.mu.Lock()
-			all = append(all, State{
+			s := State{
 				Partition: p, Authority: c.cfg.SignInURL + "/" + string(p.Tenant), RenewalRunning: e.flight != nil, LastError: e.lastError,
 				KeysLost: e.keysLost, Over: p.Expired(now), Sessions: e.sessions,
-			})
+			}
 			e.mu.Unlock()
+			s.Acquire, s.Refresh = c.attempts.of(p)
+			all = append(all, s)
 		}
 	}
 	c.mu.Unlock()
