@@ -113,7 +113,7 @@ func TestOBS04_ARefusedRowSaysWhoseArtefactItWas(t *testing.T) {
 	_, err = w.renewPRT(s.sign(t, s.renewal(t)))
 	wantNamed(t, err)
 	row = w.newest(t)
-	wantRow(t, "a device that is disabled", row, map[string]any{"incomingTokenType": "primaryRefreshToken", "sessionId": session})
+	wantRow(t, "a device that is disabled", row, map[string]any{"userPrincipalName": alice, "incomingTokenType": "primaryRefreshToken", "sessionId": session})
 	wantRow(t, "a device that is disabled", row["deviceDetail"].(map[string]any), map[string]any{"deviceId": d.id, "displayName": "DESKTOP-1"})
 	setDevice(t, w, d.id, true)
 	setUser(t, w, alice, false)

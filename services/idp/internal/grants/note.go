@@ -75,6 +75,18 @@ func (g *Gate) complete(e *signinlog.Event) {
 	}
 }
 
+// noteRefusedDevice puts into the row of a refusal what the directory knows of the device
+// that was not good enough, and whose artefact it was. Who asked has shown the session
+// key, and learns none of it.
+func (g *Gate) noteRefusedDevice(ctx context.Context, s Session, e *signinlog.Event) {
+	if s.Device.ID != "" {
+		NoteDevice(e, s.Device)
+	}
+	if u, err := g.Directory.User(ctx, s.From.Tenant, s.From.User); err == nil || prterr.CodeOf(err) == aadsts.UserDisabled {
+		e.User = u.UPN
+	}
+}
+
 // NoteCaller puts what the edge saw into the log.
 func NoteCaller(ctx context.Context, e *signinlog.Event) {
 	c := CallerOf(ctx)
