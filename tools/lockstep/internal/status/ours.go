@@ -20,7 +20,7 @@ func credentialState() section {
 			{label: "Sid", value: filled(func(v *view) string { return v.user.state.GetSid() })},
 			{label: "UserBlocked", value: always(blocked)},
 			{
-				label: "PRTs",
+				label: "PrtCount",
 				value: always(func(v *view) string { return fmt.Sprint(len(v.Partitions())) }),
 				below: func(v *view) []Entry {
 					var lines []Entry
