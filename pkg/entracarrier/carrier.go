@@ -97,6 +97,7 @@ func New(cfg Config) (*Carrier, error) {
 		idpv1.IssuanceService_RenewPRT_FullMethodName:                           on(c.renewPRT),
 		idpv1.TokenService_RedeemPRT_FullMethodName:                             on(c.redeemPRT),
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName:                    on(c.redeemRefreshToken),
+		idpv1.DataKeyService_RequestDataKey_FullMethodName:                      on(c.requestDataKey),
 		idpv1.SessionService_Authorize_FullMethodName:                           on(c.authorize),
 		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: on(c.requestRegistrationToken),
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           on(c.registerDevice),
@@ -107,6 +108,8 @@ func New(cfg Config) (*Carrier, error) {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 on(c.checkDevice),
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          on(c.describeRegistrationServices),
 		idpv1.PINResetService_DescribePINReset_FullMethodName:                      on(c.describePINReset),
 		idpv1.PINResetService_OpenResetSecret_FullMethodName:                       on(c.openResetSecret),
 	}

@@ -6,7 +6,6 @@ package flows
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,13 +13,11 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
-	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
@@ -36,33 +33,47 @@ const (
 	wakeTime = 2 * time.Second
 )
 
-// Runner runs the commands of one script on one lab with one device.
+// Runner runs the commands of one script on one lab.
 type Runner struct {
-	lab      *lab.Lab
+	cfg lab.Config
+	lab *lab.Lab
+	// own is true when the lab is the script's, not one that ran already.
+	own    bool
+	tenant demo.Tenant
+	seats  map[string]*seat
+	// device and desktops are those of the seat that the command is for.
 	device   *lab.Device
-	tenant   demo.Tenant
 	desktops map[string]actor.Desktop
-	cookie   secret.Text
+	seat     *seat
 	passes   map[string]secret.Text
 	names    map[string]string
 }
 
-// New starts the lab of a script: cfg says how its device reaches the cloud and how
-// session keys come to it.
-func New(ctx context.Context, cfg lab.Config) (*Runner, error) {
-	l, err := lab.Start(ctx, cfg)
-	if err != nil {
-		return nil, err
-	}
-	d, err := l.AddDevice(ctx)
-	if err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return &Runner{lab: l, device: d, tenant: demo.DefaultTenant(), desktops: map[string]actor.Desktop{}, passes: map[string]secret.Text{}, names: map[string]string{}}, nil
+// New prepares a script with a lab of its own, which starts with the first command
+// that needs one. cfg says how its devices reach the cloud and how session keys come
+// to them; the script may add to it.
+func New(cfg lab.Config) *Runner {
+	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}}
 }
 
-// Close ends the lab.
-func (r *Runner) Close() error { return r.lab.Close() }
+// On runs commands on a lab that runs already, whose first device is the one that is
+// meant when a command names none. The lab stays the caller's.
+func On(l *lab.Lab, devices ...*lab.Device) *Runner {
+	r := New(lab.Config{})
+	r.lab = l
+	for _, d := range devices {
+		r.seats[d.Name] = &seat{device: d, desktops: map[string]actor.Desktop{}}
+	}
+	return r
+}
+
+// Close ends the lab of a script.
+func (r *Runner) Close() error {
+	if !r.own {
+		return nil
+	}
+	return r.lab.Close()
+}
 
 // Run carries out one command and returns what a reader should see of it. The
 // commands are documented at their cases.
@@ -70,6 +81,20 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	ctx, cancel := context.WithTimeout(ctx, commandTime)
 	defer cancel()
 	arg := args(d)
+	switch d.Cmd {
+	case proves: // proves REG10 what a reader should see
+		return said(words(d))
+	case "lab": // lab [domain] [without-broker] [set=(lsa-cloudap/NAME=VALUE)]
+		return r.configure(d)
+	}
+	// A command may say which device it is for: device=device-2.
+	if err := r.sit(ctx, arg["device"]); err != nil {
+		return failure(err)
+	}
+	return r.command(ctx, d, arg)
+}
+
+func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[string]string) string {
 	switch d.Cmd {
 	case "join": // join user=alice
 		return r.join(ctx, arg)
@@ -135,7 +160,7 @@ func (r *Runner) person(arg map[string]string) (string, secret.Text, error) {
 func (r *Runner) join(ctx context.Context, arg map[string]string) string {
 	upn, password, err := r.person(arg)
 	if err == nil {
-		_, err = r.device.Operator.Join(ctx, upn, password, "DESKTOP-1")
+		_, err = r.device.Operator.Join(ctx, upn, password, r.seat.computer())
 	}
 	return outcome("the device joined the tenant of "+upn, err)
 }
@@ -207,7 +232,7 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 	page.Prompt = arg["prompt"]
 	var cookie secret.Text
 	if arg["cookie"] != "" {
-		cookie = r.cookie
+		cookie = r.seat.cookie
 	}
 	v, err := b.Open(ctx, r.desktops[arg["user"]], page, cookie)
 	switch {
@@ -216,43 +241,8 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 	case v.SignInPage:
 		return r.ladder(ctx, v.Trace) + "the sign-in page asks for a credential\n"
 	}
-	r.cookie = v.Cookie
+	r.seat.cookie = v.Cookie
 	return r.ladder(ctx, v.Trace) + "signed in to the page without a question\n"
-}
-
-func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
-	by, err := time.ParseDuration(arg["by"])
-	var before []*lsav1.PartitionState
-	if err == nil {
-		before, err = r.device.Operator.SSOState(ctx)
-	}
-	if err == nil {
-		err = errors.Join(r.lab.Advance(ctx, by), r.woken(ctx, before, by), r.device.Operator.AwaitSSOState(ctx, nil))
-	}
-	return outcome("it is "+arg["by"]+" later", err)
-}
-
-// woken waits until the renewal clock of who is signed in has noticed that the
-// time was moved past a renewal: it runs behind the command that moved it. Nothing
-// to notice is no error: the renewal may have failed as it did before.
-func (r *Runner) woken(ctx context.Context, before []*lsav1.PartitionState, by time.Duration) error {
-	if by < renewalCycle || len(r.desktops) == 0 || len(before) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, wakeTime)
-	defer cancel()
-	for {
-		now, err := r.device.Operator.SSOState(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		case !slices.EqualFunc(before, now, func(a, b *lsav1.PartitionState) bool { return proto.Equal(a, b) }):
-			return nil
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 func (r *Runner) admin(ctx context.Context, arg map[string]string) string {

@@ -187,6 +187,9 @@ func (d *Device) Resume(ctx context.Context, component string) error {
 	return fmt.Errorf("device %s has no component %s", d.Name, component)
 }
 
+// Runs says whether a component of the device runs.
+func (d *Device) Runs(component string) bool { return d.lab.host.runs(d.Key(component)) }
+
 // ID is the device id that the device has now.
 func (d *Device) ID(ctx context.Context) (string, error) {
 	resp, err := dsregv1.NewDeviceStateServiceClient(d.Operator.Dsreg).GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})

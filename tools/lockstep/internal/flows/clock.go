@@ -1,0 +1,75 @@
+package flows
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+)
+
+func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
+	by, err := lab.ParseDuration(arg["by"])
+	if err == nil {
+		err = r.Advance(ctx, by)
+	}
+	return outcome("it is "+arg["by"]+" later", err)
+}
+
+// Advance moves the clocks of the whole lab, and waits until the renewals that fell
+// due on any device have ended.
+func (r *Runner) Advance(ctx context.Context, by time.Duration) error {
+	before := map[*seat][]*lsav1.PartitionState{}
+	for _, s := range r.seats {
+		if !s.device.Runs("lsa-cloudap") {
+			continue
+		}
+		parts, err := s.device.Operator.SSOState(ctx)
+		if err != nil {
+			return err
+		}
+		before[s] = parts
+	}
+	if err := r.lab.Advance(ctx, by); err != nil {
+		return err
+	}
+	for s, parts := range before {
+		if err := errors.Join(s.woken(ctx, parts, by), s.device.Operator.AwaitSSOState(ctx, nil)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// woken waits until the renewal clock of who is signed in has noticed that the
+// time was moved past a renewal: it runs behind the command that moved it. Nothing
+// to notice is no error: the renewal may have failed as it did before.
+func (s *seat) woken(ctx context.Context, before []*lsav1.PartitionState, by time.Duration) error {
+	if by < renewalCycle || len(s.desktops) == 0 || len(before) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeTime)
+	defer cancel()
+	for {
+		now, err := s.device.Operator.SSOState(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case !slices.EqualFunc(before, now, untouched):
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// untouched says that no renewal was tried between two looks at a partition.
+func untouched(a, b *lsav1.PartitionState) bool {
+	return a.GetPrtDigest() == b.GetPrtDigest() && a.GetRenewalRunning() == b.GetRenewalRunning() && a.GetLastError() == b.GetLastError() &&
+		proto.Equal(a.GetPrtUpdateTime(), b.GetPrtUpdateTime()) && proto.Equal(a.GetLastRefresh().GetTime(), b.GetLastRefresh().GetTime())
+}
