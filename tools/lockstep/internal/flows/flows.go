@@ -47,6 +47,8 @@ type Runner struct {
 	seat     *seat
 	passes   map[string]secret.Text
 	names    map[string]string
+	// ids counts those that got a name.
+	ids int
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
@@ -129,6 +131,9 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
+		if out, known := r.show(ctx, d.Cmd, arg); known {
+			return out
+		}
 		return r.atPages(ctx, d.Cmd, arg)
 	}
 }
