@@ -47,15 +47,15 @@ type Runner struct {
 	seat     *seat
 	passes   map[string]secret.Text
 	names    map[string]string
-	// ids counts those that got a name.
-	ids int
+	// ids counts those that got a name, by kind.
+	ids map[string]int
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
 // that needs one. cfg says how its devices reach the cloud and how session keys come
 // to them; the script may add to it.
 func New(cfg lab.Config) *Runner {
-	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}}
+	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}, ids: map[string]int{}}
 }
 
 // On runs commands on a lab that runs already, whose first device is the one that is

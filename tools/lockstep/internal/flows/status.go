@@ -79,6 +79,9 @@ func (r *Runner) status(ctx context.Context, arg map[string]string) string {
 		}
 	}
 	var b strings.Builder
+	if len(shown) == 0 {
+		return "the section is not shown\n"
+	}
 	for _, s := range shown {
 		fmt.Fprintf(&b, "%s\n", s.Title)
 		writeShown(&b, s.Entries)
@@ -166,16 +169,19 @@ func (r *Runner) events(ctx context.Context) string {
 // made at random, which gets a number in the order in which a reader meets it.
 func (r *Runner) stable(s string) string {
 	s = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC`).ReplaceAllString(s, "TIME")
-	s = regexp.MustCompile(`\b[0-9a-f]{32}\b`).ReplaceAllString(s, "TRACE")
+	s = regexp.MustCompile(`(KeyContainerId : )\S+`).ReplaceAllString(s, "${1}KEYSET")
+	s = r.named(s, regexp.MustCompile(`\b[0-9a-f]{32}\b`), "TRACE")
 	s = regexp.MustCompile(`\bS-1-(12-1|5-21)(-\d+)+\b`).ReplaceAllString(s, "S-1-$1-...")
 	s = regexp.MustCompile(`\b[0-9A-F]{40}\b`).ReplaceAllString(s, "THUMBPRINT")
-	return regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`).ReplaceAllStringFunc(s, func(id string) string {
-		if strings.HasPrefix(id, "aaaaaaaa-") || strings.HasPrefix(id, "bbbbbbbb-") {
-			return id // of the embedded tenants, and always the same
-		}
+	return r.named(s, regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "ID")
+}
+
+// named gives each match a name of its own: KIND-1, KIND-2.
+func (r *Runner) named(s string, what *regexp.Regexp, kind string) string {
+	return what.ReplaceAllStringFunc(s, func(id string) string {
 		if r.names[id] == "" {
-			r.ids++
-			r.names[id] = fmt.Sprintf("ID-%d", r.ids)
+			r.ids[kind]++
+			r.names[id] = fmt.Sprintf("%s-%d", kind, r.ids[kind])
 		}
 		return r.names[id]
 	})

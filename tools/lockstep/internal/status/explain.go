@@ -25,6 +25,10 @@ func Explain(what string, a *authorityv1.Attempt) Finding {
 	if net, ok := wincode.Lookup(wincode.Code(a.GetHttpError())); ok && a.GetAadsts() == 0 {
 		f.Code, f.Cause, f.Next = net.Code.String(), sentence(net.Meaning, net.Cause), net.Next
 	}
+	if a.GetAadsts() == 0 && a.GetEndpointUri() == "" && a.GetMessage() != "" {
+		// Nobody was asked: the device itself said no, and why.
+		f.Cause = line(a.GetMessage())
+	}
 	f.Evidence = attemptEvidence(a)
 	return f
 }

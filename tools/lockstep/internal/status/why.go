@@ -91,8 +91,8 @@ func (v *view) whyRegistration() []Finding {
 	}
 	problem := fmt.Sprintf("The last registration (%s) failed in the phase %s.", a.GetRegistrationType(), a.GetErrorPhase())
 	evidence := []string{"Previous Registration: " + stamp(a.GetTime())}
-	if a.GetServerErrorCode() != "" || a.GetServerMessage() != "" {
-		evidence = append(evidence, strings.TrimSuffix(line("the server said "+a.GetServerErrorCode()+": "+a.GetServerMessage()), ": "))
+	if m := line(strings.TrimPrefix(a.GetServerMessage(), a.GetServerErrorCode()+": ")); m != "" {
+		evidence = append(evidence, strings.TrimPrefix(line(a.GetServerErrorCode())+": "+m, ": "))
 	}
 	f := windows(wincode.Code(a.GetClientErrorCode()), problem, evidence...)
 	f.Trace = a.GetRequestId()
