@@ -144,8 +144,13 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
-		if out, known := r.atWork(ctx, d.Cmd, arg); known {
-			return out
+		for _, more := range []func(context.Context, string, map[string]string) (string, bool){
+			r.show,
+			r.atWork,
+		} {
+			if out, known := more(ctx, d.Cmd, arg); known {
+				return out
+			}
 		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
