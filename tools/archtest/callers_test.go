@@ -22,6 +22,7 @@ func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
 		"dsreg", "tpm-agent", "idp", "adfs", "operator",
+		"lab",
 	}
 }
 
@@ -35,6 +36,7 @@ func doors() map[string][]rpc.AllowList {
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
 		"idp":         {idp.Allow(), idp.FrontAllow(), run.LabAllow()},
 		"adfs":        {adfs.Allow(), run.LabAllow()},
+		"lab":         {run.WholeLabAllow()},
 	}
 }
 
@@ -78,8 +80,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), components()) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 12 {
-		t.Errorf("%d components, the documents name 12", n)
+	if n := len(components()); n != 13 {
+		t.Errorf("%d components, the documents name 12 and the laboratory", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -126,6 +128,7 @@ func callGraph() map[call]string {
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",
 		{"operator", "wam-broker"}:     "moves the clock of a lab",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
+		{"operator", "lab"}:            "moves the clocks of a whole lab, has persons act in it, reads traces",
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",

@@ -52,20 +52,16 @@ func (s *seat) woken(ctx context.Context, before []*lsav1.PartitionState, by tim
 	if by < renewalCycle || len(s.desktops) == 0 || len(before) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, wakeTime)
-	defer cancel()
-	for {
+	for until := time.Now().Add(wakeTime); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		now, err := s.device.Operator.SSOState(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if err != nil {
 			return err
-		case !slices.EqualFunc(before, now, untouched):
+		}
+		if !slices.EqualFunc(before, now, untouched) {
 			return nil
 		}
-		time.Sleep(time.Millisecond)
 	}
+	return nil
 }
 
 // untouched says that no renewal was tried between two looks at a partition.

@@ -68,7 +68,7 @@ type DescribeLabResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Now by the lab's clock.
 	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
-	// Devices by name.
+	// Devices by name, in order.
 	Devices       []string `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -380,7 +380,7 @@ type TraceSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TraceID is 32 hexadecimal digits.
 	TraceId string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// Flow such as first-sign-in, or empty.
+	// Flow such as first_sign_in, or empty; the first one of those that it has rows of.
 	Flow string `protobuf:"bytes,2,opt,name=flow,proto3" json:"flow,omitempty"`
 	// Start of it.
 	Start *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
