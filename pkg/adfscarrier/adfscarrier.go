@@ -22,6 +22,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/wstrust"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 )
@@ -99,7 +100,8 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, _ ...
 	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer(instrumentation)
 	ctx, span := tracer.Start(ctx, method[min(1, len(method)):], trace.WithSpanKind(trace.SpanKindClient))
 	defer span.End()
-	err := c.invoke(ctx, method, args, reply)
+	ctx = rpc.Asking(ctx, method)
+	err := rpc.At(ctx, c.invoke(ctx, method, args, reply))
 	if err != nil {
 		span.SetStatus(codes.Error, string(prterr.KindOf(err)))
 	}

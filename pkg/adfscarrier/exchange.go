@@ -45,10 +45,16 @@ func (c *Conn) exchange(ctx context.Context, m message) (answer, error) {
 		req.Header.Set("SOAPAction", m.action)
 	}
 	rpc.Propagators().Inject(ctx, propagation.HeaderCarrier(req.Header))
+	where := prterr.Where{Method: m.method, URI: prterr.Address(req.URL)}
+	rpc.Asked(ctx, where)
 	resp, err := c.http.Do(req)
 	if err != nil {
+		where.HTTPError = rpc.NoAnswer(ctx, err)
+		rpc.Asked(ctx, where)
 		return answer{}, unreachable(ctx, err)
 	}
+	where.HTTPStatus = resp.StatusCode
+	rpc.Asked(ctx, where)
 	defer func() { _ = resp.Body.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, m.limit+1))
 	switch {

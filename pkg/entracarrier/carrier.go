@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
 
@@ -96,6 +97,7 @@ func New(cfg Config) (*Carrier, error) {
 		idpv1.IssuanceService_RenewPRT_FullMethodName:                           on(c.renewPRT),
 		idpv1.TokenService_RedeemPRT_FullMethodName:                             on(c.redeemPRT),
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName:                    on(c.redeemRefreshToken),
+		idpv1.DataKeyService_RequestDataKey_FullMethodName:                      on(c.requestDataKey),
 		idpv1.SessionService_Authorize_FullMethodName:                           on(c.authorize),
 		idpv1.DeviceRegistrationService_RequestRegistrationToken_FullMethodName: on(c.requestRegistrationToken),
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName:           on(c.registerDevice),
@@ -106,6 +108,8 @@ func New(cfg Config) (*Carrier, error) {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: on(c.requestAttestationChallenge),
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           on(c.replaceDeviceKeys),
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 on(c.checkDevice),
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          on(c.describeRegistrationServices),
 		idpv1.PINResetService_DescribePINReset_FullMethodName:                      on(c.describePINReset),
 		idpv1.PINResetService_OpenResetSecret_FullMethodName:                       on(c.openResetSecret),
 	}
@@ -134,9 +138,10 @@ func (c *Carrier) Invoke(ctx context.Context, name string, args, reply any, _ ..
 		ctx, cancel = context.WithTimeout(ctx, callTime)
 		defer cancel()
 	}
+	ctx = rpc.Asking(ctx, name)
 	out, err := m(ctx, args)
 	if err != nil {
-		return err
+		return rpc.At(ctx, err)
 	}
 	into, ok := reply.(proto.Message)
 	if !ok {

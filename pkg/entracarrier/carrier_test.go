@@ -138,7 +138,8 @@ func TestAttack31_PlainAnswerToASessionRequest(t *testing.T) {
 		_, renew := idpv1.NewIssuanceServiceClient(c).RenewPRT(t.Context(), &idpv1.RenewPRTRequest{Request: "r"})
 		_, prt := idpv1.NewTokenServiceClient(c).RedeemPRT(t.Context(), &idpv1.RedeemPRTRequest{Request: "r"})
 		_, rt := idpv1.NewTokenServiceClient(c).RedeemRefreshToken(t.Context(), &idpv1.RedeemRefreshTokenRequest{Request: "r"})
-		for _, err := range []error{renew, prt, rt} {
+		_, key := idpv1.NewDataKeyServiceClient(c).RequestDataKey(t.Context(), &idpv1.RequestDataKeyRequest{Request: "r"})
+		for _, err := range []error{renew, prt, rt, key} {
 			if (err == nil) != good {
 				t.Errorf("%q: %v", body, err)
 			}

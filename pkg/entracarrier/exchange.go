@@ -66,10 +66,16 @@ func (c *Carrier) do(ctx context.Context, verb, address string, body io.Reader, 
 	}
 	req.Header.Set("Accept", "application/json, text/html;q=0.5, */*;q=0.1")
 	rpc.Propagators().Inject(ctx, propagation.HeaderCarrier(req.Header))
+	where := prterr.Where{Method: verb, URI: shown(req.URL)}
+	rpc.Asked(ctx, where)
 	resp, err := c.client.Do(req)
 	if err != nil {
+		where.HTTPError = rpc.NoAnswer(ctx, err)
+		rpc.Asked(ctx, where)
 		return answer{}, unreachable(ctx, err)
 	}
+	where.HTTPStatus = resp.StatusCode
+	rpc.Asked(ctx, where)
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
@@ -79,6 +85,15 @@ func (c *Carrier) do(ctx context.Context, verb, address string, body io.Reader, 
 		return answer{}, badAnswer("it is longer than %d bytes", maxAnswer)
 	}
 	return answer{status: resp.StatusCode, header: resp.Header, body: b}, nil
+}
+
+// shown is an address for people: without what says who asks.
+func shown(u *url.URL) string {
+	bare := *u
+	if before, _, found := strings.Cut(u.Path, realmPath); found {
+		bare.Path = before + realmPath
+	}
+	return prterr.Address(&bare)
 }
 
 // unreachable names what happened on the way. The text of the lower error stays

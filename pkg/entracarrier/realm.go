@@ -27,9 +27,12 @@ func object(body []byte) (members, error) {
 	return m, nil
 }
 
+// realmPath is where the user's name follows in an address.
+const realmPath = "/userrealm/"
+
 // discoverRealm is user realm discovery, version 1.0.
 func (c *Carrier) discoverRealm(ctx context.Context, req *idpv1.DiscoverRealmRequest) (*idpv1.DiscoverRealmResponse, error) {
-	address := at(c.login, "/common/userrealm/"+url.PathEscape(req.GetUserPrincipalName()), url.Values{"api-version": {"1.0"}})
+	address := at(c.login, "/common"+realmPath+url.PathEscape(req.GetUserPrincipalName()), url.Values{"api-version": {"1.0"}})
 	body, err := ok(c.do(ctx, http.MethodGet, address, nil, nil))
 	if err != nil {
 		return nil, err

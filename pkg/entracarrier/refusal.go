@@ -2,7 +2,9 @@ package entracarrier
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -16,6 +18,25 @@ const maxReason = 512
 // refusal turns an error answer into ours. It is read as from a stranger: a code
 // that is not in the table is dropped, text is cut to one printable line.
 func refusal(a answer) error {
+	var head struct {
+		Error string `json:"error"`
+	}
+	err := judged(a)
+	var e *prterr.Error
+	if json.Unmarshal(a.body, &head) == nil && named(head.Error) && errors.As(err, &e) {
+		return e.WithWhere(prterr.Where{ServerError: head.Error})
+	}
+	return err
+}
+
+// named reports whether s is an error of our table. A server's own words could be
+// anything that it was sent before.
+func named(s string) bool {
+	return s != "" && slices.ContainsFunc(aadsts.Table(), func(r aadsts.Row) bool { return r.OAuthError == s || r.OAuthErrorV1 == s })
+}
+
+// judged is the error of an answer.
+func judged(a answer) error {
 	var wire struct {
 		Description string  `json:"error_description"`
 		Codes       []int64 `json:"error_codes"`

@@ -58,6 +58,13 @@ func (c *Carrier) redeemRefreshToken(ctx context.Context, req *idpv1.RedeemRefre
 	return &idpv1.RedeemRefreshTokenResponse{Answer: answer}, err
 }
 
+// requestDataKey is for the key that our identity provider keeps for a user on a
+// device; the grant type is inside the signed request.
+func (c *Carrier) requestDataKey(ctx context.Context, req *idpv1.RequestDataKeyRequest) (*idpv1.RequestDataKeyResponse, error) {
+	answer, err := c.encrypted(ctx, req.GetRequest(), "")
+	return &idpv1.RequestDataKeyResponse{Answer: answer}, err
+}
+
 // encrypted posts a request with the session key. Its answer must be encrypted:
 // plain JSON with status 200 is what an attacker on the way would answer, who has
 // no session key. What is inside is checked where it is opened.

@@ -1,12 +1,13 @@
 package entrawire
 
-// The shapes of attestation in device registration over HTTPS. They are ours: the
-// protocol has none. Bytes are base64 with padding, as registration has all of them.
+// The shapes of attestation and of what else is ours in device registration over HTTPS:
+// the protocol has none. Bytes are base64 with padding, as registration has all of them.
 
 // Where they are, below the address of the registration service.
 const (
 	ChallengePath   = "/EnrollmentServer/lockstep/attestation"
 	ReplacementPath = "/EnrollmentServer/lockstep/keys"
+	CheckPath       = "/EnrollmentServer/lockstep/device"
 )
 
 // Names of what is proven of keys.

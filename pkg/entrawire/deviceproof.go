@@ -9,10 +9,11 @@ const DeviceProofScheme = "DeviceProof"
 
 // DeviceProof is the claim set with which a device proves itself, signed with
 // the device key: with GrantDeviceAuth in x-ms-DeviceCredential, with
-// GrantDeviceRemoval to remove itself. Whoever takes one must compare GrantType
-// with the one it is for; otherwise a sign-in header could remove the device.
+// GrantDeviceRemoval to remove itself, with GrantDeviceCheck to ask whether its tenant
+// takes it. Whoever takes one must compare GrantType with the one it is for; otherwise
+// a sign-in header could remove the device.
 type DeviceProof struct {
-	// GrantType is GrantDeviceAuth or GrantDeviceRemoval.
+	// GrantType is GrantDeviceAuth, GrantDeviceRemoval or GrantDeviceCheck.
 	GrantType string
 	// Iss is BrokerIssuer.
 	Iss string
@@ -51,7 +52,7 @@ func (p *DeviceProof) UnmarshalJSON(data []byte) error { return decodeAs(shapeDe
 // Validate checks the form. The nonce is the caller's to judge.
 func (p DeviceProof) Validate() error {
 	c := checker{shape: shapeDeviceProof}
-	c.require(p.GrantType == GrantDeviceAuth || p.GrantType == GrantDeviceRemoval, "grant_type", "is not one a device proof is for")
+	c.require(p.GrantType == GrantDeviceAuth || p.GrantType == GrantDeviceRemoval || p.GrantType == GrantDeviceCheck, "grant_type", "is not one a device proof is for")
 	c.require(p.Iss == BrokerIssuer, "iss", "is not aad:brokerplugin")
 	c.short("request_nonce", p.RequestNonce)
 	c.short("ua_client_id", p.UAClientID)

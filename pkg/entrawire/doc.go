@@ -53,6 +53,13 @@ const (
 	// GrantDeviceRemoval is ours: the protocol removes a device over mutual TLS.
 	// It is a value of its own so that no device proof doubles as a removal.
 	GrantDeviceRemoval = "urn:lockstep:params:grant-type:device-removal"
+	// GrantDataKey is ours: how the public service delivers the key under which a
+	// device's data-protection keys rest is not known. As a value of its own it keeps
+	// the three requests under a session key apart.
+	GrantDataKey = "urn:lockstep:params:grant-type:data-key"
+	// GrantDeviceCheck is ours too, and of its own for the same reason: what asks
+	// whether a device stands must neither sign it in nor remove it.
+	GrantDeviceCheck = "urn:lockstep:params:grant-type:device-check"
 )
 
 // Scopes.

@@ -51,7 +51,9 @@ type Error struct {
 	// request must ask for. It is empty when there is none.
 	Claims string
 	// Msg says what is wrong, which field, and what to do.
-	Msg   string
+	Msg string
+	// Where is the request at which it was met; zero when it was none.
+	Where Where
 	cause error
 }
 

@@ -45,6 +45,7 @@ func ToStatus(err error) error {
 	if e.Claims != "" && len(e.Claims) <= MaxClaims {
 		info.Metadata["claims"] = e.Claims
 	}
+	e.Where.put(info.GetMetadata())
 	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(info)
 	if derr != nil {
 		return status.Error(codes.Internal, "error details could not be encoded")
@@ -108,6 +109,7 @@ func (e *Error) fill(info *errdetails.ErrorInfo) {
 	if c := info.GetMetadata()["claims"]; len(c) <= MaxClaims && json.Valid([]byte(c)) {
 		e.Claims = c
 	}
+	e.Where = readWhere(info.GetMetadata())
 }
 
 func clip(s string) string {

@@ -33,6 +33,10 @@ type DialConfig struct {
 	// Server is the component that must answer; another one is refused.
 	Server         string
 	TracerProvider trace.TracerProvider
+	// KeepWhere takes over what the server says about where an error was met, because
+	// the server is part of the caller. Else that is the call to the server, whatever it
+	// says: its words could be anybody's.
+	KeepWhere bool
 }
 
 // Dial prepares a connection; it is made at the first call and made again when
@@ -58,7 +62,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.WithChainUnaryInterceptor(call(cfg.Server, &tries)),
+		grpc.WithChainUnaryInterceptor(call(cfg.Server, cfg.KeepWhere, &tries)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", cfg.Server, err)
@@ -68,7 +72,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 
 // call bounds every call, tries a broken connection again before giving up on it,
 // and gives the caller our error type.
-func call(server string, tries *attempts) grpc.UnaryClientInterceptor {
+func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterceptor {
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		if _, ok := ctx.Deadline(); !ok {
 			var cancel context.CancelFunc
@@ -78,11 +82,19 @@ func call(server string, tries *attempts) grpc.UnaryClientInterceptor {
 		if cc.GetState() == connectivity.TransientFailure {
 			reconnect(ctx, cc, tries)
 		}
+		if !keepWhere {
+			NoteRequest(ctx, prterr.Where{URI: address(server, method)})
+		}
 		err := invoke(ctx, method, req, reply, cc, opts...)
 		if status.Code(err) == codes.Unavailable && !prterr.Own(err) {
-			return prterr.Wrap(prterr.Unavailable, err, "%s cannot be reached: check the network and try again", server)
+			unreachable := prterr.Wrap(prterr.Unavailable, err, "%s cannot be reached: check the network and try again", server)
+			return at(ctx, unreachable, server, method, false)
 		}
-		return prterr.FromStatus(err)
+		answered := prterr.Own(err)
+		if err = prterr.FromStatus(err); keepWhere && answered {
+			return err
+		}
+		return at(ctx, err, server, method, answered)
 	}
 }
 

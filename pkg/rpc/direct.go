@@ -20,6 +20,7 @@ const directInstrumentation = "github.com/lockstep-sso/lockstep/pkg/rpc"
 
 // direct is a connection that calls what is registered on it.
 type direct struct {
+	server  string
 	tracer  trace.Tracer
 	around  grpc.UnaryServerInterceptor
 	methods map[string]served
@@ -43,7 +44,7 @@ func Direct(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (grpc.Clie
 	if !validName(cfg.Caller) || !validName(cfg.Server) {
 		return nil, errors.New("rpc direct: Caller and Server are component names, and both are needed")
 	}
-	d := &direct{tracer: orUntraced(cfg.TracerProvider).Tracer(directInstrumentation), methods: map[string]served{}}
+	d := &direct{server: cfg.Server, tracer: orUntraced(cfg.TracerProvider).Tracer(directInstrumentation), methods: map[string]served{}}
 	caller := func(context.Context) (string, error) { return cfg.Caller, nil } // nobody else can reach it
 	d.around = chain(around(orDiscard(cfg.Log), cfg.Allow, cfg.Patience, caller))
 	register(registrar{d})
@@ -81,6 +82,7 @@ func (d *direct) Invoke(ctx context.Context, method string, args, reply any, _ .
 	}
 	ctx, span := d.tracer.Start(ctx, strings.TrimPrefix(method, "/"), trace.WithSpanKind(trace.SpanKindServer))
 	defer span.End()
+	NoteRequest(ctx, prterr.Where{URI: address(d.server, method)})
 	answer, err := m.handle(m.impl, ctx, func(req any) error {
 		copied, ok := req.(proto.Message)
 		if !ok {
@@ -93,7 +95,7 @@ func (d *direct) Invoke(ctx context.Context, method string, args, reply any, _ .
 		span.SetAttributes(attribute.String("rpc.response.status_code", status.Code(err).String()))
 	}
 	if err != nil {
-		return prterr.FromStatus(err)
+		return at(ctx, prterr.FromStatus(err), d.server, method, true)
 	}
 	if got, ok := answer.(proto.Message); ok {
 		proto.Merge(into, got)

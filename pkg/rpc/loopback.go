@@ -15,6 +15,8 @@ type LoopbackConfig struct {
 	Patience       Patience
 	Log            *slog.Logger
 	TracerProvider trace.TracerProvider
+	// KeepWhere as DialConfig has it.
+	KeepWhere bool
 }
 
 // Loopback serves what register registers on an in-memory network of its own and
@@ -44,7 +46,7 @@ func Loopback(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (*grpc.C
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := Dial(DialConfig{Network: net, Addr: "mem:" + cfg.Server, Identity: caller, Server: cfg.Server, TracerProvider: cfg.TracerProvider})
+	conn, err := Dial(DialConfig{Network: net, Addr: "mem:" + cfg.Server, Identity: caller, Server: cfg.Server, TracerProvider: cfg.TracerProvider, KeepWhere: cfg.KeepWhere})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -13,11 +13,13 @@ import (
 	"cmp"
 	"errors"
 	"log/slog"
+	"maps"
 
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/enrol"
@@ -60,6 +62,8 @@ type Service struct {
 	registration *server.Registration
 	recovery     *server.Recovery
 	state        *server.DeviceState
+	diagnostics  *server.Diagnostics
+	events       *eventlog.Log
 	enroller     *enrol.Enroller
 }
 
@@ -77,8 +81,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	notes, damaged := state.OpenNotes(cfg.StateDir)
+	if damaged != nil && cfg.Log != nil {
+		cfg.Log.Warn("notes about the registration were not read", "error", damaged)
+	}
+	events, err := eventlog.New(eventlog.Config{Component: "dsreg", Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
 	e, err := enrol.New(enrol.Config{
-		TPM: cfg.TPM, IdP: cfg.IdP, Store: store, Clock: cfg.Clock, Log: cfg.Log, Points: cfg.Points,
+		TPM: cfg.TPM, IdP: cfg.IdP, Store: store, Notes: notes, Events: events, Clock: cfg.Clock, Log: cfg.Log, Points: cfg.Points,
 		DeviceType: cmp.Or(cfg.DeviceType, DefaultDeviceType), OSVersion: cmp.Or(cfg.OSVersion, DefaultOSVersion),
 	})
 	if err != nil {
@@ -86,7 +98,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	return &Service{
 		registration: &server.Registration{Enroller: e, ComputerName: name}, recovery: &server.Recovery{Enroller: e},
-		state: &server.DeviceState{Enroller: e}, enroller: e,
+		state: &server.DeviceState{Enroller: e}, diagnostics: &server.Diagnostics{Enroller: e}, events: events, enroller: e,
 	}, nil
 }
 
@@ -95,6 +107,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	dsregv1.RegisterRegistrationServiceServer(r, s.registration)
 	dsregv1.RegisterRecoveryServiceServer(r, s.recovery)
 	dsregv1.RegisterDeviceStateServiceServer(r, s.state)
+	dsregv1.RegisterDiagnosticsServiceServer(r, s.diagnostics)
+	s.events.Register(r)
 }
 
 // Close ends what goes on in the background. Nothing is lost: what matters is on disk
@@ -103,7 +117,7 @@ func (s *Service) Close() error { return s.enroller.Close() }
 
 // Allow says who may call.
 func Allow() rpc.AllowList {
-	return rpc.AllowList{
+	list := rpc.AllowList{
 		dsregv1.RegistrationService_JoinDevice_FullMethodName:              {"operator"},
 		dsregv1.RegistrationService_RegisterDevice_FullMethodName:          {"operator", "wam-broker"},
 		dsregv1.RegistrationService_JoinHybridDevice_FullMethodName:        {"operator"},
@@ -113,5 +127,8 @@ func Allow() rpc.AllowList {
 		dsregv1.RegistrationService_LeaveDevice_FullMethodName:             {"operator", "wam-broker"},
 		dsregv1.RecoveryService_StartRecovery_FullMethodName:               {"lsa-cloudap"},
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName:           {"lsa-cloudap", "wam-broker", "operator"},
+		dsregv1.DiagnosticsService_DescribeRegistration_FullMethodName:     {"operator"},
 	}
+	maps.Copy(list, eventlog.Allow())
+	return list
 }

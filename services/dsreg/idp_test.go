@@ -34,6 +34,7 @@ const (
 type fakeIdP struct {
 	idpv1.UnimplementedRealmServiceServer
 	idpv1.UnimplementedNonceServiceServer
+	idpv1.UnimplementedMetadataServiceServer
 	idpv1.UnimplementedDeviceRegistrationServiceServer
 
 	ca     *ecdsa.PrivateKey
@@ -52,6 +53,8 @@ type fakeIdP struct {
 	strict   bool
 	// challenge changes the credential.
 	challenge func(*idpv1.RequestAttestationChallengeResponse)
+	// discovery changes what the discovery answers.
+	discovery func(*idpv1.DescribeRegistrationServicesResponse)
 	nonces    int
 	got       *idpv1.RegisterDeviceRequest
 	realm     idpv1.AccountType
@@ -88,6 +91,7 @@ func newIdP() (*fakeIdP, error) {
 func (f *fakeIdP) register(r grpc.ServiceRegistrar) {
 	idpv1.RegisterRealmServiceServer(r, f)
 	idpv1.RegisterNonceServiceServer(r, f)
+	idpv1.RegisterMetadataServiceServer(r, f)
 	idpv1.RegisterDeviceRegistrationServiceServer(r, f)
 }
 

@@ -140,18 +140,26 @@ func (f *fakeTPM) InstallDeviceCertificate(_ context.Context, r *tpmv1.InstallDe
 
 func (f *fakeTPM) SignDeviceRemoval(_ context.Context, r *tpmv1.SignDeviceRemovalRequest) (*tpmv1.SignDeviceRemovalResponse, error) {
 	resp := &tpmv1.SignDeviceRemovalResponse{}
-	return resp, f.act("SignDeviceRemoval", func() error {
+	return resp, f.prove("SignDeviceRemoval", entrawire.GrantDeviceRemoval, r.GetRequestNonce(), &resp.Request)
+}
+
+func (f *fakeTPM) SignDeviceCheck(_ context.Context, r *tpmv1.SignDeviceCheckRequest) (*tpmv1.SignDeviceCheckResponse, error) {
+	resp := &tpmv1.SignDeviceCheckResponse{}
+	return resp, f.prove("SignDeviceCheck", entrawire.GrantDeviceCheck, r.GetRequestNonce(), &resp.Request)
+}
+
+// prove signs a proof of the device with the installed key.
+func (f *fakeTPM) prove(method, grant, nonce string, into *string) error {
+	return f.act(method, func() error {
 		set := f.sets[f.installed]
 		if err := f.usable(set); err != nil {
 			return err
 		}
-		payload, err := entrawire.DeviceProof{
-			GrantType: entrawire.GrantDeviceRemoval, Iss: entrawire.BrokerIssuer, RequestNonce: r.GetRequestNonce(),
-		}.Encode()
+		payload, err := entrawire.DeviceProof{GrantType: grant, Iss: entrawire.BrokerIssuer, RequestNonce: nonce}.Encode()
 		if err != nil {
 			return err
 		}
-		resp.Request, err = jose.SignRS256(jose.Header{Alg: jose.RS256, Typ: "JWT", X5C: [][]byte{set.certificate}}, payload, set.device)
+		*into, err = jose.SignRS256(jose.Header{Alg: jose.RS256, Typ: "JWT", X5C: [][]byte{set.certificate}}, payload, set.device)
 		return err
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -91,6 +92,7 @@ func newWorld(t *testing.T) *world {
 		tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName:         {"dsreg"},
 		tpmv1.DeviceKeyService_TestDeviceKeys_FullMethodName:            {"dsreg"},
 		tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName:        {"dsreg"},
+		tpmv1.DeviceKeyService_SignDeviceCheck_FullMethodName:           {"dsreg"},
 		tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName: {"dsreg"},
 		tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName:      {"dsreg"},
 		tpmv1.ProviderService_DescribeProvider_FullMethodName:           {"dsreg"},
@@ -104,6 +106,8 @@ func newWorld(t *testing.T) *world {
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {"dsreg"},
 		idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName:            {"dsreg"},
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {"dsreg"},
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 {"dsreg"},
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          {"dsreg"},
 	}, w.idp.register)
 	w.restart(nil)
 	t.Cleanup(func() {
@@ -151,7 +155,9 @@ func (w *world) restart(points durable.Points) {
 // door connects a caller to dsreg; the panics of crash points end there.
 func (w *world) door(caller string) (*grpc.ClientConn, func()) {
 	w.t.Helper()
-	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{Caller: caller, Server: "dsreg", Allow: dsreg.Allow()}, w.service.Register)
+	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
+		Caller: caller, Server: "dsreg", Allow: dsreg.Allow(), TracerProvider: sdktrace.NewTracerProvider(),
+	}, w.service.Register)
 	if err != nil {
 		w.t.Fatal(err)
 	}

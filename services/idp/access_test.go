@@ -80,39 +80,46 @@ func from(ip, agent string) *idpv1.Caller { return &idpv1.Caller{IpAddress: ip, 
 // A policy that blocks everything stops what is used, and neither the first PRT nor
 // its renewal.
 func TestISS18_REN11_CA01_PoliciesAreAskedAtUseOnly(t *testing.T) {
-	p := newPages(t, idp.Config{})
-	d := p.join(t, alice, alicePassword, 1, 2)
-	p.rules(t, rule("grant: block"))
-	s := d.first(t, alice, alicePassword)
-	if e := p.last(t, signinlog.IssuePRT); e.Outcome != signinlog.Success || e.Policies != nil {
-		t.Errorf("issued as %+v", e)
-	}
-	_, err := p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
-	wantCode(t, err, aadsts.BlockedByPolicy)
-	p.wantPolicy(t, signinlog.RedeemPRT, "failure", "")
+	for carrier, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(carrier, func(t *testing.T) {
+			p := newPages(t, idp.Config{})
+			if https {
+				overWire(t, p.world)
+			}
+			d := p.join(t, alice, alicePassword, 1, 2)
+			p.rules(t, rule("grant: block"))
+			s := d.first(t, alice, alicePassword)
+			if e := p.last(t, signinlog.IssuePRT); e.Outcome != signinlog.Success || e.Policies != nil {
+				t.Errorf("issued as %+v", e)
+			}
+			_, err := p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
+			wantCode(t, err, aadsts.BlockedByPolicy)
+			p.wantPolicy(t, signinlog.RedeemPRT, "failure", "")
 
-	p.rules(t)
-	s.tokens(t, s.redemption(t, office, graph))
-	p.rules(t, rule("grant: block")) // in the middle of the life of the PRT
-	renewed, _ := s.renew(t, s.renewal(t))
-	if e := p.last(t, signinlog.RenewPRT); e.Outcome != signinlog.Success || e.Policies != nil {
-		t.Errorf("renewed as %+v", e)
-	}
-	_, err = p.redeemPRT(renewed.sign(t, renewed.redemption(t, office, graph)))
-	wantCode(t, err, aadsts.BlockedByPolicy)
+			p.rules(t)
+			s.tokens(t, s.redemption(t, office, graph))
+			p.rules(t, rule("grant: block")) // in the middle of the life of the PRT
+			renewed, _ := s.renew(t, s.renewal(t))
+			if e := p.last(t, signinlog.RenewPRT); e.Outcome != signinlog.Success || e.Policies != nil {
+				t.Errorf("renewed as %+v", e)
+			}
+			_, err = p.redeemPRT(renewed.sign(t, renewed.redemption(t, office, graph)))
+			wantCode(t, err, aadsts.BlockedByPolicy)
 
-	// In a browser the same: with the PRT, and with a password.
-	n := p.nonce(t)
-	a := p.visit(t, &idpv1.AuthorizeRequest{Resource: graph, SsoNonce: n, RefreshTokenCredential: renewed.sign(t, renewed.cookie(n))})
-	wantKindOfPage(t, a.GetSignInPage(), errorPage, aadsts.BlockedByPolicy, a)
-	next := p.password(t, p.page(t, &idpv1.AuthorizeRequest{Resource: graph}, signInPage, 0), alice, alicePassword)
-	wantKindOfPage(t, next.GetPage(), errorPage, aadsts.BlockedByPolicy, next)
-	n = p.nonce(t)
-	_, err = p.sessions.Authorize(context.Background(), &idpv1.AuthorizeRequest{
-		ClientId: portal, RedirectUri: portalURI, SsoNonce: n, RefreshTokenCredential: renewed.sign(t, renewed.cookie(n)),
-	})
-	wantCode(t, err, aadsts.BlockedByPolicy)
-	p.wantPolicy(t, signinlog.WebSignIn, "failure", "")
+			// In a browser the same: with the PRT, and with a password.
+			n := p.nonce(t)
+			a := p.visit(t, &idpv1.AuthorizeRequest{Resource: graph, SsoNonce: n, RefreshTokenCredential: renewed.sign(t, renewed.cookie(n))})
+			wantKindOfPage(t, a.GetSignInPage(), errorPage, aadsts.BlockedByPolicy, a)
+			next := p.password(t, p.page(t, &idpv1.AuthorizeRequest{Resource: graph}, signInPage, 0), alice, alicePassword)
+			wantKindOfPage(t, next.GetPage(), errorPage, aadsts.BlockedByPolicy, next)
+			n = p.nonce(t)
+			_, err = p.sessions.Authorize(context.Background(), &idpv1.AuthorizeRequest{
+				ClientId: portal, RedirectUri: portalURI, SsoNonce: n, RefreshTokenCredential: renewed.sign(t, renewed.cookie(n)),
+			})
+			wantCode(t, err, aadsts.BlockedByPolicy)
+			p.wantPolicy(t, signinlog.WebSignIn, "failure", "")
+		})
+	}
 }
 
 // The device that authenticated decides, and tokens name it exactly then.
@@ -342,37 +349,44 @@ func TestCA17_WhatIfIsTheExecutedAnswer(t *testing.T) {
 }
 
 func TestINV15_SignInFrequencyAtUse(t *testing.T) {
-	lab := clock.NewLab()
-	p := newPages(t, idp.Config{Clock: lab})
-	d := p.join(t, alice, alicePassword, 1, 2)
-	p.rules(t, rule("sign_in_frequency: 8h"))
-	s := d.first(t, alice, alicePassword)
-	rt := s.tokens(t, s.redemption(t, office, graph)).RefreshToken.Reveal()
-	set, err := p.grants.RequestTokens(context.Background(), passwordOf(v2, alice, alicePassword))
-	if err != nil {
-		t.Fatal(err)
+	for carrier, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(carrier, func(t *testing.T) {
+			lab := clock.NewLab()
+			p := newPages(t, idp.Config{Clock: lab})
+			if https {
+				overWire(t, p.world)
+			}
+			d := p.join(t, alice, alicePassword, 1, 2)
+			p.rules(t, rule("sign_in_frequency: 8h"))
+			s := d.first(t, alice, alicePassword)
+			rt := s.tokens(t, s.redemption(t, office, graph)).RefreshToken.Reveal()
+			set, err := p.grants.RequestTokens(context.Background(), passwordOf(v2, alice, alicePassword))
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain := refreshOf(v2, cli, set.GetTokens().GetRefreshToken(), graph+"/.default")
+			lab.Advance(8*time.Hour - 2*time.Second)
+			if _, err := p.grants.RequestTokens(context.Background(), plain); err != nil {
+				t.Fatal(err)
+			}
+			s.tokens(t, s.redemption(t, office, graph))
+			lab.Advance(4 * time.Second)
+			_, err = p.grants.RequestTokens(context.Background(), plain)
+			wantCode(t, err, aadsts.SignInFrequency)
+			_, err = p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
+			wantCode(t, err, aadsts.SignInFrequency)
+			old := *s
+			old.prt = rt
+			_, err = p.redeemRT(old.sign(t, old.redemption(t, office, graph)))
+			wantCode(t, err, aadsts.SignInFrequency)
+			// A renewal of the PRT is not a sign-in.
+			renewed, _ := s.renew(t, s.renewal(t))
+			_, err = p.redeemPRT(renewed.sign(t, renewed.redemption(t, office, graph)))
+			wantCode(t, err, aadsts.SignInFrequency)
+			fresh := d.first(t, alice, alicePassword)
+			fresh.tokens(t, fresh.redemption(t, office, graph))
+		})
 	}
-	plain := refreshOf(v2, cli, set.GetTokens().GetRefreshToken(), graph+"/.default")
-	lab.Advance(8*time.Hour - 2*time.Second)
-	if _, err := p.grants.RequestTokens(context.Background(), plain); err != nil {
-		t.Fatal(err)
-	}
-	s.tokens(t, s.redemption(t, office, graph))
-	lab.Advance(4 * time.Second)
-	_, err = p.grants.RequestTokens(context.Background(), plain)
-	wantCode(t, err, aadsts.SignInFrequency)
-	_, err = p.redeemPRT(s.sign(t, s.redemption(t, office, graph)))
-	wantCode(t, err, aadsts.SignInFrequency)
-	old := *s
-	old.prt = rt
-	_, err = p.redeemRT(old.sign(t, old.redemption(t, office, graph)))
-	wantCode(t, err, aadsts.SignInFrequency)
-	// A renewal of the PRT is not a sign-in.
-	renewed, _ := s.renew(t, s.renewal(t))
-	_, err = p.redeemPRT(renewed.sign(t, renewed.redemption(t, office, graph)))
-	wantCode(t, err, aadsts.SignInFrequency)
-	fresh := d.first(t, alice, alicePassword)
-	fresh.tokens(t, fresh.redemption(t, office, graph))
 }
 
 // A token that is bound to nothing is refused, whichever way it came.

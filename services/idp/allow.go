@@ -18,6 +18,7 @@ func Allow() rpc.AllowList {
 
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName: {wam, lsa},
 		idpv1.TokenService_RedeemPRT_FullMethodName:          {wam, lsa},
+		idpv1.DataKeyService_RequestDataKey_FullMethodName:   {wam, lsa},
 
 		idpv1.SessionService_Authorize_FullMethodName:         {browser},
 		idpv1.GrantService_RequestTokens_FullMethodName:       {lsa, wam},
@@ -32,6 +33,8 @@ func Allow() rpc.AllowList {
 
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName: {dsreg},
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {dsreg},
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 {dsreg},
+		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          {dsreg},
 
 		directoryv1.ReadService_ListDevices_FullMethodName:      {operator},
 		directoryv1.ReadService_ListTenants_FullMethodName:      {operator},
@@ -85,6 +88,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.MetadataService_DescribeTenant_FullMethodName, idpv1.MetadataService_ListSigningKeys_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
 		idpv1.TokenService_RedeemRefreshToken_FullMethodName, idpv1.TokenService_RedeemPRT_FullMethodName,
+		idpv1.DataKeyService_RequestDataKey_FullMethodName,
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.GrantService_StartDeviceFlow_FullMethodName,
 		idpv1.GrantService_StartBulkEnrolment_FullMethodName, idpv1.GrantService_PollBulkEnrolment_FullMethodName,
 		idpv1.SessionService_Authorize_FullMethodName,
@@ -105,7 +109,7 @@ func FrontAllow() rpc.AllowList {
 		idpv1.DeviceRegistrationService_RegisterDevice_FullMethodName, idpv1.DeviceRegistrationService_JoinHybridDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName, idpv1.DeviceRegistrationService_DeleteDevice_FullMethodName,
 		idpv1.DeviceRegistrationService_RequestAttestationChallenge_FullMethodName, idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName,
-		idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
+		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName, idpv1.ConnectedDeviceService_RemoveDevice_FullMethodName,
 		idpv1.ResourceService_GetUserInfo_FullMethodName, idpv1.ResourceService_GetUser_FullMethodName,
 		idpv1.ResourceService_ListUsers_FullMethodName, idpv1.ResourceService_GetDevice_FullMethodName,
 		idpv1.ResourceService_ListDevices_FullMethodName, idpv1.ResourceService_ListGroups_FullMethodName,

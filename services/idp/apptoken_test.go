@@ -174,13 +174,29 @@ func TestAPP06_NewPRTWithTheToken(t *testing.T) {
 }
 
 func TestINV16_RefreshTokenExpires(t *testing.T) {
-	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Clock: lab})
-	s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
-	a := s.tokens(t, s.redemption(t, office, ""))
-	lab.Advance(90*24*time.Hour + time.Second)
-	c := s.redemption(t, office, "")
-	c.RefreshToken = a.RefreshToken
-	_, err := w.redeemRT(s.sign(t, c))
-	wantCode(t, err, aadsts.ExpiredToken)
+	for name, f := range map[string]struct {
+		tenants []byte
+		after   time.Duration
+	}{
+		"of age":  {nil, 90*24*time.Hour + time.Second},
+		"unused":  {idleFor240h(), 240*time.Hour + time.Second},
+		"in time": {idleFor240h(), 240*time.Hour - time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			lab := clock.NewLab()
+			overBoth(t, idp.Config{Clock: lab, Tenants: f.tenants}, func(t *testing.T, w *world) {
+				s := w.join(t, alice, alicePassword, 1, 2).first(t, alice, alicePassword)
+				a := s.tokens(t, s.redemption(t, office, ""))
+				lab.Advance(f.after)
+				c := s.redemption(t, office, "")
+				c.RefreshToken = a.RefreshToken
+				_, err := w.redeemRT(s.sign(t, c))
+				if name == "in time" {
+					wantCode(t, err, 0)
+					return
+				}
+				wantCode(t, err, aadsts.ExpiredToken)
+			})
+		})
+	}
 }

@@ -3,6 +3,7 @@ package idp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -48,6 +49,10 @@ func (s *Service) Snapshot(t testing.TB) string {
 		all = append(all, devices)
 		for _, seed := range home.Users {
 			all = append(all, s.snapshotUser(t, seed.UPN))
+			u, _ := s.store.UserByUPN(context.Background(), seed.UPN)
+			for _, d := range devices {
+				all = append(all, s.DataKeyOf(t, home.ID, u.ID, d.ID))
+			}
 		}
 	}
 	out, err := json.Marshal(all)
@@ -55,6 +60,16 @@ func (s *Service) Snapshot(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return string(out)
+}
+
+// DataKeyOf is the sealed key of a user on a device as the store has it, nil for none.
+func (s *Service) DataKeyOf(t testing.TB, tenant ids.TenantID, user ids.UserID, device ids.DeviceID) []byte {
+	t.Helper()
+	sealed, err := s.store.DataKey(context.Background(), tenant, user, device)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	return sealed
 }
 
 func (s *Service) snapshotUser(t testing.TB, upn ids.UPN) any {

@@ -25,6 +25,7 @@ import (
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/datakey"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/deviceflow"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/directory"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
@@ -115,6 +116,7 @@ type Service struct {
 	signIns   *signin.Service
 	pairing   *pairing.Service
 	pinResets *pinreset.Service
+	dataKeys  *datakey.Service
 	outbox    *outbox.Box
 	attempts  *lockout.Counters
 	passkeys  *passkey.Service
@@ -198,6 +200,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.pinResets = pinreset.New(pinreset.Config{
 		Tenants: s.tenants, Directory: s.directory, Tokens: authority, Log: s.gate.Log, Clock: clk, Vault: s.vault(cfg),
 	})
+	s.dataKeys = datakey.New(datakey.Config{Gate: s.gate, Keys: s.store, Sealer: authority})
 	s.resource = resource.New(resource.Config{Tenants: s.tenants, Directory: s.directory, Keys: authority, Clock: clk, Log: s.gate.Log})
 	s.furnishSignIn(cfg)
 	return nil
@@ -209,7 +212,8 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
 	idpv1.RegisterPINResetServiceServer(r, &server.PINReset{Resets: s.pinResets})
-	registerTokens(server.Seen(r), &server.Grant{OAuth: s.oauth})
+	registerOne(server.Seen(r), idpv1.GrantService_ServiceDesc, "RequestTokens", &server.Grant{OAuth: s.oauth})
+	registerOne(r, idpv1.MetadataService_ServiceDesc, "DescribeRegistrationServices", &server.Metadata{Tenants: s.tenants, Keys: s.gate.Authority})
 	directoryv1.RegisterPersonServiceServer(r, &server.Person{SignIns: s.signIns, Pairing: s.pairing})
 }
 
@@ -220,16 +224,16 @@ func (s *Service) registerProtocol(r grpc.ServiceRegistrar) {
 	idpv1.RegisterNonceServiceServer(r, &server.Nonce{Nonces: s.gate.Nonces})
 	idpv1.RegisterIssuanceServiceServer(r, &server.Issuance{Gate: s.gate})
 	idpv1.RegisterTokenServiceServer(r, &server.Token{Gate: s.gate})
+	idpv1.RegisterDataKeyServiceServer(r, &server.DataKey{Keys: s.dataKeys})
 	idpv1.RegisterSessionServiceServer(r, &server.Session{Sessions: s.sessions, Visits: s.visits})
 	idpv1.RegisterDeviceRegistrationServiceServer(r, &server.Registration{Devices: s.devices})
 }
 
-// registerTokens adds the one method of the token endpoint that devices call
-// themselves; the others are for the front.
-func registerTokens(r grpc.ServiceRegistrar, g idpv1.GrantServiceServer) {
-	desc := idpv1.GrantService_ServiceDesc
-	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != "RequestTokens" })
-	r.RegisterService(&desc, g)
+// registerOne adds the one method of a service that devices call themselves; the
+// others are for the front.
+func registerOne(r grpc.ServiceRegistrar, desc grpc.ServiceDesc, method string, impl any) {
+	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName != method })
+	r.RegisterService(&desc, impl)
 }
 
 // registerFront adds what the HTTPS front calls.

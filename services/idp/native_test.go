@@ -111,25 +111,26 @@ func wantNative(t *testing.T, w *world, s *signIn, flow signinlog.Flow) {
 // TestNative_PRO11_TheKeyIsRolledAfter30Days as every session key is.
 func TestNative_PRO11_TheKeyIsRolledAfter30Days(t *testing.T) {
 	lab := clock.NewLab()
-	w := newWorld(t, idp.Config{Clock: lab})
-	s := w.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t))).firstNative(t, alice, alicePassword)
-	first := s
-	for range 3 {
-		lab.Advance(239 * time.Hour)
-		s, _ = s.renew(t, s.renewal(t))
-	}
-	if !bytes.Equal(s.print(t), first.print(t)) {
-		t.Fatal("the key was rolled before its time")
-	}
-	lab.Advance(25 * time.Hour)
-	rolled, _ := s.renew(t, s.renewal(t))
-	if bytes.Equal(rolled.print(t), first.print(t)) {
-		t.Error("the key was not rolled")
-	}
-	wantNative(t, w, rolled, signinlog.RenewPRT)
-	if err := rolled.use(t); err != nil {
-		t.Error(err)
-	}
+	overBoth(t, idp.Config{Clock: lab}, func(t *testing.T, w *world) {
+		s := w.joinNative(t, alice, alicePassword, 1, 2, nativetest.NewHolder(t, nativetest.Soft(t))).firstNative(t, alice, alicePassword)
+		first := s
+		for range 3 {
+			lab.Advance(239 * time.Hour)
+			s, _ = s.renew(t, s.renewal(t))
+		}
+		if !bytes.Equal(s.print(t), first.print(t)) {
+			t.Fatal("the key was rolled before its time")
+		}
+		lab.Advance(25 * time.Hour)
+		rolled, _ := s.renew(t, s.renewal(t))
+		if bytes.Equal(rolled.print(t), first.print(t)) {
+			t.Error("the key was not rolled")
+		}
+		wantNative(t, w, rolled, signinlog.RenewPRT)
+		if err := rolled.use(t); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestNative_BRO08_Browser signs in with a PRT cookie that a TPM signed: at the device's

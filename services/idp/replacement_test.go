@@ -173,7 +173,7 @@ func TestKeysAreReplacedOnce(t *testing.T) {
 
 // TestAnotherCertificateMeansAnotherJoin: a computer that lost its keys writes
 // another certificate to its object, and what it joined with is good no more.
-func TestAnotherCertificateMeansAnotherJoin(t *testing.T) {
+func TestPRO08_AnotherCertificateMeansAnotherJoin(t *testing.T) {
 	w, lab := labWorld(t, idp.Config{Tenants: withHybrid(t)})
 	join := func(second int, key int) (*device, error) {
 		r := w.hybridJoin(t, lab.Now().Add(time.Duration(second)*time.Second), "", rsaKeys()[key])

@@ -12,6 +12,7 @@ import (
 func Allow() rpc.AllowList {
 	return rpc.Join(eventlog.Allow(), rpc.AllowList{
 		lsav1.LogonService_LogonUser_FullMethodName:  {"logonui"},
+		lsav1.LogonService_UnlockUser_FullMethodName: {"logonui"},
 		lsav1.LogonService_LogoffUser_FullMethodName: {"logonui"},
 
 		lsav1.WebSignInService_BeginWebSignIn_FullMethodName: {"logonui"},
@@ -27,6 +28,9 @@ func Allow() rpc.AllowList {
 		lsav1.LocalAccountService_PutLocalAccount_FullMethodName:    {"operator"},
 		lsav1.LocalAccountService_RemoveLocalAccount_FullMethodName: {"operator"},
 		lsav1.LocalAccountService_ListLocalAccounts_FullMethodName:  {"operator"},
+
+		lsav1.OfflinePolicyService_OpenBreakGlass_FullMethodName:  {"operator"},
+		lsav1.OfflinePolicyService_CloseBreakGlass_FullMethodName: {"operator"},
 
 		authorityv1.TokenAuthorityService_DescribeAccount_FullMethodName:  {"wam-broker"},
 		authorityv1.TokenAuthorityService_SignTokenRequest_FullMethodName: {"wam-broker"},

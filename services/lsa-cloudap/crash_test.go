@@ -1,6 +1,8 @@
 package lsacloudap_test
 
 import (
+	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -8,12 +10,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
 )
 
 // crashPoints are the moments of a renewal at which the process may die.
 func crashPoints() []string {
-	return []string{"answer-received", "session-key-imported", "temp-created", "temp-written", "renamed", "memory-switched"}
+	return []string{"answer-received", "session-key-imported", "prt-sealed", "temp-created", "temp-written", "renamed", "memory-switched"}
 }
 
 func TestREN22_ACrashAtAnyPointLosesNothing(t *testing.T) {
@@ -102,4 +105,75 @@ func TestCloseCutsOffARenewalThatDoesNotEnd(t *testing.T) {
 		w.idp.set(func(f *faults) { f.stall = nil })
 		w.mustRedeem(w.start())
 	})
+}
+
+// TestOBS11_NoPRTIsOnDiskInTheClear: not of this release, and not of the first one for
+// longer than until somebody signs in.
+func TestOBS11_NoPRTIsOnDiskInTheClear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		var prt string
+		for p := range w.idp.prts {
+			prt = p
+		}
+		clear := func() bool {
+			for _, f := range w.stored() {
+				raw, err := os.ReadFile(f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if strings.Contains(string(raw), prt) {
+					return true
+				}
+			}
+			return false
+		}
+		if prt == "" || clear() {
+			t.Errorf("the PRT %q is on disk", prt)
+		}
+		m.stop()
+		w.asFirstRelease(prt)
+		if !clear() {
+			t.Fatal("the file of the first release has no PRT")
+		}
+		w.tpm.set(func(f *faults) { f.on = map[string]error{"tpm:ProtectPRT": prterr.New(prterr.Unavailable, "down")} })
+		m = w.start()
+		if got := m.signIn(alice); !got.GetFromCache() || !clear() {
+			t.Errorf("without the tpm-agent: %v", got)
+		}
+		w.tpm.set(func(f *faults) { f.on = nil })
+		if got := m.signIn(alice); !got.GetFromCache() || clear() {
+			t.Error("the PRT stays in the clear")
+		}
+		w.mustRedeem(m)
+	})
+}
+
+// asFirstRelease turns the one partition on disk into a file of the first release.
+func (w *world) asFirstRelease(prt string) {
+	w.t.Helper()
+	path := w.stored()[0]
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var file map[string]any
+	if err := json.Unmarshal(raw, &file); err != nil {
+		w.t.Fatal(err)
+	}
+	first := map[string]any{"version": 1, "prt": prt}
+	for _, name := range []string{
+		"tenant_id", "user_id", "credential_kind", "user_principal_name", "display_name", "sealed_session_key", "password_verifier",
+		"obtained_at", "expires_at", "wrong_passwords",
+	} {
+		first[name] = file[name]
+	}
+	if raw, err = json.Marshal(first); err == nil {
+		err = os.WriteFile(path, raw, 0o600)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }

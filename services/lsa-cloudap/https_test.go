@@ -66,7 +66,7 @@ func TestISS04_FederatedOrderOverHTTPS(t *testing.T) {
 	w.start(func(c *lsacloudap.Config) { c.Federation = conn }).signIn(ada)
 	want := []string{
 		"dsreg:GetDeviceState", "idp:DiscoverRealm", "adfs:GetMetadata", "adfs:IssueToken", "idp:IssueNonce",
-		"tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey",
+		"tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 	}
 	if calls := w.took(); !slices.Equal(calls, want) {
 		t.Errorf("calls %v", calls)

@@ -132,23 +132,25 @@ func TestALocalAccountThatIsRemovedTakesItsSessionsAlong(t *testing.T) {
 	})
 }
 
-// A damaged file costs the local accounts, and is not written over.
-func TestADamagedFileOfLocalAccountsIsLeftAlone(t *testing.T) {
+// A damaged file costs the local accounts; it is put aside, and the device goes on.
+func TestADamagedFileOfLocalAccountsIsPutAside(t *testing.T) {
 	w := newWorld(t)
-	path := filepath.Join(w.dir, "local.json")
-	if err := os.WriteFile(path, []byte(`{"version":1`), 0o600); err != nil {
+	const damaged = `{"version":1`
+	if err := os.WriteFile(filepath.Join(w.dir, "local.json"), []byte(damaged), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m := w.start()
-	if _, err := m.locals.PutLocalAccount(t.Context(), &lsav1.PutLocalAccountRequest{Name: "frank", Password: "x"}); prterr.KindOf(err) != prterr.Conflict {
-		t.Errorf("got %v", err)
-	}
-	if raw, _ := os.ReadFile(path); string(raw) != `{"version":1` {
-		t.Errorf("the file is %s", raw)
-	}
 	if !strings.Contains(w.logged(), "local accounts are not used") {
 		t.Error("nobody was told")
 	}
+	aside, err := filepath.Glob(filepath.Join(w.dir, "quarantine", "local.json*"))
+	if err != nil || len(aside) != 1 {
+		t.Fatalf("aside %v, %v", aside, err)
+	}
+	if raw, _ := os.ReadFile(aside[0]); string(raw) != damaged {
+		t.Errorf("the file is %s", raw)
+	}
+	m.putLocal("frank", "x")
 	m.signIn(alice)
 }
 

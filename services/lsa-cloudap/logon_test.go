@@ -36,7 +36,7 @@ func TestISS01_FirstSignInTakesItsRowsInOrder(t *testing.T) {
 			t.Errorf("answer: %v", got)
 		}
 		want := []string{
-			"dsreg:GetDeviceState", "idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey",
+			"dsreg:GetDeviceState", "idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {
 			t.Errorf("calls %v", calls)
@@ -67,7 +67,7 @@ func TestISS04_FederatedOrder(t *testing.T) {
 		w.start().signIn(ada)
 		want := []string{
 			"dsreg:GetDeviceState", "idp:DiscoverRealm", "adfs:GetMetadata", "adfs:IssueToken", "idp:IssueNonce",
-			"tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey",
+			"tpm:SignPRTRequest", "idp:RequestPRT", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {
 			t.Errorf("calls %v", calls)
@@ -76,7 +76,7 @@ func TestISS04_FederatedOrder(t *testing.T) {
 }
 
 func TestISS14_TheDesktopDoesNotOpenBeforeThePRTIsStored(t *testing.T) {
-	for _, stalled := range []string{"idp:DiscoverRealm", "idp:IssueNonce", "idp:RequestPRT", "tpm:ImportSessionKey"} {
+	for _, stalled := range []string{"idp:DiscoverRealm", "idp:IssueNonce", "idp:RequestPRT", "tpm:ImportSessionKey", "tpm:ProtectPRT"} {
 		t.Run(stalled, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)

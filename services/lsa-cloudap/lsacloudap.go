@@ -53,6 +53,12 @@ type Config struct {
 	// Federation is the federation provider; nil when there is none, and then
 	// federated users cannot sign in with their password.
 	Federation grpc.ClientConnInterface
+	// Domain is the domain controller; nil when there is none, and then a computer of a
+	// domain signs in like any other.
+	Domain grpc.ClientConnInterface
+	// OfflineLifetime is how long after the last contact with the identity provider
+	// known users sign in from the cache, at most 400 days; 0 is without a limit.
+	OfflineLifetime time.Duration
 	// Clock is where time is read; nil is the real clock.
 	Clock clock.Clock
 	// RenewEvery is the age at which a PRT is renewed; 0 is 4 hours.
@@ -117,7 +123,7 @@ func (c Config) check() error {
 		return errors.New("lsa-cloudap: StateDir is missing")
 	case c.TPM == nil || c.Dsreg == nil || c.IdP == nil:
 		return errors.New("lsa-cloudap: TPM, Dsreg and IdP are all needed")
-	case c.RenewEvery < 0 || c.CallTimeout < 0 || c.LogonTimeout < 0 || c.LockoutFor < 0 || c.MaxWrongPasswords < 0:
+	case c.RenewEvery < 0 || c.CallTimeout < 0 || c.LogonTimeout < 0 || c.LockoutFor < 0 || c.OfflineLifetime < 0 || c.MaxWrongPasswords < 0:
 		return errors.New("lsa-cloudap: durations and counts must not be negative")
 	}
 	return nil
@@ -145,28 +151,28 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	if err != nil {
+		return nil, err
+	}
 	plugin, err := aadplugin.New(aadplugin.Config{
 		TPM: cfg.TPM, Dsreg: cfg.Dsreg, IdP: cfg.IdP, Federation: cfg.Federation, SignInURL: cfg.SignInURL,
-		CallTimeout: cfg.CallTimeout,
+		CallTimeout: cfg.CallTimeout, Events: events,
 	})
 	if err != nil {
 		return nil, err
 	}
 	conn, stop, err := rpc.Loopback(rpc.LoopbackConfig{
-		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider,
+		Caller: name, Server: name, Allow: PluginAllow(), Log: cfg.Log, TracerProvider: cfg.TracerProvider, KeepWhere: true,
 	}, plugin.Register)
 	if err != nil {
-		return nil, err
-	}
-	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
-	if err != nil {
-		stop()
 		return nil, err
 	}
 	framework, err := cloudap.New(cloudap.Config{
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
-		LockoutFor: cfg.LockoutFor, SignInPages: pages, Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		LockoutFor: cfg.LockoutFor, SignInPages: pages, SignInURL: cfg.SignInURL, Domain: cfg.Domain, OfflineLifetime: cfg.OfflineLifetime,
+		Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

@@ -158,7 +158,7 @@ func TestREN04_ARenewalAtSignInCarriesTheCredentialAndThePRT(t *testing.T) {
 		m.signIn(alice)
 		synctest.Wait()
 		want := []string{
-			"idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey",
+			"idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {
 			t.Errorf("calls %v", calls)
@@ -181,7 +181,7 @@ func TestREN05_AFederatedRenewalSendsTheAssertion(t *testing.T) {
 		synctest.Wait()
 		want := []string{
 			"idp:DiscoverRealm", "adfs:GetMetadata", "adfs:IssueToken", "idp:IssueNonce",
-			"tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey",
+			"tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {
 			t.Errorf("calls %v", calls)

@@ -3,6 +3,7 @@ package lsacloudap_test
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -78,6 +79,30 @@ func (f *fakeTPM) ImportSessionKey(ctx context.Context, r *tpmv1.ImportSessionKe
 	return &tpmv1.ImportSessionKeyResponse{SessionKey: &tpmv1.SealedSessionKey{Sealed: seal(r.GetPartition(), key)}}, nil
 }
 
+func protect(p *tpmv1.Partition, prt string) []byte {
+	return []byte(fmt.Sprintf("prt|%s|%s|%s|", p.GetTenantId(), p.GetUserId(), p.GetCredentialKind()) + base64.StdEncoding.EncodeToString([]byte(prt)))
+}
+
+// given is the PRT of a request, in the one form in which it is there.
+func given(p *tpmv1.Partition, prt string, sealed *tpmv1.SealedPRT) (string, error) {
+	if sealed == nil {
+		return prt, nil
+	}
+	text, ok := strings.CutPrefix(string(sealed.GetSealed()), string(protect(p, "")))
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if !ok || err != nil || prt != "" {
+		return "", prterr.New(prterr.Denied, "sealed_prt is not one of this partition")
+	}
+	return string(raw), nil
+}
+
+func (f *fakeTPM) ProtectPRT(ctx context.Context, r *tpmv1.ProtectPRTRequest) (*tpmv1.ProtectPRTResponse, error) {
+	if err := f.w.called(ctx, "tpm:ProtectPRT", &f.faults); err != nil {
+		return nil, err
+	}
+	return &tpmv1.ProtectPRTResponse{SealedPrt: &tpmv1.SealedPRT{Sealed: protect(r.GetPartition(), r.GetPrt())}}, nil
+}
+
 func (f *fakeTPM) SignPRTRenewal(ctx context.Context, r *tpmv1.SignPRTRenewalRequest) (*tpmv1.SignPRTRenewalResponse, error) {
 	if err := f.w.called(ctx, "tpm:SignPRTRenewal", &f.faults); err != nil {
 		return nil, err
@@ -86,8 +111,12 @@ func (f *fakeTPM) SignPRTRenewal(ctx context.Context, r *tpmv1.SignPRTRenewalReq
 	if err != nil {
 		return nil, err
 	}
+	prt, err := given(r.GetPartition(), r.GetPrt(), r.GetSealedPrt())
+	if err != nil {
+		return nil, err
+	}
 	return &tpmv1.SignPRTRenewalResponse{Request: token(request{
-		Kind: "renewal", Key: key, UPN: r.GetUserPrincipalName(), Nonce: r.GetRequestNonce(), PRT: r.GetPrt(),
+		Kind: "renewal", Key: key, UPN: r.GetUserPrincipalName(), Nonce: r.GetRequestNonce(), PRT: prt,
 		Password: r.GetCredential().GetPassword(), SAML: r.GetCredential().GetSamlAssertion(),
 	})}, nil
 }
@@ -123,8 +152,12 @@ func (f *fakeTPM) SignTokenRequest(ctx context.Context, r *tpmv1.SignTokenReques
 	if err != nil {
 		return nil, err
 	}
+	prt, err := given(r.GetPartition(), r.GetPrt(), r.GetSealedPrt())
+	if err != nil {
+		return nil, err
+	}
 	req := request{
-		Kind: "token", Key: key, PRT: r.GetPrt(), RT: string(r.GetRefreshToken().GetSealed()), Nonce: r.GetRequestNonce(),
+		Kind: "token", Key: key, PRT: prt, RT: string(r.GetRefreshToken().GetSealed()), Nonce: r.GetRequestNonce(),
 		Client: r.GetClientId(), Resource: r.GetResource(), Redirect: r.GetRedirectUri(), Scopes: "openid",
 	}
 	if r.GetRequestNewPrt() {
@@ -155,7 +188,11 @@ func (f *fakeTPM) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 	if err != nil {
 		return nil, err
 	}
-	return &tpmv1.SignPRTCookieResponse{Cookie: token(request{Kind: "cookie", Key: key, PRT: r.GetPrt(), Nonce: r.GetRequestNonce()})}, nil
+	prt, err := given(r.GetPartition(), r.GetPrt(), r.GetSealedPrt())
+	if err != nil {
+		return nil, err
+	}
+	return &tpmv1.SignPRTCookieResponse{Cookie: token(request{Kind: "cookie", Key: key, PRT: prt, Nonce: r.GetRequestNonce()})}, nil
 }
 
 // fakeDsreg says what the device is, and recovers it when it can.

@@ -92,6 +92,7 @@ func open(methods ...string) rpc.AllowList {
 func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 	w.conns[name] = w.dial(rpc.LoopbackConfig{Caller: "lsa-cloudap", Server: name, Allow: open(
 		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, tpmv1.PRTKeyService_ImportSessionKey_FullMethodName,
+		tpmv1.PRTKeyService_ProtectPRT_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName,

@@ -32,6 +32,7 @@ func Table() []Row {
 		{tpmv1.DeviceKeyService_CertifyDeviceKeys_FullMethodName, dsreg, []string{ak}},
 		{tpmv1.DeviceKeyService_InstallDeviceCertificate_FullMethodName, dsreg, nil},
 		{tpmv1.DeviceKeyService_SignDeviceRemoval_FullMethodName, dsreg, []string{dk}},
+		{tpmv1.DeviceKeyService_SignDeviceCheck_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_SignKeyReplacement_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_CreateComputerCertificate_FullMethodName, dsreg, []string{dk}},
 		{tpmv1.DeviceKeyService_SignComputerIdentity_FullMethodName, dsreg, []string{dk}},
@@ -43,11 +44,12 @@ func Table() []Row {
 
 		{tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, authority, []string{dk}},
 		{tpmv1.PRTKeyService_ImportSessionKey_FullMethodName, authority, []string{tk, store}},
-		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, authority, []string{session}},
+		{tpmv1.PRTKeyService_ProtectPRT_FullMethodName, authority, []string{data}},
+		{tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, authority, []string{session, data}},
 		{tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName, authority, []string{session}},
 		{tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, authority, []string{session, data}},
 		{tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName, authority, []string{session, data}},
-		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, authority, []string{session}},
+		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, authority, []string{session, data}},
 		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, authority, []string{dk}},
 
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
@@ -57,6 +59,10 @@ func Table() []Row {
 		{tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName, lsa, nil},
+
+		{tpmv1.StateRecordService_BeginState_FullMethodName, lsa, nil},
+		{tpmv1.StateRecordService_ConfirmState_FullMethodName, lsa, nil},
+		{tpmv1.StateRecordService_CheckState_FullMethodName, lsa, nil},
 	}
 }
 

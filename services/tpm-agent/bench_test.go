@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 type handlers struct {
 	prt     tpmv1.PRTKeyServiceServer
 	devices tpmv1.DeviceKeyServiceServer
+	records tpmv1.StateRecordServiceServer
 }
 
 func (h *handlers) RegisterService(_ *grpc.ServiceDesc, impl any) {
@@ -35,6 +37,8 @@ func (h *handlers) RegisterService(_ *grpc.ServiceDesc, impl any) {
 		h.prt = s
 	case tpmv1.DeviceKeyServiceServer:
 		h.devices = s
+	case tpmv1.StateRecordServiceServer:
+		h.records = s
 	}
 }
 
@@ -164,6 +168,36 @@ func BenchmarkSignPRTCookieNative(b *testing.B) {
 			_, err := x.prt.SignPRTCookie(ctx, r)
 			return err
 		})
+	})
+}
+
+// BenchmarkSignPRTCookieSealed is the same with a PRT that rests sealed: what it costs
+// that no caller keeps one in the clear.
+func BenchmarkSignPRTCookieSealed(b *testing.B) {
+	onEach(b, false, func(b *testing.B, x *bench) {
+		r := x.cookie()
+		made := must[*tpmv1.ProtectPRTResponse](b)(x.prt.ProtectPRT(b.Context(), &tpmv1.ProtectPRTRequest{Partition: r.GetPartition(), Prt: strings.Repeat("p", 2<<10)}))
+		r.Prt, r.SealedPrt = "", made.GetSealedPrt()
+		against(b, x.bare, x.bareHMAC(b), func(ctx context.Context) error {
+			_, err := x.prt.SignPRTCookie(ctx, r)
+			return err
+		})
+	})
+}
+
+// BenchmarkStateRecord is one write of a component's state, both phases.
+func BenchmarkStateRecord(b *testing.B) {
+	onEach(b, false, func(b *testing.B, x *bench) {
+		digest := make([]byte, 32)
+		for i := 0; b.Loop(); i++ {
+			binary.BigEndian.PutUint64(digest, uint64(i))
+			if _, err := x.records.BeginState(b.Context(), &tpmv1.BeginStateRequest{Digest: digest}); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := x.records.ConfirmState(b.Context(), &tpmv1.ConfirmStateRequest{Digest: digest}); err != nil {
+				b.Fatal(err)
+			}
+		}
 	})
 }
 

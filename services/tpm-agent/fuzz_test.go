@@ -53,6 +53,11 @@ func signings(devices tpmv1.DeviceKeyServiceClient, prt tpmv1.PRTKeyServiceClien
 			return r.GetRequest(), err
 		}, []string{"grant_type", "iss", "request_nonce", "win_ver"},
 			map[string]any{"grant_type": entrawire.GrantDeviceRemoval, "iss": entrawire.BrokerIssuer}},
+		{"device check", true, func(ctx context.Context, a, _, _ string) (string, error) {
+			r, err := devices.SignDeviceCheck(ctx, &tpmv1.SignDeviceCheckRequest{RequestNonce: a})
+			return r.GetRequest(), err
+		}, []string{"grant_type", "iss", "request_nonce", "win_ver"},
+			map[string]any{"grant_type": entrawire.GrantDeviceCheck, "iss": entrawire.BrokerIssuer}},
 		{"renewal", false, func(ctx context.Context, a, b, c string) (string, error) {
 			r, err := prt.SignPRTRenewal(ctx, &tpmv1.SignPRTRenewalRequest{
 				Partition: partition, SessionKey: sealed, Prt: a, RequestNonce: b, UserPrincipalName: "alice@contoso.test", Credential: passwordOf(c),
@@ -137,7 +142,7 @@ func TestT2_HostileTextStaysText(t *testing.T) {
 		if s.device {
 			good[0] = "alice@contoso.test"
 		}
-		if s.name == "device removal" {
+		if s.name == "device removal" || s.name == "device check" {
 			good[0] = "AQAB.nonce"
 		}
 		for place := range good {

@@ -38,7 +38,7 @@ func cookie(t testing.TB, a *tpmagenttest.Agent, user string, key *tpmv1.SealedS
 
 func methods() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
-	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto, tpmv1.File_prt_tpm_v1_hello_proto} {
+	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto, tpmv1.File_prt_tpm_v1_hello_proto, tpmv1.File_prt_tpm_v1_state_proto} {
 		for i := range f.Services().Len() {
 			for j := range f.Services().Get(i).Methods().Len() {
 				all = append(all, f.Services().Get(i).Methods().Get(j))
@@ -117,6 +117,7 @@ func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 		"encrypted_secret": "goes with credential_blob",
 		"pin_reset_key":    "a public key: one secret of the agent's own making is encrypted to it",
 		"reset_secret":     "an authorisation value, for a new PIN and nothing else",
+		"digest":           "compared with the one that the same caller gave before; no key takes part",
 	}
 	for _, m := range methods() {
 		walk(m.Input(), func(f protoreflect.FieldDescriptor) {

@@ -80,6 +80,7 @@ type edges struct {
 	provider *server.Provider
 	prt      *server.PRTKeys
 	hello    *server.HelloKeys
+	records  *server.StateRecords
 }
 
 // New opens the TPM and the keys. A TPM that is down is no error: without keys in
@@ -163,6 +164,7 @@ func (s *Service) serve(cfg Config, opened *device.Machine) {
 		provider: &server.Provider{Store: s.store, Names: names, SoftwareReason: opened.Reason},
 		prt:      &server.PRTKeys{Keys: keys},
 		hello:    &server.HelloKeys{Store: s.store, Keys: keys},
+		records:  &server.StateRecords{Store: s.store},
 	}
 }
 
@@ -172,6 +174,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	tpmv1.RegisterProviderServiceServer(r, s.edge.provider)
 	tpmv1.RegisterPRTKeyServiceServer(r, s.edge.prt)
 	tpmv1.RegisterHelloKeyServiceServer(r, s.edge.hello)
+	tpmv1.RegisterStateRecordServiceServer(r, s.edge.records)
 }
 
 // CommandLog is how many commands of each code the TPM got.

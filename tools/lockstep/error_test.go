@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 )
 
 // command runs a command line in this process.
@@ -55,5 +56,17 @@ func TestOBS07_ErrorOnTheCommandLine(t *testing.T) {
 		if out, err := command(t, "error", "50126", bad); err == nil || out != "" {
 			t.Errorf("%s: %v, %q", bad, err, out)
 		}
+	}
+}
+
+func TestOBS06_CodesOfWindowsOnTheCommandLine(t *testing.T) {
+	for _, row := range wincode.Table() {
+		out, err := command(t, "error", row.Code.String())
+		if err != nil || !strings.Contains(out, row.Name) || !strings.Contains(out, "next step: "+row.Next) {
+			t.Errorf("%v: %v, %s", row.Code, err, out)
+		}
+	}
+	if out, err := command(t, "error", "0xdeadbeef"); err == nil || !strings.Contains(err.Error(), "0xdeadbeef is not in the table") {
+		t.Errorf("%v, %s", err, out)
 	}
 }

@@ -20,18 +20,17 @@ const (
 	computerSID = "S-1-5-21-1004336348-1177238915-682003330-1105"
 )
 
-// deviceProofs has the installed device key prove a removal and a replacement of
-// keys; what is signed is read back.
+// deviceProofs has the installed device key prove a removal, a check and a
+// replacement of keys; what is signed is read back.
 func (a *Agent) deviceProofs(t *testing.T, id Identity) {
-	removal, err := a.Devices().SignDeviceRemoval(t.Context(), &tpmv1.SignDeviceRemovalRequest{RequestNonce: nonce})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var proof entrawire.DeviceProof
-	tok := parsed(t, removal.GetRequest(), id)
-	if err := tok.Claims(&proof); err != nil || proof.GrantType != entrawire.GrantDeviceRemoval || proof.RequestNonce != nonce {
-		t.Errorf("removal %+v, %v", proof, err)
-	}
+	a.deviceProof(t, id, entrawire.GrantDeviceRemoval, func(r string) (string, error) {
+		p, err := a.Devices().SignDeviceRemoval(t.Context(), &tpmv1.SignDeviceRemovalRequest{RequestNonce: r})
+		return p.GetRequest(), err
+	})
+	a.deviceProof(t, id, entrawire.GrantDeviceCheck, func(r string) (string, error) {
+		p, err := a.Devices().SignDeviceCheck(t.Context(), &tpmv1.SignDeviceCheckRequest{RequestNonce: r})
+		return p.GetRequest(), err
+	})
 	fresh := a.Create()
 	replacement, err := a.Devices().SignKeyReplacement(t.Context(), &tpmv1.SignKeyReplacementRequest{KeySetId: fresh.KeySetID, RequestNonce: nonce})
 	if err != nil {
@@ -58,6 +57,23 @@ func (a *Agent) deviceProofs(t *testing.T, id Identity) {
 		t.Errorf("replacement %+v", k)
 	}
 	a.computer(t, fresh)
+}
+
+// deviceProof has a proof of the device for one thing signed, with a nonce and nothing
+// that is none.
+func (a *Agent) deviceProof(t *testing.T, id Identity, grant string, sign func(nonce string) (string, error)) {
+	t.Helper()
+	request, err := sign(nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var proof entrawire.DeviceProof
+	if err := parsed(t, request, id).Claims(&proof); err != nil || proof.Validate() != nil || proof.GrantType != grant || proof.RequestNonce != nonce {
+		t.Errorf("proof for %s: %+v, %v", grant, proof, err)
+	}
+	if _, err := sign(`x","a":"y`); prterr.KindOf(err) != prterr.Invalid {
+		t.Errorf("proof for %s: a nonce that is none: %v", grant, err)
+	}
 }
 
 // parsed checks the signature and the header of what the device key signed.

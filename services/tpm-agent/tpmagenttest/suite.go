@@ -48,6 +48,8 @@ func run(t *testing.T, a *Agent) {
 	t.Run("the other form of session key", func(t *testing.T) { a.otherForm(t, id) })
 	t.Run("hello", func(t *testing.T) { a.hello(t, id) })
 	t.Run("REG23 self-test", a.selfTest)
+	t.Run("sealed PRT", func(t *testing.T) { a.sealedPRT(t, key, sealed) })
+	t.Run("state record", a.stateRecord)
 	t.Run("T3 another partition", func(t *testing.T) { a.otherPartition(t, sealed) })
 	t.Run("sealed keys are bound", func(t *testing.T) { a.flippedSeal(t, sealed) })
 	t.Run("REG13 the certificate names the authority", a.authorities)

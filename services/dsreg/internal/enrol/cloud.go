@@ -19,15 +19,16 @@ const maxNonce = 1024
 
 // cloud is the identity provider as enrolment needs it.
 type cloud struct {
-	realms  idpv1.RealmServiceClient
-	nonces  idpv1.NonceServiceClient
-	devices idpv1.DeviceRegistrationServiceClient
+	realms   idpv1.RealmServiceClient
+	nonces   idpv1.NonceServiceClient
+	metadata idpv1.MetadataServiceClient
+	devices  idpv1.DeviceRegistrationServiceClient
 }
 
 func newCloud(conn grpc.ClientConnInterface) cloud {
 	return cloud{
 		realms: idpv1.NewRealmServiceClient(conn), nonces: idpv1.NewNonceServiceClient(conn),
-		devices: idpv1.NewDeviceRegistrationServiceClient(conn),
+		metadata: idpv1.NewMetadataServiceClient(conn), devices: idpv1.NewDeviceRegistrationServiceClient(conn),
 	}
 }
 

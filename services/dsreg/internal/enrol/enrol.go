@@ -18,6 +18,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
@@ -26,8 +27,12 @@ import (
 type Config struct {
 	TPM, IdP grpc.ClientConnInterface
 	Store    *state.Store
-	Clock    clock.Clock
-	Log      *slog.Logger
+	// Notes are for people who look for a fault.
+	Notes *state.Notebook
+	Clock clock.Clock
+	Log   *slog.Logger
+	// Events is the event log; nil takes none.
+	Events *eventlog.Log
 	// Points is told each moment between two effects.
 	Points durable.Points
 	// DeviceType and OSVersion are told to the tenant.
@@ -39,6 +44,8 @@ type Enroller struct {
 	keys   keyring
 	cloud  cloud
 	store  *state.Store
+	notes  *state.Notebook
+	events *eventlog.Log
 	clock  clock.Clock
 	log    *slog.Logger
 	points durable.Points
@@ -65,15 +72,16 @@ type Enroller struct {
 
 // New checks the configuration.
 func New(cfg Config) (*Enroller, error) {
-	if cfg.TPM == nil || cfg.IdP == nil || cfg.Store == nil {
-		return nil, errors.New("enrolment: TPM, IdP and Store are all needed")
+	if cfg.TPM == nil || cfg.IdP == nil || cfg.Store == nil || cfg.Notes == nil {
+		return nil, errors.New("enrolment: TPM, IdP, Store and Notes are all needed")
 	}
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	e := &Enroller{
-		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
+		keys: newKeyring(cfg.TPM), cloud: newCloud(cfg.IdP), store: cfg.Store, notes: cfg.Notes, events: cfg.Events,
+		clock: clock.Or(cfg.Clock), log: log, points: cfg.Points,
 		deviceType: cfg.DeviceType, osVersion: cfg.OSVersion, change: make(chan struct{}, 1), turn: make(chan struct{}, 1), back: newBackground(),
 	}
 	e.start()

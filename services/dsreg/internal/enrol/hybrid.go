@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
@@ -41,6 +42,19 @@ func (e *Enroller) JoinHybrid(ctx context.Context, req HybridRequest) (*state.Id
 	}
 	defer end()
 	defer func() { e.goOn(e.store.Get()) }()
+	done, err := e.readyHybrid(ctx, req)
+	if err != nil || done != nil {
+		if err != nil {
+			e.tried(ctx, typeSync, nil, err)
+		}
+		return done, err
+	}
+	return e.attempt(ctx)
+}
+
+// readyHybrid has a hybrid join of this request wait, or answers the identity when
+// there is nothing to do.
+func (e *Enroller) readyHybrid(ctx context.Context, req HybridRequest) (*state.Identity, error) {
 	r := e.store.Get()
 	if cur := r.Current; cur != nil && cur.Joined() {
 		if !cur.Hybrid() || *cur.Computer != req.Computer || cur.TenantID != req.TenantID {
@@ -50,12 +64,10 @@ func (e *Enroller) JoinHybrid(ctx context.Context, req HybridRequest) (*state.Id
 			return cur, nil
 		}
 	}
-	if w := r.Waiting; w == nil || w.Computer != req.Computer || w.TenantID != req.TenantID {
-		if err := e.prepare(ctx, state.Waiting{Computer: req.Computer, TenantID: req.TenantID, DisplayName: req.DisplayName}); err != nil {
-			return nil, err
-		}
+	if w := r.Waiting; w != nil && w.Computer == req.Computer && w.TenantID == req.TenantID {
+		return nil, nil
 	}
-	return e.attempt(ctx)
+	return nil, in(joining, e.prepare(ctx, state.Waiting{Computer: req.Computer, TenantID: req.TenantID, DisplayName: req.DisplayName}))
 }
 
 // ComputerAccount is what the computer has written to its object in the domain.
@@ -99,49 +111,70 @@ func (e *Enroller) prepare(ctx context.Context, w state.Waiting) error {
 		return err
 	}
 	e.points.Reached("waiting-written")
+	e.events.Add(ctx, eventlog.Event{
+		Channel: eventlog.DeviceRegistration, ID: eventObject, Level: eventlog.Information,
+		Message: "The certificate of this computer is ready for its object in the domain: the sync brings it to the tenant.",
+		Fields:  []eventlog.Field{{Name: "ComputerID", Value: string(w.Computer.ID)}, {Name: "Thumbprint", Value: state.Thumbprint(w.Certificate.Raw)}},
+	})
 	return nil
 }
 
 // attempt is steps 2 and 3 for the join that waits; the change is under way.
 func (e *Enroller) attempt(ctx context.Context) (*state.Identity, error) {
+	kind := typeSync
+	if e.store.Get().KeysLost {
+		kind = typeRecover
+	}
+	id, waits, err := e.attemptNow(ctx)
+	e.tried(ctx, kind, in(joining, waits), in(joining, err))
+	return id, err
+}
+
+// attemptNow is an attempt. waits is what the tenant said when the join waits on.
+func (e *Enroller) attemptNow(ctx context.Context) (id *state.Identity, waits, err error) {
 	r := e.store.Get()
 	w := *r.Waiting
+	if _, err := e.discover(ctx, string(w.TenantID)); err != nil {
+		return nil, nil, err
+	}
 	now, err := e.newSecond(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	identity, signature, err := e.keys.computerIdentity(ctx, w.Keys, w.Computer.SID, now)
 	if gone(err) {
-		return nil, e.anew(ctx, w) // the keys that waited are lost too
+		return nil, err, e.anew(ctx, w) // the keys that waited are lost too
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	offer, err := e.offer(ctx, w.Keys, string(w.TenantID))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := e.note(true); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	answer, err := e.cloud.joinHybrid(ctx, w, offer, e.machine(w.DisplayName, w.Computer.TargetDomain), identity, signature)
 	switch {
 	case err == nil:
-		return e.completed(ctx, w, offer, answer)
+		id, err := e.completed(ctx, w, offer, answer)
+		return id, nil, err
 	case uncertain(err):
-		return nil, err // it may have happened
+		return nil, nil, e.refused(ctx, err) // it may have happened
 	case prterr.KindOf(err) == prterr.NotFound && w.Asked:
-		return nil, e.anew(ctx, w)
+		return nil, err, e.anew(ctx, w)
 	}
 	if failed := e.note(w.Asked); failed != nil {
-		return nil, failed
+		return nil, nil, failed
 	}
+	err = e.refused(ctx, err)
 	if kind := prterr.KindOf(err); kind == prterr.NotFound || kind == prterr.Unauthenticated {
 		// Not synchronised at all, or with the certificate of former keys.
 		e.log.InfoContext(ctx, "a hybrid join waits for the sync of the domain", "device_id", w.Computer.ID, "error", err)
-		return nil, nil
+		return nil, err, nil
 	}
-	return nil, err
+	return nil, nil, err
 }
 
 // newSecond is now, in another second than the last time: an identity has its time in
@@ -186,6 +219,7 @@ func (e *Enroller) completed(ctx context.Context, w state.Waiting, o offer, answ
 		kind: entrawire.JoinJoined, keys: w.Keys, displayName: w.DisplayName, now: e.clock.Now(),
 		device: w.Computer.ID, tenant: w.TenantID, attested: o.attestation,
 	})
+	e.joinAnswer(ctx, id, err)
 	if err != nil {
 		return nil, err
 	}

@@ -49,27 +49,59 @@ func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Reque
 		return nil, err
 	}
 	defer end()
+	id, err := e.enrolNow(ctx, kind, req)
+	e.tried(ctx, attemptType(kind), nil, err)
+	return id, err
+}
+
+// enrolNow is an enrolment; the change is under way.
+func (e *Enroller) enrolNow(ctx context.Context, kind entrawire.JoinType, req Request) (*state.Identity, error) {
 	if err := makesWay(e.store.Get(), kind); err != nil {
 		return nil, err
 	}
 	// The token comes before the keys: a wrong password must not cost two RSA keys.
-	token, err := e.authenticate(ctx, req)
+	pass, err := e.authenticate(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	return e.enrolWith(ctx, kind, req, token)
+	return e.enrolWith(ctx, kind, req, pass)
 }
 
-// authenticate gets a token with which the user registers a device.
-func (e *Enroller) authenticate(ctx context.Context, req Request) (secret.Text, error) {
-	if err := e.cloud.managed(ctx, req.User); err != nil {
-		return secret.Text{}, err
+func attemptType(kind entrawire.JoinType) string {
+	if kind == entrawire.JoinRegistered {
+		return typeRegister
 	}
-	return e.cloud.token(ctx, req.User, req.Password)
+	return typeJoin
 }
 
-// enrolWith is the enrolment of who has a token; the change is under way.
-func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req Request, token secret.Text) (*state.Identity, error) {
+// pass is what a user registers a device with, and in which tenant.
+type pass struct {
+	token  secret.Text
+	tenant ids.TenantID
+}
+
+// authenticate finds the user's tenant and gets a token with which the user registers
+// a device.
+func (e *Enroller) authenticate(ctx context.Context, req Request) (pass, error) {
+	if err := e.cloud.managed(ctx, req.User); err != nil {
+		return pass{}, in(discover, err)
+	}
+	tenant, err := e.discover(ctx, req.User.Domain())
+	if err != nil {
+		return pass{}, err
+	}
+	token, err := e.cloud.token(ctx, req.User, req.Password)
+	return pass{token, tenant}, in(auth, err)
+}
+
+// enrolWith is the enrolment of who has a token: the phase join. The change is under
+// way.
+func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (*state.Identity, error) {
+	id, err := e.joinWith(ctx, kind, req, by)
+	return id, in(joining, err)
+}
+
+func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (*state.Identity, error) {
 	old, err := e.abandon()
 	if err != nil {
 		return nil, err
@@ -83,13 +115,14 @@ func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req R
 	if err != nil {
 		return nil, err
 	}
-	answer, err := e.cloud.register(ctx, kind, token, offer, e.machine(req.DisplayName, req.User.Domain()))
+	answer, err := e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()))
 	if err != nil {
-		return nil, err
+		return nil, e.refused(ctx, err)
 	}
 	id, err := accept(answer, asked{
-		kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), old: old.Current, attested: offer.attestation,
+		kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), tenant: by.tenant, old: old.Current, attested: offer.attestation,
 	})
+	e.joinAnswer(ctx, id, err)
 	if err != nil {
 		// The keys stay pending until the next enrolment: to delete a key set would end
 		// the session keys of the old identity too.

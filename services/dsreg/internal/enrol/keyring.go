@@ -24,7 +24,8 @@ type keyring struct {
 	provider tpmv1.ProviderServiceClient
 }
 
-func newKeyring(conn grpc.ClientConnInterface) keyring {
+func newKeyring(to grpc.ClientConnInterface) keyring {
+	conn := keyConn{to}
 	return keyring{keys: tpmv1.NewDeviceKeyServiceClient(conn), provider: tpmv1.NewProviderServiceClient(conn)}
 }
 
@@ -60,7 +61,7 @@ func publicKey(spki []byte) (*rsa.PublicKey, bool) {
 }
 
 func badKeys(what string) error {
-	return prterr.New(prterr.Internal, "the tpm-agent's answer was not used: %s", what)
+	return &ofKeys{prterr.New(prterr.Internal, "the tpm-agent's answer was not used: %s", what)}
 }
 
 // request has a certificate request signed and checks that it is for the set's
@@ -73,7 +74,7 @@ func (k keyring) request(ctx context.Context, s state.Keys) ([]byte, error) {
 	der := resp.GetCertificateRequest()
 	csr, err := entrawire.ParseCSR(der)
 	if err != nil {
-		return nil, prterr.Wrap(prterr.Internal, err, "the tpm-agent's certificate request was not used")
+		return nil, &ofKeys{prterr.Wrap(prterr.Internal, err, "the tpm-agent's certificate request was not used")}
 	}
 	if !bytes.Equal(csr.RawSubjectPublicKeyInfo, s.Device) {
 		return nil, badKeys("the certificate request is for another key")
@@ -98,6 +99,18 @@ func (k keyring) removal(ctx context.Context, nonce string) (string, error) {
 	}
 	if n := len(resp.GetRequest()); n == 0 || n > jose.MaxToken {
 		return "", badKeys("the removal proof is empty or too long")
+	}
+	return resp.GetRequest(), nil
+}
+
+// check has the proof signed with which the device asks whether it stands.
+func (k keyring) check(ctx context.Context, nonce string) (string, error) {
+	resp, err := k.keys.SignDeviceCheck(ctx, &tpmv1.SignDeviceCheckRequest{RequestNonce: nonce})
+	if err != nil {
+		return "", err
+	}
+	if n := len(resp.GetRequest()); n == 0 || n > jose.MaxToken {
+		return "", badKeys("the proof for a check is empty or too long")
 	}
 	return resp.GetRequest(), nil
 }

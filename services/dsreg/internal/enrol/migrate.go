@@ -22,6 +22,13 @@ func (e *Enroller) Migrate(ctx context.Context) (*state.Identity, error) {
 		return nil, err
 	}
 	defer end()
+	id, err := e.migrateNow(ctx)
+	e.tried(ctx, typeMigrate, nil, err)
+	return id, err
+}
+
+// migrateNow is an exchange of keys; the change is under way.
+func (e *Enroller) migrateNow(ctx context.Context) (*state.Identity, error) {
 	cur := e.store.Get().Current
 	if cur == nil {
 		return nil, notRegistered()
@@ -33,13 +40,13 @@ func (e *Enroller) Migrate(ctx context.Context) (*state.Identity, error) {
 	}
 	if e.store.Get().Replacing.Identity == nil {
 		if err := e.replace(ctx, cur); err != nil {
-			return nil, err
+			return nil, in(joining, err)
 		}
 	}
 	r := e.store.Get()
 	id := r.Replacing.Identity
 	if err := e.become(ctx, id, r.Replacing.Native, r); err != nil {
-		return nil, prterr.Wrap(prterr.KindOf(err), err, "the tenant has taken the new keys and the tpm-agent has not: migrate again")
+		return nil, in(joining, prterr.Wrap(prterr.KindOf(err), err, "the tenant has taken the new keys and the tpm-agent has not: migrate again"))
 	}
 	e.log.InfoContext(ctx, "the keys of the device moved", "device_id", id.DeviceID, "key_protection", id.Protection)
 	return id, nil
@@ -97,12 +104,13 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	case prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed:
 		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "the tenant does not take the old key of this device; when an earlier exchange was cut off, it has the new ones: leave with local_only and join again")
 	case err != nil:
-		return err
+		return e.refused(ctx, err)
 	}
 	id, err := accept(answer, asked{
 		kind: cur.Kind, keys: keys, displayName: cur.DisplayName, now: e.clock.Now(),
 		device: cur.DeviceID, tenant: cur.TenantID, attested: offer.attestation,
 	})
+	e.joinAnswer(ctx, id, err)
 	if err != nil {
 		return err
 	}

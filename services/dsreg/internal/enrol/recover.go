@@ -92,6 +92,13 @@ func (e *Enroller) Recover(ctx context.Context, user ids.UPN, password secret.Te
 		return nil, err
 	}
 	defer end()
+	id, err := e.recoverNow(ctx, user, password)
+	e.tried(ctx, typeRecover, nil, err)
+	return id, err
+}
+
+// recoverNow is a recovery in somebody's name; the change is under way.
+func (e *Enroller) recoverNow(ctx context.Context, user ids.UPN, password secret.Text) (*state.Identity, error) {
 	cur := e.store.Get().Current
 	switch {
 	case cur == nil:
@@ -107,14 +114,14 @@ func (e *Enroller) Recover(ctx context.Context, user ids.UPN, password secret.Te
 		return nil, prterr.New(prterr.Conflict, "the keys of this device are well: there is nothing to recover")
 	}
 	req := Request{User: user, Password: password, DisplayName: cur.DisplayName}
-	token, err := e.authenticate(ctx, req)
+	by, err := e.authenticate(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if err := administers(token, cur); err != nil {
-		return nil, err
+	if err := administers(by.token, cur); err != nil {
+		return nil, in(auth, err)
 	}
-	return e.enrolWith(ctx, cur.Kind, req, token)
+	return e.enrolWith(ctx, cur.Kind, req, by)
 }
 
 // administers checks that the user of a token is an administrator of the device. The

@@ -36,24 +36,31 @@ func (e *Enroller) Health() Health {
 // selfTest tests the keys of the identity there is, once after a start. It takes no
 // turn, because it changes nothing; only what it finds is written down in one.
 func (e *Enroller) selfTest(ctx context.Context) {
-	id := e.store.Get().Current
-	lost, err := e.test(ctx)
-	if err != nil {
+	if _, err := e.testAndKeep(ctx); err != nil {
 		e.log.WarnContext(ctx, "the keys of the device could not be tested", "error", err)
-		return
+	}
+}
+
+// testAndKeep tests the keys and keeps the outcome, unless the device has others by
+// then or the call ends first.
+func (e *Enroller) testAndKeep(ctx context.Context) (lost bool, err error) {
+	id := e.store.Get().Current
+	if lost, err = e.test(ctx); err != nil {
+		return false, err
 	}
 	select {
 	case e.change <- struct{}{}:
 	case <-ctx.Done():
-		return
+		return lost, nil
 	}
 	defer func() { <-e.change }()
 	if r := e.store.Get(); r.Current != id || !r.Settled() {
-		return // other keys than those that were tested, or it is not known whose
+		return lost, nil // other keys than those that were tested, or it is not known whose
 	}
 	if err := e.judge(lost); err != nil {
 		e.log.WarnContext(ctx, "the outcome of a self-test is not kept", "error", err)
 	}
+	return lost, nil
 }
 
 // test has every installed key do its work once. lost is true when at least one is

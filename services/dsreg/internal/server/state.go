@@ -23,10 +23,19 @@ func (s *DeviceState) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceSt
 	if err != nil {
 		return nil, err
 	}
-	if id == nil {
-		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}, nil
+	h := s.Enroller.Health()
+	var p enrol.Provider
+	if id != nil {
+		p = s.Enroller.Provider(ctx)
 	}
-	p, h := s.Enroller.Provider(ctx), s.Enroller.Health()
+	return describe(id, p, keySignTest(h), h.Recovery), nil
+}
+
+// describe is the state of a device; id is nil when it is registered nowhere.
+func describe(id *state.Identity, p enrol.Provider, test dsregv1.KeySignTest, recovery bool) *dsregv1.GetDeviceStateResponse {
+	if id == nil {
+		return &dsregv1.GetDeviceStateResponse{JoinState: dsregv1.JoinState_JOIN_STATE_NONE}
+	}
 	return &dsregv1.GetDeviceStateResponse{
 		JoinState: joinState(id), AzureAdJoined: id.Joined(), WorkplaceJoined: !id.Joined(), DomainJoined: id.Hybrid(),
 		DeviceId: string(id.DeviceID), TenantId: string(id.TenantID),
@@ -35,8 +44,8 @@ func (s *DeviceState) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceSt
 		CertificateNotBefore:  timestamppb.New(id.Certificate.NotBefore),
 		CertificateNotAfter:   timestamppb.New(id.Certificate.NotAfter),
 		KeyProvider:           p.Name, TpmProtected: p.Protected, SoftwareReason: p.SoftwareReason,
-		KeySignTest: keySignTest(h), AadRecoveryEnabled: h.Recovery, AttestedProtection: string(id.Protection),
-	}, nil
+		KeySignTest: test, AadRecoveryEnabled: recovery, AttestedProtection: string(id.Protection),
+	}
 }
 
 func joinState(id *state.Identity) dsregv1.JoinState {

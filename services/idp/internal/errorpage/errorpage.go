@@ -1,5 +1,5 @@
 // Package errorpage explains error codes: the page that error_uri of every
-// refusal leads to.
+// refusal leads to. It knows the codes that Windows shows of the same failures too.
 //
 // What lives here: one page for a code and one for all, as HTML or JSON. What
 // never may: anything about a particular request, which a page that needs no
@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 )
 
 //go:embed page.html
@@ -34,7 +35,10 @@ type view struct {
 	SubV1   string
 	Test    string
 	Rows    []aadsts.Row
-	Message string
+	Windows *wincode.Row
+	// WindowsRows are all of them.
+	WindowsRows []wincode.Row
+	Message     string
 }
 
 type handler struct {
@@ -63,15 +67,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	asked := r.URL.Query().Get("code")
 	if asked == "" {
-		h.answer(w, r, http.StatusOK, view{Rows: aadsts.Table()})
+		h.answer(w, r, http.StatusOK, view{Rows: aadsts.Table(), WindowsRows: wincode.Table()})
 		return
 	}
 	code, err := aadsts.Parse(asked)
 	if err != nil {
-		h.answer(w, r, http.StatusBadRequest, view{Message: "The parameter code is not an error code: use a number, such as code=50126."})
+		if row, known := windows(asked); known {
+			h.answer(w, r, http.StatusOK, view{Windows: &row})
+			return
+		}
+		h.answer(w, r, http.StatusBadRequest, view{Message: "The parameter code is not an error code: use a number, such as code=50126, or a code of Windows, such as code=0xc000006d."})
 		return
 	}
 	row, ok := aadsts.Lookup(code)
+	if found, known := windows(asked); !ok && known {
+		h.answer(w, r, http.StatusOK, view{Windows: &found})
+		return
+	}
 	if !ok {
 		h.answer(w, r, http.StatusNotFound, view{Message: code.String() + " is not a code that this service answers with: look at the list of all codes."})
 		return
@@ -79,6 +91,15 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := view{Row: &row, Test: testOf(row)}
 	v.V1, v.SubV1 = row.V1()
 	h.answer(w, r, http.StatusOK, v)
+}
+
+// windows finds a code that Windows shows.
+func windows(asked string) (wincode.Row, bool) {
+	code, err := wincode.Parse(asked)
+	if err != nil {
+		return wincode.Row{}, false
+	}
+	return wincode.Lookup(code)
 }
 
 // testOf is the command that runs the tests which meet the code, or "".
@@ -119,6 +140,8 @@ func (v view) data() any {
 	switch {
 	case v.Row != nil:
 		return v.Row
+	case v.Windows != nil:
+		return v.Windows
 	case v.Rows != nil:
 		return v.Rows
 	default:

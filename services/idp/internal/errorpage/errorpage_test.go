@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/errorpage"
 )
 
@@ -73,6 +74,30 @@ func TestOBS07_JSON(t *testing.T) {
 	var all []aadsts.Row
 	if err := json.Unmarshal(ask(t, http.MethodGet, "", "application/json").Body.Bytes(), &all); err != nil || len(all) != len(aadsts.Table()) {
 		t.Errorf("%d rows, %v", len(all), err)
+	}
+}
+
+func TestOBS07_CodesOfWindows(t *testing.T) {
+	for _, row := range wincode.Table() {
+		w := ask(t, http.MethodGet, "code="+row.Code.String(), "application/json")
+		var got wincode.Row
+		if err := json.Unmarshal(w.Body.Bytes(), &struct {
+			Name *string `json:"name"`
+			Next *string `json:"next"`
+		}{&got.Name, &got.Next}); err != nil || w.Code != 200 || got.Name != row.Name || got.Next != row.Next {
+			t.Errorf("%v: %d %s, %v", row.Code, w.Code, w.Body, err)
+		}
+		if page := ask(t, http.MethodGet, "code="+row.Code.String(), ""); page.Code != 200 || !strings.Contains(page.Body.String(), row.Code.String()) || !strings.Contains(page.Body.String(), "Next step") {
+			t.Errorf("%v: %d", row.Code, page.Code)
+		}
+	}
+	if body := ask(t, http.MethodGet, "", "").Body.String(); strings.Count(body, `<tr id="0x`) != len(wincode.Table()) {
+		t.Error("the list is not whole")
+	}
+	for query, want := range map[string]int{"code=0xdeadbeef": 400, "code=12029": 200, "code=3399614476": 200} {
+		if w := ask(t, http.MethodGet, query, ""); w.Code != want {
+			t.Errorf("%s: %d, want %d", query, w.Code, want)
+		}
 	}
 }
 

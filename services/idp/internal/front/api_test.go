@@ -32,6 +32,7 @@ func looksLike(t testing.TB, kind sealed.Type) string {
 }
 
 func TestSignedRequestsGoToWhomTheyAreFor(t *testing.T) {
+	const dataKey = idpv1.DataKeyService_RequestDataKey_FullMethodName
 	const issue, renew, byPRT, byRT = idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
 		idpv1.TokenService_RedeemPRT_FullMethodName, idpv1.TokenService_RedeemRefreshToken_FullMethodName
 	prtText, rtText := looksLike(t, sealed.PRT), looksLike(t, sealed.RefreshToken)
@@ -52,6 +53,8 @@ func TestSignedRequestsGoToWhomTheyAreFor(t *testing.T) {
 		"first":                          {deviceSigned(), issue},
 		"broker's token":                 {compact(rs, claims(entrawire.BrokerClientID, rtText, "")), issue},
 		"device for itself":              {compact(rs, `{"grant_type":"device_token","client_id":"`+app+`","resource":"r"}`), requestTokens},
+		"data key":                       {compact(hs, `{"grant_type":"urn:lockstep:params:grant-type:data-key","client_id":"`+entrawire.BrokerClientID+`","refresh_token":"`+prtText+`"}`), dataKey},
+		"data key under the device key":  {compact(rs, `{"grant_type":"urn:lockstep:params:grant-type:data-key"}`), issue},
 		"no algorithm":                   {compact(`{"alg":"none"}`, `{}`), issue},
 		"not a token":                    {"garbage", issue},
 		"not JSON":                       {compact("x", "y"), issue},
@@ -60,7 +63,7 @@ func TestSignedRequestsGoToWhomTheyAreFor(t *testing.T) {
 			c := newCloud()
 			r := raw(t, c, post("/common/oauth2/token", "grant_type="+jwtBearer+"&claims=%7B%7D&request="+f.request))
 			wantStatus(t, r, 500) // nobody answers, but somebody was asked
-			for _, m := range []string{issue, renew, byPRT, byRT, requestTokens} {
+			for _, m := range []string{issue, renew, byPRT, byRT, requestTokens, dataKey} {
 				if c.called(m) != (m == f.method) {
 					t.Errorf("%s: called %v", m, c.called(m))
 				}

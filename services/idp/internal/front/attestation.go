@@ -93,3 +93,18 @@ func (x *exchange) replaceKeys() error {
 	x.json(http.StatusOK, out)
 	return nil
 }
+
+// checkDevice answers whether the tenant takes the device that signed.
+func (x *exchange) checkDevice() error {
+	var q struct {
+		Request string `json:"Request"`
+	}
+	if err := x.object(&q); err != nil {
+		return err
+	}
+	if _, err := x.devices.CheckDevice(x.ctx, &idpv1.CheckDeviceRequest{Caller: x.caller(), Request: q.Request}); err != nil {
+		return err
+	}
+	x.json(http.StatusOK, struct{}{})
+	return nil
+}

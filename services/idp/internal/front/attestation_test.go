@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 )
@@ -90,4 +91,23 @@ func TestA08_GraphShowsTheLevelToWhoAsks(t *testing.T) {
 	if r := ask(""); r.StatusCode != 200 || strings.Contains(r.text, "keyProtection") {
 		t.Errorf("answered %s", r.text)
 	}
+}
+
+func TestINV06_CheckOfADeviceOnTheWire(t *testing.T) {
+	c := newCloud()
+	const check = idpv1.DeviceRegistrationService_CheckDevice_FullMethodName
+	always(c, check, &idpv1.CheckDeviceResponse{})
+	r := raw(t, c, device("POST", "lockstep/device", "", `{"Request":"h.p.s"}`))
+	wantStatus(t, r, 200)
+	if q := asked[*idpv1.CheckDeviceRequest](t, c, check); r.text != `{}` || q.GetRequest() != "h.p.s" || q.GetCaller() == nil {
+		t.Errorf("answered %s for %v", r.text, q)
+	}
+	refuse(c, check, prterr.AADSTS(aadsts.DeviceDisabled, ""))
+	r = raw(t, c, device("POST", "lockstep/device", "", `{"Request":"h.p.s"}`))
+	wantStatus(t, r, 403)
+	wantMember(t, r, "operation", `"DeviceCheck"`)
+	if !strings.HasPrefix(r.member(t, "message"), `"AADSTS135011: `) {
+		t.Errorf("answered %s", r.text)
+	}
+	wantStatus(t, raw(t, c, device("POST", "lockstep/device", "", `[]`)), 400)
 }

@@ -43,6 +43,7 @@ type Front struct {
 	nonces    idpv1.NonceServiceClient
 	issuance  idpv1.IssuanceServiceClient
 	tokens    idpv1.TokenServiceClient
+	dataKeys  idpv1.DataKeyServiceClient
 	grants    idpv1.GrantServiceClient
 	sessions  idpv1.SessionServiceClient
 	signIn    idpv1.SignInServiceClient
@@ -82,7 +83,8 @@ func New(cfg Config) (*Front, error) {
 	f := &Front{
 		realm: idpv1.NewRealmServiceClient(cfg.Conn), nonces: idpv1.NewNonceServiceClient(cfg.Conn),
 		issuance: idpv1.NewIssuanceServiceClient(cfg.Conn), tokens: idpv1.NewTokenServiceClient(cfg.Conn),
-		grants: idpv1.NewGrantServiceClient(cfg.Conn), sessions: idpv1.NewSessionServiceClient(cfg.Conn),
+		dataKeys: idpv1.NewDataKeyServiceClient(cfg.Conn),
+		grants:   idpv1.NewGrantServiceClient(cfg.Conn), sessions: idpv1.NewSessionServiceClient(cfg.Conn),
 		signIn: idpv1.NewSignInServiceClient(cfg.Conn), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.Conn),
 		connected: idpv1.NewConnectedDeviceServiceClient(cfg.Conn), metadata: idpv1.NewMetadataServiceClient(cfg.Conn),
 		resource: idpv1.NewResourceServiceClient(cfg.Conn), security: idpv1.NewSecurityInfoServiceClient(cfg.Conn),

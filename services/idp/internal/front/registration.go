@@ -27,6 +27,7 @@ func (f *Front) registrationRoutes() []route {
 		// Ours: Entra has no such places, and says so with 404.
 		at("POST", "/EnrollmentServer/lockstep/attestation", (*exchange).attestationChallenge),
 		at("POST", "/EnrollmentServer/lockstep/keys", (*exchange).replaceKeys),
+		at("POST", "/EnrollmentServer/lockstep/device", (*exchange).checkDevice),
 		at("GET", "/EnrollmentServer/lockstep/pinreset", (*exchange).pinResetKey),
 		at("POST", "/EnrollmentServer/lockstep/pinreset", (*exchange).openResetSecret),
 	}

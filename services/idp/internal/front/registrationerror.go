@@ -48,6 +48,8 @@ func (x *exchange) operation() string {
 		return "Discover"
 	case strings.HasSuffix(path, "/lockstep/attestation"):
 		return "Attestation"
+	case strings.HasSuffix(path, "/lockstep/device"):
+		return "DeviceCheck"
 	case strings.HasSuffix(path, "/lockstep/keys"):
 		return "DeviceRenew"
 	case strings.HasSuffix(path, "/lockstep/pinreset"):

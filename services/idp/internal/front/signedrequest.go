@@ -59,6 +59,9 @@ func (x *exchange) signedRequest(p params) error {
 	}
 	g := glanceAt(p["request"])
 	switch {
+	case g.alg == jose.HS256 && g.grantType == entrawire.GrantDataKey:
+		a, err := x.dataKeys.RequestDataKey(x.ctx, &idpv1.RequestDataKeyRequest{Request: p["request"], Caller: x.caller()})
+		return x.sealedAnswer(a.GetAnswer(), err)
 	case g.uses() && g.renews():
 		a, err := x.issuance.RenewPRT(x.ctx, &idpv1.RenewPRTRequest{
 			Request: p["request"], Caller: x.caller(), Protocol: protocol, Claims: p["claims"], Endpoint: x.route.protocol,

@@ -144,5 +144,6 @@ func client(s string) ids.ClientID {
 // record ends the request in the sign-in log. It runs for every request, good or
 // refused.
 func (g *Gate) record(ctx context.Context, e *signinlog.Event, err *error) {
+	g.complete(e)
 	g.Log.Record(ctx, g.Clock.Now(), *e, *err)
 }

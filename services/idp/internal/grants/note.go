@@ -53,6 +53,28 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 	}
 }
 
+// directoryResource is what a PRT is for, as the public service's log has it.
+const directoryResource = "https://graph.windows.net"
+
+// complete adds what follows from the rest of an event: the name of the application,
+// and of a PRT that it is for the directory itself and of no browser.
+func (g *Gate) complete(e *signinlog.Event) {
+	home, ok := g.Tenants.Tenant(e.Tenant)
+	if !ok {
+		return
+	}
+	if app, known := home.Application(e.Client); known && e.Application == "" {
+		e.Application = app.Name
+	}
+	if e.Flow != signinlog.IssuePRT && e.Flow != signinlog.RenewPRT || e.Resource != "" {
+		return
+	}
+	e.ClientApp = string(tenant.Native)
+	if r, known := home.Resource(directoryResource); known {
+		e.Resource, e.ResourceID = r.Name, string(r.ID)
+	}
+}
+
 // NoteCaller puts what the edge saw into the log.
 func NoteCaller(ctx context.Context, e *signinlog.Event) {
 	c := CallerOf(ctx)
@@ -65,6 +87,7 @@ func NoteProof(e *signinlog.Event, a sealed.Artefact, in signinlog.Incoming) {
 	if a.Origin == tenant.FlowDeviceCode {
 		e.Transfer = signinlog.DeviceCodeTransfer
 	}
+	e.MultiFactor = e.MultiFactor || a.MFATime != 0
 	e.Methods = nil
 	for _, u := range a.Used {
 		e.Methods = append(e.Methods, signinlog.Method{Name: string(u.Method), At: time.Unix(u.At, 0)})

@@ -65,6 +65,7 @@ func (g *Gate) issuePRT(ctx context.Context, d Device, c *entrawire.PRTRequest, 
 	if p != entrawire.Protocol4 { // which has no session key
 		d.event.KDF = n.KDFMin
 	}
+	d.event.Interactive = c.GrantType != entrawire.GrantRefreshToken // somebody has shown a credential
 	if err := g.authenticate(ctx, d, c, &n); err != nil {
 		return entrawire.PRTAnswer{}, err
 	}

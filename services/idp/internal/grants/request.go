@@ -102,6 +102,7 @@ func (g *Gate) sessionOfDevice(ctx context.Context, d Device, want sealed.Type, 
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
 	s := Session{Tenant: d.Tenant, From: a.Aged(g.Clock.Now(), d.Tenant.Lifetimes.SecondFactor), event: d.event}
+	NoteProof(d.event, s.From, incoming(a.Type))
 	return s, g.standing(ctx, &s, d.event)
 }
 

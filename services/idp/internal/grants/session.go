@@ -124,13 +124,15 @@ func (g *Gate) sessionOf(t *jose.Token, want sealed.Type, text secret.Text, e *s
 	if !ok {
 		return Session{}, prterr.AADSTS(aadsts.InvalidGrant, "")
 	}
+	from := a.Aged(g.Clock.Now(), home.Lifetimes.SecondFactor)
+	NoteProof(e, from, incoming(a.Type))
 	if !home.Profile.TakesKDF(t.Header.KDFVer, a.KDFMin) {
 		return Session{}, kdfInvalid(t.Header.KDFVer)
 	}
 	if err := entrawire.VerifySession(t, a.SessionKey); err != nil {
 		return Session{}, prterr.AADSTS(aadsts.InvalidSessionKey, "")
 	}
-	return Session{Tenant: home, From: a.Aged(g.Clock.Now(), home.Lifetimes.SecondFactor), event: e}, nil
+	return Session{Tenant: home, From: from, event: e}, nil
 }
 
 // sessionKDF is what the log tells of a session key, 0 when there is none.
@@ -170,13 +172,15 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 		case prterr.KindOf(err) == prterr.Internal:
 			return err
 		case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
+			if s.Device.ID != "" { // it is there, and refused for what it is
+				NoteDevice(e, s.Device)
+			}
 			return err
 		}
 	}
 	if s.DeviceGood {
 		NoteDevice(e, s.Device)
 	}
-	NoteProof(e, a, incoming(a.Type))
 	var err error
 	s.User, err = g.UserStands(ctx, a)
 	e.User = s.User.UPN

@@ -135,6 +135,9 @@ func (a *Authority) OpenState(text secret.Text) ([]byte, error) {
 	return a.ring.OpenState(text.Reveal())
 }
 
+// Newest says whether a sealed text is under the key that seals now.
+func (a *Authority) Newest(text secret.Text) bool { return a.ring.Newest(text.Reveal()) }
+
 // NewSessionKey draws a session key: 32 bytes that only the one device will be
 // able to unwrap (first sign-in, step E).
 func NewSessionKey() secret.Bytes {

@@ -17,22 +17,10 @@ func (s *Service) Remove(ctx context.Context, request secret.Text) error {
 		Nonce:  func(p *entrawire.DeviceProof) string { return p.RequestNonce },
 		User:   func(*entrawire.DeviceProof) string { return "" },
 		Client: func(*entrawire.DeviceProof) string { return "" },
-		Check:  checkRemoval,
+		Check:  proofFor(entrawire.GrantDeviceRemoval, "is not the one for the removal of a device"),
 		Answer: func(ctx context.Context, d grants.Device, _ *entrawire.DeviceProof) (struct{}, error) {
 			return struct{}{}, s.gate.Directory.RemoveDevice(ctx, d.Device.ID)
 		},
 	}, request)
 	return err
-}
-
-// checkRemoval insists on the grant type that is for removal alone: a proof that
-// a browser was given must not delete the device.
-func checkRemoval(p *entrawire.DeviceProof) error {
-	if err := p.Validate(); err != nil {
-		return err
-	}
-	if p.GrantType != entrawire.GrantDeviceRemoval {
-		return &entrawire.FieldError{Shape: "device proof", Field: "grant_type", Problem: "is not the one for the removal of a device"}
-	}
-	return nil
 }

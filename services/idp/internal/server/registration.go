@@ -101,6 +101,14 @@ func (s *Registration) RegisterHelloKey(ctx context.Context, req *idpv1.Register
 	return &idpv1.RegisterHelloKeyResponse{Kid: kid, UserPrincipalName: string(upn)}, nil
 }
 
+// CheckDevice answers whether the tenant still takes the device that signed.
+func (s *Registration) CheckDevice(ctx context.Context, req *idpv1.CheckDeviceRequest) (*idpv1.CheckDeviceResponse, error) {
+	if err := s.Devices.Check(ctx, secret.NewText(req.GetRequest()), correlationOf(req.GetCaller())); err != nil {
+		return nil, err
+	}
+	return &idpv1.CheckDeviceResponse{}, nil
+}
+
 // DeleteDevice removes the device that signed the request.
 func (s *Registration) DeleteDevice(ctx context.Context, req *idpv1.DeleteDeviceRequest) (*idpv1.DeleteDeviceResponse, error) {
 	if err := s.Devices.Remove(ctx, secret.NewText(req.GetRequest())); err != nil {

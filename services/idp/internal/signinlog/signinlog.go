@@ -27,6 +27,7 @@ const (
 	RenewPRT          Flow = "renew_prt"
 	RedeemPRT         Flow = "redeem_prt"
 	RedeemToken       Flow = "redeem_refresh_token"
+	DataKey           Flow = "data_key"
 	WebSignIn         Flow = "web_sign_in"
 	WebSession        Flow = "web_session"
 	RegistrationToken Flow = "registration_token"
@@ -40,6 +41,8 @@ const (
 	SignOut       Flow = "sign_out"
 	RegisterHello Flow = "register_hello_key"
 	ReplaceKeys   Flow = "replace_device_keys"
+	// CheckDevice is a device that asks whether its tenant still takes it.
+	CheckDevice Flow = "check_device"
 	// Consented is a person who allowed an application something, or declined.
 	Consented Flow = "consent"
 	// SecurityInfo is a person who changed how they prove who they are.

@@ -19,6 +19,8 @@ type Memory struct {
 	order   []ids.DeviceID
 	pending map[[2]string]Pending
 	docs    map[[2]string][]byte
+
+	dataKeys map[dataKeyOf][]byte
 }
 
 var _ Store = (*Memory)(nil)
@@ -27,7 +29,7 @@ var _ Store = (*Memory)(nil)
 func NewMemory() *Memory {
 	return &Memory{
 		users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{},
-		pending: map[[2]string]Pending{}, docs: map[[2]string][]byte{},
+		pending: map[[2]string]Pending{}, docs: map[[2]string][]byte{}, dataKeys: map[dataKeyOf][]byte{},
 	}
 }
 
@@ -121,6 +123,7 @@ func (m *Memory) DeleteUser(_ context.Context, t ids.TenantID, id ids.UserID) er
 	}
 	delete(m.users, id)
 	delete(m.names, u.UPN)
+	m.dropDataKeys(func(of dataKeyOf) bool { return of.user == id })
 	return nil
 }
 
@@ -194,6 +197,7 @@ func (m *Memory) DeleteDevice(_ context.Context, id ids.DeviceID) error {
 		return ErrNotFound
 	}
 	delete(m.devices, id)
+	m.dropDataKeys(func(of dataKeyOf) bool { return of.device == id })
 	m.order = slices.DeleteFunc(m.order, func(other ids.DeviceID) bool { return other == id })
 	return nil
 }

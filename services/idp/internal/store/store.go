@@ -220,7 +220,7 @@ type Store interface {
 
 	// Users lists the users of a tenant, ordered by name.
 	Users(ctx context.Context, t ids.TenantID) ([]User, error)
-	// DeleteUser removes a user. Its devices stay.
+	// DeleteUser removes a user and its data keys. Its devices stay.
 	DeleteUser(ctx context.Context, t ids.TenantID, id ids.UserID) error
 
 	// AddDevice adds a device unless its registering user already has quota of
@@ -232,7 +232,7 @@ type Store interface {
 	Devices(ctx context.Context, t ids.TenantID) ([]Device, error)
 	// UpdateDevice applies change to the record; id and tenant stay.
 	UpdateDevice(ctx context.Context, id ids.DeviceID, change func(*Device) error) error
-	// DeleteDevice removes a device.
+	// DeleteDevice removes a device and the data keys that were made for it.
 	DeleteDevice(ctx context.Context, id ids.DeviceID) error
 
 	// AddPending adds something that waits; ErrExists when kind and key are taken.
@@ -246,6 +246,8 @@ type Store interface {
 	DeletePending(ctx context.Context, kind, key string) error
 	// Pendings lists what waits of a kind, the earliest end first.
 	Pendings(ctx context.Context, kind string, now time.Time) ([]Pending, error)
+
+	DataKeys
 
 	Documents
 

@@ -1,6 +1,7 @@
 package aadplugin
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -10,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
@@ -43,6 +45,21 @@ type identity struct {
 	// methods and amr are how the user proved who they are, in our words and in the
 	// protocol's.
 	methods, amr []string
+	// mfaTime is when a second factor was proven, in seconds since 1970, or 0.
+	mfaTime int64
+}
+
+// mfa is what the token says of a second factor: "mfa" among the methods (RFC 8176), or
+// methods without it. A token that lists none says nothing.
+func (i identity) mfa() authorityv1.MFAState {
+	switch {
+	case slices.Contains(i.amr, "mfa"):
+		return authorityv1.MFAState_MFA_STATE_YES
+	case len(i.amr) > 0:
+		return authorityv1.MFAState_MFA_STATE_NO
+	default:
+		return authorityv1.MFAState_MFA_STATE_UNSPECIFIED
+	}
 }
 
 // is reports whether a partition is of the same user.
@@ -66,7 +83,7 @@ func readIDToken(compact string) (identity, error) {
 	if err != nil {
 		return identity{}, badAnswer(idpName, "id_token has no oid and tid")
 	}
-	who := identity{tenant: key.Tenant, user: key.User, name: displayName(claims.Name), methods: claims.Methods, amr: claims.AMR}
+	who := identity{tenant: key.Tenant, user: key.User, name: displayName(claims.Name), methods: claims.Methods, amr: claims.AMR, mfaTime: claims.MFATime}
 	if claims.UPN != "" {
 		if who.upn, err = ids.ParseUPN(claims.UPN); err != nil {
 			return identity{}, badAnswer(idpName, "id_token has a malformed upn")

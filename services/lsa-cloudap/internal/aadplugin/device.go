@@ -79,7 +79,7 @@ func (d device) signDeviceCookie(ctx context.Context, nonce string) (string, err
 // signRenewal has a renewal built and signed with the session key.
 func (d device) signRenewal(ctx context.Context, c cached, upn ids.UPN, p proof, nonce string) (string, error) {
 	req := &tpmv1.SignPRTRenewalRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), RequestNonce: nonce, Credential: p.credential(),
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), SealedPrt: c.sealedPRT, RequestNonce: nonce, Credential: p.credential(),
 	}
 	if req.GetCredential() != nil {
 		req.UserPrincipalName = string(upn)
@@ -108,6 +108,9 @@ func (d device) signToken(ctx context.Context, c cached, r tokenRequest) (string
 		Partition: c.partition(), SessionKey: c.sessionKey(), ClientId: string(r.client), Resource: r.resource,
 		RedirectUri: r.redirectURI, RequestNonce: r.nonce, RequestNewPrt: r.newPRT,
 		Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: c.prt.Reveal()},
+	}
+	if c.sealedPRT != nil {
+		req.Grant = &tpmv1.SignTokenRequestRequest_SealedPrt{SealedPrt: c.sealedPRT}
 	}
 	if r.refreshToken != nil {
 		req.Grant = &tpmv1.SignTokenRequestRequest_RefreshToken{RefreshToken: &tpmv1.SealedToken{Sealed: r.refreshToken}}
@@ -147,7 +150,7 @@ func (d device) openToken(ctx context.Context, c cached, client ids.ClientID, an
 // signCookie has a PRT cookie built and signed with the session key.
 func (d device) signCookie(ctx context.Context, c cached, nonce string) (string, error) {
 	a, err := call(ctx, d.timeout, d.keys.SignPRTCookie, &tpmv1.SignPRTCookieRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), RequestNonce: nonce,
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), SealedPrt: c.sealedPRT, RequestNonce: nonce,
 	})
 	if err != nil {
 		return "", err

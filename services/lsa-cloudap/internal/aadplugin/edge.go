@@ -166,16 +166,21 @@ func readCached(field string, m *cloudapv1.CachedPRT) (cached, error) {
 	}
 	sealed := m.GetSessionKey().GetSealed()
 	switch {
-	case !artefact.Opaque(m.GetPrt(), artefact.MaxPRT):
+	case len(m.GetSealedPrt().GetSealed()) > artefact.MaxSealedPRT:
+		return cached{}, prterr.New(prterr.Invalid, "%s.sealed_prt is too long", field)
+	case m.GetSealedPrt() != nil && m.GetPrt() != "":
+		return cached{}, prterr.New(prterr.Invalid, "%s has its PRT sealed and in the clear", field)
+	case len(m.GetSealedPrt().GetSealed()) == 0 && !artefact.Opaque(m.GetPrt(), artefact.MaxPRT):
 		return cached{}, prterr.New(prterr.Invalid, "%s.prt is empty, too long or has a character that is not allowed", field)
 	case len(sealed) == 0 || len(sealed) > artefact.MaxSealedKey:
 		return cached{}, prterr.New(prterr.Invalid, "%s.session_key is empty or too long", field)
 	}
-	return cached{key: key, prt: secret.NewText(m.GetPrt()), sealed: sealed}, nil
+	return cached{key: key, prt: secret.NewText(m.GetPrt()), sealedPRT: m.GetSealedPrt(), sealed: sealed}, nil
 }
 
 func (i issued) message() *cloudapv1.IssuedPRT {
 	return &cloudapv1.IssuedPRT{
+		Mfa: i.mfa(), MfaTime: i.mfaTime,
 		Partition: &tpmv1.Partition{TenantId: string(i.tenant), UserId: string(i.user), CredentialKind: string(i.kind)},
 		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.name,
 		UserPrincipalName: string(i.upn),

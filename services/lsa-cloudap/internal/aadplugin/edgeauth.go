@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -13,6 +15,9 @@ import (
 
 // authenticate reads which credential there is and uses it.
 func (e *edge) authenticate(ctx context.Context, req *cloudapv1.AuthenticateUserRequest) (issued, error) {
+	if c, ok := req.GetCredential().(*cloudapv1.AuthenticateUserRequest_Other); ok {
+		return issued{}, notSupported(c.Other)
+	}
 	if c, ok := req.GetCredential().(*cloudapv1.AuthenticateUserRequest_Page); ok {
 		end, err := readPageEnd(c.Page)
 		if err != nil {
@@ -53,6 +58,20 @@ func (e *edge) authenticate(ctx context.Context, req *cloudapv1.AuthenticateUser
 		}
 		return e.plugin.authenticate(ctx, upn, password)
 	}
+}
+
+// hresultNotSupported is ERROR_NOT_SUPPORTED, as STATUS_NOT_SUPPORTED (0xC00000BB)
+// becomes.
+const hresultNotSupported = 0x80070032
+
+// notSupported refuses what a credential provider of somebody else gave. It is named by
+// its CLSID, whose form is checked: nothing else of the caller's goes into a message.
+func notSupported(m *cloudapv1.UnknownCredential) error {
+	id, err := uuid.Parse(m.GetProvider())
+	if err != nil {
+		return prterr.New(prterr.Invalid, "other.provider is not a CLSID")
+	}
+	return prterr.New(prterr.Invalid, "the credential provider {%s} is not supported: a PRT is obtained and renewed with a password, a PIN, a smart card or a sign-in page", id).WithHRESULT(hresultNotSupported)
 }
 
 func readHello(m *cloudapv1.HelloCredential) (helloPIN, error) {

@@ -22,6 +22,7 @@ func stranger(who string, err error) error {
 	if row, ok := aadsts.Lookup(e.Code); ok {
 		own.Code, own.Msg = e.Code, row.Meaning
 	}
+	own.Where = e.Where // our own carriers wrote it
 	return own.WithHRESULT(e.HRESULT)
 }
 

@@ -5,14 +5,17 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
-// cached is a PRT with the session key that belongs to it.
+// cached is a PRT with the session key that belongs to it. The PRT is there in one
+// form, as the caller gave it.
 type cached struct {
-	key    partition.Key
-	prt    secret.Text
-	sealed []byte
+	key       partition.Key
+	prt       secret.Text
+	sealedPRT *tpmv1.SealedPRT
+	sealed    []byte
 }
 
 // proof is what the user proves their identity with: a password toward the

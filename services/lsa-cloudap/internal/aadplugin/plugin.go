@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
@@ -30,6 +31,8 @@ type Config struct {
 	Federation grpc.ClientConnInterface
 	// SignInURL is the base address of sign-in pages, https and a host.
 	SignInURL string
+	// Events gets the requests that leave the device and their failures; nil drops them.
+	Events *eventlog.Log
 	// CallTimeout bounds each call to another component.
 	CallTimeout time.Duration
 }
@@ -54,6 +57,7 @@ func New(cfg Config) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.IdP, cfg.Federation = watch(cfg.IdP, cfg.Events, eventServerError), watch(cfg.Federation, cfg.Events, eventWSTrustError)
 	p := &Plugin{
 		signIn: signIn,
 		device: device{

@@ -11,6 +11,7 @@ import (
 // Limits, in bytes.
 const (
 	MaxPRT       = 16 << 10
+	MaxSealedPRT = 20 << 10
 	MaxNonce     = 4 << 10
 	MaxToken     = 64 << 10
 	MaxSealedKey = 8 << 10

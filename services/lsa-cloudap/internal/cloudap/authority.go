@@ -3,8 +3,6 @@ package cloudap
 import (
 	"bytes"
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -95,13 +93,20 @@ func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life t
 	if err != nil {
 		return err
 	}
-	if p.PRT.Equal(prt) {
+	sealed, offered := p.SealedKey, p.Offering(prt)
+	if p.SamePRT(offered) {
 		return nil
 	}
-	sealed := p.SealedKey
-	p.PRT = prt
-	if err := c.plugin.validate(ctx, p); err != nil {
+	if err := c.plugin.validate(ctx, offered); err != nil {
+		// Of the PRT that is cached an offered one says nothing, of its user it may.
+		if code, ok := blocks(err); ok {
+			c.block(ctx, c.ofUser(e.key), code)
+		}
 		c.cfg.Log.WarnContext(ctx, "offered PRT refused, the old one stays", "user", e.key.User, "kind", prterr.KindOf(err))
+		return err
+	}
+	protected, err := c.tpm.protectPRT(ctx, e.key, prt)
+	if err != nil {
 		return err
 	}
 	now := c.cfg.Clock.Now()
@@ -109,11 +114,14 @@ func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life t
 		if !bytes.Equal(p.SealedKey, sealed) {
 			return prterr.New(prterr.Conflict, "the PRT was renewed meanwhile: the newer one stays")
 		}
-		p.PRT, p.ObtainedAt, p.ExpiresAt = prt, now, now.Add(life)
+		p.SetPRT(prt, protected)
+		p.ObtainedAt, p.ExpiresAt = now, now.Add(life)
+		accepted(p, now)
 		return nil
 	})
 	if err == nil {
 		c.cfg.Points.Reached("memory-switched")
+		c.welcome(ctx, e)
 	}
 	return err
 }
@@ -141,31 +149,6 @@ func (e *entry) used(err error) error {
 	return err
 }
 
-// State is what can be shown of one partition.
-type State struct {
-	partition.Partition
-	RenewalRunning bool
-	LastError      string
-}
-
-// States lists the partitions by user name and kind.
-func (c *CloudAP) States() []State {
-	c.mu.Lock()
-	all := make([]State, 0, len(c.entries))
-	for _, e := range c.entries {
-		if p, ok := e.snapshot(); ok {
-			e.mu.Lock()
-			all = append(all, State{Partition: p, RenewalRunning: e.flight != nil, LastError: e.lastError})
-			e.mu.Unlock()
-		}
-	}
-	c.mu.Unlock()
-	slices.SortFunc(all, func(a, b State) int {
-		return strings.Compare(string(a.UPN)+" "+string(a.Kind), string(b.UPN)+" "+string(b.Kind))
-	})
-	return all
-}
-
 func (c *CloudAP) signedIn(session secret.Text) (*entry, partition.Partition, error) {
 	e, err := c.bySession(session)
 	if err != nil {
@@ -178,11 +161,15 @@ func (c *CloudAP) signedIn(session secret.Text) (*entry, partition.Partition, er
 	return e, p, nil
 }
 
-// usable is signedIn with a PRT that has not expired.
+// usable is signedIn with a PRT that has not expired and that was not refused for good.
 func (c *CloudAP) usable(session secret.Text) (*entry, partition.Partition, error) {
 	e, p, err := c.signedIn(session)
-	if err == nil && p.Expired(c.cfg.Clock.Now()) {
+	switch {
+	case err != nil:
+	case p.Expired(c.cfg.Clock.Now()) || p.Validity == partition.Ended:
 		err = signInAgain()
+	case p.Validity == partition.Revoked:
+		err = prterr.New(prterr.Interaction, "the identity provider refuses the PRT for good, as after a change of the password: sign in again").WithHRESULT(hresultInteraction)
 	}
 	return e, p, err
 }

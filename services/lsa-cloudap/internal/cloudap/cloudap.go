@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,6 +28,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -47,7 +47,9 @@ type Config struct {
 	// Plugin is the connection to the plug-in, TPM the one to the tpm-agent, Dsreg the
 	// one to device registration.
 	Plugin, TPM, Dsreg grpc.ClientConnInterface
-	Clock              clock.Clock
+	// Domain is the connection to the domain controller; nil when there is none.
+	Domain grpc.ClientConnInterface
+	Clock  clock.Clock
 	// RenewEvery is the age at which a PRT is renewed.
 	RenewEvery time.Duration
 	// CallTimeout bounds a call, LogonTimeout a sign-in.
@@ -55,8 +57,13 @@ type Config struct {
 	// MaxWrongPasswords in a row close cached sign-in for LockoutFor.
 	MaxWrongPasswords int
 	LockoutFor        time.Duration
-	SignInPages       *signinurl.List
-	Hello             HelloPolicy
+	// OfflineLifetime is how long after the last contact with the identity provider the
+	// cache lets in; 0 is without a limit.
+	OfflineLifetime time.Duration
+	SignInPages     *signinurl.List
+	// SignInURL is the base address of the issuer, to be shown.
+	SignInURL string
+	Hello     HelloPolicy
 	// Events is the component's event log; nil keeps none.
 	Events         *eventlog.Log
 	Log            *slog.Logger
@@ -71,6 +78,7 @@ type CloudAP struct {
 	tpm    tpm
 	// recovery of lost device keys.
 	recovery recovery
+	domain   domain
 	// files is the state folder, store and helloStore what is in it.
 	files *statefiles.Files
 	store *partition.Store
@@ -78,9 +86,13 @@ type CloudAP struct {
 	// is made, destroyed or replaced, and taken before mu.
 	helloStore *hello.Store
 	helloWork  sync.Mutex
+	// offline is the policy on signing in without the identity provider.
+	offline *offline.Policy
 	// locals are the accounts of the device's own.
 	locals *local.Accounts
 	tracer trace.Tracer
+	// attempts that failed, for diagnosis.
+	attempts *attempts
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -118,21 +130,18 @@ func New(cfg Config) (*CloudAP, error) {
 	for _, err := range bad {
 		cfg.Log.Error("Windows Hello key is not used", "error", err)
 	}
-	locals, err := local.New(local.Config{
-		Path: filepath.Join(cfg.StateDir, "local.json"), MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor, Points: cfg.Points,
-	})
-	if locals == nil {
-		return nil, err
-	}
+	locals, limit, err := openOwn(cfg, files, all)
 	if err != nil {
-		cfg.Log.Error("local accounts are not used", "error", err)
+		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg), files: files, store: store,
-		locals: locals, helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg),
+		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
+		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
-		entries: map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
+		attempts: newAttempts(),
+		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {
 		c.entries[p.Key] = newEntry(p)
@@ -141,6 +150,31 @@ func New(cfg Config) (*CloudAP, error) {
 		c.hellos[r.User] = r
 	}
 	return c, nil
+}
+
+// openOwn reads what the device has of its own: its accounts and its offline policy.
+func openOwn(cfg Config, files *statefiles.Files, all []partition.Partition) (*local.Accounts, *offline.Policy, error) {
+	locals, err := local.New(local.Config{Files: files, MaxWrong: cfg.MaxWrongPasswords, LockoutFor: cfg.LockoutFor})
+	switch {
+	case locals == nil:
+		return nil, nil, err
+	case err != nil:
+		cfg.Log.Error("local accounts are not used", "error", err)
+	}
+	var seen time.Time
+	for _, p := range all {
+		if p.LastOnlineAt.After(seen) {
+			seen = p.LastOnlineAt
+		}
+	}
+	limit, err := offline.New(offline.Config{Files: files, Lifetime: cfg.OfflineLifetime, Seen: seen})
+	switch {
+	case limit == nil:
+		return nil, nil, err
+	case err != nil:
+		cfg.Log.Error("the state of the offline policy is not used", "error", err)
+	}
+	return locals, limit, nil
 }
 
 // Close ends all logon sessions and waits for renewals under way: for ten seconds

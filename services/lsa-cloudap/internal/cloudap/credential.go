@@ -11,7 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
-// Credential is what somebody signs in to the device with: exactly one of the four.
+// Credential is what somebody signs in to the device with: exactly one kind.
 type Credential struct {
 	Password secret.Text
 	// PIN of the user's Windows Hello key.
@@ -20,6 +20,9 @@ type Credential struct {
 	Page *PageEnd
 	// Card of the user.
 	Card *SmartCard
+	// Other is the CLSID of a credential provider that is not known here: what it gave
+	// is not even kept.
+	Other string
 }
 
 // PageEnd is a page, by its name, with the address that it ended at.
@@ -41,6 +44,7 @@ type proof struct {
 	hello    *helloPIN
 	page     *pageEnd
 	card     *SmartCard
+	other    string
 }
 
 // helloPIN is the key of a user and what opens it.
@@ -58,11 +62,11 @@ type pageEnd struct {
 }
 
 func (p proof) empty() bool {
-	return p.password.Empty() && p.hello == nil && p.page == nil && p.card == nil
+	return p.password.Empty() && p.hello == nil && p.page == nil && p.card == nil && p.other == ""
 }
 
 // cached reports whether this device can judge the credential by itself.
-func (p proof) cached() bool { return p.page == nil && p.card == nil }
+func (p proof) cached() bool { return p.page == nil && p.card == nil && p.other == "" }
 
 // resolve turns a credential into what the plug-in takes, and finds the partition that
 // lets in from the cache, nil when only the identity provider can.
@@ -71,6 +75,8 @@ func (c *CloudAP) resolve(upn ids.UPN, cred Credential) (proof, *entry, error) {
 	case cred.Page != nil:
 		i, err := c.take(cred.Page.ID, nil, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN)
 		return proof{page: &pageEnd{state: i.state, final: cred.Page.Final, hint: i.hint}}, nil, err
+	case cred.Other != "":
+		return proof{other: cred.Other}, nil, nil
 	case cred.Card != nil:
 		return proof{card: cred.Card}, nil, nil
 	case !cred.PIN.Empty():

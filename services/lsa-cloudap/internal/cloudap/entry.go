@@ -57,7 +57,7 @@ func newEntry(p partition.Partition) *entry {
 func (e *entry) snapshot() (partition.Partition, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.current, !e.current.PRT.Empty() && !e.retired
+	return e.current, e.current.HasPRT() && !e.retired
 }
 
 // replace writes what change makes of the partition, then switches memory to it.
@@ -88,7 +88,7 @@ func (e *entry) switchTo(next partition.Partition, now time.Time) {
 	if !bytes.Equal(e.current.SealedKey, next.SealedKey) {
 		e.previousKey, e.previousUntil = e.current.SealedKey, now.Add(answerGrace)
 	}
-	if !e.current.PRT.Equal(next.PRT) {
+	if !e.current.SamePRT(next) {
 		e.failures, e.retryAt, e.lastError, e.keysLost = 0, time.Time{}, "", false
 	}
 	e.current = next

@@ -207,7 +207,7 @@ func (c *CloudAP) afterPage(ctx context.Context, e *entry, got issued) func(*par
 	ended := there && !old.Verifier.Empty() && c.plugin.validate(ctx, old) != nil
 	return func(p *partition.Partition) {
 		p.UPN = got.upn
-		if ended && p.PRT.Equal(old.PRT) {
+		if ended && p.SamePRT(old) {
 			p.Verifier = partition.Verifier{}
 		}
 	}

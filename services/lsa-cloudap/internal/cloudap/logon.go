@@ -47,6 +47,16 @@ type refusal struct{ err *prterr.Error }
 func (r refusal) Error() string { return r.err.Error() }
 func (r refusal) Unwrap() error { return r.err }
 
+// asRefusal makes one of an error of the offline policy; a state that cannot be written
+// is none.
+func asRefusal(err error) error {
+	var e *prterr.Error
+	if errors.As(err, &e) && e.Kind == prterr.Denied {
+		return refusal{e}
+	}
+	return err
+}
+
 // Logon signs a user in. Who has a PRT on this device signs in from the cache,
 // and what is due after that goes on in the background. Who has none, or types a
 // password that the cache does not know, signs in with the identity provider and
@@ -56,12 +66,16 @@ func (r refusal) Unwrap() error { return r.err }
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	c.sealOld(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
 	}
 	if p.page != nil {
 		upn = cmp.Or(upn, p.page.hint)
+	}
+	if logon, in, err := c.domainLogon(ctx, upn, p, e); in || err != nil {
+		return logon, err
 	}
 	if e == nil {
 		logon, err := c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, p)
@@ -80,11 +94,25 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logo
 	return logon, err
 }
 
-// firstSignIn is steps A to F.
-func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ Logon, err error) {
+// firstSignIn is steps A to F, and opens the desktop.
+func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (Logon, error) {
+	e, err := c.acquire(ctx, upn, cred)
+	if err != nil {
+		return Logon{}, err
+	}
+	// Who gave up waiting must not leave a session behind that nobody holds.
+	if err := prterr.FromContext(ctx); err != nil {
+		return Logon{}, err
+	}
+	return c.opened(e, Logon{})
+}
+
+// acquire obtains a PRT with a credential and puts it in its partition.
+func (c *CloudAP) acquire(ctx context.Context, upn ids.UPN, cred proof) (e *entry, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { endSpan(span, err) }()
-	var e *entry
+	ended := c.acquiring(ctx, upn, cred)
+	defer func() { ended(err) }()
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
 		e, upn = c.entryFor(got.key), got.upn
 		also, err := c.afterSignIn(ctx, e, got, cred)
@@ -97,15 +125,13 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (_ L
 		if e != nil {
 			e.note(err)
 		}
-		return Logon{}, err
+		c.learnByName(ctx, upn, err)
+		return nil, err
 	}
 	c.retireOthers(e, upn)
-	// Who gave up waiting must not leave a session behind that nobody holds.
-	if err := prterr.FromContext(ctx); err != nil {
-		return Logon{}, err
-	}
+	c.arrived(e, upn)
 	c.cfg.Log.InfoContext(ctx, "signed in with the identity provider", "user", e.key.User, "kind", e.key.Kind)
-	return c.opened(e, Logon{})
+	return e, nil
 }
 
 // afterSignIn is what changes in a partition beside PRT and key. Where a password was
@@ -131,22 +157,44 @@ func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Log
 	defer func() { endSpan(span, err) }()
 	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
 	defer func() { endSpan(row, err) }()
+	if err = c.judge(ctx, e, cred); err != nil {
+		return Logon{}, err
+	}
+	return c.enter(ctx, e, cred, Logon{FromCache: true})
+}
+
+// judge is what the cache says of a credential: first whether it is right, then whether
+// its user may come in without anybody else's word.
+func (c *CloudAP) judge(ctx context.Context, e *entry, cred proof) error {
+	var err error
 	if cred.hello != nil {
 		err = c.tpm.verifyPIN(ctx, *cred.hello)
 	} else {
 		err = c.checkPassword(e, cred.password)
 	}
 	if err != nil {
-		return Logon{}, err
+		return err
 	}
+	return c.mayEnter(e)
+}
+
+// enter opens the desktop of somebody whose credential was found right, and renews
+// behind it what is due.
+func (c *CloudAP) enter(ctx context.Context, e *entry, cred proof, l Logon) (Logon, error) {
+	l.RenewalStarted = c.renewBehind(ctx, e, cred)
+	c.cfg.Log.InfoContext(ctx, "signed in from the cache", "user", e.key.User, "kind", e.key.Kind, "renewal", l.RenewalStarted)
+	return c.opened(e, l)
+}
+
+// renewBehind starts the renewal that is due, and reports whether one is under way.
+func (c *CloudAP) renewBehind(ctx context.Context, e *entry, cred proof) bool {
 	// Claimed before the session opens, so that it is this renewal, which has the
 	// password, and not one of the renewal clock.
 	flight, mine := c.claim(e, false)
 	if mine {
 		go c.runRenewal(context.WithoutCancel(ctx), e, cred)
 	}
-	c.cfg.Log.InfoContext(ctx, "signed in from the cache", "user", e.key.User, "kind", e.key.Kind, "renewal", flight != nil)
-	return c.opened(e, Logon{FromCache: true, RenewalStarted: flight != nil})
+	return flight != nil
 }
 
 func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {

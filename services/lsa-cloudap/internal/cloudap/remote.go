@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
@@ -27,6 +28,9 @@ func newPlugin(conn grpc.ClientConnInterface) plugin {
 	return plugin{service: cloudapv1.NewPluginServiceClient(conn)}
 }
 
+// maxUnix is the end of the year 9999, the last that JSON can say.
+const maxUnix = 253402300799
+
 // issued is a PRT as the plug-in got it, its session key still wrapped.
 type issued struct {
 	key         partition.Key
@@ -35,6 +39,9 @@ type issued struct {
 	wrappedKey  string // empty when the existing session key stays
 	displayName string
 	upn         ids.UPN // empty when the plug-in does not say
+	// mfa is what the provider says of a second factor, and mfaTime when it was proven.
+	mfa     partition.MFA
+	mfaTime time.Time
 }
 
 func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issued, error) {
@@ -46,6 +53,8 @@ func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issu
 		}}
 	case cred.page != nil:
 		req.Credential = &cloudapv1.AuthenticateUserRequest_Page{Page: cred.page.message()}
+	case cred.other != "":
+		req.Credential = &cloudapv1.AuthenticateUserRequest_Other{Other: &cloudapv1.UnknownCredential{Provider: cred.other}}
 	case cred.card != nil:
 		req.Credential = &cloudapv1.AuthenticateUserRequest_SmartCard{SmartCard: &cloudapv1.SmartCardProof{
 			Chain: cred.card.Chain, CreatedAt: cred.card.Created.Unix(), Signature: cred.card.Signature,
@@ -160,10 +169,20 @@ func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
 			return issued{}, badAnswer("user_principal_name is malformed")
 		}
 	}
-	return issued{
+	got := issued{
 		upn: upn, key: key, prt: secret.NewText(m.GetPrt()), life: life,
 		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(),
-	}, nil
+	}
+	switch m.GetMfa() {
+	case authorityv1.MFAState_MFA_STATE_YES:
+		got.mfa = partition.MFAYes
+		if m.GetMfaTime() > 0 && m.GetMfaTime() <= maxUnix {
+			got.mfaTime = time.Unix(m.GetMfaTime(), 0)
+		}
+	case authorityv1.MFAState_MFA_STATE_NO:
+		got.mfa = partition.MFANo
+	}
+	return got, nil
 }
 
 func badAnswer(what string) error {
@@ -174,6 +193,13 @@ func keyMessage(k partition.Key) *tpmv1.Partition {
 	return &tpmv1.Partition{TenantId: string(k.Tenant), UserId: string(k.User), CredentialKind: string(k.Kind)}
 }
 
+// cachedMessage gives a PRT in the form in which it is there.
 func cachedMessage(p partition.Partition) *cloudapv1.CachedPRT {
-	return &cloudapv1.CachedPRT{Partition: keyMessage(p.Key), Prt: p.PRT.Reveal(), SessionKey: &tpmv1.SealedSessionKey{Sealed: p.SealedKey}}
+	m := &cloudapv1.CachedPRT{Partition: keyMessage(p.Key), SessionKey: &tpmv1.SealedSessionKey{Sealed: p.SealedKey}}
+	if len(p.SealedPRT) > 0 {
+		m.SealedPrt = &tpmv1.SealedPRT{Sealed: p.SealedPRT}
+	} else {
+		m.Prt = p.PRT.Reveal()
+	}
+	return m
 }

@@ -42,6 +42,22 @@ func (t tpm) importSessionKey(ctx context.Context, k partition.Key, wrapped stri
 	return sealed, nil
 }
 
+// protectPRT has the tpm-agent seal a PRT. What comes back is safe on disk, and what
+// signs takes it as it is.
+func (t tpm) protectPRT(ctx context.Context, k partition.Key, prt secret.Text) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	a, err := t.keys.ProtectPRT(ctx, &tpmv1.ProtectPRTRequest{Partition: keyMessage(k), Prt: prt.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	sealed := a.GetSealedPrt().GetSealed()
+	if len(sealed) == 0 || len(sealed) > artefact.MaxSealedPRT {
+		return nil, prterr.New(prterr.TPMFailed, "tpm-agent: answer is not usable: sealed_prt is empty or too long")
+	}
+	return sealed, nil
+}
+
 func helloUser(u hello.User) *tpmv1.HelloUser {
 	return &tpmv1.HelloUser{TenantId: string(u.Tenant), UserId: string(u.User)}
 }

@@ -36,7 +36,7 @@ func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool
 		return nil, false
 	case e.flight != nil:
 		return e.flight, false
-	case !patient && e.keysLost:
+	case !patient && (e.keysLost || e.current.Validity.Over()):
 	case e.current.Age(now) < c.cfg.RenewEvery || patient && now.Before(e.retryAt):
 		return nil, false
 	}
@@ -52,7 +52,10 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	ctx, cancel := context.WithTimeout(ctx, renewalCalls*c.cfg.CallTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
+	ended := c.refreshing(ctx, e)
 	err := c.renewGuarded(ctx, e, cred)
+	c.learn(ctx, e, err)
+	ended(err)
 	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)
@@ -106,8 +109,8 @@ func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got is
 	return c.adopt(ctx, e, got, old, also)
 }
 
-// adopt puts a PRT in its partition: the TPM takes the session key, the pair goes to
-// disk, then memory switches. old is the session key that a renewal was made with, nil
+// adopt puts a PRT in its partition: the TPM takes the session key, the agent seals the
+// PRT, the pair goes to disk, then memory switches. old is the session key that a renewal was made with, nil
 // for a new PRT: it stays when none came with the PRT, and a renewal that was overtaken
 // by a newer PRT, which may prove more, changes nothing. also changes what else changes;
 // it sees the partition with the PRT of before.
@@ -123,6 +126,11 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		}
 		c.cfg.Points.Reached("session-key-imported")
 	}
+	protected, err := c.tpm.protectPRT(ctx, got.key, got.prt)
+	if err != nil {
+		return err
+	}
+	c.cfg.Points.Reached("prt-sealed")
 	now := c.cfg.Clock.Now()
 	err = c.replace(e, func(p *partition.Partition) error {
 		if old != nil && !bytes.Equal(p.SealedKey, old) {
@@ -131,14 +139,20 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		if also != nil {
 			also(p)
 		}
-		p.PRT, p.SealedKey, p.ObtainedAt, p.ExpiresAt = got.prt, sealed, now, now.Add(got.life)
+		p.SetPRT(got.prt, protected)
+		p.SealedKey, p.ObtainedAt, p.ExpiresAt = sealed, now, now.Add(got.life)
 		if got.displayName != "" {
 			p.DisplayName = got.displayName
 		}
+		if got.mfa != partition.MFAUnknown || old == nil {
+			p.MFA, p.MFATime = got.mfa, got.mfaTime
+		}
+		accepted(p, now)
 		return nil
 	})
 	if err == nil {
 		c.cfg.Points.Reached("memory-switched")
+		c.welcome(ctx, e)
 	}
 	return err
 }

@@ -63,6 +63,10 @@ func (c *CloudAP) openSession(s *session) (secret.Text, error) {
 	if s.entry != nil {
 		c.attach(s, s.entry)
 	}
+	if s.pending != nil {
+		c.running.Add(1)
+		go c.await(s, s.pending)
+	}
 	return name, nil
 }
 
@@ -156,6 +160,9 @@ func (c *CloudAP) bySession(name secret.Text) (*entry, error) {
 
 // sidOf is who the user of a partition is on this device.
 func sidOf(p partition.Partition) sid.SID {
+	if p.SID != "" {
+		return p.SID
+	}
 	s, _ := sid.OfUser(p.User) // a partition's user is a GUID
 	return s
 }

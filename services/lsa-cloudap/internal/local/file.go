@@ -10,13 +10,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-const version = 1
+// fileName is where the accounts are in the state folder.
+const (
+	fileName = "local.json"
+	version  = 1
+)
 
 // state is what is in the file.
 type state struct {
@@ -61,7 +65,7 @@ func (s state) account(i int) Account {
 	return Account{Name: s.accounts[i].name, SID: s.machine.Account(s.accounts[i].rid)}
 }
 
-func (s state) write(path string, points durable.Points) error {
+func (s state) write(files *statefiles.Files) error {
 	f := file{Version: version, Machine: s.machine, NextRID: s.nextRID, Accounts: []fileAccount{}}
 	for _, a := range s.accounts {
 		f.Accounts = append(f.Accounts, fileAccount{
@@ -72,22 +76,22 @@ func (s state) write(path string, points durable.Points) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(path, data, points)
+	return files.Write(fileName, data)
 }
 
 // load reads a file as from a stranger. Errors name the member and never quote its
 // value.
-func load(path string) (state, error) {
-	data, err := durable.ReadFile(path)
+func load(files *statefiles.Files) (state, error) {
+	data, err := files.Read(fileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
 	}
-	if err != nil {
-		return state{}, fmt.Errorf("local accounts: %w", err)
+	var s state
+	if err == nil {
+		s, err = decode(data)
 	}
-	s, err := decode(data)
 	if err != nil {
-		return state{}, fmt.Errorf("local accounts file %s is not used: %w", path, err)
+		return state{}, files.Reject(fileName, err.Error())
 	}
 	return s, nil
 }

@@ -15,11 +15,11 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -52,12 +52,11 @@ type Account struct {
 
 // Config is what the room needs.
 type Config struct {
-	// Path of the file.
-	Path string
+	// Files is the state folder.
+	Files *statefiles.Files
 	// MaxWrong passwords in a row close an account for LockoutFor.
 	MaxWrong   int
 	LockoutFor time.Duration
-	Points     durable.Points
 }
 
 // Accounts are the accounts. It is safe for concurrent use.
@@ -68,15 +67,12 @@ type Accounts struct {
 
 	mu    sync.Mutex
 	state state
-	// damaged is why the file is not used; it is not written over either.
-	damaged error
 }
 
-// New reads the file, which may be missing. With one that cannot be used there are no
-// accounts, an error beside them that names it, and no way to make one: the file is
-// left as it is until somebody has looked at it.
+// New reads the file, which may be missing. One that cannot be used is put aside, with
+// an error that names it beside accounts that begin anew.
 func New(cfg Config) (*Accounts, error) {
-	if cfg.Path == "" || cfg.MaxWrong <= 0 || cfg.LockoutFor <= 0 {
+	if cfg.Files == nil || cfg.MaxWrong <= 0 || cfg.LockoutFor <= 0 {
 		return nil, errors.New("local accounts: a field of Config is missing")
 	}
 	decoy, err := partition.NewVerifier(secret.NewText("nobody's"))
@@ -84,8 +80,8 @@ func New(cfg Config) (*Accounts, error) {
 		return nil, err
 	}
 	a := &Accounts{cfg: cfg, decoy: decoy}
-	a.state, a.damaged = load(cfg.Path)
-	return a, a.damaged
+	a.state, err = load(cfg.Files)
+	return a, err
 }
 
 // Put makes an account or gives it another password.
@@ -183,10 +179,7 @@ func (a *Accounts) Check(name Name, password secret.Text, now time.Time) (Accoun
 
 // save writes, then switches; a.mu is held.
 func (a *Accounts) save(next state) error {
-	if a.damaged != nil {
-		return prterr.New(prterr.Conflict, "the file of the local accounts is damaged: move it away and start the component again")
-	}
-	if err := next.write(a.cfg.Path, a.cfg.Points); err != nil {
+	if err := next.write(a.cfg.Files); err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the local accounts could not be written: see the component's log")
 	}
 	a.state = next

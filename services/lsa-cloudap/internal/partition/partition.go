@@ -1,10 +1,10 @@
 // Package partition is what CloudAP keeps of one user and one kind of
-// credential: the PRT, its session key as the TPM protects it, and what is
+// credential: the PRT and its session key as the TPM protects them, and what is
 // needed to check that credential without the network.
 //
-// What lives here: the record and its file. What never may: a session key or a
-// password in clear. The PRT is opaque and useless without the TPM; the password
-// is there as an Argon2id hash only. The CloudAP framework is the one caller.
+// What lives here: the record and its file. What never may: a session key, a
+// password, or a PRT of this release in the clear. The password is there as an Argon2id
+// hash only. The CloudAP framework is the one caller.
 package partition
 
 import (
@@ -86,8 +86,13 @@ type Partition struct {
 	Key
 	UPN         ids.UPN
 	DisplayName string
-	// PRT is opaque.
+	// PRT is opaque, and in the clear: of a file of an earlier release, until the
+	// tpm-agent has sealed it. Else it is empty, and SealedPRT is what there is.
 	PRT secret.Text
+	// SealedPRT is the PRT as the tpm-agent sealed it for this partition.
+	SealedPRT []byte
+	// PRTHash is SHA-256 of the PRT: tells one from another, and gives none away.
+	PRTHash [sha256.Size]byte
 	// SealedKey is the session key as the tpm-agent sealed it: usable by that
 	// agent only, for this partition only.
 	SealedKey []byte
@@ -101,6 +106,8 @@ type Partition struct {
 	WrongPasswords int
 	// LastWrongAt is when the last of them was typed.
 	LastWrongAt time.Time
+	// Standing is what else this device learnt.
+	Standing
 }
 
 // Age of the PRT.
@@ -109,9 +116,27 @@ func (p Partition) Age(now time.Time) time.Duration { return now.Sub(p.ObtainedA
 // Expired reports whether the PRT has ended.
 func (p Partition) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) }
 
+// HasPRT reports whether there is a PRT at all.
+func (p Partition) HasPRT() bool { return !p.PRT.Empty() || len(p.SealedPRT) > 0 }
+
+// SetPRT puts a PRT in, as the tpm-agent sealed it.
+func (p *Partition) SetPRT(prt secret.Text, sealed []byte) {
+	p.PRT, p.SealedPRT, p.PRTHash = secret.Text{}, sealed, sha256.Sum256([]byte(prt.Reveal()))
+}
+
+// Offering is the partition with another PRT, in the clear, that is not adopted yet.
+func (p Partition) Offering(prt secret.Text) Partition {
+	p.PRT, p.SealedPRT, p.PRTHash = prt, nil, sha256.Sum256([]byte(prt.Reveal()))
+	return p
+}
+
+// SamePRT reports whether both have the same PRT.
+func (p Partition) SamePRT(other Partition) bool {
+	return p.HasPRT() && other.HasPRT() && p.PRTHash == other.PRTHash
+}
+
 // Digest is the first 8 hex digits of the SHA-256 of the PRT: enough to see that
 // it changed, useless to whoever wants it.
 func (p Partition) Digest() string {
-	sum := sha256.Sum256([]byte(p.PRT.Reveal()))
-	return hex.EncodeToString(sum[:4])
+	return hex.EncodeToString(p.PRTHash[:4])
 }

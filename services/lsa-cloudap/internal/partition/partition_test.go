@@ -26,11 +26,19 @@ func sample(t *testing.T, user string) partition.Partition {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
-	return partition.Partition{
-		Key: key, UPN: "alice@contoso.test", DisplayName: "Alice", PRT: secret.NewText("1.prt.x"), SealedKey: []byte{1, 2, 3},
+	p := partition.Partition{
+		Key: key, UPN: "alice@contoso.test", DisplayName: "Alice", SealedKey: []byte{1, 2, 3},
 		Verifier: v, ObtainedAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour), WrongPasswords: 2, LastWrongAt: now,
 	}
+	p.SetPRT(secret.NewText(clear), []byte("sealed"))
+	return p
 }
+
+// clear is the PRT of the tests, and hashed its SHA-256.
+const (
+	clear  = "1.prt.x"
+	hashed = "30fa6a729200b0989c387fe547bbb9d9498e3d4f7547e6e6c96099ee9154d4d1"
+)
 
 // open reads the state folder dir.
 func open(t *testing.T, dir string) (*partition.Store, []partition.Partition, []error) {
@@ -72,7 +80,7 @@ func TestWhatIsSavedIsReadBack(t *testing.T) {
 		t.Fatalf("%v, %v", all, bad)
 	}
 	got, want := all[0], sample(t, alice)
-	if got.Key != want.Key || got.UPN != want.UPN || got.DisplayName != want.DisplayName || !got.PRT.Equal(want.PRT) ||
+	if got.Key != want.Key || got.UPN != want.UPN || got.DisplayName != want.DisplayName || !got.SamePRT(want) || !got.PRT.Empty() || string(got.SealedPRT) != "sealed" ||
 		!bytes.Equal(got.SealedKey, want.SealedKey) || !got.ObtainedAt.Equal(want.ObtainedAt) || !got.ExpiresAt.Equal(want.ExpiresAt) ||
 		got.WrongPasswords != 2 || !got.LastWrongAt.Equal(want.LastWrongAt) {
 		t.Errorf("got %+v", got)
@@ -82,6 +90,44 @@ func TestWhatIsSavedIsReadBack(t *testing.T) {
 	}
 	if got.Digest() != want.Digest() || len(got.Digest()) != 8 {
 		t.Errorf("digest %s", got.Digest())
+	}
+}
+
+// TestAFileOfTheFirstReleaseIsRead: its PRT is in the clear, and stays so on disk only
+// until it was sealed.
+func TestAFileOfTheFirstReleaseIsRead(t *testing.T) {
+	dir := t.TempDir()
+	path := saved(t, dir, alice)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(raw, []byte(clear)) {
+		t.Error("the PRT is in the clear")
+	}
+	first := bytes.Replace(raw, []byte(`"version":2`), []byte(`"version":1`), 1)
+	first = bytes.Replace(first, []byte(`"sealed_prt":"c2VhbGVk","prt_sha256":"`+hashed+`"`), []byte(`"prt":"`+clear+`"`), 1)
+	if err := os.WriteFile(path, first, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, all, bad := open(t, dir)
+	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != clear || !all[0].SamePRT(sample(t, alice)) {
+		t.Fatalf("%v, %v", all, bad)
+	}
+	all[0].WrongPasswords++ // written while nobody can seal it
+	if err := s.Save(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	s, all, bad = open(t, dir)
+	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != clear || all[0].WrongPasswords != 3 {
+		t.Fatalf("%v, %v", all, bad)
+	}
+	all[0].SetPRT(all[0].PRT, []byte("sealed"))
+	if err := s.Save(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(path); err != nil || bytes.Contains(raw, []byte(clear)) {
+		t.Errorf("the PRT is still in the clear: %v", err)
 	}
 }
 
@@ -107,16 +153,23 @@ func TestABadFileGoesToQuarantineAndTheOthersGoOn(t *testing.T) {
 		"an array":           func([]byte) []byte { return []byte(`[1]`) },
 		"goes on":            func(raw []byte) []byte { return append(raw, '{', '}') },
 		"no version":         set("version", nil),
-		"foreign version":    set("version", 2),
+		"foreign version":    set("version", 3),
+		"version 0":          set("version", 0),
+		"too old for it":     set("version", 1),
 		"unknown member":     set("surprise", 1),
-		"wrong type":         set("prt", 7),
+		"wrong type":         set("sealed_prt", 7),
 		"no tenant":          set("tenant_id", ""),
 		"other user":         set("user_id", "bbbbbbbb-0000-4000-8000-00000000000f"),
 		"unknown credential": set("credential_kind", "hello"),
 		"path in a key":      set("user_id", "../../../../../../../../../../etc/pass"),
 		"no name":            set("user_principal_name", "alice"),
-		"no PRT":             set("prt", ""),
-		"bad PRT":            set("prt", "a b"),
+		"no PRT":             set("sealed_prt", ""),
+		"PRT in both forms":  set("prt", clear),
+		"long PRT":           set("sealed_prt", strings.Repeat("QUFB", 7000)),
+		"no hash":            set("prt_sha256", ""),
+		"cut hash":           set("prt_sha256", hashed[:62]),
+		"long hash":          set("prt_sha256", hashed+"00"),
+		"bad hash":           set("prt_sha256", strings.Repeat("x", 64)),
 		"no session key":     set("sealed_session_key", ""),
 		"not a verifier":     set("password_verifier", "x"),
 		"hungry verifier":    set("password_verifier", "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$c29tZWtleXNvbWVrZXlzb21la2V5c29tZWtleQ"),

@@ -3,6 +3,8 @@ package server
 import (
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -22,10 +24,7 @@ func readCredential(req *lsav1.LogonUserRequest) (ids.UPN, cloudap.Credential, e
 	nameless := false
 	switch c := req.GetCredential().(type) {
 	case *lsav1.LogonUserRequest_Password:
-		if n := len(c.Password); n == 0 || n > artefact.MaxPassword {
-			err = prterr.New(prterr.Invalid, "password must be 1 to %d bytes", artefact.MaxPassword)
-		}
-		cred.Password = secret.NewText(c.Password)
+		cred.Password, err = readPassword(c.Password)
 	case *lsav1.LogonUserRequest_Pin:
 		cred.PIN, err = readPIN("pin", c.Pin)
 	case *lsav1.LogonUserRequest_WebSignIn:
@@ -33,6 +32,8 @@ func readCredential(req *lsav1.LogonUserRequest) (ids.UPN, cloudap.Credential, e
 		nameless = req.GetUserPrincipalName() == ""
 	case *lsav1.LogonUserRequest_SmartCard:
 		cred.Card, err = readCard(c.SmartCard)
+	case *lsav1.LogonUserRequest_Other:
+		cred.Other, err = readProvider(c.Other.GetProvider())
 	default:
 		err = prterr.New(prterr.Invalid, "credential is missing: give a password, a PIN, the end of a sign-in page or a smart card's proof")
 	}
@@ -44,6 +45,36 @@ func readCredential(req *lsav1.LogonUserRequest) (ids.UPN, cloudap.Credential, e
 		return "", cloudap.Credential{}, prterr.New(prterr.Invalid, "user_principal_name: %v", bad)
 	}
 	return upn, cred, err
+}
+
+// readUnlock reads what somebody unlocks with: what this device can judge by itself.
+func readUnlock(req *lsav1.UnlockUserRequest) (cred cloudap.Credential, err error) {
+	switch c := req.GetCredential().(type) {
+	case *lsav1.UnlockUserRequest_Password:
+		cred.Password, err = readPassword(c.Password)
+	case *lsav1.UnlockUserRequest_Pin:
+		cred.PIN, err = readPIN("pin", c.Pin)
+	default:
+		err = prterr.New(prterr.Invalid, "credential is missing: give a password or a PIN")
+	}
+	return cred, err
+}
+
+func readPassword(s string) (secret.Text, error) {
+	if n := len(s); n == 0 || n > artefact.MaxPassword {
+		return secret.Text{}, prterr.New(prterr.Invalid, "password must be 1 to %d bytes", artefact.MaxPassword)
+	}
+	return secret.NewText(s), nil
+}
+
+// readProvider reads the CLSID of somebody else's credential provider, in braces or
+// without. What it gave stays here: nobody needs it.
+func readProvider(s string) (string, error) {
+	id, err := uuid.Parse(s)
+	if err != nil || len(s) > len("{}")+len(id.String()) {
+		return "", prterr.New(prterr.Invalid, "other.provider is not a CLSID")
+	}
+	return id.String(), nil
 }
 
 func readPIN(field, pin string) (secret.Text, error) {

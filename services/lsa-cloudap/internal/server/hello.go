@@ -61,16 +61,9 @@ func (h helloKeys) DescribeHello(ctx context.Context, req *lsav1.DescribeHelloRe
 	if err != nil {
 		return nil, err
 	}
-	out := &lsav1.DescribeHelloResponse{NgcSet: s.Set, KeyId: s.KeyID, CanReset: s.CanReset, WillProvision: s.WillProvision()}
-	for _, p := range s.Prerequisites {
-		out.Prerequisites = append(out.Prerequisites, &lsav1.Prerequisite{Name: p.Name, Value: p.Value, Met: p.Met})
-	}
-	result := &lsav1.Prerequisite{Name: "PreReqResult", Value: "WillNotProvision", Met: s.WillProvision()}
-	if result.GetMet() {
-		result.Value = "WillProvision"
-	}
-	out.Prerequisites = append(out.Prerequisites, result)
-	return out, nil
+	return &lsav1.DescribeHelloResponse{
+		NgcSet: s.Set, KeyId: s.KeyID, CanReset: s.CanReset, WillProvision: s.WillProvision(), Prerequisites: prerequisites(s),
+	}, nil
 }
 
 func (h helloKeys) ProvisionHello(ctx context.Context, req *lsav1.ProvisionHelloRequest) (*lsav1.ProvisionHelloResponse, error) {

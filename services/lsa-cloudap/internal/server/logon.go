@@ -43,6 +43,22 @@ func (l logon) logon(ctx context.Context, req *lsav1.LogonUserRequest) (cloudap.
 	return l.cloudAP.Logon(ctx, upn, cred)
 }
 
+func (l logon) UnlockUser(ctx context.Context, req *lsav1.UnlockUserRequest) (*lsav1.UnlockUserResponse, error) {
+	session, err := cloudap.Session(req.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	cred, err := readUnlock(req)
+	if err != nil {
+		return nil, err
+	}
+	got, err := l.cloudAP.Unlock(ctx, session, cred)
+	if err != nil {
+		return nil, err
+	}
+	return &lsav1.UnlockUserResponse{RenewalStarted: got.RenewalStarted, CredentialKind: string(got.Kind)}, nil
+}
+
 func (l logon) LogoffUser(_ context.Context, req *lsav1.LogoffUserRequest) (*lsav1.LogoffUserResponse, error) {
 	session, err := cloudap.Session(req.GetLogonSession())
 	if err != nil {

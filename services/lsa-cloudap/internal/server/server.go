@@ -39,6 +39,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) {
 	lsav1.RegisterWebSignInServiceServer(r, webSignIn{cloudAP: s.cfg.CloudAP})
 	lsav1.RegisterHelloServiceServer(r, helloKeys{cloudAP: s.cfg.CloudAP})
 	lsav1.RegisterLocalAccountServiceServer(r, locals{cloudAP: s.cfg.CloudAP})
+	lsav1.RegisterOfflinePolicyServiceServer(r, offlinePolicy{cloudAP: s.cfg.CloudAP})
 	lsav1.RegisterSSOStateServiceServer(r, ssoState{cloudAP: s.cfg.CloudAP})
 	authorityv1.RegisterTokenAuthorityServiceServer(r, tokens{cloudAP: s.cfg.CloudAP})
 	authorityv1.RegisterCookieAuthorityServiceServer(r, cookies{cloudAP: s.cfg.CloudAP, log: s.cfg.Log})

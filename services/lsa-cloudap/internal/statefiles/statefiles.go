@@ -129,11 +129,7 @@ func (f *Files) Reject(name, reason string) error {
 		event.Message = "a file of the cache cannot be used and could not be put aside: the next one of its name takes its place"
 		event.Fields[2] = eventlog.Field{Name: "why", Value: err.Error()}
 	}
-	if f.cfg.Events != nil {
-		f.cfg.Events.Add(context.Background(), event) // goes to the log too
-	} else {
-		f.cfg.Log.Warn(event.Message, "file", path, "reason", reason, "now", found.Path, "error", err)
-	}
+	f.cfg.Events.Add(context.Background(), event)
 	if err != nil {
 		return fmt.Errorf("file %s is not used: %s; it is still there: %w", path, reason, err)
 	}

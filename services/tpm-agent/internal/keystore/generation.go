@@ -28,18 +28,23 @@ const (
 	purposeCount  = "hello generation"
 )
 
-// counter is the NV counter of a user.
+// counter is an NV counter: of the Hello key of a user, or of a caller's state record.
 type counter struct {
 	index tpm2.TPMHandle
 	auth  secret.Bytes
 }
 
 func (s *Store) counter(u HelloUser) counter {
-	sum := sha256.Sum256([]byte(string(u.Tenant) + "\x00" + string(u.User)))
 	return counter{
-		index: tpm2.TPMHandle(ownerIndexes | binary.BigEndian.Uint32(sum[:])&ownerIndexMax),
+		index: ownerIndex(string(u.Tenant) + "\x00" + string(u.User)),
 		auth:  s.secret.auth(purposeCount, string(u.Tenant), string(u.User)),
 	}
+}
+
+// ownerIndex is where the counter of something with this name is.
+func ownerIndex(name string) tpm2.TPMHandle {
+	sum := sha256.Sum256([]byte(name))
+	return tpm2.TPMHandle(ownerIndexes | binary.BigEndian.Uint32(sum[:])&ownerIndexMax)
 }
 
 func (n counter) public(written bool) tpm2.TPMSNVPublic {
@@ -82,7 +87,7 @@ func (n counter) read(c *tpmio.Conn) (uint64, error) {
 		return 0, err
 	}
 	if len(r.Data.Buffer) != counterSize {
-		return 0, errors.New("the counter of a Hello key has a wrong size")
+		return 0, errors.New("the counter has a wrong size")
 	}
 	return binary.BigEndian.Uint64(r.Data.Buffer), nil
 }
@@ -133,6 +138,12 @@ func (s *Store) newGeneration(c *tpmio.Conn, u HelloUser) (uint64, error) {
 	return g, err
 }
 
+// noIndex reports whether a counter is not there.
+func noIndex(err error) bool {
+	var rc tpm2.TPMRC
+	return errors.As(err, &rc) && rc.Is(tpm2.TPMRCHandle)
+}
+
 // checkGeneration holds that a key is the newest of its user. A change that was
 // interrupted between file and counter is finished here: only the agent writes a
 // generation that is one ahead.
@@ -143,9 +154,8 @@ func (s *Store) checkGeneration(c *tpmio.Conn, k *helloKey) error {
 	n := s.counter(HelloUser{k.Tenant, k.User})
 	defer n.auth.Wipe()
 	now, err := n.read(c)
-	var rc tpm2.TPMRC
 	switch {
-	case errors.As(err, &rc) && rc.Is(tpm2.TPMRCHandle):
+	case noIndex(err):
 		return errRestored() // the index is not there: the key was deleted since, or the TPM cleared
 	case err != nil:
 		return err

@@ -87,6 +87,8 @@ type Store struct {
 	data   dataKeys
 	spares spares
 	hello  helloLock
+	// records is held while a state record is read and written.
+	records sync.Mutex
 }
 
 // New opens the store and reads the key sets. It does not need the TPM to work: a

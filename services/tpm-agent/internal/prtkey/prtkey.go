@@ -137,6 +137,15 @@ func (k *Keys) SignDeviceRemoval(ctx context.Context, nonce string) (string, err
 	return k.signProof(ctx, entrawire.DeviceProof{GrantType: entrawire.GrantDeviceRemoval, RequestNonce: nonce})
 }
 
+// SignDeviceCheck builds the proof with which a device asks whether its tenant still
+// takes it. It is good for nothing else.
+func (k *Keys) SignDeviceCheck(ctx context.Context, nonce string) (string, error) {
+	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
+		return "", err
+	}
+	return k.signProof(ctx, entrawire.DeviceProof{GrantType: entrawire.GrantDeviceCheck, RequestNonce: nonce})
+}
+
 // SignDeviceCookie builds the proof that a sign-in page is opened on this device, for
 // the authority of the PRT.
 func (k *Keys) SignDeviceCookie(ctx context.Context, caller, nonce string) (string, error) {

@@ -24,9 +24,36 @@ func (k *Keys) ImportSessionKey(ctx context.Context, o keystore.Owner, wrapped s
 	return k.store.ImportSessionKey(ctx, o, wrapped)
 }
 
+// PRT is a PRT as a caller has it: sealed by this agent, or, before it adopted it, in
+// the clear.
+type PRT struct {
+	Clear  string
+	Sealed []byte
+}
+
+// ProtectPRT seals a PRT for its owner.
+func (k *Keys) ProtectPRT(ctx context.Context, o keystore.Owner, prt string) ([]byte, error) {
+	if err := opaque("prt", prt, maxToken); err != nil {
+		return nil, err
+	}
+	return k.store.SealPRT(ctx, o, secret.NewText(prt))
+}
+
+// prt is the PRT that an owner gave, in the form in which it is signed.
+func (k *Keys) prt(ctx context.Context, o keystore.Owner, p PRT) (secret.Text, error) {
+	switch {
+	case p.Clear != "" && len(p.Sealed) > 0:
+		return secret.Text{}, invalid("prt", "give it sealed or in the clear, not both")
+	case len(p.Sealed) > 0:
+		return k.store.OpenPRT(ctx, o, p.Sealed)
+	}
+	return secret.NewText(p.Clear), opaque("prt", p.Clear, maxToken)
+}
+
 // Renewal is what a renewal depends on.
 type Renewal struct {
-	PRT, Nonce string
+	PRT   PRT
+	Nonce string
 	// UPN goes with Credential; both are empty when nobody is at the keyboard.
 	UPN        string
 	Credential Credential
@@ -34,10 +61,13 @@ type Renewal struct {
 
 // SignRenewal builds a renewal and signs it with the session key (renewal, E).
 func (k *Keys) SignRenewal(ctx context.Context, key SessionKey, r Renewal) (string, error) {
-	if err := errors.Join(opaque("prt", r.PRT, maxToken), opaque("request_nonce", r.Nonce, maxNonce)); err != nil {
+	if err := opaque("request_nonce", r.Nonce, maxNonce); err != nil {
 		return "", err
 	}
-	prt := secret.NewText(r.PRT)
+	prt, err := k.prt(ctx, key.Owner, r.PRT)
+	if err != nil {
+		return "", err
+	}
 	claims := entrawire.SessionRequest{
 		ClientID: entrawire.SignInClientID, Scope: entrawire.ScopePRT, RefreshToken: prt, PreviousRefreshToken: prt,
 		GrantType: entrawire.GrantRefreshToken, Iss: entrawire.BrokerIssuer, RequestNonce: r.Nonce, WinVer: entrawire.WinVer,
@@ -66,7 +96,7 @@ func (k *Keys) SignRenewal(ctx context.Context, key SessionKey, r Renewal) (stri
 type TokenRequest struct {
 	Client                       ids.ClientID
 	Resource, RedirectURI, Nonce string
-	PRT                          string
+	PRT                          PRT
 	SealedRefreshToken           []byte
 	// WantPRT asks for a new PRT in the same answer; only with a PRT.
 	WantPRT bool
@@ -79,12 +109,9 @@ func (k *Keys) SignTokenRequest(ctx context.Context, key SessionKey, r TokenRequ
 	if err := r.check(); err != nil {
 		return "", err
 	}
-	token := secret.NewText(r.PRT)
-	if r.PRT == "" {
-		var err error
-		if token, err = k.store.OpenToken(ctx, key.Owner, r.Client, r.SealedRefreshToken); err != nil {
-			return "", err
-		}
+	token, err := k.granted(ctx, key.Owner, r)
+	if err != nil {
+		return "", err
 	}
 	scope := entrawire.ScopeToken
 	if r.WantPRT {
@@ -97,6 +124,16 @@ func (k *Keys) SignTokenRequest(ctx context.Context, key SessionKey, r TokenRequ
 	})
 }
 
+// granted is the token that is redeemed.
+func (k *Keys) granted(ctx context.Context, o keystore.Owner, r TokenRequest) (secret.Text, error) {
+	if len(r.SealedRefreshToken) > 0 {
+		return k.store.OpenToken(ctx, o, r.Client, r.SealedRefreshToken)
+	}
+	return k.prt(ctx, o, r.PRT)
+}
+
+func (p PRT) empty() bool { return p.Clear == "" && len(p.Sealed) == 0 }
+
 func (r TokenRequest) check() error {
 	if _, err := ids.ParseClient(string(r.Client)); err != nil {
 		return invalid("client_id", err.Error())
@@ -105,12 +142,10 @@ func (r TokenRequest) check() error {
 		return err
 	}
 	switch {
-	case r.PRT != "" && len(r.SealedRefreshToken) > 0, r.PRT == "" && len(r.SealedRefreshToken) == 0:
+	case r.PRT.empty() == (len(r.SealedRefreshToken) == 0):
 		return invalid("grant", "give a PRT or a refresh token")
-	case r.PRT == "" && r.WantPRT:
+	case r.PRT.empty() && r.WantPRT:
 		return invalid("request_new_prt", "goes with a PRT only")
-	case r.PRT != "":
-		return opaque("prt", r.PRT, maxToken)
 	}
 	return nil
 }
@@ -132,12 +167,16 @@ func uri(field, value string) error {
 
 // SignCookie builds a PRT cookie and signs it with the session key (browser SSO,
 // D; MS-OAPXBC 3.1.5.1.4).
-func (k *Keys) SignCookie(ctx context.Context, key SessionKey, prt, nonce string) (string, error) {
-	if err := errors.Join(opaque("prt", prt, maxToken), opaque("request_nonce", nonce, maxNonce)); err != nil {
+func (k *Keys) SignCookie(ctx context.Context, key SessionKey, p PRT, nonce string) (string, error) {
+	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
+		return "", err
+	}
+	prt, err := k.prt(ctx, key.Owner, p)
+	if err != nil {
 		return "", err
 	}
 	return k.signSession(ctx, key, entrawire.Cookie{
-		RefreshToken: secret.NewText(prt), IsPrimary: true, RequestNonce: nonce, WinVer: entrawire.WinVer,
+		RefreshToken: prt, IsPrimary: true, RequestNonce: nonce, WinVer: entrawire.WinVer,
 		WindowsAPIVersion: entrawire.CookieAPIVersion,
 	})
 }

@@ -64,6 +64,15 @@ func (s *DeviceKeys) SignDeviceRemoval(ctx context.Context, r *tpmv1.SignDeviceR
 	return &tpmv1.SignDeviceRemovalResponse{Request: proof}, nil
 }
 
+// SignDeviceCheck signs the proof with which the device asks whether it stands.
+func (s *DeviceKeys) SignDeviceCheck(ctx context.Context, r *tpmv1.SignDeviceCheckRequest) (*tpmv1.SignDeviceCheckResponse, error) {
+	proof, err := s.Keys.SignDeviceCheck(ctx, r.GetRequestNonce())
+	if err != nil {
+		return nil, err
+	}
+	return &tpmv1.SignDeviceCheckResponse{Request: proof}, nil
+}
+
 // DeleteDeviceKeys destroys a set.
 func (s *DeviceKeys) DeleteDeviceKeys(ctx context.Context, r *tpmv1.DeleteDeviceKeysRequest) (*tpmv1.DeleteDeviceKeysResponse, error) {
 	if err := s.Store.Delete(ctx, r.GetKeySetId()); err != nil {

@@ -73,6 +73,19 @@ func (s *PRTKeys) ImportSessionKey(ctx context.Context, r *tpmv1.ImportSessionKe
 	return &tpmv1.ImportSessionKeyResponse{SessionKey: &tpmv1.SealedSessionKey{Sealed: sealed}}, nil
 }
 
+// ProtectPRT seals a PRT.
+func (s *PRTKeys) ProtectPRT(ctx context.Context, r *tpmv1.ProtectPRTRequest) (*tpmv1.ProtectPRTResponse, error) {
+	o, err := owner(ctx, r.GetPartition())
+	if err != nil {
+		return nil, err
+	}
+	sealed, err := s.Keys.ProtectPRT(ctx, o, r.GetPrt())
+	if err != nil {
+		return nil, err
+	}
+	return &tpmv1.ProtectPRTResponse{SealedPrt: &tpmv1.SealedPRT{Sealed: sealed}}, nil
+}
+
 // SignPRTRenewal signs a renewal.
 func (s *PRTKeys) SignPRTRenewal(ctx context.Context, r *tpmv1.SignPRTRenewalRequest) (*tpmv1.SignPRTRenewalResponse, error) {
 	key, err := sessionKey(ctx, r.GetPartition(), r.GetSessionKey())
@@ -80,7 +93,7 @@ func (s *PRTKeys) SignPRTRenewal(ctx context.Context, r *tpmv1.SignPRTRenewalReq
 		return nil, err
 	}
 	token, err := s.Keys.SignRenewal(ctx, key, prtkey.Renewal{
-		PRT: r.GetPrt(), Nonce: r.GetRequestNonce(), UPN: r.GetUserPrincipalName(), Credential: credential(r.GetCredential()),
+		PRT: prtkey.PRT{Clear: r.GetPrt(), Sealed: r.GetSealedPrt().GetSealed()}, Nonce: r.GetRequestNonce(), UPN: r.GetUserPrincipalName(), Credential: credential(r.GetCredential()),
 	})
 	if err != nil {
 		return nil, err
@@ -112,7 +125,7 @@ func (s *PRTKeys) SignTokenRequest(ctx context.Context, r *tpmv1.SignTokenReques
 	}
 	token, err := s.Keys.SignTokenRequest(ctx, key, prtkey.TokenRequest{
 		Client: ids.ClientID(r.GetClientId()), Resource: r.GetResource(), RedirectURI: r.GetRedirectUri(), Nonce: r.GetRequestNonce(),
-		PRT: r.GetPrt(), SealedRefreshToken: r.GetRefreshToken().GetSealed(), WantPRT: r.GetRequestNewPrt(),
+		PRT: prtkey.PRT{Clear: r.GetPrt(), Sealed: r.GetSealedPrt().GetSealed()}, SealedRefreshToken: r.GetRefreshToken().GetSealed(), WantPRT: r.GetRequestNewPrt(),
 	})
 	if err != nil {
 		return nil, err
@@ -146,7 +159,7 @@ func (s *PRTKeys) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieReque
 	if err != nil {
 		return nil, err
 	}
-	cookie, err := s.Keys.SignCookie(ctx, key, r.GetPrt(), r.GetRequestNonce())
+	cookie, err := s.Keys.SignCookie(ctx, key, prtkey.PRT{Clear: r.GetPrt(), Sealed: r.GetSealedPrt().GetSealed()}, r.GetRequestNonce())
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@
 package cloudapv1
 
 import (
+	v11 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	v1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
@@ -99,10 +100,13 @@ type CachedPRT struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Partition it belongs to.
 	Partition *v1.Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
-	// Prt is opaque.
+	// Prt is opaque. Empty when it is given sealed; the clear form is for a PRT that was
+	// not adopted yet, and of caches of earlier releases.
 	Prt string `protobuf:"bytes,2,opt,name=prt,proto3" json:"prt,omitempty"`
 	// SessionKey as the TPM keeps it.
-	SessionKey    *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	SessionKey *v1.SealedSessionKey `protobuf:"bytes,3,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
+	// SealedPrt as the tpm-agent keeps it.
+	SealedPrt     *v1.SealedPRT `protobuf:"bytes,4,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +162,13 @@ func (x *CachedPRT) GetSessionKey() *v1.SealedSessionKey {
 	return nil
 }
 
+func (x *CachedPRT) GetSealedPrt() *v1.SealedPRT {
+	if x != nil {
+		return x.SealedPrt
+	}
+	return nil
+}
+
 // IssuedPRT is a PRT as the plug-in got it, its session key still wrapped.
 type IssuedPRT struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -174,8 +185,13 @@ type IssuedPRT struct {
 	DisplayName string `protobuf:"bytes,5,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
 	// UserPrincipalName of the user, as the provider has it.
 	UserPrincipalName string `protobuf:"bytes,6,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Mfa is what the provider says about a second factor behind the PRT.
+	Mfa v11.MFAState `protobuf:"varint,7,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
+	// MfaTime is when that factor was proven, in seconds since 1970; 0 when the provider
+	// does not say.
+	MfaTime       int64 `protobuf:"varint,8,opt,name=mfa_time,json=mfaTime,proto3" json:"mfa_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IssuedPRT) Reset() {
@@ -250,6 +266,20 @@ func (x *IssuedPRT) GetUserPrincipalName() string {
 	return ""
 }
 
+func (x *IssuedPRT) GetMfa() v11.MFAState {
+	if x != nil {
+		return x.Mfa
+	}
+	return v11.MFAState(0)
+}
+
+func (x *IssuedPRT) GetMfaTime() int64 {
+	if x != nil {
+		return x.MfaTime
+	}
+	return 0
+}
+
 // AuthenticateUserRequest carries the authentication buffer.
 type AuthenticateUserRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -264,6 +294,7 @@ type AuthenticateUserRequest struct {
 	//	*AuthenticateUserRequest_Hello
 	//	*AuthenticateUserRequest_Page
 	//	*AuthenticateUserRequest_SmartCard
+	//	*AuthenticateUserRequest_Other
 	Credential    isAuthenticateUserRequest_Credential `protobuf_oneof:"credential"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -349,6 +380,15 @@ func (x *AuthenticateUserRequest) GetSmartCard() *SmartCardProof {
 	return nil
 }
 
+func (x *AuthenticateUserRequest) GetOther() *UnknownCredential {
+	if x != nil {
+		if x, ok := x.Credential.(*AuthenticateUserRequest_Other); ok {
+			return x.Other
+		}
+	}
+	return nil
+}
+
 type isAuthenticateUserRequest_Credential interface {
 	isAuthenticateUserRequest_Credential()
 }
@@ -373,6 +413,11 @@ type AuthenticateUserRequest_SmartCard struct {
 	SmartCard *SmartCardProof `protobuf:"bytes,5,opt,name=smart_card,json=smartCard,proto3,oneof"`
 }
 
+type AuthenticateUserRequest_Other struct {
+	// Other is what no plug-in here takes: it is refused before anybody else is asked.
+	Other *UnknownCredential `protobuf:"bytes,6,opt,name=other,proto3,oneof"`
+}
+
 func (*AuthenticateUserRequest_Password) isAuthenticateUserRequest_Credential() {}
 
 func (*AuthenticateUserRequest_Hello) isAuthenticateUserRequest_Credential() {}
@@ -380,6 +425,55 @@ func (*AuthenticateUserRequest_Hello) isAuthenticateUserRequest_Credential() {}
 func (*AuthenticateUserRequest_Page) isAuthenticateUserRequest_Credential() {}
 
 func (*AuthenticateUserRequest_SmartCard) isAuthenticateUserRequest_Credential() {}
+
+func (*AuthenticateUserRequest_Other) isAuthenticateUserRequest_Credential() {}
+
+// UnknownCredential is what a credential provider gave that is not known here. Its
+// buffer does not come this far.
+type UnknownCredential struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Provider is the CLSID of the credential provider, a GUID.
+	Provider      string `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnknownCredential) Reset() {
+	*x = UnknownCredential{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnknownCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnknownCredential) ProtoMessage() {}
+
+func (x *UnknownCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnknownCredential.ProtoReflect.Descriptor instead.
+func (*UnknownCredential) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UnknownCredential) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
 
 // HelloCredential names the key and opens it.
 type HelloCredential struct {
@@ -396,7 +490,7 @@ type HelloCredential struct {
 
 func (x *HelloCredential) Reset() {
 	*x = HelloCredential{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -408,7 +502,7 @@ func (x *HelloCredential) String() string {
 func (*HelloCredential) ProtoMessage() {}
 
 func (x *HelloCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[3]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -421,7 +515,7 @@ func (x *HelloCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelloCredential.ProtoReflect.Descriptor instead.
 func (*HelloCredential) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *HelloCredential) GetTenantId() string {
@@ -458,7 +552,7 @@ type PageEnd struct {
 
 func (x *PageEnd) Reset() {
 	*x = PageEnd{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -470,7 +564,7 @@ func (x *PageEnd) String() string {
 func (*PageEnd) ProtoMessage() {}
 
 func (x *PageEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[4]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -483,7 +577,7 @@ func (x *PageEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageEnd.ProtoReflect.Descriptor instead.
 func (*PageEnd) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PageEnd) GetState() []byte {
@@ -515,7 +609,7 @@ type SmartCardProof struct {
 
 func (x *SmartCardProof) Reset() {
 	*x = SmartCardProof{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +621,7 @@ func (x *SmartCardProof) String() string {
 func (*SmartCardProof) ProtoMessage() {}
 
 func (x *SmartCardProof) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[5]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +634,7 @@ func (x *SmartCardProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmartCardProof.ProtoReflect.Descriptor instead.
 func (*SmartCardProof) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SmartCardProof) GetChain() [][]byte {
@@ -588,7 +682,7 @@ type BeginPageRequest struct {
 
 func (x *BeginPageRequest) Reset() {
 	*x = BeginPageRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +694,7 @@ func (x *BeginPageRequest) String() string {
 func (*BeginPageRequest) ProtoMessage() {}
 
 func (x *BeginPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[6]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +707,7 @@ func (x *BeginPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginPageRequest.ProtoReflect.Descriptor instead.
 func (*BeginPageRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BeginPageRequest) GetPurpose() PagePurpose {
@@ -683,7 +777,7 @@ type BeginPageResponse struct {
 
 func (x *BeginPageResponse) Reset() {
 	*x = BeginPageResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +789,7 @@ func (x *BeginPageResponse) String() string {
 func (*BeginPageResponse) ProtoMessage() {}
 
 func (x *BeginPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[7]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +802,7 @@ func (x *BeginPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginPageResponse.ProtoReflect.Descriptor instead.
 func (*BeginPageResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BeginPageResponse) GetUrl() string {
@@ -752,7 +846,7 @@ type PageHeader struct {
 
 func (x *PageHeader) Reset() {
 	*x = PageHeader{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +858,7 @@ func (x *PageHeader) String() string {
 func (*PageHeader) ProtoMessage() {}
 
 func (x *PageHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[8]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +871,7 @@ func (x *PageHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PageHeader.ProtoReflect.Descriptor instead.
 func (*PageHeader) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PageHeader) GetName() string {
@@ -807,7 +901,7 @@ type RedeemPageRequest struct {
 
 func (x *RedeemPageRequest) Reset() {
 	*x = RedeemPageRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +913,7 @@ func (x *RedeemPageRequest) String() string {
 func (*RedeemPageRequest) ProtoMessage() {}
 
 func (x *RedeemPageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[9]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +926,7 @@ func (x *RedeemPageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemPageRequest.ProtoReflect.Descriptor instead.
 func (*RedeemPageRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RedeemPageRequest) GetPurpose() PagePurpose {
@@ -867,7 +961,7 @@ type RedeemPageResponse struct {
 
 func (x *RedeemPageResponse) Reset() {
 	*x = RedeemPageResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +973,7 @@ func (x *RedeemPageResponse) String() string {
 func (*RedeemPageResponse) ProtoMessage() {}
 
 func (x *RedeemPageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[10]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +986,7 @@ func (x *RedeemPageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RedeemPageResponse.ProtoReflect.Descriptor instead.
 func (*RedeemPageResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RedeemPageResponse) GetAccessToken() string {
@@ -936,7 +1030,7 @@ type RegisterHelloKeyRequest struct {
 
 func (x *RegisterHelloKeyRequest) Reset() {
 	*x = RegisterHelloKeyRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1042,7 @@ func (x *RegisterHelloKeyRequest) String() string {
 func (*RegisterHelloKeyRequest) ProtoMessage() {}
 
 func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[11]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1055,7 @@ func (x *RegisterHelloKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyRequest.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RegisterHelloKeyRequest) GetAccessToken() string {
@@ -987,7 +1081,7 @@ type RegisterHelloKeyResponse struct {
 
 func (x *RegisterHelloKeyResponse) Reset() {
 	*x = RegisterHelloKeyResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1093,7 @@ func (x *RegisterHelloKeyResponse) String() string {
 func (*RegisterHelloKeyResponse) ProtoMessage() {}
 
 func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[12]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1106,7 @@ func (x *RegisterHelloKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterHelloKeyResponse.ProtoReflect.Descriptor instead.
 func (*RegisterHelloKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 // DescribePINResetRequest is empty.
@@ -1024,7 +1118,7 @@ type DescribePINResetRequest struct {
 
 func (x *DescribePINResetRequest) Reset() {
 	*x = DescribePINResetRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1130,7 @@ func (x *DescribePINResetRequest) String() string {
 func (*DescribePINResetRequest) ProtoMessage() {}
 
 func (x *DescribePINResetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[13]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1143,7 @@ func (x *DescribePINResetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribePINResetRequest.ProtoReflect.Descriptor instead.
 func (*DescribePINResetRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 // DescribePINResetResponse carries the key.
@@ -1063,7 +1157,7 @@ type DescribePINResetResponse struct {
 
 func (x *DescribePINResetResponse) Reset() {
 	*x = DescribePINResetResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1075,7 +1169,7 @@ func (x *DescribePINResetResponse) String() string {
 func (*DescribePINResetResponse) ProtoMessage() {}
 
 func (x *DescribePINResetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[14]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1088,7 +1182,7 @@ func (x *DescribePINResetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribePINResetResponse.ProtoReflect.Descriptor instead.
 func (*DescribePINResetResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DescribePINResetResponse) GetKey() []byte {
@@ -1113,7 +1207,7 @@ type OpenResetSecretRequest struct {
 
 func (x *OpenResetSecretRequest) Reset() {
 	*x = OpenResetSecretRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1219,7 @@ func (x *OpenResetSecretRequest) String() string {
 func (*OpenResetSecretRequest) ProtoMessage() {}
 
 func (x *OpenResetSecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[15]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1232,7 @@ func (x *OpenResetSecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResetSecretRequest.ProtoReflect.Descriptor instead.
 func (*OpenResetSecretRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OpenResetSecretRequest) GetAccessToken() string {
@@ -1173,7 +1267,7 @@ type OpenResetSecretResponse struct {
 
 func (x *OpenResetSecretResponse) Reset() {
 	*x = OpenResetSecretResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1279,7 @@ func (x *OpenResetSecretResponse) String() string {
 func (*OpenResetSecretResponse) ProtoMessage() {}
 
 func (x *OpenResetSecretResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[16]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1292,7 @@ func (x *OpenResetSecretResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenResetSecretResponse.ProtoReflect.Descriptor instead.
 func (*OpenResetSecretResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OpenResetSecretResponse) GetResetSecret() []byte {
@@ -1219,7 +1313,7 @@ type AuthenticateUserResponse struct {
 
 func (x *AuthenticateUserResponse) Reset() {
 	*x = AuthenticateUserResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1231,7 +1325,7 @@ func (x *AuthenticateUserResponse) String() string {
 func (*AuthenticateUserResponse) ProtoMessage() {}
 
 func (x *AuthenticateUserResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[17]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1244,7 +1338,7 @@ func (x *AuthenticateUserResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthenticateUserResponse.ProtoReflect.Descriptor instead.
 func (*AuthenticateUserResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AuthenticateUserResponse) GetIssued() *IssuedPRT {
@@ -1269,7 +1363,7 @@ type RenewPRTRequest struct {
 
 func (x *RenewPRTRequest) Reset() {
 	*x = RenewPRTRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1375,7 @@ func (x *RenewPRTRequest) String() string {
 func (*RenewPRTRequest) ProtoMessage() {}
 
 func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[18]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1388,7 @@ func (x *RenewPRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTRequest.ProtoReflect.Descriptor instead.
 func (*RenewPRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RenewPRTRequest) GetCached() *CachedPRT {
@@ -1329,7 +1423,7 @@ type RenewPRTResponse struct {
 
 func (x *RenewPRTResponse) Reset() {
 	*x = RenewPRTResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1435,7 @@ func (x *RenewPRTResponse) String() string {
 func (*RenewPRTResponse) ProtoMessage() {}
 
 func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[19]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1448,7 @@ func (x *RenewPRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewPRTResponse.ProtoReflect.Descriptor instead.
 func (*RenewPRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RenewPRTResponse) GetIssued() *IssuedPRT {
@@ -1375,7 +1469,7 @@ type ValidatePRTRequest struct {
 
 func (x *ValidatePRTRequest) Reset() {
 	*x = ValidatePRTRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1387,7 +1481,7 @@ func (x *ValidatePRTRequest) String() string {
 func (*ValidatePRTRequest) ProtoMessage() {}
 
 func (x *ValidatePRTRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[20]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1400,7 +1494,7 @@ func (x *ValidatePRTRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidatePRTRequest.ProtoReflect.Descriptor instead.
 func (*ValidatePRTRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ValidatePRTRequest) GetOffered() *CachedPRT {
@@ -1419,7 +1513,7 @@ type ValidatePRTResponse struct {
 
 func (x *ValidatePRTResponse) Reset() {
 	*x = ValidatePRTResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1525,7 @@ func (x *ValidatePRTResponse) String() string {
 func (*ValidatePRTResponse) ProtoMessage() {}
 
 func (x *ValidatePRTResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[21]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1538,7 @@ func (x *ValidatePRTResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidatePRTResponse.ProtoReflect.Descriptor instead.
 func (*ValidatePRTResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 // SignTokenRequestRequest carries what the request depends on.
@@ -1470,7 +1564,7 @@ type SignTokenRequestRequest struct {
 
 func (x *SignTokenRequestRequest) Reset() {
 	*x = SignTokenRequestRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1576,7 @@ func (x *SignTokenRequestRequest) String() string {
 func (*SignTokenRequestRequest) ProtoMessage() {}
 
 func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[22]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1589,7 @@ func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestRequest.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignTokenRequestRequest) GetCached() *CachedPRT {
@@ -1558,7 +1652,7 @@ type SignTokenRequestResponse struct {
 
 func (x *SignTokenRequestResponse) Reset() {
 	*x = SignTokenRequestResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1664,7 @@ func (x *SignTokenRequestResponse) String() string {
 func (*SignTokenRequestResponse) ProtoMessage() {}
 
 func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[23]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1677,7 @@ func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestResponse.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SignTokenRequestResponse) GetRequest() string {
@@ -1608,7 +1702,7 @@ type OpenTokenAnswerRequest struct {
 
 func (x *OpenTokenAnswerRequest) Reset() {
 	*x = OpenTokenAnswerRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1620,7 +1714,7 @@ func (x *OpenTokenAnswerRequest) String() string {
 func (*OpenTokenAnswerRequest) ProtoMessage() {}
 
 func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[24]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1633,7 +1727,7 @@ func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerRequest.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *OpenTokenAnswerRequest) GetCached() *CachedPRT {
@@ -1668,7 +1762,7 @@ type OpenTokenAnswerResponse struct {
 
 func (x *OpenTokenAnswerResponse) Reset() {
 	*x = OpenTokenAnswerResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +1774,7 @@ func (x *OpenTokenAnswerResponse) String() string {
 func (*OpenTokenAnswerResponse) ProtoMessage() {}
 
 func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[25]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +1787,7 @@ func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerResponse.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OpenTokenAnswerResponse) GetAnswer() *v1.OpenTokenAnswerResponse {
@@ -1716,7 +1810,7 @@ type CreatePRTCookieRequest struct {
 
 func (x *CreatePRTCookieRequest) Reset() {
 	*x = CreatePRTCookieRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1822,7 @@ func (x *CreatePRTCookieRequest) String() string {
 func (*CreatePRTCookieRequest) ProtoMessage() {}
 
 func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[26]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1835,7 @@ func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieRequest.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreatePRTCookieRequest) GetCached() *CachedPRT {
@@ -1771,7 +1865,7 @@ type CreatePRTCookieResponse struct {
 
 func (x *CreatePRTCookieResponse) Reset() {
 	*x = CreatePRTCookieResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +1877,7 @@ func (x *CreatePRTCookieResponse) String() string {
 func (*CreatePRTCookieResponse) ProtoMessage() {}
 
 func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +1890,7 @@ func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieResponse.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreatePRTCookieResponse) GetName() string {
@@ -1817,12 +1911,14 @@ var File_prt_cloudap_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\n" +
-	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\x96\x01\n" +
+	"\x1bprt/cloudap/v1/plugin.proto\x12\x0eprt.cloudap.v1\x1a\x1cprt/authority/v1/state.proto\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"\xcc\x01\n" +
 	"\tCachedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12=\n" +
 	"\vsession_key\x18\x03 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
-	"sessionKey\"\xf1\x01\n" +
+	"sessionKey\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x04 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xba\x02\n" +
 	"\tIssuedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12\x1d\n" +
@@ -1830,16 +1926,21 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"expires_in\x18\x03 \x01(\x03R\texpiresIn\x12&\n" +
 	"\x0fsession_key_jwe\x18\x04 \x01(\tR\rsessionKeyJwe\x12!\n" +
 	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\x12.\n" +
-	"\x13user_principal_name\x18\x06 \x01(\tR\x11userPrincipalName\"\xa3\x02\n" +
+	"\x13user_principal_name\x18\x06 \x01(\tR\x11userPrincipalName\x12,\n" +
+	"\x03mfa\x18\a \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x12\x19\n" +
+	"\bmfa_time\x18\b \x01(\x03R\amfaTime\"\xde\x02\n" +
 	"\x17AuthenticateUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x127\n" +
 	"\x05hello\x18\x03 \x01(\v2\x1f.prt.cloudap.v1.HelloCredentialH\x00R\x05hello\x12-\n" +
 	"\x04page\x18\x04 \x01(\v2\x17.prt.cloudap.v1.PageEndH\x00R\x04page\x12?\n" +
 	"\n" +
-	"smart_card\x18\x05 \x01(\v2\x1e.prt.cloudap.v1.SmartCardProofH\x00R\tsmartCardB\f\n" +
+	"smart_card\x18\x05 \x01(\v2\x1e.prt.cloudap.v1.SmartCardProofH\x00R\tsmartCard\x129\n" +
+	"\x05other\x18\x06 \x01(\v2!.prt.cloudap.v1.UnknownCredentialH\x00R\x05otherB\f\n" +
 	"\n" +
-	"credential\"^\n" +
+	"credential\"/\n" +
+	"\x11UnknownCredential\x12\x1a\n" +
+	"\bprovider\x18\x01 \x01(\tR\bprovider\"^\n" +
 	"\x0fHelloCredential\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x15\n" +
@@ -1960,90 +2061,96 @@ func file_prt_cloudap_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_cloudap_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(PagePurpose)(0),                   // 0: prt.cloudap.v1.PagePurpose
 	(*CachedPRT)(nil),                  // 1: prt.cloudap.v1.CachedPRT
 	(*IssuedPRT)(nil),                  // 2: prt.cloudap.v1.IssuedPRT
 	(*AuthenticateUserRequest)(nil),    // 3: prt.cloudap.v1.AuthenticateUserRequest
-	(*HelloCredential)(nil),            // 4: prt.cloudap.v1.HelloCredential
-	(*PageEnd)(nil),                    // 5: prt.cloudap.v1.PageEnd
-	(*SmartCardProof)(nil),             // 6: prt.cloudap.v1.SmartCardProof
-	(*BeginPageRequest)(nil),           // 7: prt.cloudap.v1.BeginPageRequest
-	(*BeginPageResponse)(nil),          // 8: prt.cloudap.v1.BeginPageResponse
-	(*PageHeader)(nil),                 // 9: prt.cloudap.v1.PageHeader
-	(*RedeemPageRequest)(nil),          // 10: prt.cloudap.v1.RedeemPageRequest
-	(*RedeemPageResponse)(nil),         // 11: prt.cloudap.v1.RedeemPageResponse
-	(*RegisterHelloKeyRequest)(nil),    // 12: prt.cloudap.v1.RegisterHelloKeyRequest
-	(*RegisterHelloKeyResponse)(nil),   // 13: prt.cloudap.v1.RegisterHelloKeyResponse
-	(*DescribePINResetRequest)(nil),    // 14: prt.cloudap.v1.DescribePINResetRequest
-	(*DescribePINResetResponse)(nil),   // 15: prt.cloudap.v1.DescribePINResetResponse
-	(*OpenResetSecretRequest)(nil),     // 16: prt.cloudap.v1.OpenResetSecretRequest
-	(*OpenResetSecretResponse)(nil),    // 17: prt.cloudap.v1.OpenResetSecretResponse
-	(*AuthenticateUserResponse)(nil),   // 18: prt.cloudap.v1.AuthenticateUserResponse
-	(*RenewPRTRequest)(nil),            // 19: prt.cloudap.v1.RenewPRTRequest
-	(*RenewPRTResponse)(nil),           // 20: prt.cloudap.v1.RenewPRTResponse
-	(*ValidatePRTRequest)(nil),         // 21: prt.cloudap.v1.ValidatePRTRequest
-	(*ValidatePRTResponse)(nil),        // 22: prt.cloudap.v1.ValidatePRTResponse
-	(*SignTokenRequestRequest)(nil),    // 23: prt.cloudap.v1.SignTokenRequestRequest
-	(*SignTokenRequestResponse)(nil),   // 24: prt.cloudap.v1.SignTokenRequestResponse
-	(*OpenTokenAnswerRequest)(nil),     // 25: prt.cloudap.v1.OpenTokenAnswerRequest
-	(*OpenTokenAnswerResponse)(nil),    // 26: prt.cloudap.v1.OpenTokenAnswerResponse
-	(*CreatePRTCookieRequest)(nil),     // 27: prt.cloudap.v1.CreatePRTCookieRequest
-	(*CreatePRTCookieResponse)(nil),    // 28: prt.cloudap.v1.CreatePRTCookieResponse
-	(*v1.Partition)(nil),               // 29: prt.tpm.v1.Partition
-	(*v1.SealedSessionKey)(nil),        // 30: prt.tpm.v1.SealedSessionKey
-	(*v1.SealedToken)(nil),             // 31: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 32: prt.tpm.v1.OpenTokenAnswerResponse
+	(*UnknownCredential)(nil),          // 4: prt.cloudap.v1.UnknownCredential
+	(*HelloCredential)(nil),            // 5: prt.cloudap.v1.HelloCredential
+	(*PageEnd)(nil),                    // 6: prt.cloudap.v1.PageEnd
+	(*SmartCardProof)(nil),             // 7: prt.cloudap.v1.SmartCardProof
+	(*BeginPageRequest)(nil),           // 8: prt.cloudap.v1.BeginPageRequest
+	(*BeginPageResponse)(nil),          // 9: prt.cloudap.v1.BeginPageResponse
+	(*PageHeader)(nil),                 // 10: prt.cloudap.v1.PageHeader
+	(*RedeemPageRequest)(nil),          // 11: prt.cloudap.v1.RedeemPageRequest
+	(*RedeemPageResponse)(nil),         // 12: prt.cloudap.v1.RedeemPageResponse
+	(*RegisterHelloKeyRequest)(nil),    // 13: prt.cloudap.v1.RegisterHelloKeyRequest
+	(*RegisterHelloKeyResponse)(nil),   // 14: prt.cloudap.v1.RegisterHelloKeyResponse
+	(*DescribePINResetRequest)(nil),    // 15: prt.cloudap.v1.DescribePINResetRequest
+	(*DescribePINResetResponse)(nil),   // 16: prt.cloudap.v1.DescribePINResetResponse
+	(*OpenResetSecretRequest)(nil),     // 17: prt.cloudap.v1.OpenResetSecretRequest
+	(*OpenResetSecretResponse)(nil),    // 18: prt.cloudap.v1.OpenResetSecretResponse
+	(*AuthenticateUserResponse)(nil),   // 19: prt.cloudap.v1.AuthenticateUserResponse
+	(*RenewPRTRequest)(nil),            // 20: prt.cloudap.v1.RenewPRTRequest
+	(*RenewPRTResponse)(nil),           // 21: prt.cloudap.v1.RenewPRTResponse
+	(*ValidatePRTRequest)(nil),         // 22: prt.cloudap.v1.ValidatePRTRequest
+	(*ValidatePRTResponse)(nil),        // 23: prt.cloudap.v1.ValidatePRTResponse
+	(*SignTokenRequestRequest)(nil),    // 24: prt.cloudap.v1.SignTokenRequestRequest
+	(*SignTokenRequestResponse)(nil),   // 25: prt.cloudap.v1.SignTokenRequestResponse
+	(*OpenTokenAnswerRequest)(nil),     // 26: prt.cloudap.v1.OpenTokenAnswerRequest
+	(*OpenTokenAnswerResponse)(nil),    // 27: prt.cloudap.v1.OpenTokenAnswerResponse
+	(*CreatePRTCookieRequest)(nil),     // 28: prt.cloudap.v1.CreatePRTCookieRequest
+	(*CreatePRTCookieResponse)(nil),    // 29: prt.cloudap.v1.CreatePRTCookieResponse
+	(*v1.Partition)(nil),               // 30: prt.tpm.v1.Partition
+	(*v1.SealedSessionKey)(nil),        // 31: prt.tpm.v1.SealedSessionKey
+	(*v1.SealedPRT)(nil),               // 32: prt.tpm.v1.SealedPRT
+	(v11.MFAState)(0),                  // 33: prt.authority.v1.MFAState
+	(*v1.SealedToken)(nil),             // 34: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 35: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
-	29, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
-	30, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	29, // 2: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
-	4,  // 3: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
-	5,  // 4: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	6,  // 5: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
-	0,  // 6: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	1,  // 7: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	9,  // 8: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
-	0,  // 9: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
-	5,  // 10: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
-	2,  // 11: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 12: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	2,  // 13: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
-	1,  // 14: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
-	1,  // 15: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	31, // 16: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	1,  // 17: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	32, // 18: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	1,  // 19: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	3,  // 20: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	7,  // 21: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
-	10, // 22: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
-	12, // 23: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
-	14, // 24: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
-	16, // 25: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
-	19, // 26: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	21, // 27: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	23, // 28: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	25, // 29: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	27, // 30: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	18, // 31: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	8,  // 32: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
-	11, // 33: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
-	13, // 34: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
-	15, // 35: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
-	17, // 36: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
-	20, // 37: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	22, // 38: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	24, // 39: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	26, // 40: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	28, // 41: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	31, // [31:42] is the sub-list for method output_type
-	20, // [20:31] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	30, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
+	31, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	32, // 2: prt.cloudap.v1.CachedPRT.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	30, // 3: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	33, // 4: prt.cloudap.v1.IssuedPRT.mfa:type_name -> prt.authority.v1.MFAState
+	5,  // 5: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
+	6,  // 6: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	7,  // 7: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
+	4,  // 8: prt.cloudap.v1.AuthenticateUserRequest.other:type_name -> prt.cloudap.v1.UnknownCredential
+	0,  // 9: prt.cloudap.v1.BeginPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	1,  // 10: prt.cloudap.v1.BeginPageRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	10, // 11: prt.cloudap.v1.BeginPageResponse.headers:type_name -> prt.cloudap.v1.PageHeader
+	0,  // 12: prt.cloudap.v1.RedeemPageRequest.purpose:type_name -> prt.cloudap.v1.PagePurpose
+	6,  // 13: prt.cloudap.v1.RedeemPageRequest.page:type_name -> prt.cloudap.v1.PageEnd
+	2,  // 14: prt.cloudap.v1.AuthenticateUserResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 15: prt.cloudap.v1.RenewPRTRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	2,  // 16: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
+	1,  // 17: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 18: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	34, // 19: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	1,  // 20: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	35, // 21: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 22: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 23: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	8,  // 24: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	11, // 25: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	13, // 26: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	15, // 27: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	17, // 28: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	20, // 29: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	22, // 30: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	24, // 31: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	26, // 32: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	28, // 33: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	19, // 34: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	9,  // 35: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	12, // 36: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	14, // 37: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	16, // 38: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	18, // 39: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	21, // 40: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	23, // 41: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	25, // 42: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	27, // 43: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	29, // 44: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	34, // [34:45] is the sub-list for method output_type
+	23, // [23:34] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
@@ -2056,6 +2163,7 @@ func file_prt_cloudap_v1_plugin_proto_init() {
 		(*AuthenticateUserRequest_Hello)(nil),
 		(*AuthenticateUserRequest_Page)(nil),
 		(*AuthenticateUserRequest_SmartCard)(nil),
+		(*AuthenticateUserRequest_Other)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2063,7 +2171,7 @@ func file_prt_cloudap_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_cloudap_v1_plugin_proto_rawDesc), len(file_prt_cloudap_v1_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1825,7 +1825,8 @@ func (x *RegistrationAttempt) GetPending() bool {
 // DescribeRegistrationResponse is everything about the device's registration.
 type DescribeRegistrationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// State as GetDeviceState has it.
+	// State as GetDeviceState has it; DomainJoined is also true while the computer of a
+	// domain waits for its hybrid join.
 	State *GetDeviceStateResponse `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
 	// KeyContainerID names the key set in the tpm-agent.
 	KeyContainerId string `protobuf:"bytes,2,opt,name=key_container_id,json=keyContainerId,proto3" json:"key_container_id,omitempty"`

@@ -32,8 +32,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MetadataService answers what everybody may know. Callers: the HTTPS front; for
-// DescribeRegistrationServices also dsreg.
+// MetadataService answers what everybody may know. Callers: the HTTPS front; of
+// DescribeRegistrationServices, which it has in a form of its own, dsreg.
 type MetadataServiceClient interface {
 	// DescribeTenant finds a tenant by what stands in a path.
 	DescribeTenant(ctx context.Context, in *DescribeTenantRequest, opts ...grpc.CallOption) (*DescribeTenantResponse, error)
@@ -86,8 +86,8 @@ func (c *metadataServiceClient) ListSigningKeys(ctx context.Context, in *ListSig
 // All implementations must embed UnimplementedMetadataServiceServer
 // for forward compatibility.
 //
-// MetadataService answers what everybody may know. Callers: the HTTPS front; for
-// DescribeRegistrationServices also dsreg.
+// MetadataService answers what everybody may know. Callers: the HTTPS front; of
+// DescribeRegistrationServices, which it has in a form of its own, dsreg.
 type MetadataServiceServer interface {
 	// DescribeTenant finds a tenant by what stands in a path.
 	DescribeTenant(context.Context, *DescribeTenantRequest) (*DescribeTenantResponse, error)

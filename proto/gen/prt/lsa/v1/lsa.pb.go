@@ -823,9 +823,13 @@ func (*LogoffUserResponse) Descriptor() ([]byte, []int) {
 	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{8}
 }
 
-// GetSSOStateRequest is empty.
+// GetSSOStateRequest says how much is asked for.
 type GetSSOStateRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Prerequisites also asks device registration and the TPM about the prerequisites of
+	// Windows Hello of each user. Without it the answer is what this component knows by
+	// itself, at once.
+	Prerequisites bool `protobuf:"varint,1,opt,name=prerequisites,proto3" json:"prerequisites,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -858,6 +862,13 @@ func (x *GetSSOStateRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetSSOStateRequest.ProtoReflect.Descriptor instead.
 func (*GetSSOStateRequest) Descriptor() ([]byte, []int) {
 	return file_prt_lsa_v1_lsa_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *GetSSOStateRequest) GetPrerequisites() bool {
+	if x != nil {
+		return x.Prerequisites
+	}
+	return false
 }
 
 // GetSSOStateResponse lists the partitions.
@@ -965,7 +976,8 @@ type UserState struct {
 	NgcKeyId string `protobuf:"bytes,4,opt,name=ngc_key_id,json=ngcKeyId,proto3" json:"ngc_key_id,omitempty"`
 	// CanReset is none, DestructiveOnly or DestructiveAndNonDestructive.
 	CanReset string `protobuf:"bytes,5,opt,name=can_reset,json=canReset,proto3" json:"can_reset,omitempty"`
-	// Prerequisites of Windows Hello, in the order of dsregcmd /status.
+	// Prerequisites of Windows Hello, in the order of dsregcmd /status; empty when they
+	// were not asked for or could not be looked at.
 	Prerequisites []*Prerequisite `protobuf:"bytes,6,rep,name=prerequisites,proto3" json:"prerequisites,omitempty"`
 	// WillProvision is true when all are met.
 	WillProvision bool `protobuf:"varint,7,opt,name=will_provision,json=willProvision,proto3" json:"will_provision,omitempty"`
@@ -2654,8 +2666,9 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\x0fcredential_kind\x18\x02 \x01(\tR\x0ecredentialKind\"=\n" +
 	"\x11LogoffUserRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x14\n" +
-	"\x12LogoffUserResponse\"\x14\n" +
-	"\x12GetSSOStateRequest\"\xd6\x02\n" +
+	"\x12LogoffUserResponse\":\n" +
+	"\x12GetSSOStateRequest\x12$\n" +
+	"\rprerequisites\x18\x01 \x01(\bR\rprerequisites\"\xd6\x02\n" +
 	"\x13GetSSOStateResponse\x12:\n" +
 	"\n" +
 	"partitions\x18\x01 \x03(\v2\x1a.prt.lsa.v1.PartitionStateR\n" +

@@ -32,10 +32,12 @@ type SignDataKeyRequestRequest struct {
 	Partition *Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// SessionKey that belongs to the PRT.
 	SessionKey *SealedSessionKey `protobuf:"bytes,2,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
-	// Prt that says for whom.
+	// Prt that says for whom, unless it is given sealed.
 	Prt string `protobuf:"bytes,3,opt,name=prt,proto3" json:"prt,omitempty"`
 	// RequestNonce is a fresh nonce of the identity provider.
-	RequestNonce  string `protobuf:"bytes,4,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	RequestNonce string `protobuf:"bytes,4,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	// SealedPrt is the PRT from ProtectPRT; exactly one of the two is given.
+	SealedPrt     *SealedPRT `protobuf:"bytes,5,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -96,6 +98,13 @@ func (x *SignDataKeyRequestRequest) GetRequestNonce() string {
 		return x.RequestNonce
 	}
 	return ""
+}
+
+func (x *SignDataKeyRequestRequest) GetSealedPrt() *SealedPRT {
+	if x != nil {
+		return x.SealedPrt
+	}
+	return nil
 }
 
 // SignDataKeyRequestResponse carries the signed request.
@@ -508,13 +517,15 @@ var File_prt_tpm_v1_data_key_proto protoreflect.FileDescriptor
 const file_prt_tpm_v1_data_key_proto_rawDesc = "" +
 	"\n" +
 	"\x19prt/tpm/v1/data_key.proto\x12\n" +
-	"prt.tpm.v1\x1a\x14prt/tpm/v1/prt.proto\"\xcb\x01\n" +
+	"prt.tpm.v1\x1a\x14prt/tpm/v1/prt.proto\"\x81\x02\n" +
 	"\x19SignDataKeyRequestRequest\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12=\n" +
 	"\vsession_key\x18\x02 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
 	"sessionKey\x12\x15\n" +
 	"\x03prt\x18\x03 \x01(\tB\x03\x80\x01\x01R\x03prt\x12#\n" +
-	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\";\n" +
+	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x05 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\";\n" +
 	"\x1aSignDataKeyRequestResponse\x12\x1d\n" +
 	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xa2\x01\n" +
 	"\x14CreateDataKeyRequest\x123\n" +
@@ -571,29 +582,31 @@ var file_prt_tpm_v1_data_key_proto_goTypes = []any{
 	(*LockDataKeyResponse)(nil),        // 8: prt.tpm.v1.LockDataKeyResponse
 	(*Partition)(nil),                  // 9: prt.tpm.v1.Partition
 	(*SealedSessionKey)(nil),           // 10: prt.tpm.v1.SealedSessionKey
+	(*SealedPRT)(nil),                  // 11: prt.tpm.v1.SealedPRT
 }
 var file_prt_tpm_v1_data_key_proto_depIdxs = []int32{
 	9,  // 0: prt.tpm.v1.SignDataKeyRequestRequest.partition:type_name -> prt.tpm.v1.Partition
 	10, // 1: prt.tpm.v1.SignDataKeyRequestRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	9,  // 2: prt.tpm.v1.CreateDataKeyRequest.partition:type_name -> prt.tpm.v1.Partition
-	10, // 3: prt.tpm.v1.CreateDataKeyRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	4,  // 4: prt.tpm.v1.CreateDataKeyResponse.data_key:type_name -> prt.tpm.v1.ProtectedDataKey
-	9,  // 5: prt.tpm.v1.UnlockDataKeyRequest.partition:type_name -> prt.tpm.v1.Partition
-	10, // 6: prt.tpm.v1.UnlockDataKeyRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	4,  // 7: prt.tpm.v1.UnlockDataKeyRequest.data_key:type_name -> prt.tpm.v1.ProtectedDataKey
-	0,  // 8: prt.tpm.v1.DataKeyService.SignDataKeyRequest:input_type -> prt.tpm.v1.SignDataKeyRequestRequest
-	2,  // 9: prt.tpm.v1.DataKeyService.CreateDataKey:input_type -> prt.tpm.v1.CreateDataKeyRequest
-	5,  // 10: prt.tpm.v1.DataKeyService.UnlockDataKey:input_type -> prt.tpm.v1.UnlockDataKeyRequest
-	7,  // 11: prt.tpm.v1.DataKeyService.LockDataKey:input_type -> prt.tpm.v1.LockDataKeyRequest
-	1,  // 12: prt.tpm.v1.DataKeyService.SignDataKeyRequest:output_type -> prt.tpm.v1.SignDataKeyRequestResponse
-	3,  // 13: prt.tpm.v1.DataKeyService.CreateDataKey:output_type -> prt.tpm.v1.CreateDataKeyResponse
-	6,  // 14: prt.tpm.v1.DataKeyService.UnlockDataKey:output_type -> prt.tpm.v1.UnlockDataKeyResponse
-	8,  // 15: prt.tpm.v1.DataKeyService.LockDataKey:output_type -> prt.tpm.v1.LockDataKeyResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	11, // 2: prt.tpm.v1.SignDataKeyRequestRequest.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	9,  // 3: prt.tpm.v1.CreateDataKeyRequest.partition:type_name -> prt.tpm.v1.Partition
+	10, // 4: prt.tpm.v1.CreateDataKeyRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	4,  // 5: prt.tpm.v1.CreateDataKeyResponse.data_key:type_name -> prt.tpm.v1.ProtectedDataKey
+	9,  // 6: prt.tpm.v1.UnlockDataKeyRequest.partition:type_name -> prt.tpm.v1.Partition
+	10, // 7: prt.tpm.v1.UnlockDataKeyRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	4,  // 8: prt.tpm.v1.UnlockDataKeyRequest.data_key:type_name -> prt.tpm.v1.ProtectedDataKey
+	0,  // 9: prt.tpm.v1.DataKeyService.SignDataKeyRequest:input_type -> prt.tpm.v1.SignDataKeyRequestRequest
+	2,  // 10: prt.tpm.v1.DataKeyService.CreateDataKey:input_type -> prt.tpm.v1.CreateDataKeyRequest
+	5,  // 11: prt.tpm.v1.DataKeyService.UnlockDataKey:input_type -> prt.tpm.v1.UnlockDataKeyRequest
+	7,  // 12: prt.tpm.v1.DataKeyService.LockDataKey:input_type -> prt.tpm.v1.LockDataKeyRequest
+	1,  // 13: prt.tpm.v1.DataKeyService.SignDataKeyRequest:output_type -> prt.tpm.v1.SignDataKeyRequestResponse
+	3,  // 14: prt.tpm.v1.DataKeyService.CreateDataKey:output_type -> prt.tpm.v1.CreateDataKeyResponse
+	6,  // 15: prt.tpm.v1.DataKeyService.UnlockDataKey:output_type -> prt.tpm.v1.UnlockDataKeyResponse
+	8,  // 16: prt.tpm.v1.DataKeyService.LockDataKey:output_type -> prt.tpm.v1.LockDataKeyResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_prt_tpm_v1_data_key_proto_init() }

@@ -184,6 +184,53 @@ func (x *SealedToken) GetSealed() []byte {
 	return nil
 }
 
+// SealedPRT is a PRT that only this agent reads, bound to caller and partition. It is
+// safe to keep on disk.
+type SealedPRT struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sealed is opaque to everyone but the agent; at most 20 KiB.
+	Sealed        []byte `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealedPRT) Reset() {
+	*x = SealedPRT{}
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealedPRT) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealedPRT) ProtoMessage() {}
+
+func (x *SealedPRT) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealedPRT.ProtoReflect.Descriptor instead.
+func (*SealedPRT) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SealedPRT) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
 // Credential is what the user proved their identity with.
 type Credential struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -201,7 +248,7 @@ type Credential struct {
 
 func (x *Credential) Reset() {
 	*x = Credential{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[3]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -213,7 +260,7 @@ func (x *Credential) String() string {
 func (*Credential) ProtoMessage() {}
 
 func (x *Credential) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[3]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -226,7 +273,7 @@ func (x *Credential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credential.ProtoReflect.Descriptor instead.
 func (*Credential) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{3}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Credential) GetKind() isCredential_Kind {
@@ -304,7 +351,7 @@ type SignPRTRequestRequest struct {
 
 func (x *SignPRTRequestRequest) Reset() {
 	*x = SignPRTRequestRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[4]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +363,7 @@ func (x *SignPRTRequestRequest) String() string {
 func (*SignPRTRequestRequest) ProtoMessage() {}
 
 func (x *SignPRTRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[4]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +376,7 @@ func (x *SignPRTRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTRequestRequest.ProtoReflect.Descriptor instead.
 func (*SignPRTRequestRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{4}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SignPRTRequestRequest) GetUserPrincipalName() string {
@@ -364,7 +411,7 @@ type SignPRTRequestResponse struct {
 
 func (x *SignPRTRequestResponse) Reset() {
 	*x = SignPRTRequestResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[5]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +423,7 @@ func (x *SignPRTRequestResponse) String() string {
 func (*SignPRTRequestResponse) ProtoMessage() {}
 
 func (x *SignPRTRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[5]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +436,7 @@ func (x *SignPRTRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTRequestResponse.ProtoReflect.Descriptor instead.
 func (*SignPRTRequestResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{5}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignPRTRequestResponse) GetRequest() string {
@@ -413,7 +460,7 @@ type ImportSessionKeyRequest struct {
 
 func (x *ImportSessionKeyRequest) Reset() {
 	*x = ImportSessionKeyRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[6]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -425,7 +472,7 @@ func (x *ImportSessionKeyRequest) String() string {
 func (*ImportSessionKeyRequest) ProtoMessage() {}
 
 func (x *ImportSessionKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[6]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -438,7 +485,7 @@ func (x *ImportSessionKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportSessionKeyRequest.ProtoReflect.Descriptor instead.
 func (*ImportSessionKeyRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{6}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ImportSessionKeyRequest) GetPartition() *Partition {
@@ -466,7 +513,7 @@ type ImportSessionKeyResponse struct {
 
 func (x *ImportSessionKeyResponse) Reset() {
 	*x = ImportSessionKeyResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[7]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -478,7 +525,7 @@ func (x *ImportSessionKeyResponse) String() string {
 func (*ImportSessionKeyResponse) ProtoMessage() {}
 
 func (x *ImportSessionKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[7]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -491,12 +538,113 @@ func (x *ImportSessionKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportSessionKeyResponse.ProtoReflect.Descriptor instead.
 func (*ImportSessionKeyResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{7}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ImportSessionKeyResponse) GetSessionKey() *SealedSessionKey {
 	if x != nil {
 		return x.SessionKey
+	}
+	return nil
+}
+
+// ProtectPRTRequest carries a PRT as the identity provider gave it.
+type ProtectPRTRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Partition the PRT is for.
+	Partition *Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	// Prt is opaque, at most 16 KiB.
+	Prt           string `protobuf:"bytes,2,opt,name=prt,proto3" json:"prt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectPRTRequest) Reset() {
+	*x = ProtectPRTRequest{}
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectPRTRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectPRTRequest) ProtoMessage() {}
+
+func (x *ProtectPRTRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectPRTRequest.ProtoReflect.Descriptor instead.
+func (*ProtectPRTRequest) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ProtectPRTRequest) GetPartition() *Partition {
+	if x != nil {
+		return x.Partition
+	}
+	return nil
+}
+
+func (x *ProtectPRTRequest) GetPrt() string {
+	if x != nil {
+		return x.Prt
+	}
+	return ""
+}
+
+// ProtectPRTResponse carries the PRT as it rests.
+type ProtectPRTResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SealedPrt is to be stored in the place of the PRT.
+	SealedPrt     *SealedPRT `protobuf:"bytes,1,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtectPRTResponse) Reset() {
+	*x = ProtectPRTResponse{}
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtectPRTResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtectPRTResponse) ProtoMessage() {}
+
+func (x *ProtectPRTResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtectPRTResponse.ProtoReflect.Descriptor instead.
+func (*ProtectPRTResponse) Descriptor() ([]byte, []int) {
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ProtectPRTResponse) GetSealedPrt() *SealedPRT {
+	if x != nil {
+		return x.SealedPrt
 	}
 	return nil
 }
@@ -508,7 +656,7 @@ type SignPRTRenewalRequest struct {
 	Partition *Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// SessionKey that belongs to the PRT.
 	SessionKey *SealedSessionKey `protobuf:"bytes,2,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
-	// Prt is the existing PRT.
+	// Prt is the existing PRT, unless it is given sealed.
 	Prt string `protobuf:"bytes,3,opt,name=prt,proto3" json:"prt,omitempty"`
 	// RequestNonce is a fresh nonce of the identity provider.
 	RequestNonce string `protobuf:"bytes,4,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
@@ -516,14 +664,16 @@ type SignPRTRenewalRequest struct {
 	UserPrincipalName string `protobuf:"bytes,5,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
 	// Credential is optional: a renewal on the clock, with no user at the
 	// keyboard, has none.
-	Credential    *Credential `protobuf:"bytes,6,opt,name=credential,proto3" json:"credential,omitempty"`
+	Credential *Credential `protobuf:"bytes,6,opt,name=credential,proto3" json:"credential,omitempty"`
+	// SealedPrt is the existing PRT from ProtectPRT; exactly one of the two is given.
+	SealedPrt     *SealedPRT `protobuf:"bytes,7,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignPRTRenewalRequest) Reset() {
 	*x = SignPRTRenewalRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +685,7 @@ func (x *SignPRTRenewalRequest) String() string {
 func (*SignPRTRenewalRequest) ProtoMessage() {}
 
 func (x *SignPRTRenewalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[8]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +698,7 @@ func (x *SignPRTRenewalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTRenewalRequest.ProtoReflect.Descriptor instead.
 func (*SignPRTRenewalRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{8}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SignPRTRenewalRequest) GetPartition() *Partition {
@@ -593,6 +743,13 @@ func (x *SignPRTRenewalRequest) GetCredential() *Credential {
 	return nil
 }
 
+func (x *SignPRTRenewalRequest) GetSealedPrt() *SealedPRT {
+	if x != nil {
+		return x.SealedPrt
+	}
+	return nil
+}
+
 // SignPRTRenewalResponse carries the signed renewal.
 type SignPRTRenewalResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -604,7 +761,7 @@ type SignPRTRenewalResponse struct {
 
 func (x *SignPRTRenewalResponse) Reset() {
 	*x = SignPRTRenewalResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -616,7 +773,7 @@ func (x *SignPRTRenewalResponse) String() string {
 func (*SignPRTRenewalResponse) ProtoMessage() {}
 
 func (x *SignPRTRenewalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[9]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -629,7 +786,7 @@ func (x *SignPRTRenewalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTRenewalResponse.ProtoReflect.Descriptor instead.
 func (*SignPRTRenewalResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{9}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SignPRTRenewalResponse) GetRequest() string {
@@ -654,7 +811,7 @@ type OpenPRTAnswerRequest struct {
 
 func (x *OpenPRTAnswerRequest) Reset() {
 	*x = OpenPRTAnswerRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +823,7 @@ func (x *OpenPRTAnswerRequest) String() string {
 func (*OpenPRTAnswerRequest) ProtoMessage() {}
 
 func (x *OpenPRTAnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[10]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +836,7 @@ func (x *OpenPRTAnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenPRTAnswerRequest.ProtoReflect.Descriptor instead.
 func (*OpenPRTAnswerRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{10}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OpenPRTAnswerRequest) GetPartition() *Partition {
@@ -721,7 +878,7 @@ type OpenPRTAnswerResponse struct {
 
 func (x *OpenPRTAnswerResponse) Reset() {
 	*x = OpenPRTAnswerResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +890,7 @@ func (x *OpenPRTAnswerResponse) String() string {
 func (*OpenPRTAnswerResponse) ProtoMessage() {}
 
 func (x *OpenPRTAnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[11]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +903,7 @@ func (x *OpenPRTAnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenPRTAnswerResponse.ProtoReflect.Descriptor instead.
 func (*OpenPRTAnswerResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{11}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OpenPRTAnswerResponse) GetPrt() string {
@@ -801,6 +958,7 @@ type SignTokenRequestRequest struct {
 	//
 	//	*SignTokenRequestRequest_Prt
 	//	*SignTokenRequestRequest_RefreshToken
+	//	*SignTokenRequestRequest_SealedPrt
 	Grant         isSignTokenRequestRequest_Grant `protobuf_oneof:"grant"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -808,7 +966,7 @@ type SignTokenRequestRequest struct {
 
 func (x *SignTokenRequestRequest) Reset() {
 	*x = SignTokenRequestRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +978,7 @@ func (x *SignTokenRequestRequest) String() string {
 func (*SignTokenRequestRequest) ProtoMessage() {}
 
 func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[12]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +991,7 @@ func (x *SignTokenRequestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestRequest.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{12}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SignTokenRequestRequest) GetPartition() *Partition {
@@ -910,6 +1068,15 @@ func (x *SignTokenRequestRequest) GetRefreshToken() *SealedToken {
 	return nil
 }
 
+func (x *SignTokenRequestRequest) GetSealedPrt() *SealedPRT {
+	if x != nil {
+		if x, ok := x.Grant.(*SignTokenRequestRequest_SealedPrt); ok {
+			return x.SealedPrt
+		}
+	}
+	return nil
+}
+
 type isSignTokenRequestRequest_Grant interface {
 	isSignTokenRequestRequest_Grant()
 }
@@ -924,9 +1091,16 @@ type SignTokenRequestRequest_RefreshToken struct {
 	RefreshToken *SealedToken `protobuf:"bytes,9,opt,name=refresh_token,json=refreshToken,proto3,oneof"`
 }
 
+type SignTokenRequestRequest_SealedPrt struct {
+	// SealedPrt redeems the PRT, from ProtectPRT.
+	SealedPrt *SealedPRT `protobuf:"bytes,10,opt,name=sealed_prt,json=sealedPrt,proto3,oneof"`
+}
+
 func (*SignTokenRequestRequest_Prt) isSignTokenRequestRequest_Grant() {}
 
 func (*SignTokenRequestRequest_RefreshToken) isSignTokenRequestRequest_Grant() {}
+
+func (*SignTokenRequestRequest_SealedPrt) isSignTokenRequestRequest_Grant() {}
 
 // SignTokenRequestResponse carries the signed request.
 type SignTokenRequestResponse struct {
@@ -939,7 +1113,7 @@ type SignTokenRequestResponse struct {
 
 func (x *SignTokenRequestResponse) Reset() {
 	*x = SignTokenRequestResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1125,7 @@ func (x *SignTokenRequestResponse) String() string {
 func (*SignTokenRequestResponse) ProtoMessage() {}
 
 func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[13]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1138,7 @@ func (x *SignTokenRequestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignTokenRequestResponse.ProtoReflect.Descriptor instead.
 func (*SignTokenRequestResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{13}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SignTokenRequestResponse) GetRequest() string {
@@ -991,7 +1165,7 @@ type OpenTokenAnswerRequest struct {
 
 func (x *OpenTokenAnswerRequest) Reset() {
 	*x = OpenTokenAnswerRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1177,7 @@ func (x *OpenTokenAnswerRequest) String() string {
 func (*OpenTokenAnswerRequest) ProtoMessage() {}
 
 func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[14]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1190,7 @@ func (x *OpenTokenAnswerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerRequest.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{14}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OpenTokenAnswerRequest) GetPartition() *Partition {
@@ -1072,7 +1246,7 @@ type OpenTokenAnswerResponse struct {
 
 func (x *OpenTokenAnswerResponse) Reset() {
 	*x = OpenTokenAnswerResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[15]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1258,7 @@ func (x *OpenTokenAnswerResponse) String() string {
 func (*OpenTokenAnswerResponse) ProtoMessage() {}
 
 func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[15]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1271,7 @@ func (x *OpenTokenAnswerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenTokenAnswerResponse.ProtoReflect.Descriptor instead.
 func (*OpenTokenAnswerResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{15}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OpenTokenAnswerResponse) GetAccessToken() string {
@@ -1163,17 +1337,19 @@ type SignPRTCookieRequest struct {
 	Partition *Partition `protobuf:"bytes,1,opt,name=partition,proto3" json:"partition,omitempty"`
 	// SessionKey that belongs to the PRT.
 	SessionKey *SealedSessionKey `protobuf:"bytes,2,opt,name=session_key,json=sessionKey,proto3" json:"session_key,omitempty"`
-	// Prt is put in the cookie.
+	// Prt is put in the cookie, unless it is given sealed.
 	Prt string `protobuf:"bytes,3,opt,name=prt,proto3" json:"prt,omitempty"`
 	// RequestNonce is the sso_nonce of the sign-in page.
-	RequestNonce  string `protobuf:"bytes,4,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	RequestNonce string `protobuf:"bytes,4,opt,name=request_nonce,json=requestNonce,proto3" json:"request_nonce,omitempty"`
+	// SealedPrt is the PRT from ProtectPRT; exactly one of the two is given.
+	SealedPrt     *SealedPRT `protobuf:"bytes,5,opt,name=sealed_prt,json=sealedPrt,proto3" json:"sealed_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignPRTCookieRequest) Reset() {
 	*x = SignPRTCookieRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[16]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1361,7 @@ func (x *SignPRTCookieRequest) String() string {
 func (*SignPRTCookieRequest) ProtoMessage() {}
 
 func (x *SignPRTCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[16]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1374,7 @@ func (x *SignPRTCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTCookieRequest.ProtoReflect.Descriptor instead.
 func (*SignPRTCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{16}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SignPRTCookieRequest) GetPartition() *Partition {
@@ -1229,6 +1405,13 @@ func (x *SignPRTCookieRequest) GetRequestNonce() string {
 	return ""
 }
 
+func (x *SignPRTCookieRequest) GetSealedPrt() *SealedPRT {
+	if x != nil {
+		return x.SealedPrt
+	}
+	return nil
+}
+
 // SignPRTCookieResponse carries the cookie.
 type SignPRTCookieResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1240,7 +1423,7 @@ type SignPRTCookieResponse struct {
 
 func (x *SignPRTCookieResponse) Reset() {
 	*x = SignPRTCookieResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[17]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1435,7 @@ func (x *SignPRTCookieResponse) String() string {
 func (*SignPRTCookieResponse) ProtoMessage() {}
 
 func (x *SignPRTCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[17]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1448,7 @@ func (x *SignPRTCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignPRTCookieResponse.ProtoReflect.Descriptor instead.
 func (*SignPRTCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{17}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SignPRTCookieResponse) GetCookie() string {
@@ -1286,7 +1469,7 @@ type SignDeviceCookieRequest struct {
 
 func (x *SignDeviceCookieRequest) Reset() {
 	*x = SignDeviceCookieRequest{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1298,7 +1481,7 @@ func (x *SignDeviceCookieRequest) String() string {
 func (*SignDeviceCookieRequest) ProtoMessage() {}
 
 func (x *SignDeviceCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[18]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1311,7 +1494,7 @@ func (x *SignDeviceCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDeviceCookieRequest.ProtoReflect.Descriptor instead.
 func (*SignDeviceCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{18}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SignDeviceCookieRequest) GetRequestNonce() string {
@@ -1333,7 +1516,7 @@ type SignDeviceCookieResponse struct {
 
 func (x *SignDeviceCookieResponse) Reset() {
 	*x = SignDeviceCookieResponse{}
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1345,7 +1528,7 @@ func (x *SignDeviceCookieResponse) String() string {
 func (*SignDeviceCookieResponse) ProtoMessage() {}
 
 func (x *SignDeviceCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_tpm_v1_prt_proto_msgTypes[19]
+	mi := &file_prt_tpm_v1_prt_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1358,7 +1541,7 @@ func (x *SignDeviceCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignDeviceCookieResponse.ProtoReflect.Descriptor instead.
 func (*SignDeviceCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{19}
+	return file_prt_tpm_v1_prt_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SignDeviceCookieResponse) GetCookie() string {
@@ -1381,6 +1564,8 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x10SealedSessionKey\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"%\n" +
 	"\vSealedToken\x12\x16\n" +
+	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"#\n" +
+	"\tSealedPRT\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\fR\x06sealed\"\x91\x01\n" +
 	"\n" +
 	"Credential\x12!\n" +
@@ -1401,7 +1586,13 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x0fsession_key_jwe\x18\x02 \x01(\tR\rsessionKeyJwe\"Y\n" +
 	"\x18ImportSessionKeyResponse\x12=\n" +
 	"\vsession_key\x18\x01 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
-	"sessionKey\"\xaf\x02\n" +
+	"sessionKey\"_\n" +
+	"\x11ProtectPRTRequest\x123\n" +
+	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
+	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\"J\n" +
+	"\x12ProtectPRTResponse\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x01 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xe5\x02\n" +
 	"\x15SignPRTRenewalRequest\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12=\n" +
 	"\vsession_key\x18\x02 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
@@ -1411,7 +1602,9 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x05 \x01(\tR\x11userPrincipalName\x126\n" +
 	"\n" +
 	"credential\x18\x06 \x01(\v2\x16.prt.tpm.v1.CredentialR\n" +
-	"credential\"7\n" +
+	"credential\x124\n" +
+	"\n" +
+	"sealed_prt\x18\a \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"7\n" +
 	"\x16SignPRTRenewalResponse\x12\x1d\n" +
 	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xa2\x01\n" +
 	"\x14OpenPRTAnswerRequest\x123\n" +
@@ -1423,7 +1616,7 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\x03prt\x18\x01 \x01(\tB\x03\x80\x01\x01R\x03prt\x12$\n" +
 	"\x0eprt_expires_in\x18\x02 \x01(\x03R\fprtExpiresIn\x12&\n" +
 	"\x0fsession_key_jwe\x18\x03 \x01(\tR\rsessionKeyJwe\x12\x1e\n" +
-	"\bid_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\aidToken\"\x98\x03\n" +
+	"\bid_token\x18\x04 \x01(\tB\x03\x80\x01\x01R\aidToken\"\xd0\x03\n" +
 	"\x17SignTokenRequestRequest\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12=\n" +
 	"\vsession_key\x18\x02 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
@@ -1434,7 +1627,10 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\rrequest_nonce\x18\x06 \x01(\tR\frequestNonce\x12&\n" +
 	"\x0frequest_new_prt\x18\a \x01(\bR\rrequestNewPrt\x12\x17\n" +
 	"\x03prt\x18\b \x01(\tB\x03\x80\x01\x01H\x00R\x03prt\x12>\n" +
-	"\rrefresh_token\x18\t \x01(\v2\x17.prt.tpm.v1.SealedTokenH\x00R\frefreshTokenB\a\n" +
+	"\rrefresh_token\x18\t \x01(\v2\x17.prt.tpm.v1.SealedTokenH\x00R\frefreshToken\x126\n" +
+	"\n" +
+	"sealed_prt\x18\n" +
+	" \x01(\v2\x15.prt.tpm.v1.SealedPRTH\x00R\tsealedPrtB\a\n" +
 	"\x05grant\"9\n" +
 	"\x18SignTokenRequestResponse\x12\x1d\n" +
 	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xc1\x01\n" +
@@ -1453,22 +1649,26 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	"\bid_token\x18\x05 \x01(\tB\x03\x80\x01\x01R\aidToken\x12<\n" +
 	"\rrefresh_token\x18\x06 \x01(\v2\x17.prt.tpm.v1.SealedTokenR\frefreshToken\x12\x1c\n" +
 	"\anew_prt\x18\a \x01(\tB\x03\x80\x01\x01R\x06newPrt\x12+\n" +
-	"\x12new_prt_expires_in\x18\b \x01(\x03R\x0fnewPrtExpiresIn\"\xc6\x01\n" +
+	"\x12new_prt_expires_in\x18\b \x01(\x03R\x0fnewPrtExpiresIn\"\xfc\x01\n" +
 	"\x14SignPRTCookieRequest\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12=\n" +
 	"\vsession_key\x18\x02 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
 	"sessionKey\x12\x15\n" +
 	"\x03prt\x18\x03 \x01(\tB\x03\x80\x01\x01R\x03prt\x12#\n" +
-	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\"4\n" +
+	"\rrequest_nonce\x18\x04 \x01(\tR\frequestNonce\x124\n" +
+	"\n" +
+	"sealed_prt\x18\x05 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"4\n" +
 	"\x15SignPRTCookieResponse\x12\x1b\n" +
 	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie\">\n" +
 	"\x17SignDeviceCookieRequest\x12#\n" +
 	"\rrequest_nonce\x18\x01 \x01(\tR\frequestNonce\"7\n" +
 	"\x18SignDeviceCookieResponse\x12\x1b\n" +
-	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie2\xe6\x05\n" +
+	"\x06cookie\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06cookie2\xb3\x06\n" +
 	"\rPRTKeyService\x12W\n" +
 	"\x0eSignPRTRequest\x12!.prt.tpm.v1.SignPRTRequestRequest\x1a\".prt.tpm.v1.SignPRTRequestResponse\x12]\n" +
-	"\x10ImportSessionKey\x12#.prt.tpm.v1.ImportSessionKeyRequest\x1a$.prt.tpm.v1.ImportSessionKeyResponse\x12W\n" +
+	"\x10ImportSessionKey\x12#.prt.tpm.v1.ImportSessionKeyRequest\x1a$.prt.tpm.v1.ImportSessionKeyResponse\x12K\n" +
+	"\n" +
+	"ProtectPRT\x12\x1d.prt.tpm.v1.ProtectPRTRequest\x1a\x1e.prt.tpm.v1.ProtectPRTResponse\x12W\n" +
 	"\x0eSignPRTRenewal\x12!.prt.tpm.v1.SignPRTRenewalRequest\x1a\".prt.tpm.v1.SignPRTRenewalResponse\x12T\n" +
 	"\rOpenPRTAnswer\x12 .prt.tpm.v1.OpenPRTAnswerRequest\x1a!.prt.tpm.v1.OpenPRTAnswerResponse\x12]\n" +
 	"\x10SignTokenRequest\x12#.prt.tpm.v1.SignTokenRequestRequest\x1a$.prt.tpm.v1.SignTokenRequestResponse\x12Z\n" +
@@ -1491,67 +1691,77 @@ func file_prt_tpm_v1_prt_proto_rawDescGZIP() []byte {
 	return file_prt_tpm_v1_prt_proto_rawDescData
 }
 
-var file_prt_tpm_v1_prt_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_prt_tpm_v1_prt_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_prt_tpm_v1_prt_proto_goTypes = []any{
 	(*Partition)(nil),                // 0: prt.tpm.v1.Partition
 	(*SealedSessionKey)(nil),         // 1: prt.tpm.v1.SealedSessionKey
 	(*SealedToken)(nil),              // 2: prt.tpm.v1.SealedToken
-	(*Credential)(nil),               // 3: prt.tpm.v1.Credential
-	(*SignPRTRequestRequest)(nil),    // 4: prt.tpm.v1.SignPRTRequestRequest
-	(*SignPRTRequestResponse)(nil),   // 5: prt.tpm.v1.SignPRTRequestResponse
-	(*ImportSessionKeyRequest)(nil),  // 6: prt.tpm.v1.ImportSessionKeyRequest
-	(*ImportSessionKeyResponse)(nil), // 7: prt.tpm.v1.ImportSessionKeyResponse
-	(*SignPRTRenewalRequest)(nil),    // 8: prt.tpm.v1.SignPRTRenewalRequest
-	(*SignPRTRenewalResponse)(nil),   // 9: prt.tpm.v1.SignPRTRenewalResponse
-	(*OpenPRTAnswerRequest)(nil),     // 10: prt.tpm.v1.OpenPRTAnswerRequest
-	(*OpenPRTAnswerResponse)(nil),    // 11: prt.tpm.v1.OpenPRTAnswerResponse
-	(*SignTokenRequestRequest)(nil),  // 12: prt.tpm.v1.SignTokenRequestRequest
-	(*SignTokenRequestResponse)(nil), // 13: prt.tpm.v1.SignTokenRequestResponse
-	(*OpenTokenAnswerRequest)(nil),   // 14: prt.tpm.v1.OpenTokenAnswerRequest
-	(*OpenTokenAnswerResponse)(nil),  // 15: prt.tpm.v1.OpenTokenAnswerResponse
-	(*SignPRTCookieRequest)(nil),     // 16: prt.tpm.v1.SignPRTCookieRequest
-	(*SignPRTCookieResponse)(nil),    // 17: prt.tpm.v1.SignPRTCookieResponse
-	(*SignDeviceCookieRequest)(nil),  // 18: prt.tpm.v1.SignDeviceCookieRequest
-	(*SignDeviceCookieResponse)(nil), // 19: prt.tpm.v1.SignDeviceCookieResponse
+	(*SealedPRT)(nil),                // 3: prt.tpm.v1.SealedPRT
+	(*Credential)(nil),               // 4: prt.tpm.v1.Credential
+	(*SignPRTRequestRequest)(nil),    // 5: prt.tpm.v1.SignPRTRequestRequest
+	(*SignPRTRequestResponse)(nil),   // 6: prt.tpm.v1.SignPRTRequestResponse
+	(*ImportSessionKeyRequest)(nil),  // 7: prt.tpm.v1.ImportSessionKeyRequest
+	(*ImportSessionKeyResponse)(nil), // 8: prt.tpm.v1.ImportSessionKeyResponse
+	(*ProtectPRTRequest)(nil),        // 9: prt.tpm.v1.ProtectPRTRequest
+	(*ProtectPRTResponse)(nil),       // 10: prt.tpm.v1.ProtectPRTResponse
+	(*SignPRTRenewalRequest)(nil),    // 11: prt.tpm.v1.SignPRTRenewalRequest
+	(*SignPRTRenewalResponse)(nil),   // 12: prt.tpm.v1.SignPRTRenewalResponse
+	(*OpenPRTAnswerRequest)(nil),     // 13: prt.tpm.v1.OpenPRTAnswerRequest
+	(*OpenPRTAnswerResponse)(nil),    // 14: prt.tpm.v1.OpenPRTAnswerResponse
+	(*SignTokenRequestRequest)(nil),  // 15: prt.tpm.v1.SignTokenRequestRequest
+	(*SignTokenRequestResponse)(nil), // 16: prt.tpm.v1.SignTokenRequestResponse
+	(*OpenTokenAnswerRequest)(nil),   // 17: prt.tpm.v1.OpenTokenAnswerRequest
+	(*OpenTokenAnswerResponse)(nil),  // 18: prt.tpm.v1.OpenTokenAnswerResponse
+	(*SignPRTCookieRequest)(nil),     // 19: prt.tpm.v1.SignPRTCookieRequest
+	(*SignPRTCookieResponse)(nil),    // 20: prt.tpm.v1.SignPRTCookieResponse
+	(*SignDeviceCookieRequest)(nil),  // 21: prt.tpm.v1.SignDeviceCookieRequest
+	(*SignDeviceCookieResponse)(nil), // 22: prt.tpm.v1.SignDeviceCookieResponse
 }
 var file_prt_tpm_v1_prt_proto_depIdxs = []int32{
-	3,  // 0: prt.tpm.v1.SignPRTRequestRequest.credential:type_name -> prt.tpm.v1.Credential
+	4,  // 0: prt.tpm.v1.SignPRTRequestRequest.credential:type_name -> prt.tpm.v1.Credential
 	0,  // 1: prt.tpm.v1.ImportSessionKeyRequest.partition:type_name -> prt.tpm.v1.Partition
 	1,  // 2: prt.tpm.v1.ImportSessionKeyResponse.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	0,  // 3: prt.tpm.v1.SignPRTRenewalRequest.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 4: prt.tpm.v1.SignPRTRenewalRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	3,  // 5: prt.tpm.v1.SignPRTRenewalRequest.credential:type_name -> prt.tpm.v1.Credential
-	0,  // 6: prt.tpm.v1.OpenPRTAnswerRequest.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 7: prt.tpm.v1.OpenPRTAnswerRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	0,  // 8: prt.tpm.v1.SignTokenRequestRequest.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 9: prt.tpm.v1.SignTokenRequestRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	2,  // 10: prt.tpm.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	0,  // 11: prt.tpm.v1.OpenTokenAnswerRequest.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 12: prt.tpm.v1.OpenTokenAnswerRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	2,  // 13: prt.tpm.v1.OpenTokenAnswerResponse.refresh_token:type_name -> prt.tpm.v1.SealedToken
-	0,  // 14: prt.tpm.v1.SignPRTCookieRequest.partition:type_name -> prt.tpm.v1.Partition
-	1,  // 15: prt.tpm.v1.SignPRTCookieRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	4,  // 16: prt.tpm.v1.PRTKeyService.SignPRTRequest:input_type -> prt.tpm.v1.SignPRTRequestRequest
-	6,  // 17: prt.tpm.v1.PRTKeyService.ImportSessionKey:input_type -> prt.tpm.v1.ImportSessionKeyRequest
-	8,  // 18: prt.tpm.v1.PRTKeyService.SignPRTRenewal:input_type -> prt.tpm.v1.SignPRTRenewalRequest
-	10, // 19: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:input_type -> prt.tpm.v1.OpenPRTAnswerRequest
-	12, // 20: prt.tpm.v1.PRTKeyService.SignTokenRequest:input_type -> prt.tpm.v1.SignTokenRequestRequest
-	14, // 21: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:input_type -> prt.tpm.v1.OpenTokenAnswerRequest
-	16, // 22: prt.tpm.v1.PRTKeyService.SignPRTCookie:input_type -> prt.tpm.v1.SignPRTCookieRequest
-	18, // 23: prt.tpm.v1.PRTKeyService.SignDeviceCookie:input_type -> prt.tpm.v1.SignDeviceCookieRequest
-	5,  // 24: prt.tpm.v1.PRTKeyService.SignPRTRequest:output_type -> prt.tpm.v1.SignPRTRequestResponse
-	7,  // 25: prt.tpm.v1.PRTKeyService.ImportSessionKey:output_type -> prt.tpm.v1.ImportSessionKeyResponse
-	9,  // 26: prt.tpm.v1.PRTKeyService.SignPRTRenewal:output_type -> prt.tpm.v1.SignPRTRenewalResponse
-	11, // 27: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:output_type -> prt.tpm.v1.OpenPRTAnswerResponse
-	13, // 28: prt.tpm.v1.PRTKeyService.SignTokenRequest:output_type -> prt.tpm.v1.SignTokenRequestResponse
-	15, // 29: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:output_type -> prt.tpm.v1.OpenTokenAnswerResponse
-	17, // 30: prt.tpm.v1.PRTKeyService.SignPRTCookie:output_type -> prt.tpm.v1.SignPRTCookieResponse
-	19, // 31: prt.tpm.v1.PRTKeyService.SignDeviceCookie:output_type -> prt.tpm.v1.SignDeviceCookieResponse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	0,  // 3: prt.tpm.v1.ProtectPRTRequest.partition:type_name -> prt.tpm.v1.Partition
+	3,  // 4: prt.tpm.v1.ProtectPRTResponse.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	0,  // 5: prt.tpm.v1.SignPRTRenewalRequest.partition:type_name -> prt.tpm.v1.Partition
+	1,  // 6: prt.tpm.v1.SignPRTRenewalRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	4,  // 7: prt.tpm.v1.SignPRTRenewalRequest.credential:type_name -> prt.tpm.v1.Credential
+	3,  // 8: prt.tpm.v1.SignPRTRenewalRequest.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	0,  // 9: prt.tpm.v1.OpenPRTAnswerRequest.partition:type_name -> prt.tpm.v1.Partition
+	1,  // 10: prt.tpm.v1.OpenPRTAnswerRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	0,  // 11: prt.tpm.v1.SignTokenRequestRequest.partition:type_name -> prt.tpm.v1.Partition
+	1,  // 12: prt.tpm.v1.SignTokenRequestRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	2,  // 13: prt.tpm.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	3,  // 14: prt.tpm.v1.SignTokenRequestRequest.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	0,  // 15: prt.tpm.v1.OpenTokenAnswerRequest.partition:type_name -> prt.tpm.v1.Partition
+	1,  // 16: prt.tpm.v1.OpenTokenAnswerRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	2,  // 17: prt.tpm.v1.OpenTokenAnswerResponse.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	0,  // 18: prt.tpm.v1.SignPRTCookieRequest.partition:type_name -> prt.tpm.v1.Partition
+	1,  // 19: prt.tpm.v1.SignPRTCookieRequest.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	3,  // 20: prt.tpm.v1.SignPRTCookieRequest.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	5,  // 21: prt.tpm.v1.PRTKeyService.SignPRTRequest:input_type -> prt.tpm.v1.SignPRTRequestRequest
+	7,  // 22: prt.tpm.v1.PRTKeyService.ImportSessionKey:input_type -> prt.tpm.v1.ImportSessionKeyRequest
+	9,  // 23: prt.tpm.v1.PRTKeyService.ProtectPRT:input_type -> prt.tpm.v1.ProtectPRTRequest
+	11, // 24: prt.tpm.v1.PRTKeyService.SignPRTRenewal:input_type -> prt.tpm.v1.SignPRTRenewalRequest
+	13, // 25: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:input_type -> prt.tpm.v1.OpenPRTAnswerRequest
+	15, // 26: prt.tpm.v1.PRTKeyService.SignTokenRequest:input_type -> prt.tpm.v1.SignTokenRequestRequest
+	17, // 27: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:input_type -> prt.tpm.v1.OpenTokenAnswerRequest
+	19, // 28: prt.tpm.v1.PRTKeyService.SignPRTCookie:input_type -> prt.tpm.v1.SignPRTCookieRequest
+	21, // 29: prt.tpm.v1.PRTKeyService.SignDeviceCookie:input_type -> prt.tpm.v1.SignDeviceCookieRequest
+	6,  // 30: prt.tpm.v1.PRTKeyService.SignPRTRequest:output_type -> prt.tpm.v1.SignPRTRequestResponse
+	8,  // 31: prt.tpm.v1.PRTKeyService.ImportSessionKey:output_type -> prt.tpm.v1.ImportSessionKeyResponse
+	10, // 32: prt.tpm.v1.PRTKeyService.ProtectPRT:output_type -> prt.tpm.v1.ProtectPRTResponse
+	12, // 33: prt.tpm.v1.PRTKeyService.SignPRTRenewal:output_type -> prt.tpm.v1.SignPRTRenewalResponse
+	14, // 34: prt.tpm.v1.PRTKeyService.OpenPRTAnswer:output_type -> prt.tpm.v1.OpenPRTAnswerResponse
+	16, // 35: prt.tpm.v1.PRTKeyService.SignTokenRequest:output_type -> prt.tpm.v1.SignTokenRequestResponse
+	18, // 36: prt.tpm.v1.PRTKeyService.OpenTokenAnswer:output_type -> prt.tpm.v1.OpenTokenAnswerResponse
+	20, // 37: prt.tpm.v1.PRTKeyService.SignPRTCookie:output_type -> prt.tpm.v1.SignPRTCookieResponse
+	22, // 38: prt.tpm.v1.PRTKeyService.SignDeviceCookie:output_type -> prt.tpm.v1.SignDeviceCookieResponse
+	30, // [30:39] is the sub-list for method output_type
+	21, // [21:30] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_prt_tpm_v1_prt_proto_init() }
@@ -1559,14 +1769,15 @@ func file_prt_tpm_v1_prt_proto_init() {
 	if File_prt_tpm_v1_prt_proto != nil {
 		return
 	}
-	file_prt_tpm_v1_prt_proto_msgTypes[3].OneofWrappers = []any{
+	file_prt_tpm_v1_prt_proto_msgTypes[4].OneofWrappers = []any{
 		(*Credential_Password)(nil),
 		(*Credential_SamlAssertion)(nil),
 		(*Credential_RefreshToken)(nil),
 	}
-	file_prt_tpm_v1_prt_proto_msgTypes[12].OneofWrappers = []any{
+	file_prt_tpm_v1_prt_proto_msgTypes[15].OneofWrappers = []any{
 		(*SignTokenRequestRequest_Prt)(nil),
 		(*SignTokenRequestRequest_RefreshToken)(nil),
+		(*SignTokenRequestRequest_SealedPrt)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1574,7 +1785,7 @@ func file_prt_tpm_v1_prt_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_tpm_v1_prt_proto_rawDesc), len(file_prt_tpm_v1_prt_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

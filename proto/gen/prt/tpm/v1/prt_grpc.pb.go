@@ -25,6 +25,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	PRTKeyService_SignPRTRequest_FullMethodName   = "/prt.tpm.v1.PRTKeyService/SignPRTRequest"
 	PRTKeyService_ImportSessionKey_FullMethodName = "/prt.tpm.v1.PRTKeyService/ImportSessionKey"
+	PRTKeyService_ProtectPRT_FullMethodName       = "/prt.tpm.v1.PRTKeyService/ProtectPRT"
 	PRTKeyService_SignPRTRenewal_FullMethodName   = "/prt.tpm.v1.PRTKeyService/SignPRTRenewal"
 	PRTKeyService_OpenPRTAnswer_FullMethodName    = "/prt.tpm.v1.PRTKeyService/OpenPRTAnswer"
 	PRTKeyService_SignTokenRequest_FullMethodName = "/prt.tpm.v1.PRTKeyService/SignTokenRequest"
@@ -53,6 +54,11 @@ type PRTKeyServiceClient interface {
 	// it under the TPM's own key. The answer is bound to caller and partition. The
 	// key is in clear only inside the agent, between two TPM commands.
 	ImportSessionKey(ctx context.Context, in *ImportSessionKeyRequest, opts ...grpc.CallOption) (*ImportSessionKeyResponse, error)
+	// ProtectPRT seals a PRT under the data key of this device, for caller and partition.
+	// Nothing gives it back in the clear: it goes into what the agent signs, and nowhere
+	// else, so the caller keeps nothing of it that somebody who reads its disk or memory
+	// could use.
+	ProtectPRT(ctx context.Context, in *ProtectPRTRequest, opts ...grpc.CallOption) (*ProtectPRTResponse, error)
 	// SignPRTRenewal builds and signs a renewal with the session key, KDF version 2.
 	SignPRTRenewal(ctx context.Context, in *SignPRTRenewalRequest, opts ...grpc.CallOption) (*SignPRTRenewalResponse, error)
 	// OpenPRTAnswer opens the encrypted answer to a renewal. What does not parse as
@@ -96,6 +102,16 @@ func (c *pRTKeyServiceClient) ImportSessionKey(ctx context.Context, in *ImportSe
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ImportSessionKeyResponse)
 	err := c.cc.Invoke(ctx, PRTKeyService_ImportSessionKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pRTKeyServiceClient) ProtectPRT(ctx context.Context, in *ProtectPRTRequest, opts ...grpc.CallOption) (*ProtectPRTResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProtectPRTResponse)
+	err := c.cc.Invoke(ctx, PRTKeyService_ProtectPRT_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +198,11 @@ type PRTKeyServiceServer interface {
 	// it under the TPM's own key. The answer is bound to caller and partition. The
 	// key is in clear only inside the agent, between two TPM commands.
 	ImportSessionKey(context.Context, *ImportSessionKeyRequest) (*ImportSessionKeyResponse, error)
+	// ProtectPRT seals a PRT under the data key of this device, for caller and partition.
+	// Nothing gives it back in the clear: it goes into what the agent signs, and nowhere
+	// else, so the caller keeps nothing of it that somebody who reads its disk or memory
+	// could use.
+	ProtectPRT(context.Context, *ProtectPRTRequest) (*ProtectPRTResponse, error)
 	// SignPRTRenewal builds and signs a renewal with the session key, KDF version 2.
 	SignPRTRenewal(context.Context, *SignPRTRenewalRequest) (*SignPRTRenewalResponse, error)
 	// OpenPRTAnswer opens the encrypted answer to a renewal. What does not parse as
@@ -216,6 +237,9 @@ func (UnimplementedPRTKeyServiceServer) SignPRTRequest(context.Context, *SignPRT
 }
 func (UnimplementedPRTKeyServiceServer) ImportSessionKey(context.Context, *ImportSessionKeyRequest) (*ImportSessionKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportSessionKey not implemented")
+}
+func (UnimplementedPRTKeyServiceServer) ProtectPRT(context.Context, *ProtectPRTRequest) (*ProtectPRTResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProtectPRT not implemented")
 }
 func (UnimplementedPRTKeyServiceServer) SignPRTRenewal(context.Context, *SignPRTRenewalRequest) (*SignPRTRenewalResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SignPRTRenewal not implemented")
@@ -288,6 +312,24 @@ func _PRTKeyService_ImportSessionKey_Handler(srv interface{}, ctx context.Contex
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(PRTKeyServiceServer).ImportSessionKey(ctx, req.(*ImportSessionKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PRTKeyService_ProtectPRT_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProtectPRTRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PRTKeyServiceServer).ProtectPRT(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PRTKeyService_ProtectPRT_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PRTKeyServiceServer).ProtectPRT(ctx, req.(*ProtectPRTRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -414,6 +456,10 @@ var PRTKeyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ImportSessionKey",
 			Handler:    _PRTKeyService_ImportSessionKey_Handler,
+		},
+		{
+			MethodName: "ProtectPRT",
+			Handler:    _PRTKeyService_ProtectPRT_Handler,
 		},
 		{
 			MethodName: "SignPRTRenewal",

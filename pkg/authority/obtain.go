@@ -1,0 +1,174 @@
+package authority
+
+import (
+	"context"
+	"strings"
+
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
+	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+)
+
+// Managed refuses a user whose password the identity provider does not check, before
+// the password goes anywhere.
+func (a *Authority) Managed(ctx context.Context, upn ids.UPN) error {
+	r, err := call(ctx, a.timeout, a.realms.DiscoverRealm, &idpv1.DiscoverRealmRequest{UserPrincipalName: string(upn)})
+	switch {
+	case err != nil:
+		return Stranger(idpName, err)
+	case r.GetAccountType() == idpv1.AccountType_ACCOUNT_TYPE_UNKNOWN:
+		return prterr.AADSTS(aadsts.TenantNotFound, "")
+	case !strings.EqualFold(r.GetDomainName(), upn.Domain()):
+		return badAnswer(idpName, "domain_name is not the domain of the user")
+	case r.GetAccountType() == idpv1.AccountType_ACCOUNT_TYPE_FEDERATED:
+		return prterr.New(prterr.Conflict, "the user signs in with a federation provider: its password is not the cloud's")
+	case r.GetAccountType() != idpv1.AccountType_ACCOUNT_TYPE_MANAGED:
+		return badAnswer(idpName, "account_type is not known")
+	}
+	return nil
+}
+
+func (a *Authority) nonce(ctx context.Context) (string, error) {
+	n, err := call(ctx, a.timeout, a.nonces.IssueNonce, &idpv1.IssueNonceRequest{})
+	if err != nil {
+		return "", Stranger(idpName, err)
+	}
+	if !artefact.Opaque(n.GetNonce(), artefact.MaxNonce) {
+		return "", badAnswer(idpName, "nonce is empty, too long or has a character that is not allowed")
+	}
+	return n.GetNonce(), nil
+}
+
+// WithPassword obtains a PRT with the password of a user of the device's tenant.
+func (a *Authority) WithPassword(ctx context.Context, tenant ids.TenantID, upn ids.UPN, password secret.Text) (Issued, error) {
+	got, err := a.request(ctx, tenant, upn, &tpmv1.Credential{Kind: &tpmv1.Credential_Password{Password: password.Reveal()}})
+	got.Kind = KindPassword
+	return got, err
+}
+
+// request is a nonce, a request signed with the device key, a PRT.
+func (a *Authority) request(ctx context.Context, tenant ids.TenantID, upn ids.UPN, credential *tpmv1.Credential) (Issued, error) {
+	nonce, err := a.nonce(ctx)
+	if err != nil {
+		return Issued{}, err
+	}
+	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRequest, &tpmv1.SignPRTRequestRequest{
+		UserPrincipalName: string(upn), Credential: credential, RequestNonce: nonce,
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	request, err := signed(signedRequest.GetRequest())
+	if err != nil {
+		return Issued{}, err
+	}
+	r, err := call(ctx, a.timeout, a.issuance.RequestPRT, &idpv1.RequestPRTRequest{Request: request})
+	if err != nil {
+		return Issued{}, Stranger(idpName, err)
+	}
+	if r.GetSessionKeyJwe() == "" {
+		return Issued{}, badAnswer(idpName, "session_key_jwe is missing")
+	}
+	got, err := issuedPRT{prt: r.GetRefreshToken(), wrapped: r.GetSessionKeyJwe(), idToken: r.GetIdToken(), expiresIn: r.GetRefreshTokenExpiresIn()}.read()
+	if err != nil {
+		return Issued{}, err
+	}
+	return got, got.mustBe(tenant, upn)
+}
+
+// Renew obtains a new PRT with the existing one; nobody is asked for anything. A PRT
+// that is no good any more is prterr.Interaction.
+func (a *Authority) Renew(ctx context.Context, c Cached) (Issued, error) {
+	nonce, err := a.nonce(ctx)
+	if err != nil {
+		return Issued{}, err
+	}
+	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRenewal, &tpmv1.SignPRTRenewalRequest{
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), RequestNonce: nonce,
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	request, err := signed(signedRequest.GetRequest())
+	if err != nil {
+		return Issued{}, err
+	}
+	answer, err := call(ctx, a.timeout, a.issuance.RenewPRT, &idpv1.RenewPRTRequest{Request: request})
+	if err != nil {
+		return Issued{}, Spent(Stranger(idpName, err))
+	}
+	if !artefact.Opaque(answer.GetAnswer(), artefact.MaxToken) {
+		return Issued{}, badAnswer(idpName, "it is not a compact token")
+	}
+	opened, err := call(ctx, a.timeout, a.keys.OpenPRTAnswer, &tpmv1.OpenPRTAnswerRequest{
+		Partition: c.partition(), SessionKey: c.sessionKey(), Answer: answer.GetAnswer(),
+	})
+	if err != nil {
+		return Issued{}, err
+	}
+	got, err := issuedPRT{prt: opened.GetPrt(), wrapped: opened.GetSessionKeyJwe(), idToken: opened.GetIdToken(), expiresIn: opened.GetPrtExpiresIn()}.read()
+	if err != nil {
+		return Issued{}, err
+	}
+	// A user may have been renamed since; the object id stays.
+	if !got.Is(c.Key) {
+		return Issued{}, prterr.New(prterr.Denied, "%s: the renewed PRT is for another user or tenant", idpName)
+	}
+	got.Kind = c.Kind
+	return got, nil
+}
+
+// Import has the TPM take the session key of a PRT, and gives it back sealed.
+func (a *Authority) Import(ctx context.Context, k Key, wrapped string) ([]byte, error) {
+	r, err := call(ctx, a.timeout, a.keys.ImportSessionKey, &tpmv1.ImportSessionKeyRequest{Partition: k.partition(), SessionKeyJwe: wrapped})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(r.GetSessionKey().GetSealed()); n == 0 || n > artefact.MaxSealedKey {
+		return nil, badAnswer(tpmName, "the sealed session key is empty or too long")
+	}
+	return r.GetSessionKey().GetSealed(), nil
+}
+
+// Validate finds out whether a PRT is good for a user and a session key (app token,
+// step D): it is redeemed at the identity provider, signed with that session key. A
+// forged PRT, or one with another session key, does not pass there; one of another
+// user does not pass here.
+func (a *Authority) Validate(ctx context.Context, offered Cached) error {
+	// The redemption is part of step D, not a second step C of the trace.
+	ctx = step.In(ctx, "")
+	nonce, err := a.nonce(ctx)
+	if err != nil {
+		return err
+	}
+	request, err := a.SignToken(ctx, offered, TokenRequest{Client: entrawire.BrokerClientID, RedirectURI: signinpage.BrokerRedirect, Nonce: nonce})
+	if err != nil {
+		return err
+	}
+	sealed, err := call(ctx, a.timeout, a.tokens.RedeemPRT, &idpv1.RedeemPRTRequest{Request: request})
+	if err != nil {
+		return Stranger(idpName, err)
+	}
+	if !artefact.Opaque(sealed.GetAnswer(), artefact.MaxToken) {
+		return badAnswer(idpName, "it is not a compact token")
+	}
+	answer, err := a.OpenToken(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
+	if err != nil {
+		return err
+	}
+	who, err := ReadIDToken(answer.GetIdToken())
+	if err != nil {
+		return err
+	}
+	if !who.Is(offered.Key) {
+		return prterr.New(prterr.Denied, "the offered PRT belongs to another user or tenant")
+	}
+	return nil
+}
