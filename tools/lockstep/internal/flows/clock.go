@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
@@ -23,6 +24,7 @@ func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
 // Advance moves the clocks of the whole lab, and waits until the renewals that fell
 // due on any device have ended.
 func (r *Runner) Advance(ctx context.Context, by time.Duration) error {
+	ctx = untraced(ctx)
 	before := map[*seat][]*lsav1.PartitionState{}
 	for _, s := range r.seats {
 		if !s.device.Runs("lsa-cloudap") {
@@ -68,4 +70,11 @@ func (s *seat) woken(ctx context.Context, before []*lsav1.PartitionState, by tim
 func untouched(a, b *lsav1.PartitionState) bool {
 	return a.GetPrtDigest() == b.GetPrtDigest() && a.GetRenewalRunning() == b.GetRenewalRunning() && a.GetLastError() == b.GetLastError() &&
 		proto.Equal(a.GetPrtUpdateTime(), b.GetPrtUpdateTime()) && proto.Equal(a.GetLastRefresh().GetTime(), b.GetLastRefresh().GetTime())
+}
+
+// untraced has no spans recorded of what is done with it, neither here nor by the callee:
+// a look at a state again and again is no part of what happens.
+func untraced(ctx context.Context) context.Context {
+	id := trace.SpanContextConfig{TraceID: trace.TraceID{15: 1}, SpanID: trace.SpanID{7: 1}}
+	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(id))
 }

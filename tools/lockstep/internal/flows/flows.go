@@ -208,7 +208,7 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.device.Operator.AwaitSSOState(ctx, nil); err != nil {
+		if err := r.device.Operator.AwaitSSOState(untraced(ctx), nil); err != nil {
 			return failure(err)
 		}
 	}

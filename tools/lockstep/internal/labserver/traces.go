@@ -3,6 +3,7 @@ package labserver
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -10,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
-	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
@@ -31,11 +32,18 @@ func (s *service) ListTraces(_ context.Context, r *labv1.ListTracesRequest) (*la
 		if len(resp.GetTraces()) == limit {
 			break
 		}
-		if spans := s.lab.Recorder().Trace(id); len(spans) > 0 {
+		spans := s.lab.Recorder().Trace(id)
+		if len(spans) > 0 && (r.GetAll() && r.GetFlow() == "" || has(spans, r.GetFlow())) {
 			resp.Traces = append(resp.Traces, summary(id, spans))
 		}
 	}
 	return resp, nil
+}
+
+// has says whether spans have rows of a flow; empty is any.
+func has(spans []ladder.Span, flow string) bool {
+	flows := ladder.Flows(spans)
+	return flow == "" && len(flows) > 0 || slices.Contains(flows, step.Flow(flow))
 }
 
 // summary describes a trace; spans are in the order of their start.
@@ -57,7 +65,7 @@ func summary(id trace.TraceID, spans []ladder.Span) *labv1.TraceSummary {
 
 // GetTrace gives the spans of one trace.
 func (s *service) GetTrace(ctx context.Context, r *labv1.GetTraceRequest) (*labv1.GetTraceResponse, error) {
-	id, err := s.wanted(r.GetTraceId())
+	id, err := s.wanted(r.GetTraceId(), r.GetFlow())
 	if err != nil {
 		return nil, err
 	}
@@ -66,20 +74,20 @@ func (s *service) GetTrace(ctx context.Context, r *labv1.GetTraceRequest) (*labv
 	_ = s.lab.Recorder().AwaitIdle(wait, id) // what still runs then is not in the answer
 	resp := &labv1.GetTraceResponse{TraceId: id.String()}
 	for _, span := range s.lab.Recorder().Trace(id) {
-		resp.Spans = append(resp.Spans, message(span))
+		resp.Spans = append(resp.Spans, ladder.Message(span))
 	}
 	return resp, nil
 }
 
 // wanted finds the trace that is meant.
-func (s *service) wanted(name string) (trace.TraceID, error) {
+func (s *service) wanted(name, flow string) (trace.TraceID, error) {
 	if name == "" {
 		for _, id := range s.lab.Recorder().Newest() {
-			if len(ladder.Flows(s.lab.Recorder().Trace(id))) > 0 {
+			if has(s.lab.Recorder().Trace(id), flow) {
 				return id, nil
 			}
 		}
-		return trace.TraceID{}, prterr.New(prterr.NotFound, "no flow has run yet: lockstep play 'sign-in user=alice' is one")
+		return trace.TraceID{}, prterr.New(prterr.NotFound, "no such flow has run yet: lockstep play 'sign-in user=alice' runs one")
 	}
 	id, err := trace.TraceIDFromHex(name)
 	if err != nil {
@@ -89,18 +97,4 @@ func (s *service) wanted(name string) (trace.TraceID, error) {
 		return id, prterr.New(prterr.NotFound, "the trace %s is not there: a laboratory keeps its last %d, lockstep trace list shows them", name, keepTraces)
 	}
 	return id, nil
-}
-
-func message(s ladder.Span) *labv1.TraceSpan {
-	m := &labv1.TraceSpan{
-		SpanId: s.ID.String(), Service: s.Service, Name: s.Name, Start: timestamppb.New(s.Start), End: timestamppb.New(s.End),
-		Failed: s.Failed, Server: s.Server, Http: s.HTTP,
-	}
-	if s.Parent.IsValid() {
-		m.ParentId = s.Parent.String()
-	}
-	if s.Step != stepv1.Step_STEP_UNSPECIFIED {
-		m.Step = s.Step.String()
-	}
-	return m
 }

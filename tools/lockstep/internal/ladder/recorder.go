@@ -23,17 +23,20 @@ type Recorder struct {
 	open   map[trace.TraceID]int
 	// order has the traces by their first span, the oldest first.
 	order []trace.TraceID
+	// lettered are those that have a row of a table.
+	lettered map[trace.TraceID]bool
 	// most and spans bound what is kept; 0 is no bound.
 	most, spans int
 }
 
 // NewRecorder returns an empty recorder that keeps everything.
 func NewRecorder() *Recorder {
-	return &Recorder{traces: map[trace.TraceID][]Span{}, open: map[trace.TraceID]int{}}
+	return &Recorder{traces: map[trace.TraceID][]Span{}, open: map[trace.TraceID]int{}, lettered: map[trace.TraceID]bool{}}
 }
 
 // NewBoundedRecorder returns an empty recorder for what runs for days: it keeps the
-// newest traces, and the first spans of each.
+// newest traces, and the first spans of each. Traces without a lettered row, such as those
+// of who looks at a state again and again, have half of the room at most.
 func NewBoundedRecorder(traces, spans int) *Recorder {
 	r := NewRecorder()
 	r.most, r.spans = traces, spans
@@ -77,15 +80,21 @@ func (r *Recorder) add(s Span) {
 	if r.spans == 0 || len(have) < r.spans {
 		r.traces[s.Trace] = append(have, s)
 	}
+	if s.Step != stepv1.Step_STEP_UNSPECIFIED {
+		r.lettered[s.Trace] = true
+	}
 	if r.most > 0 && len(r.order) > r.most {
 		r.forget()
 	}
 }
 
-// forget drops the oldest trace of which nothing runs any more, or else the oldest.
+// forget drops the oldest trace of which nothing runs any more: one without a lettered row
+// when those have more than their half. When all run it is the oldest.
 func (r *Recorder) forget() {
-	i := max(0, slices.IndexFunc(r.order, func(id trace.TraceID) bool { return r.open[id] == 0 }))
+	plain := len(r.order)-len(r.lettered) > r.most/2
+	i := max(0, slices.IndexFunc(r.order, func(id trace.TraceID) bool { return r.open[id] == 0 && !(plain && r.lettered[id]) }))
 	delete(r.traces, r.order[i])
+	delete(r.lettered, r.order[i])
 	r.order = slices.Delete(r.order, i, i+1)
 }
 
