@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -39,15 +40,16 @@ const (
 // world is everything around the component: fakes that check what they are given,
 // recorded spans, logs and the order of calls.
 type world struct {
-	t     *testing.T
-	dir   string
-	tpm   *fakeTPM
-	idp   *fakeIdP
-	adfs  *fakeFederation
-	dsreg *fakeDsreg
-	spans *tracetest.SpanRecorder
-	tp    *trace.TracerProvider
-	conns map[string]*grpc.ClientConn
+	t      *testing.T
+	dir    string
+	tpm    *fakeTPM
+	idp    *fakeIdP
+	adfs   *fakeFederation
+	dsreg  *fakeDsreg
+	domain *fakeDomain
+	spans  *tracetest.SpanRecorder
+	tp     *trace.TracerProvider
+	conns  map[string]*grpc.ClientConn
 
 	mu    sync.Mutex
 	calls []string
@@ -68,6 +70,8 @@ func newWorld(t *testing.T) *world {
 		dsregv1.RegisterRecoveryServiceServer(r, w.dsreg)
 	})
 	w.serve("adfs", func(r grpc.ServiceRegistrar) { federationv1.RegisterFederationServiceServer(r, w.adfs) })
+	w.domain = &fakeDomain{w: w, password: password}
+	w.serve("domain", func(r grpc.ServiceRegistrar) { domainv1.RegisterDomainServiceServer(r, w.domain) })
 	w.serve("idp", func(r grpc.ServiceRegistrar) {
 		idpv1.RegisterRealmServiceServer(r, w.idp)
 		idpv1.RegisterNonceServiceServer(r, w.idp)
@@ -103,6 +107,7 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName,
 		idpv1.PINResetService_DescribePINReset_FullMethodName, idpv1.PINResetService_OpenResetSecret_FullMethodName,
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,
+		domainv1.DomainService_RequestTicket_FullMethodName,
 		federationv1.FederationService_GetMetadata_FullMethodName, federationv1.FederationService_IssueToken_FullMethodName,
 		idpv1.RealmService_DiscoverRealm_FullMethodName, idpv1.NonceService_IssueNonce_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
@@ -159,6 +164,7 @@ type machine struct {
 	hello   lsav1.HelloServiceClient
 	state   lsav1.SSOStateServiceClient
 	locals  lsav1.LocalAccountServiceClient
+	offline lsav1.OfflinePolicyServiceClient
 	tokens  authorityv1.TokenAuthorityServiceClient
 	cookies authorityv1.CookieAuthorityServiceClient
 }
@@ -185,6 +191,7 @@ func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
 	m.logon, m.web, m.hello = lsav1.NewLogonServiceClient(ui), lsav1.NewWebSignInServiceClient(ui), lsav1.NewHelloServiceClient(ui)
 	operator := as("operator")
 	m.state, m.locals = lsav1.NewSSOStateServiceClient(operator), lsav1.NewLocalAccountServiceClient(operator)
+	m.offline = lsav1.NewOfflinePolicyServiceClient(operator)
 	m.tokens = authorityv1.NewTokenAuthorityServiceClient(as("wam-broker"))
 	m.cookies = authorityv1.NewCookieAuthorityServiceClient(as("browsercore"))
 	w.t.Cleanup(m.stop)

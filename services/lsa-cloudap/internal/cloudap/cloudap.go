@@ -52,6 +52,8 @@ type Config struct {
 	Clock  clock.Clock
 	// RenewEvery is the age at which a PRT is renewed.
 	RenewEvery time.Duration
+	// RenewAfterSignIn: a renewal that met no network waits for the next sign-in.
+	RenewAfterSignIn bool
 	// CallTimeout bounds a call, LogonTimeout a sign-in.
 	CallTimeout, LogonTimeout time.Duration
 	// MaxWrongPasswords in a row close cached sign-in for LockoutFor.
