@@ -130,7 +130,7 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
-		return r.atPages(ctx, d.Cmd, arg)
+		return r.further(ctx, d.Cmd, arg)
 	}
 }
 
