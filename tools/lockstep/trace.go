@@ -101,6 +101,7 @@ func (v *view) list(ctx context.Context, out io.Writer, l labv1.LabServiceClient
 // find is the id that its first digits mean; that of "last" is left to the laboratory.
 func (v *view) find(ctx context.Context, l labv1.LabServiceClient, name string) (string, error) {
 	const whole = 32
+	name = strings.ToLower(strings.ReplaceAll(name, "-", "")) // a Correlation ID is a GUID
 	if name == "last" || len(name) == whole {
 		return strings.TrimPrefix(name, "last"), nil
 	}
@@ -110,7 +111,7 @@ func (v *view) find(ctx context.Context, l labv1.LabServiceClient, name string) 
 	}
 	var found []string
 	for _, t := range r.GetTraces() {
-		if strings.HasPrefix(t.GetTraceId(), strings.ToLower(name)) {
+		if strings.HasPrefix(t.GetTraceId(), name) {
 			found = append(found, t.GetTraceId())
 		}
 	}
