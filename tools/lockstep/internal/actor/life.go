@@ -32,12 +32,6 @@ func (l LogonUI) SignInOther(ctx context.Context, user, provider string, buffer 
 	})
 }
 
-// PutLocalAccount makes an account of the device's own, or gives it another password.
-func (o Operator) PutLocalAccount(ctx context.Context, name string, password secret.Text) (string, error) {
-	resp, err := lsav1.NewLocalAccountServiceClient(o.LSA).PutLocalAccount(ctx, &lsav1.PutLocalAccountRequest{Name: name, Password: password.Reveal()})
-	return resp.GetSid(), err
-}
-
 // OpenBreakGlass lifts the limit on the time without the identity provider.
 func (o Operator) OpenBreakGlass(ctx context.Context, d time.Duration) error {
 	_, err := lsav1.NewOfflinePolicyServiceClient(o.LSA).OpenBreakGlass(ctx, &lsav1.OpenBreakGlassRequest{For: durationpb.New(d)})
