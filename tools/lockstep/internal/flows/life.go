@@ -31,7 +31,6 @@ const foreignProvider = "{9f9a1c1e-3a0c-4c39-9d4b-1f0e6a1f7c55}"
 func (r *Runner) life(ctx context.Context, command string, arg map[string]string) (out string, known bool) {
 	do, known := map[string]func(context.Context, map[string]string) string{
 		"unlock":           r.unlock,          // unlock user=alice [password=wrong] [pin=135790]
-		"register-device":  r.registerDevice,  // register-device user=alice
 		"guess":            r.guess,           // guess user=alice n=9: so many wrong passwords
 		"local-account":    r.localAccount,    // local-account name=frank password=own-password
 		"local-sign-in":    r.localSignIn,     // local-sign-in name=frank password=own-password
@@ -51,14 +50,6 @@ func (r *Runner) life(ctx context.Context, command string, arg map[string]string
 func (r *Runner) localAccount(ctx context.Context, arg map[string]string) string {
 	id, err := r.device.Operator.PutLocalAccount(ctx, arg["name"], secret.NewText(arg["password"]))
 	return outcome("the device has an account "+arg["name"]+" of its own, "+stableSID(id), err)
-}
-
-func (r *Runner) registerDevice(ctx context.Context, arg map[string]string) string {
-	upn, password, err := r.person(arg)
-	if err == nil {
-		_, err = r.device.Operator.Register(ctx, upn, password, r.seat.computer())
-	}
-	return outcome("the device is registered with the tenant of "+upn, err)
 }
 
 // guess types wrong passwords at the sign-in screen and shows what the last one gets.
