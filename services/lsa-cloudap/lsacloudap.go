@@ -63,6 +63,9 @@ type Config struct {
 	Clock clock.Clock
 	// RenewEvery is the age at which a PRT is renewed; 0 is 4 hours.
 	RenewEvery time.Duration
+	// RenewAfterSignIn has a renewal that met no network wait for the next sign-in or
+	// unlock; without it the network is enough.
+	RenewAfterSignIn bool
 	// SignInHosts are the hosts whose sign-in pages may get a PRT cookie; empty is
 	// the public cloud's.
 	SignInHosts []string
@@ -173,7 +176,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	framework, err := cloudap.New(cloudap.Config{
-		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
+		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery, RenewAfterSignIn: cfg.RenewAfterSignIn,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
 		LockoutFor: cfg.LockoutFor, SignInPages: pages, SignInURL: cfg.SignInURL, Domain: cfg.Domain, OfflineLifetime: cfg.OfflineLifetime,
 		Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,

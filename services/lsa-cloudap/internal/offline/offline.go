@@ -37,9 +37,10 @@ const (
 	// keepEvery is how far the highest time may be ahead of the file: a sign-in a
 	// minute later is not worth a write.
 	keepEvery = time.Minute
-	// MaxBreakGlass bounds one break-glass, MaxLifetime the limit itself.
+	// MaxBreakGlass bounds one break-glass.
 	MaxBreakGlass = 30 * 24 * time.Hour
-	MaxLifetime   = 400 * 24 * time.Hour
+	// MaxLifetime bounds the limit itself.
+	MaxLifetime = 400 * 24 * time.Hour
 	// hresultNoLogonServers is ERROR_NO_LOGON_SERVERS: there is nobody to ask, and the
 	// cache does not do.
 	hresultNoLogonServers = 0x8007051F

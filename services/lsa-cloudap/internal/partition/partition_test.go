@@ -177,6 +177,10 @@ func TestABadFileGoesToQuarantineAndTheOthersGoOn(t *testing.T) {
 		"never obtained":     set("obtained_at", "0001-01-01T00:00:00Z"),
 		"ends before begin":  set("expires_at", "2020-01-01T00:00:00Z"),
 		"negative count":     set("wrong_passwords", -1),
+		"unknown validity":   set("validity", "fine"),
+		"unknown mfa":        set("mfa", "maybe"),
+		"negative code":      set("blocked_code", -1),
+		"not a sid":          set("sid", "S-1-5-18"),
 		"long name":          set("display_name", strings.Repeat("x", 257)),
 	} {
 		t.Run(name, func(t *testing.T) {
