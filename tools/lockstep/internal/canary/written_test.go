@@ -216,7 +216,7 @@ func (w *world) pinDay(refused func(error)) {
 func (w *world) events() string {
 	w.t.Helper()
 	var all strings.Builder
-	for _, component := range []string{"lsa-cloudap", "wam-broker"} {
+	for _, component := range []string{"lsa-cloudap", "wam-broker", "dsreg"} {
 		conn, err := w.lab.Dial(w.t.Context(), "operator", w.device.Key(component))
 		if err != nil {
 			w.t.Fatal(err)
