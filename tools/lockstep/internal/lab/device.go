@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -192,6 +193,16 @@ func (d *Device) Restart(ctx context.Context, component string) error {
 
 // Stop ends a component of the device.
 func (d *Device) Stop(component string) error { return d.lab.host.stop(d.Key(component)) }
+
+// AwaitKilled waits until a component has killed itself at a crash point, which the
+// setting lab-crash-at arms, in a lab of processes.
+func (d *Device) AwaitKilled(ctx context.Context, component string) error {
+	h, ok := d.lab.host.(*processes)
+	if !ok {
+		return errors.New("only a process can be killed")
+	}
+	return h.killed(ctx, d.Key(component))
+}
 
 // Resume starts a component that was stopped, on the state that is in its folder now.
 func (d *Device) Resume(ctx context.Context, component string) error {
