@@ -17,6 +17,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -43,6 +44,7 @@ type Authority struct {
 	issuance idpv1.IssuanceServiceClient
 	tokens   idpv1.TokenServiceClient
 	grants   idpv1.GrantServiceClient
+	dataKeys *datakey.Provider
 	signIn   string
 	timeout  time.Duration
 }
@@ -62,7 +64,7 @@ func New(cfg Config) (*Authority, error) {
 	return &Authority{
 		keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), realms: idpv1.NewRealmServiceClient(cfg.IdP), nonces: idpv1.NewNonceServiceClient(cfg.IdP),
 		issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP), grants: idpv1.NewGrantServiceClient(cfg.IdP),
-		signIn: "https://" + u.Host, timeout: cfg.CallTimeout,
+		dataKeys: datakey.NewProvider(cfg.TPM, cfg.IdP, cfg.CallTimeout), signIn: "https://" + u.Host, timeout: cfg.CallTimeout,
 	}, nil
 }
 

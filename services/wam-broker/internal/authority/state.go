@@ -17,12 +17,7 @@ type State struct {
 
 // States of all accounts.
 func (a *Authority) States() []State {
-	a.mu.Lock()
-	entries := make([]*entry, 0, len(a.entries))
-	for _, e := range a.entries {
-		entries = append(entries, e)
-	}
-	a.mu.Unlock()
+	entries := a.all()
 	now := a.cfg.Clock.Now()
 	all := make([]State, 0, len(entries))
 	for _, e := range entries {
