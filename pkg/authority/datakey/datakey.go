@@ -100,8 +100,10 @@ type state struct {
 	turn chan struct{}
 
 	mu sync.Mutex
-	// unlocked counts how often the key was unlocked.
+	// unlocked counts how often the key was unlocked, and ready says that it was not
+	// locked from here since.
 	unlocked uint64
+	ready    bool
 	// notBefore is when the identity provider is asked again.
 	notBefore time.Time
 }
@@ -128,9 +130,10 @@ func Locked(err error) bool {
 	return errors.As(err, &e) && e.Kind == prterr.Conflict && e.HRESULT == HRESULTLocked
 }
 
-// Do runs a call of the tpm-agent that may need the data key of a user. When the key is
-// locked it is unlocked, by one of all who wait for it, and the call is made once more.
-// When it cannot be, the error says why: prterr.Unavailable without the network, the
+// Do runs a call of the tpm-agent that may need the data key of a user. A key that
+// nobody unlocked here is unlocked first, by one of all who wait for it; one that turns
+// out to be locked, as after a restart of the tpm-agent, is unlocked then, and the call
+// is made once more. When it cannot be, the error says why: prterr.Unavailable without the network, the
 // identity provider's own refusal, and else prterr.Denied without a code, as for a
 // refresh token that is not usable here.
 func (k *Keys) Do(ctx context.Context, a Account, call func(context.Context) error) error {
@@ -139,7 +142,16 @@ func (k *Keys) Do(ctx context.Context, a Account, call func(context.Context) err
 		return err
 	}
 	s := k.state(u)
-	seen, _ := s.now()
+	seen, ready := s.now()
+	if !ready {
+		// The agent may have it unlocked all the same, as after a restart of this
+		// component: so the call is tried whatever comes of this.
+		why := k.unlock(ctx, u, s, a, seen)
+		if err := call(ctx); !Locked(err) || why == nil {
+			return err
+		}
+		return why
+	}
 	err = call(ctx)
 	if !Locked(err) {
 		return err
@@ -152,6 +164,7 @@ func (k *Keys) Do(ctx context.Context, a Account, call func(context.Context) err
 
 // Lock has the tpm-agent forget the data key of a user, as at the last sign-off.
 func (k *Keys) Lock(ctx context.Context, tenant ids.TenantID, id ids.UserID) error {
+	k.state(user{tenant, id}).locked()
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.CallTimeout)
 	defer cancel()
 	_, err := k.tpm.LockDataKey(ctx, &tpmv1.LockDataKeyRequest{TenantId: string(tenant), UserId: string(id)})
@@ -181,16 +194,29 @@ func (k *Keys) state(u user) *state {
 	return s
 }
 
-func (s *state) now() (unlocked uint64, notBefore time.Time) {
+func (s *state) now() (unlocked uint64, ready bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.unlocked, s.notBefore
+	return s.unlocked, s.ready
 }
 
 func (s *state) opened() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unlocked++
+	s.ready = true
+}
+
+func (s *state) locked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ready = false
+}
+
+func (s *state) resting(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return now.Before(s.notBefore)
 }
 
 func (s *state) rest(until time.Time) {
@@ -207,11 +233,10 @@ func (k *Keys) unlock(ctx context.Context, u user, s *state, a Account, seen uin
 	case <-ctx.Done():
 		return prterr.Wrap(prterr.Deadline, ctx.Err(), "the data key was not unlocked in time: try again")
 	}
-	unlocked, notBefore := s.now()
-	if unlocked != seen {
+	if unlocked, _ := s.now(); unlocked != seen {
 		return nil
 	}
-	if k.cfg.Clock.Now().Before(notBefore) {
+	if s.resting(k.cfg.Clock.Now()) {
 		return notToBeHad()
 	}
 	answer, err := a.Fetch(ctx)
