@@ -1,6 +1,9 @@
 package authority
 
-import "github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+import (
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
+)
 
 // State is an account as an operator sees it: no secret in it.
 type State struct {
@@ -38,4 +41,4 @@ func (a *Authority) States() []State {
 }
 
 // Said is what went wrong, in words of ours.
-func (a *Attempt) Said() string { return said(a.Err) }
+func (a *Attempt) Said() string { return wamevent.Said(a.Err) }
