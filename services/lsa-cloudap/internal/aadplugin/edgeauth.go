@@ -6,12 +6,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
 // authenticate reads which credential there is and uses it.

@@ -3,12 +3,12 @@ package aadplugin
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
 // tokens are what a code was redeemed for.

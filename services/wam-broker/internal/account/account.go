@@ -102,7 +102,7 @@ func (p *PRT) Digest() string { return hex.EncodeToString(p.Hash[:4]) }
 func (p *PRT) Is(other secret.Text) bool { return HashOf(other) == p.Hash }
 
 // HashOf is the hash of a PRT.
-func HashOf(prt secret.Text) [sha256.Size]byte { return sha256.Sum256([]byte(prt.Reveal())) }
+func HashOf(token secret.Text) [sha256.Size]byte { return sha256.Sum256([]byte(token.Reveal())) }
 
 // Cached is the PRT as the protocol uses it. There has to be one.
 func (r Record) Cached() prt.Cached {
