@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -15,7 +16,6 @@ import (
 	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
