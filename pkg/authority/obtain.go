@@ -91,7 +91,7 @@ func (a *Authority) Renew(ctx context.Context, c Cached) (Issued, error) {
 		return Issued{}, err
 	}
 	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRenewal, &tpmv1.SignPRTRenewalRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), RequestNonce: nonce,
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), SealedPrt: c.sealedPRT(), RequestNonce: nonce,
 	})
 	if err != nil {
 		return Issued{}, err
@@ -135,6 +135,19 @@ func (a *Authority) Import(ctx context.Context, k Key, wrapped string) ([]byte, 
 		return nil, badAnswer(tpmName, "the sealed session key is empty or too long")
 	}
 	return r.GetSessionKey().GetSealed(), nil
+}
+
+// Protect has the tpm-agent seal a PRT, as it is kept: in memory and on disk there is no
+// other form of it from here on.
+func (a *Authority) Protect(ctx context.Context, k Key, prt secret.Text) ([]byte, error) {
+	r, err := call(ctx, a.timeout, a.keys.ProtectPRT, &tpmv1.ProtectPRTRequest{Partition: k.partition(), Prt: prt.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(r.GetSealedPrt().GetSealed()); n == 0 || n > artefact.MaxSealedPRT {
+		return nil, badAnswer(tpmName, "the sealed PRT is empty or too long")
+	}
+	return r.GetSealedPrt().GetSealed(), nil
 }
 
 // Validate finds out whether a PRT is good for a user and a session key (app token,

@@ -27,6 +27,9 @@ func (a *Authority) SignToken(ctx context.Context, c Cached, r TokenRequest) (st
 		RedirectUri: r.RedirectURI, RequestNonce: r.Nonce, RequestNewPrt: r.NewPRT,
 		Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: c.PRT.Reveal()},
 	}
+	if p := c.sealedPRT(); p != nil {
+		req.Grant = &tpmv1.SignTokenRequestRequest_SealedPrt{SealedPrt: p}
+	}
 	if r.RefreshToken != nil {
 		req.Grant = &tpmv1.SignTokenRequestRequest_RefreshToken{RefreshToken: &tpmv1.SealedToken{Sealed: r.RefreshToken}}
 	}

@@ -90,6 +90,7 @@ func (c *CloudAP) OpenTokenAnswer(ctx context.Context, session secret.Text, clie
 // provider has taken it as one of this user under this session key. Until it is
 // on disk, and whenever anything fails, the old PRT stays.
 func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life time.Duration) error {
+	c.settleCache(ctx)
 	e, p, err := c.signedIn(session)
 	if err != nil {
 		return err

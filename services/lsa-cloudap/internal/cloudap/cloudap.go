@@ -53,6 +53,8 @@ type Config struct {
 	Clock  clock.Clock
 	// RenewEvery is the age at which a PRT is renewed.
 	RenewEvery time.Duration
+	// RenewAfterSignIn: a renewal that met no network waits for the next sign-in.
+	RenewAfterSignIn bool
 	// CallTimeout bounds a call, LogonTimeout a sign-in.
 	CallTimeout, LogonTimeout time.Duration
 	// MaxWrongPasswords in a row close cached sign-in for LockoutFor.
@@ -65,6 +67,9 @@ type Config struct {
 	// SignInURL is the base address of the issuer, to be shown.
 	SignInURL string
 	Hello     HelloPolicy
+	// RefuseUnverified keeps everybody from signing in from a cache that could not be
+	// checked against the record of the tpm-agent.
+	RefuseUnverified bool
 	// Events is the component's event log; nil keeps none.
 	Events         *eventlog.Log
 	Log            *slog.Logger
@@ -121,7 +126,10 @@ func New(cfg Config) (*CloudAP, error) {
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	files, err := statefiles.Open(statefiles.Config{
+		Dir: cfg.StateDir, Folders: []string{partition.Folder, hello.Folder}, Names: []string{local.FileName, offline.FileName}, Records: newRecords(cfg.TPM),
+		Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points,
+	})
 	if err != nil {
 		return nil, err
 	}

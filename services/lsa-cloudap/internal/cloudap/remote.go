@@ -195,6 +195,7 @@ func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
 		}
 	case authorityv1.MFAState_MFA_STATE_NO:
 		got.mfa = partition.MFANo
+	case authorityv1.MFAState_MFA_STATE_UNSPECIFIED:
 	}
 	return got, nil
 }
