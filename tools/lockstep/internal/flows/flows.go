@@ -132,6 +132,9 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 		if out, known := r.atWork(ctx, d.Cmd, arg); known {
 			return out
 		}
+		if out, known := r.atRest(ctx, d.Cmd, arg); known {
+			return out
+		}
 		return r.atPages(ctx, d.Cmd, arg)
 	}
 }
