@@ -29,6 +29,6 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(demoCommand(), serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand())
+	cmd.AddCommand(demoCommand(), serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), describeCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand())
 	return cmd
 }
