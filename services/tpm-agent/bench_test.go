@@ -58,9 +58,10 @@ type bench struct {
 }
 
 // asCloudAP is the context of a call that lsa-cloudap makes, as the server hands it on.
-func asCloudAP(tb testing.TB) (ctx context.Context) {
+func asCloudAP(tb testing.TB) context.Context {
 	tb.Helper()
 	const method = "/prt.tpm.v1.Bench/Enter"
+	entered := make(chan context.Context, 1)
 	enter := grpc.ServiceDesc{ServiceName: "prt.tpm.v1.Bench", HandlerType: (*any)(nil), Methods: []grpc.MethodDesc{{
 		MethodName: "Enter", Handler: func(_ any, in context.Context, decode func(any) error, around grpc.UnaryServerInterceptor) (any, error) {
 			req := new(tpmv1.LockDataKeyRequest)
@@ -68,7 +69,7 @@ func asCloudAP(tb testing.TB) (ctx context.Context) {
 				return nil, err
 			}
 			return around(in, req, &grpc.UnaryServerInfo{FullMethod: method}, func(in context.Context, _ any) (any, error) {
-				ctx = context.WithoutCancel(in)
+				entered <- context.WithoutCancel(in)
 				return new(tpmv1.LockDataKeyResponse), nil
 			})
 		},
@@ -83,7 +84,7 @@ func asCloudAP(tb testing.TB) (ctx context.Context) {
 	if err := conn.Invoke(tb.Context(), method, new(tpmv1.LockDataKeyRequest), new(tpmv1.LockDataKeyResponse)); err != nil {
 		tb.Fatal(err)
 	}
-	return ctx
+	return <-entered
 }
 
 // onEach runs a benchmark on the TPM in software and, where it is installed, on

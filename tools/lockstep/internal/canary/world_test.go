@@ -74,6 +74,12 @@ func newWorld(t *testing.T, dir, tpm string, change ...func(*lab.Config)) *world
 		t.Fatal(err)
 	}
 	w.tap = newTap(t, filepath.Join(dir, "lab", "run", w.device.Name+"-tpm-agent.sock"), func(component string) string { return w.device.StateDir(component) + "-identity" })
+	// Who has called the agent already has a connection that does not go through the tap.
+	for _, caller := range []string{"dsreg", "lsa-cloudap", "wam-broker"} {
+		if err := w.device.Restart(t.Context(), caller); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := w.device.Operator.Join(t.Context(), w.tenant.User, w.tenant.Password, "DESKTOP"); err != nil {
 		t.Fatal(err)
 	}

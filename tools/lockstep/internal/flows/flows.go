@@ -147,15 +147,13 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 		for _, more := range []func(context.Context, string, map[string]string) (string, bool){
 			r.show,
 			r.atWork,
+			r.atRest,
 		} {
 			if out, known := more(ctx, d.Cmd, arg); known {
 				return out
 			}
 		}
 		if out, known := r.onDevice(ctx, d, arg); known {
-			return out
-		}
-		if out, known := r.atRest(ctx, d.Cmd, arg); known {
 			return out
 		}
 		return r.atPages(ctx, d.Cmd, arg)
