@@ -64,10 +64,12 @@ func newWorld(t *testing.T) *world {
 	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
 	w.records = &fakeRecords{}
 	w.tpm.hello = &fakeHello{w: w, faults: &w.tpm.faults, keys: map[string]*helloKey{}}
+	w.tpm.data = &fakeDataKeys{w: w, unlocked: map[string]string{}, cloud: &fakeProviderKeys{w: w, key: "provider-canary", answers: map[string]answer{}}}
 	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) {
 		tpmv1.RegisterPRTKeyServiceServer(r, w.tpm)
 		tpmv1.RegisterHelloKeyServiceServer(r, w.tpm.hello)
 		tpmv1.RegisterStateRecordServiceServer(r, w.records)
+		tpmv1.RegisterDataKeyServiceServer(r, w.tpm.data)
 	})
 	w.serve("dsreg", func(r grpc.ServiceRegistrar) {
 		dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg)
@@ -84,6 +86,7 @@ func newWorld(t *testing.T) *world {
 		idpv1.RegisterGrantServiceServer(r, w.idp)
 		idpv1.RegisterDeviceRegistrationServiceServer(r, w.idp)
 		idpv1.RegisterPINResetServiceServer(r, w.idp)
+		idpv1.RegisterDataKeyServiceServer(r, w.tpm.data.cloud)
 	})
 	return w
 }
@@ -109,6 +112,8 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName,
 		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName,
 		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName,
+		tpmv1.DataKeyService_SignDataKeyRequest_FullMethodName, tpmv1.DataKeyService_CreateDataKey_FullMethodName,
+		tpmv1.DataKeyService_UnlockDataKey_FullMethodName, tpmv1.DataKeyService_LockDataKey_FullMethodName, idpv1.DataKeyService_RequestDataKey_FullMethodName,
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName,
 		idpv1.PINResetService_DescribePINReset_FullMethodName, idpv1.PINResetService_OpenResetSecret_FullMethodName,
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,

@@ -41,6 +41,8 @@ func run(t *testing.T, a *Agent) {
 	key, sealed := a.Import(id, UserA)
 	rests := a.Protect(t, Partition(UserA), prt)
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
+	t.Run("PRO10 data keys", func(t *testing.T) { a.dataKeys(t, id) })
+	a.CreateDataKey(NewProvider(), UserA, key, sealed)
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
 	t.Run("device proofs", func(t *testing.T) { a.deviceProofs(t, id) })

@@ -11,8 +11,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/enrol"
@@ -54,7 +56,11 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *dsregv1.Register
 	if err != nil {
 		return nil, err
 	}
-	return &dsregv1.RegisterDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
+	named, err := entrawire.ParseDeviceCertificate(id.Certificate)
+	if err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "the device is registered, and its certificate cannot be read")
+	}
+	return &dsregv1.RegisterDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID), UserId: string(named.UserID)}, nil
 }
 
 func request(user, password, displayName string) (enrol.Request, error) {
@@ -97,9 +103,11 @@ func IsDisplayName(s string) bool {
 	return true
 }
 
-// LeaveDevice takes the device out of its tenant.
+// LeaveDevice takes the device out of its tenant. Who is not its operator ends the
+// registration for a work account and nothing else.
 func (s *Registration) LeaveDevice(ctx context.Context, req *dsregv1.LeaveDeviceRequest) (*dsregv1.LeaveDeviceResponse, error) {
-	if err := s.Enroller.Leave(ctx, req.GetLocalOnly()); err != nil {
+	how := enrol.Departure{LocalOnly: req.GetLocalOnly(), RegisteredOnly: rpc.Caller(ctx) != "operator"}
+	if err := s.Enroller.Leave(ctx, how); err != nil {
 		return nil, err
 	}
 	return &dsregv1.LeaveDeviceResponse{}, nil

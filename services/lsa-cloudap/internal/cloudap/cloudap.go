@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -81,6 +82,8 @@ type CloudAP struct {
 	cfg    Config
 	plugin plugin
 	tpm    tpm
+	// dataKeys are what refresh tokens of apps rest under.
+	dataKeys *datakey.Keys
 	// recovery of lost device keys.
 	recovery recovery
 	domain   domain
@@ -142,9 +145,13 @@ func New(cfg Config) (*CloudAP, error) {
 	if err != nil {
 		return nil, err
 	}
+	dataKeys, err := newDataKeys(cfg, files)
+	if err != nil {
+		return nil, err
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg),
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), dataKeys: dataKeys, recovery: newRecovery(cfg.Dsreg),
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
@@ -190,11 +197,18 @@ func openOwn(cfg Config, files *statefiles.Files, all []partition.Partition) (*l
 func (c *CloudAP) Close() error {
 	c.mu.Lock()
 	c.closing = true
-	for d := range c.sessions {
+	users := map[partition.Key]bool{}
+	for d, s := range c.sessions {
+		if s.entry != nil {
+			users[s.entry.key] = true
+		}
 		c.drop(d)
 	}
 	clear(c.pages)
 	c.mu.Unlock()
+	for k := range users {
+		c.lockDataKey(k)
+	}
 
 	done := make(chan struct{})
 	go func() { c.running.Wait(); close(done) }()
@@ -264,6 +278,9 @@ func (c *CloudAP) retire(e *entry) {
 		if s.entry == e {
 			c.drop(d)
 		}
+	}
+	if !c.closing {
+		c.running.Go(func() { c.lockDataKey(e.key) })
 	}
 	if err := e.retire(func() error { return c.store.Remove(e.key) }); err != nil {
 		c.cfg.Log.Error("old partition could not be removed", "user", e.key.User, "kind", e.key.Kind, "error", err)

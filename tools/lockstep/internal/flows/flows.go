@@ -145,6 +145,9 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
+		if out, known := r.atWork(ctx, d.Cmd, arg); known {
+			return out
+		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
 		}
@@ -274,6 +277,9 @@ func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
 	case "disable-user", "enable-user":
 		upn, _, _ := r.person(arg)
 		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
+	case "revoke-sessions":
+		upn, _, _ := r.person(arg)
+		_, err = admin.RevokeSessions(ctx, &directoryv1.RevokeSessionsRequest{UserPrincipalName: upn})
 	case "set-password":
 		upn, password, _ := r.person(arg)
 		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
@@ -296,10 +302,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		if r.names[p.GetPrtDigest()] == "" {
-			r.names[p.GetPrtDigest()] = fmt.Sprintf("PRT-%d", len(r.names)+1)
-		}
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.names[p.GetPrtDigest()])
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}

@@ -450,7 +450,9 @@ type RegisterDeviceResponse struct {
 	// DeviceID is the new device id, a lower-case GUID.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID is the tenant of the account, a lower-case GUID.
-	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserID is the object id of the account, as the device certificate names it.
+	UserId        string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -495,6 +497,13 @@ func (x *RegisterDeviceResponse) GetDeviceId() string {
 func (x *RegisterDeviceResponse) GetTenantId() string {
 	if x != nil {
 		return x.TenantId
+	}
+	return ""
+}
+
+func (x *RegisterDeviceResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
 	}
 	return ""
 }
@@ -1958,10 +1967,11 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x15RegisterDeviceRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12!\n" +
-	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"R\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"k\n" +
 	"\x16RegisterDeviceResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\xc2\x01\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\"\xc2\x01\n" +
 	"\x17JoinHybridDeviceRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12#\n" +
 	"\rtarget_domain\x18\x02 \x01(\tR\ftargetDomain\x12\x1f\n" +
