@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
-	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
@@ -54,6 +52,8 @@ type Runner struct {
 	saved  string
 	passes map[string]secret.Text
 	names  map[string]string
+	// last is the trace whose ladder was drawn last.
+	last trace.TraceID
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
@@ -140,19 +140,35 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 		return outcome("the device has its network back", r.device.SetOffline(false))
 	case "restart": // restart component=lsa-cloudap
 		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"]))
-	case "admin": // admin do=disable-user user=alice
-		return r.admin(ctx, arg)
+	case "admin", "sign-ins": // see admin.go
+		return r.operate(ctx, d.Cmd, arg)
 	case "state": // state
 		return r.state(ctx)
 	default:
-		if out, known := r.atWork(ctx, d.Cmd, arg); known {
-			return out
-		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
 		}
-		return r.atPages(ctx, d.Cmd, arg)
+		return r.further(ctx, d.Cmd, arg)
 	}
+}
+
+// Play carries out one command as a person types it, such as "sign-in user=alice", on
+// a device, the first one when it has no name. It answers what a reader should see,
+// the trace that ran, if any, and whether the command failed.
+func (r *Runner) Play(ctx context.Context, line, device string) (output string, id trace.TraceID, failed bool) {
+	cmd, args, err := datadriven.ParseLine(line)
+	if err != nil || cmd == "" {
+		return failure(prterr.New(prterr.Invalid, "%.80q is no command such as: sign-in user=alice", line)), id, true
+	}
+	if device != "" {
+		args = append(args, datadriven.CmdArg{Key: "device", Vals: []string{device}})
+	}
+	r.last = trace.TraceID{}
+	output = r.Run(ctx, &datadriven.TestData{Cmd: cmd, CmdArgs: args})
+	for l := range strings.Lines(output) {
+		failed = failed || strings.HasPrefix(l, "error (") || strings.HasPrefix(l, "there is no command")
+	}
+	return output, r.last, failed
 }
 
 // args reads the arguments; one without a value is "yes".
@@ -210,7 +226,7 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.device.Operator.AwaitSSOState(ctx, nil); err != nil {
+		if err := r.device.Operator.AwaitSSOState(untraced(ctx), nil); err != nil {
 			return failure(err)
 		}
 	}
@@ -267,33 +283,6 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 	return r.ladder(ctx, v.Trace) + "signed in to the page without a question\n"
 }
 
-func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
-	conn, err := r.lab.Dial(ctx, "operator", "idp")
-	if err != nil {
-		return failure(err)
-	}
-	admin := directoryv1.NewAdminServiceClient(conn)
-	switch arg["do"] {
-	case "disable-user", "enable-user":
-		upn, _, _ := r.person(arg)
-		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
-	case "revoke-sessions":
-		upn, _, _ := r.person(arg)
-		_, err = admin.RevokeSessions(ctx, &directoryv1.RevokeSessionsRequest{UserPrincipalName: upn})
-	case "set-password":
-		upn, password, _ := r.person(arg)
-		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
-	case "disable-device", "enable-device":
-		var id string
-		if id, err = r.device.ID(ctx); err == nil {
-			_, err = admin.SetDeviceEnabled(ctx, &directoryv1.SetDeviceEnabledRequest{DeviceId: id, Enabled: arg["do"] == "enable-device"})
-		}
-	default:
-		err = fmt.Errorf("there is nothing to do called %q", arg["do"])
-	}
-	return outcome("done", err)
-}
-
 // state lists the partitions, with a name for each PRT in place of its digest.
 func (r *Runner) state(ctx context.Context) string {
 	parts, err := r.device.Operator.SSOState(ctx)
@@ -302,7 +291,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.named("PRT", p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}
@@ -319,13 +308,11 @@ func (r *Runner) ladder(ctx context.Context, id trace.TraceID) string {
 	if err := r.lab.Recorder().AwaitIdle(ctx, id); err != nil {
 		return failure(err)
 	}
+	r.last = id
 	spans := r.lab.Recorder().Trace(id)
 	flow := step.Flow("")
-	for _, s := range spans {
-		if f := step.FlowOf(s.Step); slices.Contains(step.Flows(), f) {
-			flow = f
-			break
-		}
+	if all := ladder.Flows(spans); len(all) > 0 {
+		flow = all[0]
 	}
 	return ladder.Build(flow, id, spans, true).Text()
 }
