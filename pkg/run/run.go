@@ -42,7 +42,7 @@ type Env struct {
 
 	network rpc.Network
 	peers   map[string]string
-	dial    func(name string) (*grpc.ClientConn, error)
+	dial    func(name, server string) (*grpc.ClientConn, error)
 	conns   []io.Closer
 }
 
@@ -59,11 +59,18 @@ func (e *Env) Listen(addr string) (net.Listener, error) {
 func (e *Env) Own(c io.Closer) { e.conns = append(e.conns, c) }
 
 // Peer connects to another component by its name.
-func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) {
+func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) { return e.PeerOf(name, name) }
+
+// HasPeer reports whether the address of another component is configured.
+func (e *Env) HasPeer(name string) bool { return e.peers[name] != "" }
+
+// PeerOf connects to a peer that is known under one name and serves under the identity
+// of another component, as a domain controller that the federation provider is.
+func (e *Env) PeerOf(name, server string) (grpc.ClientConnInterface, error) {
 	if e.dial == nil {
 		return nil, fmt.Errorf("no way to reach %s is configured", name)
 	}
-	conn, err := e.dial(name)
+	conn, err := e.dial(name, server)
 	if err != nil {
 		return nil, fmt.Errorf("way to %s: %w", name, err)
 	}
@@ -142,12 +149,12 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
 	}
-	env.dial = func(name string) (*grpc.ClientConn, error) {
+	env.dial = func(name, server string) (*grpc.ClientConn, error) {
 		addr, ok := cfg.Peers[name]
 		if !ok {
 			return nil, errors.New("its address is not configured")
 		}
-		return rpc.Dial(rpc.DialConfig{Network: cfg.Network, Addr: addr, Identity: cfg.Identity, Server: name, TracerProvider: env.TracerProvider})
+		return rpc.Dial(rpc.DialConfig{Network: cfg.Network, Addr: addr, Identity: cfg.Identity, Server: server, TracerProvider: env.TracerProvider})
 	}
 	comp, err := wire(&env)
 	if err != nil {

@@ -35,7 +35,7 @@ func TestAccountsOfAMachine(t *testing.T) {
 	if m.Zero() || !(sid.Machine{}).Zero() {
 		t.Error("Zero is wrong")
 	}
-	if sid.NewMachine() == sid.NewMachine() {
+	if one, two := sid.NewMachine(), sid.NewMachine(); one == two {
 		t.Error("two machines have one name")
 	}
 }

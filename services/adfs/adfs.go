@@ -1,11 +1,13 @@
 // Package adfs is the federation provider of a federated domain: another
 // organisation, which checks its own users' passwords and tells the cloud in
-// signed assertions who they are.
+// signed assertions who they are. It is the organisation's domain controller as well,
+// as far as a sign-in to a hybrid joined computer needs one.
 //
 // What lives here: the door (configuration, registration, allow-list). What
 // never may: anything of the cloud's, which trusts this organisation's
 // certificate and no more. Its one caller is lsa-cloudap (first sign-in and
-// renewal of a federated user, between realm discovery and the nonce).
+// renewal of a federated user, between realm discovery and the nonce; sign-in to a
+// hybrid joined computer).
 package adfs
 
 import (
@@ -21,6 +23,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/card"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/front"
@@ -125,6 +128,7 @@ func signerOr(given *Signer, baseURL string, clk clock.Clock) (Signer, error) {
 // Register puts the service on a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	federationv1.RegisterFederationServiceServer(r, s.server)
+	domainv1.RegisterDomainServiceServer(r, s.server.Domain())
 }
 
 // Handler is the provider's HTTP: metadata exchange, WS-Trust with a user name and
@@ -145,5 +149,6 @@ func Allow() rpc.AllowList {
 	return rpc.AllowList{
 		federationv1.FederationService_GetMetadata_FullMethodName: {"lsa-cloudap"},
 		federationv1.FederationService_IssueToken_FullMethodName:  {"lsa-cloudap"},
+		domainv1.DomainService_RequestTicket_FullMethodName:       {"lsa-cloudap"},
 	}
 }

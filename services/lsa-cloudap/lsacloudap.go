@@ -63,6 +63,9 @@ type Config struct {
 	Clock clock.Clock
 	// RenewEvery is the age at which a PRT is renewed; 0 is 4 hours.
 	RenewEvery time.Duration
+	// RenewAfterSignIn has a renewal that met no network wait for the next sign-in or
+	// unlock; without it the network is enough.
+	RenewAfterSignIn bool
 	// SignInHosts are the hosts whose sign-in pages may get a PRT cookie; empty is
 	// the public cloud's.
 	SignInHosts []string
@@ -71,6 +74,10 @@ type Config struct {
 	// Hello is the device's policy on Windows Hello for Business; the zero value offers
 	// it.
 	Hello HelloPolicy
+	// RefuseUnverifiedCache keeps everybody from signing in from a cache that could not
+	// be checked against what the tpm-agent remembers of it. Off, the cache works without
+	// the agent, and is checked when it is back.
+	RefuseUnverifiedCache bool
 	// CallTimeout bounds each call to another component; 0 is 10 seconds.
 	CallTimeout time.Duration
 	// LogonTimeout bounds a sign-in; 0 is 30 seconds.
@@ -169,10 +176,10 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	framework, err := cloudap.New(cloudap.Config{
-		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery,
+		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery, RenewAfterSignIn: cfg.RenewAfterSignIn,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
 		LockoutFor: cfg.LockoutFor, SignInPages: pages, SignInURL: cfg.SignInURL, Domain: cfg.Domain, OfflineLifetime: cfg.OfflineLifetime,
-		Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -39,15 +40,18 @@ const (
 // world is everything around the component: fakes that check what they are given,
 // recorded spans, logs and the order of calls.
 type world struct {
-	t     *testing.T
-	dir   string
-	tpm   *fakeTPM
-	idp   *fakeIdP
-	adfs  *fakeFederation
-	dsreg *fakeDsreg
-	spans *tracetest.SpanRecorder
-	tp    *trace.TracerProvider
-	conns map[string]*grpc.ClientConn
+	t      *testing.T
+	dir    string
+	tpm    *fakeTPM
+	idp    *fakeIdP
+	adfs   *fakeFederation
+	dsreg  *fakeDsreg
+	domain *fakeDomain
+	// records is what the tpm-agent remembers of the component's files.
+	records *fakeRecords
+	spans   *tracetest.SpanRecorder
+	tp      *trace.TracerProvider
+	conns   map[string]*grpc.ClientConn
 
 	mu    sync.Mutex
 	calls []string
@@ -58,16 +62,22 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), spans: tracetest.NewSpanRecorder(), conns: map[string]*grpc.ClientConn{}}
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
 	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
+	w.records = &fakeRecords{}
 	w.tpm.hello = &fakeHello{w: w, faults: &w.tpm.faults, keys: map[string]*helloKey{}}
+	w.tpm.data = &fakeDataKeys{w: w, unlocked: map[string]string{}, cloud: &fakeProviderKeys{w: w, key: "provider-canary", answers: map[string]answer{}}}
 	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) {
 		tpmv1.RegisterPRTKeyServiceServer(r, w.tpm)
 		tpmv1.RegisterHelloKeyServiceServer(r, w.tpm.hello)
+		tpmv1.RegisterStateRecordServiceServer(r, w.records)
+		tpmv1.RegisterDataKeyServiceServer(r, w.tpm.data)
 	})
 	w.serve("dsreg", func(r grpc.ServiceRegistrar) {
 		dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg)
 		dsregv1.RegisterRecoveryServiceServer(r, w.dsreg)
 	})
 	w.serve("adfs", func(r grpc.ServiceRegistrar) { federationv1.RegisterFederationServiceServer(r, w.adfs) })
+	w.domain = &fakeDomain{w: w, password: password}
+	w.serve("domain", func(r grpc.ServiceRegistrar) { domainv1.RegisterDomainServiceServer(r, w.domain) })
 	w.serve("idp", func(r grpc.ServiceRegistrar) {
 		idpv1.RegisterRealmServiceServer(r, w.idp)
 		idpv1.RegisterNonceServiceServer(r, w.idp)
@@ -76,6 +86,7 @@ func newWorld(t *testing.T) *world {
 		idpv1.RegisterGrantServiceServer(r, w.idp)
 		idpv1.RegisterDeviceRegistrationServiceServer(r, w.idp)
 		idpv1.RegisterPINResetServiceServer(r, w.idp)
+		idpv1.RegisterDataKeyServiceServer(r, w.tpm.data.cloud)
 	})
 	return w
 }
@@ -92,7 +103,8 @@ func open(methods ...string) rpc.AllowList {
 func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 	w.conns[name] = w.dial(rpc.LoopbackConfig{Caller: "lsa-cloudap", Server: name, Allow: open(
 		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, tpmv1.PRTKeyService_ImportSessionKey_FullMethodName,
-		tpmv1.PRTKeyService_ProtectPRT_FullMethodName,
+		tpmv1.PRTKeyService_ProtectPRT_FullMethodName, tpmv1.StateRecordService_BeginState_FullMethodName,
+		tpmv1.StateRecordService_ConfirmState_FullMethodName, tpmv1.StateRecordService_CheckState_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName,
@@ -100,9 +112,12 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName,
 		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName,
 		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName,
+		tpmv1.DataKeyService_SignDataKeyRequest_FullMethodName, tpmv1.DataKeyService_CreateDataKey_FullMethodName,
+		tpmv1.DataKeyService_UnlockDataKey_FullMethodName, tpmv1.DataKeyService_LockDataKey_FullMethodName, idpv1.DataKeyService_RequestDataKey_FullMethodName,
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName,
 		idpv1.PINResetService_DescribePINReset_FullMethodName, idpv1.PINResetService_OpenResetSecret_FullMethodName,
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,
+		domainv1.DomainService_RequestTicket_FullMethodName,
 		federationv1.FederationService_GetMetadata_FullMethodName, federationv1.FederationService_IssueToken_FullMethodName,
 		idpv1.RealmService_DiscoverRealm_FullMethodName, idpv1.NonceService_IssueNonce_FullMethodName,
 		idpv1.IssuanceService_RequestPRT_FullMethodName, idpv1.IssuanceService_RenewPRT_FullMethodName,
@@ -159,6 +174,7 @@ type machine struct {
 	hello   lsav1.HelloServiceClient
 	state   lsav1.SSOStateServiceClient
 	locals  lsav1.LocalAccountServiceClient
+	offline lsav1.OfflinePolicyServiceClient
 	tokens  authorityv1.TokenAuthorityServiceClient
 	cookies authorityv1.CookieAuthorityServiceClient
 }
@@ -185,6 +201,7 @@ func (w *world) start(change ...func(*lsacloudap.Config)) *machine {
 	m.logon, m.web, m.hello = lsav1.NewLogonServiceClient(ui), lsav1.NewWebSignInServiceClient(ui), lsav1.NewHelloServiceClient(ui)
 	operator := as("operator")
 	m.state, m.locals = lsav1.NewSSOStateServiceClient(operator), lsav1.NewLocalAccountServiceClient(operator)
+	m.offline = lsav1.NewOfflinePolicyServiceClient(operator)
 	m.tokens = authorityv1.NewTokenAuthorityServiceClient(as("wam-broker"))
 	m.cookies = authorityv1.NewCookieAuthorityServiceClient(as("browsercore"))
 	w.t.Cleanup(m.stop)

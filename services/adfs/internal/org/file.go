@@ -3,6 +3,7 @@ package org
 import (
 	"encoding/base64"
 	"errors"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -12,6 +13,7 @@ import (
 
 const (
 	maxFile  = 1 << 20 // bytes
+	maxName  = 256     // bytes
 	maxUsers = 1000    // a password in clear costs a hash at start, some 20 ms each
 )
 
@@ -29,6 +31,7 @@ type fileEntry struct {
 	Password     string `yaml:"password"`
 	PasswordHash string `yaml:"password_hash"`
 	ImmutableID  string `yaml:"immutable_id"`
+	DisplayName  string `yaml:"display_name"`
 }
 
 func parse(raw []byte) (file, error) {
@@ -105,5 +108,12 @@ func (o *Organisation) account(i int, e fileEntry) (*account, error) {
 	if err != nil {
 		return nil, invalid("users[%d]: %v", i, err)
 	}
-	return &account{User: User{UPN: upn, ImmutableID: ImmutableID(e.ImmutableID)}, hash: hash}, nil
+	name := e.DisplayName
+	if name == "" {
+		name, _, _ = strings.Cut(string(upn), "@")
+	}
+	if len(name) > maxName {
+		return nil, invalid("users[%d].display_name is longer than %d bytes", i, maxName)
+	}
+	return &account{User: User{UPN: upn, ImmutableID: ImmutableID(e.ImmutableID), DisplayName: name, SID: sidOf(ImmutableID(e.ImmutableID), o.domain)}, hash: hash}, nil
 }

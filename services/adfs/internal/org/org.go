@@ -7,12 +7,15 @@
 package org
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
 	"net/url"
 	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 )
 
 // DefaultAudience is the relying party that a cloud directory is to every
@@ -43,6 +46,19 @@ type ImmutableID string
 type User struct {
 	UPN         ids.UPN
 	ImmutableID ImmutableID
+	// DisplayName for a screen.
+	DisplayName string
+	// SID of the user in the domain.
+	SID sid.SID
+}
+
+// sidOf makes the identifier of a user. A real domain counts its accounts; here both
+// parts follow from names that stay, so that an organisation needs no state: the domain
+// from its name, the account from the objectGUID.
+func sidOf(id ImmutableID, domain string) sid.SID {
+	of := func(s string) []byte { sum := sha256.Sum256([]byte(s)); return sum[:] }
+	rid := binary.LittleEndian.Uint32(of("user " + string(id)))
+	return sid.MachineOf([12]byte(of("domain " + domain)[:12])).Account(sid.FirstRID + rid%(1<<30))
 }
 
 // Organisation is read-only and safe for concurrent use.

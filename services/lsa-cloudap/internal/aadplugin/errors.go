@@ -56,7 +56,7 @@ func badAnswer(who, what string) error {
 // credentials, a disabled user or a disabled device are not among them.
 func spent(err error) error {
 	switch prterr.CodeOf(err) {
-	case aadsts.FreshTokenNeeded, aadsts.ExpiredToken, aadsts.InvalidGrant, aadsts.InvalidSessionKey:
+	case aadsts.FreshTokenNeeded, aadsts.SessionRevoked, aadsts.ExpiredToken, aadsts.ExpiredGrant, aadsts.InvalidGrant, aadsts.InvalidSessionKey:
 		var e *prterr.Error
 		if errors.As(err, &e) {
 			again := *e

@@ -86,11 +86,7 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 
 // askDomain has the domain check a password; asked is false when it cannot be asked.
 func (c *CloudAP) askDomain(ctx context.Context, upn ids.UPN, password secret.Text) (_ ticket, asked bool, _ error) {
-	if c.domain.service == nil || password.Empty() || upn == "" {
-		return ticket{}, false, nil
-	}
-	device, err := c.recovery.state(ctx, c.cfg.CallTimeout)
-	if err != nil || device.GetJoinState() != dsregv1.JoinState_JOIN_STATE_HYBRID {
+	if c.domain.service == nil || password.Empty() || upn == "" || !c.hybrid(ctx) {
 		return ticket{}, false, nil
 	}
 	t, err := c.domain.ticket(ctx, upn, password, c.cfg.Clock.Now())
@@ -103,6 +99,13 @@ func (c *CloudAP) askDomain(ctx context.Context, upn ids.UPN, password secret.Te
 		c.cfg.Log.InfoContext(ctx, "the domain does not let in, so it is as without one", "kind", prterr.KindOf(err))
 		return ticket{}, false, nil
 	}
+}
+
+// hybrid reports whether this computer is joined to a domain as well. When device
+// registration does not answer it is not known, and the sign-in goes on as without.
+func (c *CloudAP) hybrid(ctx context.Context) bool {
+	device, err := c.recovery.state(ctx, c.cfg.CallTimeout)
+	return err == nil && device.GetJoinState() == dsregv1.JoinState_JOIN_STATE_HYBRID
 }
 
 // pending is the wait for the PRT of somebody whom the domain let in. It ends with the

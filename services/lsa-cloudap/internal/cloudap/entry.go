@@ -34,7 +34,10 @@ type entry struct {
 	previousKey   []byte
 	previousUntil time.Time
 	// flight is closed when the renewal under way ends; nil when there is none.
-	flight    chan struct{}
+	flight chan struct{}
+	// renewed tells the keeper of a new PRT, after which it has less to wait than it
+	// thought.
+	renewed   chan struct{}
 	failures  int
 	retryAt   time.Time
 	lastError string
@@ -50,7 +53,7 @@ type entry struct {
 }
 
 func newEntry(p partition.Partition) *entry {
-	return &entry{key: p.Key, current: p}
+	return &entry{key: p.Key, current: p, renewed: make(chan struct{}, 1)}
 }
 
 // snapshot copies the partition; false while it has no PRT or when it is gone.
@@ -90,6 +93,10 @@ func (e *entry) switchTo(next partition.Partition, now time.Time) {
 	}
 	if !e.current.SamePRT(next) {
 		e.failures, e.retryAt, e.lastError, e.keysLost = 0, time.Time{}, "", false
+		select {
+		case e.renewed <- struct{}{}:
+		default:
+		}
 	}
 	e.current = next
 }
@@ -116,13 +123,14 @@ func (e *entry) openers(now time.Time) [][]byte {
 	return keys
 }
 
-// finish records how a renewal ended and lets the next one begin.
-func (e *entry) finish(err error, now time.Time, every time.Duration) {
+// finish records how a renewal ended and lets the next one begin, after a failure not
+// before the wait is over.
+func (e *entry) finish(err error, now time.Time, wait func(err error, n int) time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if err != nil {
 		e.failures++
-		e.retryAt, e.lastError = now.Add(retryAfter(err, e.failures, every)), message(err)
+		e.retryAt, e.lastError = now.Add(wait(err, e.failures)), message(err)
 	}
 	close(e.flight)
 	e.flight = nil
@@ -136,8 +144,9 @@ func (e *entry) note(err error) {
 	e.keysLost = e.keysLost || prterr.KindOf(err) == prterr.KeysLost
 }
 
-// nextRenewal is how long the keeper has to wait. Whatever happens meanwhile moves
-// the renewal later, never earlier, so a keeper that wakes too soon looks again.
+// nextRenewal is how long the keeper has to wait. What happens meanwhile moves the
+// renewal later, so a keeper that wakes too soon looks again; or it is a new PRT, which
+// wakes the keeper.
 func (e *entry) nextRenewal(now time.Time, every time.Duration) time.Duration {
 	e.mu.Lock()
 	defer e.mu.Unlock()

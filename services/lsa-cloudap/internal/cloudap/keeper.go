@@ -48,6 +48,8 @@ func (c *CloudAP) awaitRenewal(e *entry, stop <-chan struct{}) bool {
 		return false
 	case <-due:
 		return true
+	case <-e.renewed:
+		return true
 	}
 }
 

@@ -53,10 +53,11 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	ended := c.refreshing(ctx, e)
+	c.settleCache(ctx)
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
 	ended(err)
-	e.finish(err, c.cfg.Clock.Now(), c.cfg.RenewEvery)
+	e.finish(err, c.cfg.Clock.Now(), c.renewalWait)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)
 		return
@@ -155,6 +156,19 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		c.welcome(ctx, e)
 	}
 	return err
+}
+
+// untilSignIn is longer than any PRT lives.
+const untilSignIn = 400 * 24 * time.Hour
+
+// renewalWait is how long the clock waits after the nth failure in a row. By the words of
+// 2025 a renewal that met no network is due after a new sign-in, and not only when the
+// network is back; a sign-in does not wait.
+func (c *CloudAP) renewalWait(err error, n int) time.Duration {
+	if k := prterr.KindOf(err); c.cfg.RenewAfterSignIn && (k == prterr.Unavailable || k == prterr.Deadline) {
+		return untilSignIn
+	}
+	return retryAfter(err, n, c.cfg.RenewEvery)
 }
 
 // retryAfter is how long to wait after the nth failure in a row. What a network
