@@ -29,6 +29,10 @@ func newCuttable(n rpc.Network) *cuttable {
 // plain is the network as the actors of the lab see it: never cut.
 func (c *cuttable) plain() rpc.Network { return c.inner }
 
+// Listen opens an address of the lab's network that no component has, such as mem:tap:
+// for what stands between two of them.
+func (l *Lab) Listen(addr string) (net.Listener, error) { return l.network.plain().Listen(addr) }
+
 // of is the network as the components of one device see it; ways to the cloud
 // addresses can be cut.
 func (c *cuttable) of(device string, cloud map[string]bool) rpc.Network {
