@@ -1,6 +1,7 @@
 package aadplugin
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -98,7 +99,9 @@ func state(s own.State) *wamv1.AccountState {
 	if a := s.LastAttempt; a != nil {
 		m.LastAttempt = &authorityv1.Attempt{
 			Time: timestamppb.New(a.At), Status: a.Status, UserIdentity: string(s.UPN), CredentialType: a.CredentialType, CorrelationId: a.Correlation,
-			Aadsts: uint32(a.Err.Code), Kind: string(a.Err.Kind), Message: a.Said(), Step: a.Operation,
+			Aadsts: uint32(a.Err.Code), Kind: string(a.Err.Kind), Message: a.Said(), Step: cmp.Or(a.Err.Where.Step, a.Operation),
+			EndpointUri: a.Err.Where.URI, HttpMethod: a.Err.Where.Method, HttpError: a.Err.Where.HTTPError,
+			HttpStatus: uint32(max(0, a.Err.Where.HTTPStatus)), ServerErrorCode: a.Err.Where.ServerError,
 		}
 		if a.Err.Code != 0 {
 			m.LastAttempt.ServerErrorDescription = a.Said()
