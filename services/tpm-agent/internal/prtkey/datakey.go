@@ -15,7 +15,7 @@ func (k *Keys) SignDataKeyRequest(ctx context.Context, key SessionKey, p PRT, no
 	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
 		return "", err
 	}
-	prt, err := k.prt(ctx, key.Owner, p)
+	prt, err := k.prt(ctx, key, p)
 	if err != nil {
 		return "", err
 	}

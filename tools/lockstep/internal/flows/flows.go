@@ -6,7 +6,9 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,8 +19,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
-	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
@@ -45,17 +47,19 @@ type Runner struct {
 	device   *lab.Device
 	desktops map[string]actor.Desktop
 	seat     *seat
-	passes   map[string]secret.Text
-	names    map[string]string
-	// ids counts those that got a name, by kind.
-	ids map[string]int
+	// chip is the TPM that a script handles, nil for one that handles none; saved is the
+	// folder of a backup, or empty.
+	chip   *chip.Chip
+	saved  string
+	passes map[string]secret.Text
+	names  map[string]string
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
 // that needs one. cfg says how its devices reach the cloud and how session keys come
 // to them; the script may add to it.
 func New(cfg lab.Config) *Runner {
-	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}, ids: map[string]int{}}
+	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}}
 }
 
 // On runs commands on a lab that runs already, whose first device is the one that is
@@ -71,10 +75,17 @@ func On(l *lab.Lab, devices ...*lab.Device) *Runner {
 
 // Close ends the lab of a script.
 func (r *Runner) Close() error {
-	if !r.own {
-		return nil
+	var failed error
+	if r.own {
+		failed = r.lab.Close()
 	}
-	return r.lab.Close()
+	if r.chip != nil {
+		failed = errors.Join(failed, r.chip.Close())
+	}
+	if r.saved != "" {
+		failed = errors.Join(failed, os.RemoveAll(r.saved))
+	}
+	return failed
 }
 
 // Run carries out one command and returns what a reader should see of it. The
@@ -88,6 +99,8 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 		return said(words(d))
 	case "lab": // lab [domain] [without-broker] [set=(lsa-cloudap/NAME=VALUE)]
 		return r.configure(d)
+	case "plug": // plug chip|absent|old|file
+		return r.plug(d)
 	}
 	// A command may say which device it is for: device=device-2.
 	if err := r.sit(ctx, arg["device"]); err != nil {
@@ -126,8 +139,8 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 		return outcome("the device has its network back", r.device.SetOffline(false))
 	case "restart": // restart component=lsa-cloudap
 		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"]))
-	case "admin": // admin do=disable-user user=alice
-		return r.admin(ctx, arg)
+	case "admin", "sign-ins": // see admin.go
+		return r.operate(ctx, d.Cmd, arg)
 	case "state": // state
 		return r.state(ctx)
 	default:
@@ -138,6 +151,9 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 			if out, known := more(ctx, d.Cmd, arg); known {
 				return out
 			}
+		}
+		if out, known := r.onDevice(ctx, d, arg); known {
+			return out
 		}
 		return r.atPages(ctx, d.Cmd, arg)
 	}
@@ -255,33 +271,6 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 	return r.ladder(ctx, v.Trace) + "signed in to the page without a question\n"
 }
 
-func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
-	conn, err := r.lab.Dial(ctx, "operator", "idp")
-	if err != nil {
-		return failure(err)
-	}
-	admin := directoryv1.NewAdminServiceClient(conn)
-	switch arg["do"] {
-	case "disable-user", "enable-user":
-		upn, _, _ := r.person(arg)
-		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
-	case "revoke-sessions":
-		upn, _, _ := r.person(arg)
-		_, err = admin.RevokeSessions(ctx, &directoryv1.RevokeSessionsRequest{UserPrincipalName: upn})
-	case "set-password":
-		upn, password, _ := r.person(arg)
-		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
-	case "disable-device", "enable-device":
-		var id string
-		if id, err = r.device.ID(ctx); err == nil {
-			_, err = admin.SetDeviceEnabled(ctx, &directoryv1.SetDeviceEnabledRequest{DeviceId: id, Enabled: arg["do"] == "enable-device"})
-		}
-	default:
-		err = fmt.Errorf("there is nothing to do called %q", arg["do"])
-	}
-	return outcome("done", err)
-}
-
 // state lists the partitions, with a name for each PRT in place of its digest.
 func (r *Runner) state(ctx context.Context) string {
 	parts, err := r.device.Operator.SSOState(ctx)
@@ -290,7 +279,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.named("PRT", p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}

@@ -171,19 +171,13 @@ func (r *Runner) stable(s string) string {
 	s = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC`).ReplaceAllString(s, "TIME")
 	s = regexp.MustCompile(`(KeyContainerId : )\S+`).ReplaceAllString(s, "${1}KEYSET")
 	s = regexp.MustCompile(`(NgcKeyId : )\S+`).ReplaceAllString(s, "${1}{KEY}")
-	s = r.named(s, regexp.MustCompile(`\b[0-9a-f]{32}\b`), "TRACE")
+	s = r.renamed(s, regexp.MustCompile(`\b[0-9a-f]{32}\b`), "TRACE")
 	s = regexp.MustCompile(`\bS-1-(12-1|5-21)(-\d+)+\b`).ReplaceAllString(s, "S-1-$1-...")
 	s = regexp.MustCompile(`\b[0-9A-F]{40}\b`).ReplaceAllString(s, "THUMBPRINT")
-	return r.named(s, regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "ID")
+	return r.renamed(s, regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "ID")
 }
 
-// named gives each match a name of its own: KIND-1, KIND-2.
-func (r *Runner) named(s string, what *regexp.Regexp, kind string) string {
-	return what.ReplaceAllStringFunc(s, func(id string) string {
-		if r.names[id] == "" {
-			r.ids[kind]++
-			r.names[id] = fmt.Sprintf("%s-%d", kind, r.ids[kind])
-		}
-		return r.names[id]
-	})
+// renamed gives each match a name of its own: KIND-1, KIND-2.
+func (r *Runner) renamed(s string, what *regexp.Regexp, kind string) string {
+	return what.ReplaceAllStringFunc(s, func(id string) string { return r.named(kind, id) })
 }
