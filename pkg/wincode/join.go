@@ -9,7 +9,17 @@ func joinRows() []Row {
 			Evidence: "Server Message in the diagnostics of the registration.", Next: "Sign in as a user who may join, or add the user to those who may.",
 		},
 		{
-			Code: 0x801C0006, Name: "DSREG_SERVER_ERROR", Seen: "join", Events: []uint32{204, 304},
+			Code: 0x801C0003, Name: "DSREG_AUTHORIZATION_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,
+			Meaning: "Device registration knows who asked and does not allow it.", Cause: "The user may not join devices, or has as many as the tenant allows.",
+			Evidence: "Server Message in the diagnostics of the registration.", Next: "Let an administrator allow it, or remove devices that are not used.",
+		},
+		{
+			Code: 0x8007139F, Name: "ERROR_INVALID_STATE", Seen: "join", Events: []uint32{304}, Made: true,
+			Meaning: "The device is in a state in which this registration makes no sense; nobody was asked.", Cause: "It is joined or registered already, with this tenant or another.",
+			Evidence: "AzureAdJoined, WorkplaceJoined and TenantId in lockstep status.", Next: "Leave the other tenant first, or use what is there.",
+		},
+		{
+			Code: 0x801C0006, Name: "DSREG_SERVER_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,
 			Meaning: "Device registration has a fault of its own.", Cause: "The service is down or under repair.",
 			Evidence: "Https Status of 500 and above.", Next: "Try again later.",
 		},
@@ -19,7 +29,7 @@ func joinRows() []Row {
 			Evidence: "AD Configuration Test FAIL in the diagnostics.", Next: "Configure hybrid join in the domain; connect to its network.",
 		},
 		{
-			Code: 0x801C001F, Name: "DSREG_DISCOVERY_TIMEOUT", Seen: "join", Events: []uint32{201, 304},
+			Code: 0x801C001F, Name: "DSREG_DISCOVERY_TIMEOUT", Seen: "join", Events: []uint32{201, 304}, Made: true,
 			Meaning: "Discovery of the registration service took too long.", Cause: "A firewall that drops requests of the system account.",
 			Evidence: "DRS Discovery Test FAIL.", Next: "Open the registration host for the system account.",
 		},
@@ -29,17 +39,17 @@ func joinRows() []Row {
 			Evidence: "DRS Discovery Test: FAIL with the code of the network behind the slash.", Next: "Let the system account reach the registration host.",
 		},
 		{
-			Code: 0x801C0025, Name: "DSREG_SERVER_BUSY", Seen: "join", Events: []uint32{204, 304},
+			Code: 0x801C0025, Name: "DSREG_SERVER_BUSY", Seen: "join", Events: []uint32{204, 304}, Made: true,
 			Meaning: "Device registration is busy.", Cause: "Too many devices at once.",
 			Evidence: "Https Status 503.", Next: "Wait; the task tries again by itself.",
 		},
 		{
-			Code: 0x801C003A, Name: "DSREG_TENANT_NOT_FOUND", Seen: "join", Events: []uint32{201, 304},
+			Code: 0x801C003A, Name: "DSREG_TENANT_NOT_FOUND", Seen: "join", Events: []uint32{201, 304}, Made: true,
 			Meaning: "The tenant was not found.", Cause: "The service connection point names a tenant that does not exist, or the wrong domain.",
 			Evidence: "AADSTS90002 in Server Message.", Next: "Correct the tenant in the service connection point.",
 		},
 		{
-			Code: 0x801C003D, Name: "DSREG_REALM_DISCOVERY_FAILED", Seen: "join", Events: []uint32{305},
+			Code: 0x801C003D, Name: "DSREG_REALM_DISCOVERY_FAILED", Seen: "join", Events: []uint32{305}, Made: true,
 			Meaning: "The realm of the domain could not be discovered.", Cause: "The sign-in host cannot be reached by the system account.",
 			Evidence: "Token acquisition Test FAIL.", Next: "Open the sign-in host for the system account.",
 		},
