@@ -11,6 +11,7 @@ func (r *Runner) subjects() []subject {
 	return []subject{
 		r.traces,
 		r.show,
+		r.life,
 		r.atWork,
 	}
 }
