@@ -229,17 +229,16 @@ func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
 		return refusal{prterr.New(prterr.Exhausted, "too many wrong passwords: wait, or sign in with the network").WithHRESULT(hresultAccountLocked)}
 	}
 	if !p.Verifier.Matches(password) {
-		count := func(p *partition.Partition) error {
+		count := func(p *partition.Partition) {
 			if now.Sub(p.LastWrongAt) >= c.cfg.LockoutFor {
 				p.WrongPasswords = 0
 			}
 			p.WrongPasswords++
 			p.LastWrongAt = now
-			return nil
 		}
-		if err := c.replace(e, count); err != nil {
+		if err := c.replace(e, func(p *partition.Partition) error { count(p); return nil }); err != nil {
 			// Somebody may have filled the disk for this: it counts until the process ends.
-			e.inMemory(func(p *partition.Partition) { _ = count(p) })
+			e.inMemory(count)
 			c.cfg.Log.Error("a wrong password was counted in memory only", "user", e.key.User, "error", err)
 		}
 		return refusal{prterr.New(prterr.Unauthenticated, "the user name or the password is wrong").WithHRESULT(hresultLogonFailure)}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -134,12 +135,24 @@ func (w *world) told(message string) {
 	w.t.Errorf("no event says %q", message)
 }
 
-// TestPRO07_NothingCachedIsSentWithoutATPM: with a TPM that fails nothing leaves the
-// device, neither the PRT, which only the agent opens, nor a token request.
+// TestPRO07_NothingCachedIsSentWithoutATPM: with a TPM that fails, and then without the
+// agent, an app gets the code of that, and neither PRT nor refresh token leaves the
+// device: the PRT is on disk in a form that only the agent opens.
 func TestPRO07_NothingCachedIsSentWithoutATPM(t *testing.T) {
-	w := newWorld(t, lab.Config{Dir: t.TempDir()})
+	var broken atomic.Bool
+	path := socket(t)
+	plugIn(t, path, func(answer []byte) []byte {
+		if broken.Load() {
+			return []byte{0x80, 1, 0, 0, 0, 10, 0, 0, 1, 1} // TPM_RC_FAILURE
+		}
+		return answer
+	})
+	w := newWorld(t, lab.Config{Dir: t.TempDir(), TPM: "unix:" + path})
 	w.join(w.device)
 	desktop := w.signIn(w.device)
+	if _, err := w.token(w.device, desktop); err != nil {
+		t.Fatal(err)
+	}
 	files, err := filepath.Glob(filepath.Join(w.device.StateDir("lsa-cloudap"), "partitions", "*.json"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%v, %v", files, err)
@@ -148,16 +161,33 @@ func TestPRO07_NothingCachedIsSentWithoutATPM(t *testing.T) {
 	if err != nil || strings.Contains(string(raw), `"prt":`) || !strings.Contains(string(raw), `"sealed_prt":`) {
 		t.Errorf("the PRT is on disk in the clear: %v", err)
 	}
+	sent := func() int { return w.asked("TokenService/RedeemPRT") + w.asked("TokenService/RedeemRefreshToken") }
+	before := sent()
+	if before == 0 {
+		t.Fatal("the first token was not seen at the identity provider")
+	}
+	broken.Store(true)
+	var named *prterr.Error
+	if _, err := w.token(w.device, desktop); !errors.As(err, &named) || named.Kind != prterr.TPMFailed || named.HRESULT != 0x80290407 {
+		t.Errorf("a token with a TPM that fails: %v", err)
+	}
+	broken.Store(false)
 	if err := w.device.Stop("tpm-agent"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.token(w.device, desktop); prterr.KindOf(err) != prterr.Unavailable {
 		t.Errorf("a token without the agent: %v", err)
 	}
+	if n := sent(); n != before {
+		t.Errorf("%d requests with a cached token were sent all the same", n-before)
+	}
 	if err := w.device.Resume(t.Context(), "tpm-agent"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.token(w.device, desktop); err != nil {
 		t.Errorf("with the agent again: %v", err)
+	}
+	if sent() == before {
+		t.Error("requests are not seen: the test says nothing")
 	}
 }
