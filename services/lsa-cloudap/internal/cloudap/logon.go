@@ -36,6 +36,8 @@ type Logon struct {
 	SID sid.SID
 	// PRTPending is true when the domain let the user in and the PRT is still to come.
 	PRTPending bool
+	// ByDomain is true when the domain checked the credential.
+	ByDomain bool
 	// HelloOffered is true when Windows Hello will be offered after this sign-in.
 	HelloOffered bool
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +30,8 @@ const (
 	commandTime = 30 * time.Second
 	// renewalCycle is how often a PRT is renewed while its user is signed in.
 	renewalCycle = 4 * time.Hour
+	// longestRetry is the longest wait after a renewal that met no network.
+	longestRetry = 30 * time.Minute
 	// wakeTime bounds the wait for a renewal clock that has nothing to do.
 	wakeTime = 2 * time.Second
 )
@@ -53,6 +54,8 @@ type Runner struct {
 	saved  string
 	passes map[string]secret.Text
 	names  map[string]string
+	// last is the trace whose ladder was drawn last.
+	last trace.TraceID
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
@@ -113,8 +116,8 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	switch d.Cmd {
 	case "join": // join user=alice
 		return r.join(ctx, arg)
-	case "hybrid-join": // hybrid-join
-		return r.hybridJoin(ctx)
+	case "hybrid-join": // hybrid-join [tenant=fabrikam]
+		return r.hybridJoin(ctx, arg)
 	case "sync": // sync
 		return outcome("the domain was synchronised with the tenant", r.device.Operator.Sync(ctx))
 	case "recover": // recover user=alice
@@ -144,20 +147,30 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
-		for _, more := range []func(context.Context, string, map[string]string) (string, bool){
-			r.show,
-			r.atWork,
-			r.atRest,
-		} {
-			if out, known := more(ctx, d.Cmd, arg); known {
-				return out
-			}
-		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
 		}
-		return r.atPages(ctx, d.Cmd, arg)
+		return r.further(ctx, d.Cmd, arg)
 	}
+}
+
+// Play carries out one command as a person types it, such as "sign-in user=alice", on
+// a device, the first one when it has no name. It answers what a reader should see,
+// the trace that ran, if any, and whether the command failed.
+func (r *Runner) Play(ctx context.Context, line, device string) (output string, id trace.TraceID, failed bool) {
+	cmd, args, err := datadriven.ParseLine(line)
+	if err != nil || cmd == "" {
+		return failure(prterr.New(prterr.Invalid, "%.80q is no command such as: sign-in user=alice", line)), id, true
+	}
+	if device != "" {
+		args = append(args, datadriven.CmdArg{Key: "device", Vals: []string{device}})
+	}
+	r.last = trace.TraceID{}
+	output = r.Run(ctx, &datadriven.TestData{Cmd: cmd, CmdArgs: args})
+	for l := range strings.Lines(output) {
+		failed = failed || strings.HasPrefix(l, "error (") || strings.HasPrefix(l, "there is no command")
+	}
+	return output, r.last, failed
 }
 
 // args reads the arguments; one without a value is "yes".
@@ -215,13 +228,19 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.device.Operator.AwaitSSOState(ctx, nil); err != nil {
+		if err := r.device.Operator.AwaitSSOState(untraced(ctx), nil); err != nil {
 			return failure(err)
 		}
 	}
 	from := "by the identity provider"
-	if desktop.FromCache {
+	switch {
+	case desktop.FromCache:
 		from = "from the cache"
+	case desktop.ByDomain:
+		from = "by the domain"
+	}
+	if desktop.PRTPending {
+		return r.ladder(ctx, id) + fmt.Sprintf("%s is in, checked by the domain; the PRT is still to come\n", desktop.DisplayName)
 	}
 	out := r.ladder(ctx, id) + said + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
 	if desktop.Kind != "password" {
@@ -297,13 +316,11 @@ func (r *Runner) ladder(ctx context.Context, id trace.TraceID) string {
 	if err := r.lab.Recorder().AwaitIdle(ctx, id); err != nil {
 		return failure(err)
 	}
+	r.last = id
 	spans := r.lab.Recorder().Trace(id)
 	flow := step.Flow("")
-	for _, s := range spans {
-		if f := step.FlowOf(s.Step); slices.Contains(step.Flows(), f) {
-			flow = f
-			break
-		}
+	if all := ladder.Flows(spans); len(all) > 0 {
+		flow = all[0]
 	}
 	return ladder.Build(flow, id, spans, true).Text()
 }

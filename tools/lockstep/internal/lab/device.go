@@ -164,6 +164,21 @@ func (d *Device) SetOffline(off bool) error {
 	return nil
 }
 
+// SetReach takes one part of the cloud away from the device, or gives it back: "idp",
+// or "domain", which is the organisation of the federation provider as a whole. Only a
+// lab in one process can do that.
+func (d *Device) SetReach(part string, off bool) error {
+	key := map[string]string{"idp": "idp", "domain": "adfs"}[part]
+	switch {
+	case key == "":
+		return fmt.Errorf("the cloud has no part %.80q: use idp or domain", part)
+	case d.lab.cfg.Processes:
+		return fmt.Errorf("a lab of processes cannot cut the network of %s", d.Name)
+	}
+	d.lab.network.setApart(d.Name, off, d.lab.addr(key), d.lab.addr(key+"-https"))
+	return nil
+}
+
 // StateDir is the folder of a component of the device.
 func (d *Device) StateDir(component string) string { return d.lab.path(d.Name, component) }
 
@@ -186,6 +201,15 @@ func (d *Device) Resume(ctx context.Context, component string) error {
 		}
 	}
 	return fmt.Errorf("device %s has no component %s", d.Name, component)
+}
+
+// Components are the names of the components of the device.
+func (d *Device) Components() []string {
+	var names []string
+	for _, s := range d.components() {
+		names = append(names, s.name)
+	}
+	return names
 }
 
 // Runs says whether a component of the device runs.
