@@ -14,6 +14,7 @@ func (r *Runner) subjects() []subject {
 		r.atRest,
 		r.life,
 		r.atWork,
+		r.atRest,
 	}
 }
 
