@@ -9,7 +9,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
@@ -51,6 +53,9 @@ func (c *Carrier) json(ctx context.Context, verb, address string, body []byte, h
 	return c.do(ctx, verb, address, bytes.NewReader(body), header)
 }
 
+// requestID is the client's own id of a request (MS-OAPX, the HTTP header client-request-id).
+const requestID = "Client-Request-Id"
+
 // do sends one request. The trace goes along in its headers, and nothing else of
 // the context.
 func (c *Carrier) do(ctx context.Context, verb, address string, body io.Reader, header http.Header) (answer, error) {
@@ -66,6 +71,10 @@ func (c *Carrier) do(ctx context.Context, verb, address string, body io.Reader, 
 	}
 	req.Header.Set("Accept", "application/json, text/html;q=0.5, */*;q=0.1")
 	rpc.Propagators().Inject(ctx, propagation.HeaderCarrier(req.Header))
+	// The Correlation ID of the request, which the sign-in log keeps, is the trace's id.
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() && req.Header.Get(requestID) == "" {
+		req.Header.Set(requestID, uuid.UUID(id).String())
+	}
 	where := prterr.Where{Method: verb, URI: shown(req.URL)}
 	rpc.Asked(ctx, where)
 	resp, err := c.client.Do(req)

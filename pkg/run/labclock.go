@@ -18,7 +18,22 @@ const maxAdvance = 400 * 24 * time.Hour
 
 // LabAllow says who may call what a component serves in lab mode beside its own.
 func LabAllow() rpc.AllowList {
-	return rpc.AllowList{labv1.ClockService_AdvanceClock_FullMethodName: {"operator"}}
+	return rpc.AllowList{
+		labv1.ClockService_DescribeClock_FullMethodName: {"operator"},
+		labv1.ClockService_AdvanceClock_FullMethodName:  {"operator"},
+	}
+}
+
+// WholeLabAllow says who may call the door of a whole laboratory, which is no
+// component and has none beside it in a deployment.
+func WholeLabAllow() rpc.AllowList {
+	return rpc.AllowList{
+		labv1.LabService_DescribeLab_FullMethodName: {"operator"},
+		labv1.LabService_AdvanceLab_FullMethodName:  {"operator"},
+		labv1.LabService_PlayCommand_FullMethodName: {"operator"},
+		labv1.LabService_ListTraces_FullMethodName:  {"operator"},
+		labv1.LabService_GetTrace_FullMethodName:    {"operator"},
+	}
 }
 
 // labClock lets the operator move the clock of a component. It is served only by
@@ -31,6 +46,11 @@ type labClock struct {
 
 func registerLab(r grpc.ServiceRegistrar, c *clock.Lab) {
 	labv1.RegisterClockServiceServer(r, &labClock{clock: c})
+}
+
+// DescribeClock tells the time.
+func (l *labClock) DescribeClock(context.Context, *labv1.DescribeClockRequest) (*labv1.DescribeClockResponse, error) {
+	return &labv1.DescribeClockResponse{Now: timestamppb.New(l.clock.Now())}, nil
 }
 
 // AdvanceClock moves the clock forward.

@@ -22,6 +22,7 @@ func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
 		"dsreg", "tpm-agent", "idp", "adfs", "operator", "settings",
+		"lab",
 	}
 }
 
@@ -35,6 +36,7 @@ func doors() map[string][]rpc.AllowList {
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
 		"idp":         {idp.Allow(), idp.FrontAllow(), run.LabAllow()},
 		"adfs":        {adfs.Allow(), run.LabAllow()},
+		"lab":         {run.WholeLabAllow()},
 	}
 }
 
@@ -78,8 +80,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), components()) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 13 {
-		t.Errorf("%d components, the documents name 13", n)
+	if n := len(components()); n != 14 {
+		t.Errorf("%d components, the documents name 13 and the laboratory", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -127,6 +129,7 @@ func callGraph() map[call]string {
 		{"operator", "wam-broker"}:     "reads the state of work accounts and the events, moves the clock of a lab",
 		{"settings", "wam-broker"}:     "connects and disconnects work accounts, chooses the default one",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
+		{"operator", "lab"}:            "moves the clocks of a whole lab, has persons act in it, reads traces",
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"operator", "adfs"}:           "moves the clock of a lab",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",

@@ -29,6 +29,9 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(demoCommand(), serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand())
+	cmd.AddCommand(
+		demoCommand(), labCommand(), playCommand(), clockCommand(), traceCommand(), serveCommand(), trustCommand(), tenantCommand(),
+		authenticatorCommand(), describeCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand(),
+	)
 	return cmd
 }

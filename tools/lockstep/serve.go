@@ -81,7 +81,7 @@ clients trust.`,
 
 // stateFlag is the flag by which commands name a running server.
 func stateFlag(f *pflag.FlagSet, state *string) {
-	f.StringVar(state, "state", "", "state folder of the lockstep serve that is meant (default the newest that runs)")
+	f.StringVar(state, "state", "", "folder of the lockstep serve or lab that is meant (default the newest that runs)")
 }
 
 // announce says that clients are served.

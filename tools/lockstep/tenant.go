@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
-	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/door"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/operator"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/serve"
 )
@@ -24,14 +24,16 @@ import (
 type atDoor struct {
 	state, tenant string
 	asJSON        bool
+	// lab is the laboratory, when the server that was found is one.
+	lab *door.Info
 }
 
 func tenantCommand() *cobra.Command {
 	d := &atDoor{}
 	cmd := &cobra.Command{
 		Use:   "tenant",
-		Short: "Read and change the tenants of a running lockstep serve",
-		Long: `Read and change the tenants of a running lockstep serve: users, devices,
+		Short: "Read and change the tenants of a running lockstep serve or lab",
+		Long: `Read and change the tenants of a running lockstep serve or lockstep lab: users, devices,
 applications, policies, keys, the sign-in log; and play the person in front of a
 sign-in page. Changes last as long as the server does, or its --state folder.`,
 	}
@@ -60,12 +62,9 @@ type answer struct {
 // run connects, works and prints.
 func (d *atDoor) run(do work) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) (err error) {
-		i, err := serve.Find(d.state)
-		if err != nil {
+		var i serve.Info
+		if i, d.lab, err = theServer(cmd.ErrOrStderr(), d.state); err != nil {
 			return err
-		}
-		if d.state == "" {
-			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "lockstep: the server with process id %d, state folder %s\n", i.PID, i.State)
 		}
 		c, err := operator.Connect(i)
 		if err != nil {
@@ -168,18 +167,22 @@ func signInsCommand(d *atDoor) *cobra.Command {
 
 func advanceCommand(d *atDoor) *cobra.Command {
 	return &cobra.Command{
-		Use: "advance DURATION", Short: "Move the clock of a server that runs with --lab, such as 4h", Args: cobra.ExactArgs(1),
+		Use: "advance DURATION", Short: "Move the clock, as lockstep clock advance does", Args: cobra.ExactArgs(1),
 		RunE: d.run(func(ctx context.Context, c *operator.Client, args []string) (answer, error) {
-			by, err := time.ParseDuration(args[0])
+			by, err := lab.ParseDuration(args[0])
 			if err != nil {
 				return answer{}, fmt.Errorf("how far to move the clock: %w", err)
 			}
-			if !c.Server.Lab {
-				return answer{}, errors.New("the clock of this server cannot be moved: start it with lockstep serve --lab")
+			t, err := clockOf(c, d.lab)
+			if err != nil {
+				return answer{}, err
 			}
-			moved, err := c.Clock.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(by)})
-			now := moved.GetNow().AsTime().UTC().Format(time.RFC3339)
-			return done("it is "+now, map[string]any{"now": now}), err
+			now, err := t.advance(ctx, by)
+			if err = errors.Join(err, t.close()); err != nil {
+				return answer{}, err
+			}
+			said := now.Format(time.RFC3339)
+			return done("it is "+said, map[string]any{"now": said}), nil
 		}),
 	}
 }

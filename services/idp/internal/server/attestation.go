@@ -25,7 +25,7 @@ func (s *Registration) RequestAttestationChallenge(_ context.Context, req *idpv1
 func (s *Registration) ReplaceDeviceKeys(ctx context.Context, req *idpv1.ReplaceDeviceKeysRequest) (*idpv1.ReplaceDeviceKeysResponse, error) {
 	d, err := s.Devices.Replace(ctx, registration.Replacement{
 		Request: secret.NewText(req.GetRequest()), CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
-		Attestation: attested(req.GetAttestation()), Correlation: correlationOf(req.GetCaller()),
+		Attestation: attested(req.GetAttestation()), Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err

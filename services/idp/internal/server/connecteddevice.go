@@ -21,7 +21,7 @@ func (s *ConnectedDevice) RemoveDevice(ctx context.Context, req *idpv1.RemoveDev
 	if err != nil {
 		return nil, prterr.New(prterr.Invalid, "device_id is not right: %v", err)
 	}
-	if err := s.Devices.RemoveConnected(ctx, id, req.GetCertificate(), correlationOf(req.GetCaller())); err != nil {
+	if err := s.Devices.RemoveConnected(ctx, id, req.GetCertificate(), correlationOf(ctx, req.GetCaller())); err != nil {
 		return nil, err
 	}
 	return &idpv1.RemoveDeviceResponse{}, nil

@@ -16,7 +16,7 @@ type DataKey struct {
 
 // RequestDataKey delivers the key of a user on a device.
 func (s *DataKey) RequestDataKey(ctx context.Context, req *idpv1.RequestDataKeyRequest) (*idpv1.RequestDataKeyResponse, error) {
-	a, err := s.Keys.Deliver(ctx, datakey.Request{Signed: secret.NewText(req.GetRequest()), Correlation: correlationOf(req.GetCaller())})
+	a, err := s.Keys.Deliver(ctx, datakey.Request{Signed: secret.NewText(req.GetRequest()), Correlation: correlationOf(ctx, req.GetCaller())})
 	if err != nil {
 		return nil, err
 	}

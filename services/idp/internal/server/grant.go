@@ -20,10 +20,10 @@ func (s *Grant) RequestTokens(ctx context.Context, req *idpv1.RequestTokensReque
 	var a oauth.Answer
 	var err error
 	if d := req.GetDeviceToken(); d != nil {
-		a, err = s.OAuth.DeviceToken(ctx, caller(req.GetCaller()), req.GetTenant(), secret.NewText(d.GetRequest()))
+		a, err = s.OAuth.DeviceToken(ctx, caller(ctx, req.GetCaller()), req.GetTenant(), secret.NewText(d.GetRequest()))
 	} else {
 		a, err = s.OAuth.Redeem(ctx, oauth.Request{
-			Caller: caller(req.GetCaller()), Tenant: req.GetTenant(), Version: version(req.GetProtocol()), ClientID: req.GetClientId(),
+			Caller: caller(ctx, req.GetCaller()), Tenant: req.GetTenant(), Version: version(req.GetProtocol()), ClientID: req.GetClientId(),
 			Secret: secret.NewText(req.GetProof().GetClientSecret()), Assertion: secret.NewText(req.GetProof().GetClientAssertion()),
 			Resource: req.GetResource(), Scope: req.GetScope(), Claims: req.GetClaims(), ClientInfo: req.GetClientInfo(),
 			TokenType: req.GetTokenType(), ReqCnf: req.GetReqCnf(), Grant: grant(req),
@@ -69,7 +69,7 @@ func grant(req *idpv1.RequestTokensRequest) oauth.Grant {
 // StartDeviceFlow begins a sign-in by device code.
 func (s *Grant) StartDeviceFlow(ctx context.Context, req *idpv1.StartDeviceFlowRequest) (*idpv1.StartDeviceFlowResponse, error) {
 	f, err := s.OAuth.StartDeviceFlow(ctx, oauth.DeviceFlow{
-		Caller: caller(req.GetCaller()), Tenant: req.GetTenant(), Version: version(req.GetProtocol()), ClientID: req.GetClientId(),
+		Caller: caller(ctx, req.GetCaller()), Tenant: req.GetTenant(), Version: version(req.GetProtocol()), ClientID: req.GetClientId(),
 		Resource: req.GetResource(), Scope: req.GetScope(), Claims: req.GetClaims(), AMRValues: req.GetAmrValues(),
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Grant) StartDeviceFlow(ctx context.Context, req *idpv1.StartDeviceFlowR
 // StartBulkEnrolment begins the making of a bulk enrolment token.
 func (s *Grant) StartBulkEnrolment(ctx context.Context, req *idpv1.StartBulkEnrolmentRequest) (*idpv1.StartBulkEnrolmentResponse, error) {
 	flow, err := s.OAuth.StartBulkEnrolment(ctx, oauth.Package{
-		Caller: caller(req.GetCaller()), AccessToken: secret.NewText(req.GetAccessToken()), Name: req.GetName(), ID: req.GetPackageId(),
+		Caller: caller(ctx, req.GetCaller()), AccessToken: secret.NewText(req.GetAccessToken()), Name: req.GetName(), ID: req.GetPackageId(),
 		Expires: time.Unix(req.GetExpires(), 0),
 	})
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Grant) StartBulkEnrolment(ctx context.Context, req *idpv1.StartBulkEnro
 
 // PollBulkEnrolment asks for the bulk enrolment token.
 func (s *Grant) PollBulkEnrolment(ctx context.Context, req *idpv1.PollBulkEnrolmentRequest) (*idpv1.PollBulkEnrolmentResponse, error) {
-	a, err := s.OAuth.PollBulkEnrolment(ctx, caller(req.GetCaller()), secret.NewText(req.GetAccessToken()), secret.NewText(req.GetFlowToken()))
+	a, err := s.OAuth.PollBulkEnrolment(ctx, caller(ctx, req.GetCaller()), secret.NewText(req.GetAccessToken()), secret.NewText(req.GetFlowToken()))
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +116,8 @@ func tokenSet(a oauth.Answer) *idpv1.TokenSet {
 
 func seconds(d time.Duration) int64 { return int64(d / time.Second) }
 
-func caller(c *idpv1.Caller) oauth.Caller {
-	return oauth.Caller{IPAddress: c.GetIpAddress(), Correlation: c.GetCorrelationId(), Origin: c.GetOrigin(), Host: c.GetHost()}
+func caller(ctx context.Context, c *idpv1.Caller) oauth.Caller {
+	return oauth.Caller{IPAddress: c.GetIpAddress(), Correlation: correlationOf(ctx, c), Origin: c.GetOrigin(), Host: c.GetHost()}
 }
 
 // version is the endpoint's, 1 or 2.

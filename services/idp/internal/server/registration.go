@@ -47,7 +47,7 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *idpv1.RegisterDe
 		TransportJWK: req.GetTransportKeyJwk(), DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(),
 		// A device of ours knows its user's domain; what comes over HTTPS may not.
 		TargetDomain: req.GetTargetDomain(), AnyDomain: req.GetCaller() != nil,
-		Administrators: req.GetReturnClientSid(), Attestation: attested(req.GetAttestation()), Replaces: replaces, Correlation: correlationOf(req.GetCaller()),
+		Administrators: req.GetReturnClientSid(), Attestation: attested(req.GetAttestation()), Replaces: replaces, Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func (s *Registration) JoinHybridDevice(ctx context.Context, req *idpv1.JoinHybr
 	d, err := s.Devices.JoinHybrid(ctx, registration.HybridJoin{
 		DeviceID: id, Tenant: tenant, CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
 		DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), TargetDomain: req.GetTargetDomain(),
-		Identity: req.GetClientIdentity(), Signature: req.GetSignature(), Attestation: attested(req.GetAttestation()), Correlation: correlationOf(req.GetCaller()),
+		Identity: req.GetClientIdentity(), Signature: req.GetSignature(), Attestation: attested(req.GetAttestation()), Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s *Registration) JoinHybridDevice(ctx context.Context, req *idpv1.JoinHybr
 // RegisterHelloKey adds a Windows Hello key to a user.
 func (s *Registration) RegisterHelloKey(ctx context.Context, req *idpv1.RegisterHelloKeyRequest) (*idpv1.RegisterHelloKeyResponse, error) {
 	kid, upn, err := s.Devices.RegisterHello(ctx, registration.HelloKey{
-		Token: secret.NewText(req.GetAccessToken()), Key: req.GetKey(), Correlation: correlationOf(req.GetCaller()),
+		Token: secret.NewText(req.GetAccessToken()), Key: req.GetKey(), Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (s *Registration) RegisterHelloKey(ctx context.Context, req *idpv1.Register
 
 // CheckDevice answers whether the tenant still takes the device that signed.
 func (s *Registration) CheckDevice(ctx context.Context, req *idpv1.CheckDeviceRequest) (*idpv1.CheckDeviceResponse, error) {
-	if err := s.Devices.Check(ctx, secret.NewText(req.GetRequest()), correlationOf(req.GetCaller())); err != nil {
+	if err := s.Devices.Check(ctx, secret.NewText(req.GetRequest()), correlationOf(ctx, req.GetCaller())); err != nil {
 		return nil, err
 	}
 	return &idpv1.CheckDeviceResponse{}, nil

@@ -17,18 +17,18 @@ type SecurityInfo struct {
 	Security *securityinfo.Service
 }
 
-func holder(r interface {
+func holder(ctx context.Context, r interface {
 	GetCaller() *idpv1.Caller
 	GetAccessToken() string
 }) securityinfo.Call {
 	return securityinfo.Call{
-		Token: secret.NewText(r.GetAccessToken()), Host: r.GetCaller().GetHost(), Correlation: visitor(r.GetCaller()).Correlation,
+		Token: secret.NewText(r.GetAccessToken()), Host: r.GetCaller().GetHost(), Correlation: visitor(ctx, r.GetCaller()).Correlation,
 	}
 }
 
 // ListSecurityInfo lists the person's methods.
 func (s *SecurityInfo) ListSecurityInfo(ctx context.Context, req *idpv1.ListSecurityInfoRequest) (*idpv1.ListSecurityInfoResponse, error) {
-	l, err := s.Security.List(ctx, holder(req))
+	l, err := s.Security.List(ctx, holder(ctx, req))
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *SecurityInfo) ListSecurityInfo(ctx context.Context, req *idpv1.ListSecu
 
 // BeginSecurityInfo begins to register one.
 func (s *SecurityInfo) BeginSecurityInfo(ctx context.Context, req *idpv1.BeginSecurityInfoRequest) (*idpv1.BeginSecurityInfoResponse, error) {
-	b, err := s.Security.Begin(ctx, holder(req), securityinfo.Begin{
+	b, err := s.Security.Begin(ctx, holder(ctx, req), securityinfo.Begin{
 		Kind: methods.Method(req.GetKind()), Phone: req.GetPhoneNumber(), Name: req.GetDisplayName(),
 	})
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *SecurityInfo) BeginSecurityInfo(ctx context.Context, req *idpv1.BeginSe
 
 // CompleteSecurityInfo proves that the person has it, and registers it.
 func (s *SecurityInfo) CompleteSecurityInfo(ctx context.Context, req *idpv1.CompleteSecurityInfoRequest) (*idpv1.CompleteSecurityInfoResponse, error) {
-	id, err := s.Security.Complete(ctx, holder(req), securityinfo.Proof{
+	id, err := s.Security.Complete(ctx, holder(ctx, req), securityinfo.Proof{
 		Registration: secret.NewText(req.GetRegistration()), Code: secret.NewText(req.GetCode()), Credential: secret.NewText(req.GetCredential()),
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *SecurityInfo) CompleteSecurityInfo(ctx context.Context, req *idpv1.Comp
 
 // RemoveSecurityInfo removes one.
 func (s *SecurityInfo) RemoveSecurityInfo(ctx context.Context, req *idpv1.RemoveSecurityInfoRequest) (*idpv1.RemoveSecurityInfoResponse, error) {
-	if err := s.Security.Remove(ctx, holder(req), req.GetMethodId()); err != nil {
+	if err := s.Security.Remove(ctx, holder(ctx, req), req.GetMethodId()); err != nil {
 		return nil, err
 	}
 	return &idpv1.RemoveSecurityInfoResponse{}, nil
@@ -80,7 +80,7 @@ func (s *SecurityInfo) RemoveSecurityInfo(ctx context.Context, req *idpv1.Remove
 
 // SetDefaultSecurityInfo chooses the one that is asked first.
 func (s *SecurityInfo) SetDefaultSecurityInfo(ctx context.Context, req *idpv1.SetDefaultSecurityInfoRequest) (*idpv1.SetDefaultSecurityInfoResponse, error) {
-	if err := s.Security.SetDefault(ctx, holder(req), req.GetMethodId()); err != nil {
+	if err := s.Security.SetDefault(ctx, holder(ctx, req), req.GetMethodId()); err != nil {
 		return nil, err
 	}
 	return &idpv1.SetDefaultSecurityInfoResponse{}, nil

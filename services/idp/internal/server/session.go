@@ -21,7 +21,7 @@ type Session struct {
 // calls nor what type of response it wants.
 func (s *Session) Authorize(ctx context.Context, req *idpv1.AuthorizeRequest) (*idpv1.AuthorizeResponse, error) {
 	if req.GetCaller() != nil || req.GetResponseType() != "" {
-		o, err := s.Visits.Visit(ctx, visit(req))
+		o, err := s.Visits.Visit(ctx, visit(ctx, req))
 		if err != nil {
 			return nil, err
 		}
@@ -30,6 +30,7 @@ func (s *Session) Authorize(ctx context.Context, req *idpv1.AuthorizeRequest) (*
 	o, err := s.Sessions.Authorize(ctx, session.Request{
 		ClientID: req.GetClientId(), RedirectURI: req.GetRedirectUri(), Nonce: req.GetNonce(), Prompt: req.GetPrompt(),
 		SSONonce: req.GetSsoNonce(), Credential: secret.NewText(req.GetRefreshTokenCredential()), Cookie: secret.NewText(req.GetSessionCookie()),
+		Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	switch {
 	case err != nil:
@@ -45,9 +46,9 @@ func (s *Session) Authorize(ctx context.Context, req *idpv1.AuthorizeRequest) (*
 	}
 }
 
-func visit(req *idpv1.AuthorizeRequest) authorize.Visit {
+func visit(ctx context.Context, req *idpv1.AuthorizeRequest) authorize.Visit {
 	return authorize.Visit{
-		Caller: visitor(req.GetCaller()), ClientID: req.GetClientId(), RedirectURI: req.GetRedirectUri(), Tenant: req.GetTenant(),
+		Caller: visitor(ctx, req.GetCaller()), ClientID: req.GetClientId(), RedirectURI: req.GetRedirectUri(), Tenant: req.GetTenant(),
 		V2: req.GetProtocol() == idpv1.Protocol_PROTOCOL_V2, ResponseType: req.GetResponseType(), ResponseMode: req.GetResponseMode(),
 		State: req.GetState(), Nonce: req.GetNonce(), Scope: req.GetScope(), Resource: req.GetResource(),
 		CodeChallenge: req.GetCodeChallenge(), ChallengeMethod: req.GetCodeChallengeMethod(), Prompt: req.GetPrompt(),
@@ -57,8 +58,8 @@ func visit(req *idpv1.AuthorizeRequest) authorize.Visit {
 	}
 }
 
-func visitor(c *idpv1.Caller) authorize.Caller {
-	return authorize.Caller{UserAgent: c.GetUserAgent(), Correlation: c.GetCorrelationId()}
+func visitor(ctx context.Context, c *idpv1.Caller) authorize.Caller {
+	return authorize.Caller{UserAgent: c.GetUserAgent(), Correlation: correlationOf(ctx, c)}
 }
 
 func credentials(first string, further []string, device, cookie string) authorize.Credentials {

@@ -105,7 +105,7 @@ func (s *SignIn) ResumeSignIn(ctx context.Context, req *idpv1.ResumeSignInReques
 // SubmitUserCode is the form of the device code page.
 func (s *SignIn) SubmitUserCode(ctx context.Context, req *idpv1.SubmitUserCodeRequest) (*idpv1.SubmitUserCodeResponse, error) {
 	c := credentials(req.GetRefreshTokenCredential(), nil, req.GetDeviceCredential(), req.GetSessionCookie())
-	o, err := s.Visits.VisitDevice(ctx, visitor(req.GetCaller()), req.GetUserCode(), c)
+	o, err := s.Visits.VisitDevice(ctx, visitor(ctx, req.GetCaller()), req.GetUserCode(), c)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (s *SignIn) SubmitAssertion(ctx context.Context, req *idpv1.SubmitAssertion
 // SignOut ends the browser's session.
 func (s *SignIn) SignOut(ctx context.Context, req *idpv1.SignOutRequest) (*idpv1.SignOutResponse, error) {
 	to, err := s.Visits.SignOut(ctx, authorize.SignOut{
-		Caller: visitor(req.GetCaller()), Cookie: secret.NewText(req.GetSessionCookie()), IDTokenHint: secret.NewText(req.GetIdTokenHint()),
+		Caller: visitor(ctx, req.GetCaller()), Cookie: secret.NewText(req.GetSessionCookie()), IDTokenHint: secret.NewText(req.GetIdTokenHint()),
 		ClientID: req.GetClientId(), PostLogoutURI: req.GetPostLogoutRedirectUri(),
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -20,7 +21,7 @@ type Issuance struct {
 // RequestPRT answers a request for a first PRT.
 func (s *Issuance) RequestPRT(ctx context.Context, req *idpv1.RequestPRTRequest) (*idpv1.RequestPRTResponse, error) {
 	issued, err := s.Gate.RequestPRT(ctx, grants.Request{
-		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), Correlation: correlationOf(req.GetCaller()),
+		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (s *Issuance) RequestPRT(ctx context.Context, req *idpv1.RequestPRTRequest)
 
 // RenewPRT answers a renewal.
 func (s *Issuance) RenewPRT(ctx context.Context, req *idpv1.RenewPRTRequest) (*idpv1.RenewPRTResponse, error) {
-	a, err := s.Gate.RenewPRT(ctx, signedRequest(req))
+	a, err := s.Gate.RenewPRT(ctx, signedRequest(ctx, req))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ type Token struct {
 
 // RedeemRefreshToken gives tokens for an application's refresh token.
 func (s *Token) RedeemRefreshToken(ctx context.Context, req *idpv1.RedeemRefreshTokenRequest) (*idpv1.RedeemRefreshTokenResponse, error) {
-	a, err := s.Gate.RedeemRefreshToken(ctx, signedRequest(req))
+	a, err := s.Gate.RedeemRefreshToken(ctx, signedRequest(ctx, req))
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (s *Token) RedeemRefreshToken(ctx context.Context, req *idpv1.RedeemRefresh
 
 // RedeemPRT gives tokens for the PRT.
 func (s *Token) RedeemPRT(ctx context.Context, req *idpv1.RedeemPRTRequest) (*idpv1.RedeemPRTResponse, error) {
-	a, err := s.Gate.RedeemPRT(ctx, signedRequest(req))
+	a, err := s.Gate.RedeemPRT(ctx, signedRequest(ctx, req))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +70,7 @@ func (s *Token) RedeemPRT(ctx context.Context, req *idpv1.RedeemPRTRequest) (*id
 }
 
 // signedRequest reads what the three requests that use an artefact have in common.
-func signedRequest(req interface {
+func signedRequest(ctx context.Context, req interface {
 	GetRequest() string
 	GetProtocol() idpv1.PRTProtocol
 	GetClaims() string
@@ -78,7 +79,7 @@ func signedRequest(req interface {
 }) grants.Request {
 	return grants.Request{
 		Signed: secret.NewText(req.GetRequest()), Protocol: protocolOf(req.GetProtocol()), V2: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V2, V1: req.GetEndpoint() == idpv1.Protocol_PROTOCOL_V1, Claims: req.GetClaims(),
-		Correlation: correlationOf(req.GetCaller()),
+		Correlation: correlationOf(ctx, req.GetCaller()),
 	}
 }
 
@@ -94,11 +95,14 @@ func protocolOf(p idpv1.PRTProtocol) entrawire.Protocol {
 }
 
 // correlationOf is the client's id for the request when it is a GUID: nothing else
-// of a stranger's goes into the log.
-func correlationOf(c *idpv1.Caller) string {
-	id, err := uuid.Parse(c.GetCorrelationId())
-	if err != nil {
-		return ""
+// of a stranger's goes into the log. Who gives none is known by the trace, whose id is
+// what the client shows as the Correlation ID.
+func correlationOf(ctx context.Context, c *idpv1.Caller) string {
+	if id, err := uuid.Parse(c.GetCorrelationId()); err == nil {
+		return id.String()
 	}
-	return id.String()
+	if id := trace.SpanContextFromContext(ctx).TraceID(); id.IsValid() {
+		return uuid.UUID(id).String()
+	}
+	return ""
 }

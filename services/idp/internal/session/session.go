@@ -40,6 +40,8 @@ type Request struct {
 	Credential secret.Text
 	// Cookie is the session cookie of an earlier visit.
 	Cookie secret.Text
+	// Correlation is the client's id for the request, for the log, or empty.
+	Correlation string
 }
 
 // Outcome is what the browser does next: exactly one field is set.

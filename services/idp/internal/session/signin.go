@@ -26,7 +26,7 @@ func (s *Service) signIn(ctx context.Context, app ids.ClientID, r Request) (issu
 		return issuance.WebTokens{}, errCredential
 	}
 	tokens, err := grants.BySession(ctx, s.gate, grants.SessionKind[entrawire.Cookie, issuance.WebTokens]{
-		Flow:     signinlog.WebSignIn,
+		Flow: signinlog.WebSignIn, Correlation: r.Correlation,
 		Artefact: sealed.PRT,
 		Token:    func(c *entrawire.Cookie) secret.Text { return c.RefreshToken },
 		Nonce:    func(c *entrawire.Cookie) string { return c.RequestNonce },

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +52,8 @@ type Runner struct {
 	saved  string
 	passes map[string]secret.Text
 	names  map[string]string
+	// last is the trace whose ladder was drawn last.
+	last trace.TraceID
 }
 
 // New prepares a script with a lab of its own, which starts with the first command
@@ -144,14 +145,30 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
-		if out, known := r.atWork(ctx, d.Cmd, arg); known {
-			return out
-		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
 		}
-		return r.atPages(ctx, d.Cmd, arg)
+		return r.further(ctx, d.Cmd, arg)
 	}
+}
+
+// Play carries out one command as a person types it, such as "sign-in user=alice", on
+// a device, the first one when it has no name. It answers what a reader should see,
+// the trace that ran, if any, and whether the command failed.
+func (r *Runner) Play(ctx context.Context, line, device string) (output string, id trace.TraceID, failed bool) {
+	cmd, args, err := datadriven.ParseLine(line)
+	if err != nil || cmd == "" {
+		return failure(prterr.New(prterr.Invalid, "%.80q is no command such as: sign-in user=alice", line)), id, true
+	}
+	if device != "" {
+		args = append(args, datadriven.CmdArg{Key: "device", Vals: []string{device}})
+	}
+	r.last = trace.TraceID{}
+	output = r.Run(ctx, &datadriven.TestData{Cmd: cmd, CmdArgs: args})
+	for l := range strings.Lines(output) {
+		failed = failed || strings.HasPrefix(l, "error (") || strings.HasPrefix(l, "there is no command")
+	}
+	return output, r.last, failed
 }
 
 // args reads the arguments; one without a value is "yes".
@@ -209,7 +226,7 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.device.Operator.AwaitSSOState(ctx, nil); err != nil {
+		if err := r.device.Operator.AwaitSSOState(untraced(ctx), nil); err != nil {
 			return failure(err)
 		}
 	}
@@ -274,7 +291,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.named("PRT", p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}
@@ -291,13 +308,11 @@ func (r *Runner) ladder(ctx context.Context, id trace.TraceID) string {
 	if err := r.lab.Recorder().AwaitIdle(ctx, id); err != nil {
 		return failure(err)
 	}
+	r.last = id
 	spans := r.lab.Recorder().Trace(id)
 	flow := step.Flow("")
-	for _, s := range spans {
-		if f := step.FlowOf(s.Step); slices.Contains(step.Flows(), f) {
-			flow = f
-			break
-		}
+	if all := ladder.Flows(spans); len(all) > 0 {
+		flow = all[0]
 	}
 	return ladder.Build(flow, id, spans, true).Text()
 }

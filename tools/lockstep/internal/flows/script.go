@@ -10,6 +10,9 @@ import (
 // proves begins a section of a script; see Section.
 const proves = "proves"
 
+// rule stands between a directive and what is expected of it.
+const rule = "----"
+
 // row is the id of a row of the requirements, such as REG10, or of an attack, such as A42.
 var row = regexp.MustCompile(`^[A-Z]{1,4}[0-9]{2}$`)
 
@@ -70,7 +73,6 @@ func Sections(script string) ([]Section, error) {
 // past is the index of the line after the directive at i and its output, which ends
 // at a blank line, or, when it has blank lines itself, at the second "----" twice.
 func past(lines []string, i int) int {
-	const rule = "----"
 	for i < len(lines) && lines[i] != rule {
 		i++
 	}
@@ -100,4 +102,25 @@ func said(words []string) string {
 		words = words[1:]
 	}
 	return strings.Join(words, " ") + "\n"
+}
+
+// Commands are the directives of a script, without what it expects of them. Lines that
+// only set a script up (proves, lab) are left out.
+func Commands(script string) []string {
+	var all []string
+	lines := strings.Split(script, "\n")
+	for i := 0; i < len(lines); i++ {
+		directive := strings.TrimSpace(lines[i])
+		if directive == "" || strings.HasPrefix(directive, "#") {
+			continue
+		}
+		if word, _, _ := strings.Cut(directive, " "); word != proves && word != "lab" {
+			all = append(all, directive)
+		}
+		// A list of plain commands is a script too: only what has an output is skipped.
+		if i+1 < len(lines) && lines[i+1] == rule {
+			i = past(lines, i) - 1
+		}
+	}
+	return all
 }

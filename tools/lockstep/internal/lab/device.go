@@ -188,6 +188,15 @@ func (d *Device) Resume(ctx context.Context, component string) error {
 	return fmt.Errorf("device %s has no component %s", d.Name, component)
 }
 
+// Components are the names of the components of the device.
+func (d *Device) Components() []string {
+	var names []string
+	for _, s := range d.components() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
 // Runs says whether a component of the device runs.
 func (d *Device) Runs(component string) bool { return d.lab.host.runs(d.Key(component)) }
 

@@ -39,6 +39,14 @@ type Config struct {
 	// again, with the arguments Self and the component's flags.
 	Processes bool
 	Self      []string
+	// Sockets has the components of this process listen on unix sockets below Dir, so
+	// that other programs of the user reach them.
+	Sockets bool
+	// KeepCloud has the identity provider keep its keys and records below Dir for the
+	// next lab there.
+	KeepCloud bool
+	// KeepTraces is how many traces stay in memory, the newest; 0 keeps all.
+	KeepTraces int
 	// OTLP also exports all traces to this receiver.
 	OTLP string
 	// HTTPS has the devices speak Entra's HTTPS protocol with the cloud, and WS-Trust
@@ -98,6 +106,10 @@ type Lab struct {
 	ahead    time.Duration
 }
 
+// maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
+// longest flow has some 60.
+const maxSpans = 500
+
 // way is a connection of one caller to one component.
 type way struct{ caller, key string }
 
@@ -118,6 +130,9 @@ func (l *Lab) cloud() []spec {
 	}
 	if l.cfg.Tenants != "" {
 		idp["tenants"] = l.cfg.Tenants
+	}
+	if l.cfg.KeepCloud {
+		idp["state"] = "keep"
 	}
 	if l.cfg.TPMMakers != "" {
 		idp["tpm-makers"] += "," + l.cfg.TPMMakers
@@ -148,7 +163,11 @@ func (l *Lab) inCloud() map[string]bool {
 
 // Start makes a lab with its cloud running and no device yet.
 func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
-	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: ladder.NewRecorder(), tracers: map[string]*sdktrace.TracerProvider{}, ways: map[way]grpc.ClientConnInterface{}}
+	recorder := ladder.NewRecorder()
+	if cfg.KeepTraces > 0 {
+		recorder = ladder.NewBoundedRecorder(cfg.KeepTraces, maxSpans)
+	}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, tracers: map[string]*sdktrace.TracerProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -197,6 +216,9 @@ func (l *Lab) maker() error {
 func (l *Lab) place(ctx context.Context) error {
 	if !l.cfg.Processes {
 		l.network = newCuttable(rpc.NewMem())
+		if l.cfg.Sockets {
+			l.network = newCuttable(rpc.OS{})
+		}
 		l.host = &inProcess{lab: l}
 		return nil
 	}
@@ -211,11 +233,17 @@ func (l *Lab) place(ctx context.Context) error {
 
 // addr is where a component listens.
 func (l *Lab) addr(key string) string {
-	if l.cfg.Processes {
-		return "unix:" + l.path("run", filepath.Base(filepath.Dir(key))+"-"+filepath.Base(key)+".sock")
+	if l.cfg.Processes || l.cfg.Sockets {
+		return "unix:" + l.path("run", strings.ReplaceAll(key, "/", "-")+".sock")
 	}
 	return "mem:" + key
 }
+
+// Addr is where a component listens, by its key: "idp", or "device-1/lsa-cloudap".
+func (l *Lab) Addr(key string) string { return l.addr(key) }
+
+// Issue makes an identity that the components of the lab take for NAME's.
+func (l *Lab) Issue(name string) (*rpc.Identity, error) { return l.ca.Issue(name) }
 
 func (l *Lab) path(parts ...string) string {
 	return filepath.Join(append([]string{l.cfg.Dir}, parts...)...)

@@ -68,6 +68,18 @@ func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 	return l
 }
 
+// Flows are the flows of which a trace has lettered rows, in the order of their first
+// row. A trace may have two: a sign-in from the cache, and the renewal behind it.
+func Flows(spans []Span) []step.Flow {
+	var flows []step.Flow
+	for _, s := range spans {
+		if f := step.FlowOf(s.Step); slices.Contains(step.Flows(), f) && !slices.Contains(flows, f) {
+			flows = append(flows, f)
+		}
+	}
+	return flows
+}
+
 // caller is the component that made a call. A call that came over HTTPS was handed
 // on by the front of the callee, which is not whom it came from.
 func caller(known map[trace.SpanID]Span, s Span) string {

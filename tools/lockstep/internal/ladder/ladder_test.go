@@ -118,3 +118,41 @@ func TestOBS05_TracesGoOutOverOTLP(t *testing.T) {
 		t.Errorf("service %q", spans[0].Service)
 	}
 }
+
+// TestABoundedRecorderKeepsTheNewest: what looks at a state all day does not push out what
+// happened.
+func TestABoundedRecorderKeepsTheNewest(t *testing.T) {
+	rec := ladder.NewBoundedRecorder(10, 3)
+	span := func(n byte, s stepv1.Step) ladder.Span {
+		return ladder.Span{Trace: trace.TraceID{0: n, 15: byte(s)}, Step: s}
+	}
+	for n := range byte(8) {
+		rec.Add(span(n, stepv1.Step_STEP_RENEWAL_A))
+	}
+	for n := range byte(200) {
+		rec.Add(span(n, stepv1.Step_STEP_UNSPECIFIED))
+	}
+	plain, lettered := 0, 0
+	for _, id := range rec.Newest() {
+		if len(ladder.Flows(rec.Trace(id))) > 0 {
+			lettered++
+		} else {
+			plain++
+		}
+	}
+	if plain != 5 || lettered != 5 {
+		t.Errorf("%d traces without a row, %d with one", plain, lettered)
+	}
+	if newest := rec.Newest()[0]; newest[0] != 199 {
+		t.Errorf("the newest is %v", newest)
+	}
+	for range 5 {
+		rec.Add(span(199, stepv1.Step_STEP_UNSPECIFIED))
+	}
+	if n := len(rec.Trace(trace.TraceID{0: 199})); n != 3 {
+		t.Errorf("%d spans of a trace that may have 3", n)
+	}
+	if len(rec.Trace(trace.TraceID{0: 1})) != 0 {
+		t.Error("a trace that was dropped is there")
+	}
+}

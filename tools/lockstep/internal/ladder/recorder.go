@@ -21,11 +21,26 @@ type Recorder struct {
 	mu     sync.Mutex
 	traces map[trace.TraceID][]Span
 	open   map[trace.TraceID]int
+	// order has the traces by their first span, the oldest first.
+	order []trace.TraceID
+	// lettered are those that have a row of a table.
+	lettered map[trace.TraceID]bool
+	// most and spans bound what is kept; 0 is no bound.
+	most, spans int
 }
 
-// NewRecorder returns an empty recorder.
+// NewRecorder returns an empty recorder that keeps everything.
 func NewRecorder() *Recorder {
-	return &Recorder{traces: map[trace.TraceID][]Span{}, open: map[trace.TraceID]int{}}
+	return &Recorder{traces: map[trace.TraceID][]Span{}, open: map[trace.TraceID]int{}, lettered: map[trace.TraceID]bool{}}
+}
+
+// NewBoundedRecorder returns an empty recorder for what runs for days: it keeps the
+// newest traces, and the first spans of each. Traces without a lettered row, such as those
+// of who looks at a state again and again, have half of the room at most.
+func NewBoundedRecorder(traces, spans int) *Recorder {
+	r := NewRecorder()
+	r.most, r.spans = traces, spans
+	return r
 }
 
 var _ sdktrace.SpanProcessor = (*Recorder)(nil)
@@ -41,7 +56,10 @@ func (r *Recorder) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 func (r *Recorder) OnEnd(s sdktrace.ReadOnlySpan) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.open[s.SpanContext().TraceID()]--
+	id := s.SpanContext().TraceID()
+	if r.open[id]--; r.open[id] <= 0 {
+		delete(r.open, id)
+	}
 	r.add(fromSDK(s))
 }
 
@@ -54,7 +72,40 @@ func (r *Recorder) Add(spans ...Span) {
 	}
 }
 
-func (r *Recorder) add(s Span) { r.traces[s.Trace] = append(r.traces[s.Trace], s) }
+func (r *Recorder) add(s Span) {
+	have, known := r.traces[s.Trace]
+	if !known {
+		r.order = append(r.order, s.Trace)
+	}
+	if r.spans == 0 || len(have) < r.spans {
+		r.traces[s.Trace] = append(have, s)
+	}
+	if s.Step != stepv1.Step_STEP_UNSPECIFIED {
+		r.lettered[s.Trace] = true
+	}
+	if r.most > 0 && len(r.order) > r.most {
+		r.forget()
+	}
+}
+
+// forget drops the oldest trace of which nothing runs any more: one without a lettered row
+// when those have more than their half. When all run it is the oldest.
+func (r *Recorder) forget() {
+	plain := len(r.order)-len(r.lettered) > r.most/2
+	i := max(0, slices.IndexFunc(r.order, func(id trace.TraceID) bool { return r.open[id] == 0 && !(plain && r.lettered[id]) }))
+	delete(r.traces, r.order[i])
+	delete(r.lettered, r.order[i])
+	r.order = slices.Delete(r.order, i, i+1)
+}
+
+// Newest are the ids of the traces that are kept, the newest first.
+func (r *Recorder) Newest() []trace.TraceID {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ids := slices.Clone(r.order)
+	slices.Reverse(ids)
+	return ids
+}
 
 // Shutdown does nothing: the spans stay readable.
 func (*Recorder) Shutdown(context.Context) error { return nil }

@@ -1,21 +1,19 @@
 package serve
 
 import (
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/notes"
 )
 
 // Operator is the name in the operator's identity.
@@ -24,8 +22,8 @@ const Operator = "operator"
 // infoName is the file in a state folder that says where its server is.
 const infoName = "serve.json"
 
-// knock is how long a server may take to let a visitor in.
-const knock = time.Second
+// notePrefix begins the names of the notes of servers.
+const notePrefix = "serve-"
 
 // Info says where a running server is. Its JSON form is the ready message.
 type Info struct {
@@ -46,6 +44,10 @@ type Info struct {
 	State string `json:"state"`
 	// Lab says that the operator may move the clock.
 	Lab bool `json:"lab"`
+	// Started is when it started, by the machine's clock.
+	Started time.Time `json:"started"`
+	// Identity is the folder of the operator's identity; empty is the one in State.
+	Identity string `json:"-"`
 	// Names are the host names that are served.
 	Names []string `json:"names"`
 	// Users are the user names of the tenant file.
@@ -60,7 +62,7 @@ type Tenant struct {
 
 // Dial connects as the operator.
 func (i Info) Dial() (*grpc.ClientConn, error) {
-	id, err := rpc.LoadIdentity(filepath.Join(i.State, operatorDir))
+	id, err := rpc.LoadIdentity(cmp.Or(i.Identity, filepath.Join(i.State, operatorDir)))
 	if err != nil {
 		return nil, err
 	}
@@ -75,8 +77,8 @@ func (i Info) publish() (retire func() error, err error) {
 		return nil, fmt.Errorf("note of the server: %w", err)
 	}
 	paths := []string{filepath.Join(i.State, infoName)}
-	if dir, err := wellKnown(); err == nil {
-		paths = append(paths, filepath.Join(dir, fmt.Sprintf("serve-%d.json", i.PID)))
+	if dir, err := notes.Folder(); err == nil {
+		paths = append(paths, filepath.Join(dir, fmt.Sprintf("%s%d.json", notePrefix, i.PID)))
 	}
 	retire = func() error {
 		var errs []error
@@ -93,18 +95,6 @@ func (i Info) publish() (retire func() error, err error) {
 	return retire, nil
 }
 
-// wellKnown is the folder where every server of this user leaves a note.
-func wellKnown() (string, error) {
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, "lockstep"), nil
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no folder of this user is known: %w", err)
-	}
-	return filepath.Join(dir, "lockstep"), nil
-}
-
 // Find returns the server of a state folder, or, without one, the newest that
 // this user runs.
 func Find(stateDir string) (Info, error) {
@@ -115,11 +105,11 @@ func Find(stateDir string) (Info, error) {
 		}
 		return i, err
 	}
-	dir, err := wellKnown()
+	dir, err := notes.Folder()
 	if err != nil {
 		return Info{}, fmt.Errorf("%w: use --state", err)
 	}
-	for _, path := range newestFirst(dir) {
+	for _, path := range notes.Newest(dir, notePrefix) {
 		i, err := read(path)
 		if err == nil && i.answers() {
 			return i, nil
@@ -130,25 +120,6 @@ func Find(stateDir string) (Info, error) {
 		}
 	}
 	return Info{}, errors.New("no lockstep serve is running: start one, or name its state folder with --state")
-}
-
-func newestFirst(dir string) []string {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil
-	}
-	at := map[string]time.Time{}
-	var paths []string
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || !strings.HasPrefix(e.Name(), "serve-") || filepath.Ext(e.Name()) != ".json" {
-			continue
-		}
-		path := filepath.Join(dir, e.Name())
-		paths, at[path] = append(paths, path), info.ModTime()
-	}
-	slices.SortFunc(paths, func(a, b string) int { return at[b].Compare(at[a]) })
-	return paths
 }
 
 func read(path string) (Info, error) {
@@ -164,12 +135,4 @@ func read(path string) (Info, error) {
 }
 
 // answers says whether somebody listens at the operator's door.
-func (i Info) answers() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), knock)
-	defer cancel()
-	conn, err := rpc.OS{}.Dial(ctx, i.Admin)
-	if err != nil {
-		return false
-	}
-	return conn.Close() == nil
-}
+func (i Info) answers() bool { return notes.Answers(i.Admin) }

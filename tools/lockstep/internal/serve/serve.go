@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/host"
@@ -151,6 +152,7 @@ func (s *Server) describe(cfg Config) {
 	s.info = Info{
 		HTTPS: s.host.Addr(), Proxy: s.host.ProxyAddr(), BehindProxy: s.host.BehindAddr(), CA: s.state.path(host.CAFile), IssuerHost: IssuerHost,
 		Admin: s.state.door(), PID: os.Getpid(), State: s.state.dir, Names: s.host.Names(), Lab: cfg.Lab != nil,
+		Started: time.Now().UTC().Truncate(time.Second),
 	}
 	for _, t := range s.cloud.idp.Tenants() {
 		s.info.Tenants = append(s.info.Tenants, Tenant{ID: string(t.ID), Domain: t.Domains[0].Name})

@@ -26,6 +26,89 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DescribeClockRequest is empty.
+type DescribeClockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeClockRequest) Reset() {
+	*x = DescribeClockRequest{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeClockRequest) ProtoMessage() {}
+
+func (x *DescribeClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeClockRequest.ProtoReflect.Descriptor instead.
+func (*DescribeClockRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{0}
+}
+
+// DescribeClockResponse tells the time.
+type DescribeClockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Now is the component's time.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeClockResponse) Reset() {
+	*x = DescribeClockResponse{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeClockResponse) ProtoMessage() {}
+
+func (x *DescribeClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeClockResponse.ProtoReflect.Descriptor instead.
+func (*DescribeClockResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DescribeClockResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
 // AdvanceClockRequest says how far.
 type AdvanceClockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -37,7 +120,7 @@ type AdvanceClockRequest struct {
 
 func (x *AdvanceClockRequest) Reset() {
 	*x = AdvanceClockRequest{}
-	mi := &file_prt_lab_v1_clock_proto_msgTypes[0]
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -49,7 +132,7 @@ func (x *AdvanceClockRequest) String() string {
 func (*AdvanceClockRequest) ProtoMessage() {}
 
 func (x *AdvanceClockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_clock_proto_msgTypes[0]
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -62,7 +145,7 @@ func (x *AdvanceClockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdvanceClockRequest.ProtoReflect.Descriptor instead.
 func (*AdvanceClockRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{0}
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AdvanceClockRequest) GetBy() *durationpb.Duration {
@@ -83,7 +166,7 @@ type AdvanceClockResponse struct {
 
 func (x *AdvanceClockResponse) Reset() {
 	*x = AdvanceClockResponse{}
-	mi := &file_prt_lab_v1_clock_proto_msgTypes[1]
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -95,7 +178,7 @@ func (x *AdvanceClockResponse) String() string {
 func (*AdvanceClockResponse) ProtoMessage() {}
 
 func (x *AdvanceClockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_clock_proto_msgTypes[1]
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -108,7 +191,7 @@ func (x *AdvanceClockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdvanceClockResponse.ProtoReflect.Descriptor instead.
 func (*AdvanceClockResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{1}
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *AdvanceClockResponse) GetNow() *timestamppb.Timestamp {
@@ -123,12 +206,16 @@ var File_prt_lab_v1_clock_proto protoreflect.FileDescriptor
 const file_prt_lab_v1_clock_proto_rawDesc = "" +
 	"\n" +
 	"\x16prt/lab/v1/clock.proto\x12\n" +
-	"prt.lab.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"@\n" +
+	"prt.lab.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
+	"\x14DescribeClockRequest\"E\n" +
+	"\x15DescribeClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"@\n" +
 	"\x13AdvanceClockRequest\x12)\n" +
 	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\"D\n" +
 	"\x14AdvanceClockResponse\x12,\n" +
-	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now2a\n" +
-	"\fClockService\x12Q\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now2\xb7\x01\n" +
+	"\fClockService\x12T\n" +
+	"\rDescribeClock\x12 .prt.lab.v1.DescribeClockRequest\x1a!.prt.lab.v1.DescribeClockResponse\x12Q\n" +
 	"\fAdvanceClock\x12\x1f.prt.lab.v1.AdvanceClockRequest\x1a .prt.lab.v1.AdvanceClockResponseB\xa3\x01\n" +
 	"\x0ecom.prt.lab.v1B\n" +
 	"ClockProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1;labv1\xa2\x02\x03PLX\xaa\x02\n" +
@@ -147,23 +234,28 @@ func file_prt_lab_v1_clock_proto_rawDescGZIP() []byte {
 	return file_prt_lab_v1_clock_proto_rawDescData
 }
 
-var file_prt_lab_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_prt_lab_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_prt_lab_v1_clock_proto_goTypes = []any{
-	(*AdvanceClockRequest)(nil),   // 0: prt.lab.v1.AdvanceClockRequest
-	(*AdvanceClockResponse)(nil),  // 1: prt.lab.v1.AdvanceClockResponse
-	(*durationpb.Duration)(nil),   // 2: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*DescribeClockRequest)(nil),  // 0: prt.lab.v1.DescribeClockRequest
+	(*DescribeClockResponse)(nil), // 1: prt.lab.v1.DescribeClockResponse
+	(*AdvanceClockRequest)(nil),   // 2: prt.lab.v1.AdvanceClockRequest
+	(*AdvanceClockResponse)(nil),  // 3: prt.lab.v1.AdvanceClockResponse
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
 }
 var file_prt_lab_v1_clock_proto_depIdxs = []int32{
-	2, // 0: prt.lab.v1.AdvanceClockRequest.by:type_name -> google.protobuf.Duration
-	3, // 1: prt.lab.v1.AdvanceClockResponse.now:type_name -> google.protobuf.Timestamp
-	0, // 2: prt.lab.v1.ClockService.AdvanceClock:input_type -> prt.lab.v1.AdvanceClockRequest
-	1, // 3: prt.lab.v1.ClockService.AdvanceClock:output_type -> prt.lab.v1.AdvanceClockResponse
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	4, // 0: prt.lab.v1.DescribeClockResponse.now:type_name -> google.protobuf.Timestamp
+	5, // 1: prt.lab.v1.AdvanceClockRequest.by:type_name -> google.protobuf.Duration
+	4, // 2: prt.lab.v1.AdvanceClockResponse.now:type_name -> google.protobuf.Timestamp
+	0, // 3: prt.lab.v1.ClockService.DescribeClock:input_type -> prt.lab.v1.DescribeClockRequest
+	2, // 4: prt.lab.v1.ClockService.AdvanceClock:input_type -> prt.lab.v1.AdvanceClockRequest
+	1, // 5: prt.lab.v1.ClockService.DescribeClock:output_type -> prt.lab.v1.DescribeClockResponse
+	3, // 6: prt.lab.v1.ClockService.AdvanceClock:output_type -> prt.lab.v1.AdvanceClockResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_prt_lab_v1_clock_proto_init() }
@@ -177,7 +269,7 @@ func file_prt_lab_v1_clock_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_lab_v1_clock_proto_rawDesc), len(file_prt_lab_v1_clock_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

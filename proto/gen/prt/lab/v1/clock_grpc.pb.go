@@ -22,15 +22,18 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ClockService_AdvanceClock_FullMethodName = "/prt.lab.v1.ClockService/AdvanceClock"
+	ClockService_DescribeClock_FullMethodName = "/prt.lab.v1.ClockService/DescribeClock"
+	ClockService_AdvanceClock_FullMethodName  = "/prt.lab.v1.ClockService/AdvanceClock"
 )
 
 // ClockServiceClient is the client API for ClockService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ClockService moves the clock of one component forward. Caller: operator.
+// ClockService tells and moves the clock of one component forward. Caller: operator.
 type ClockServiceClient interface {
+	// DescribeClock tells the time.
+	DescribeClock(ctx context.Context, in *DescribeClockRequest, opts ...grpc.CallOption) (*DescribeClockResponse, error)
 	// AdvanceClock moves the clock; timers that fall due fire.
 	AdvanceClock(ctx context.Context, in *AdvanceClockRequest, opts ...grpc.CallOption) (*AdvanceClockResponse, error)
 }
@@ -41,6 +44,16 @@ type clockServiceClient struct {
 
 func NewClockServiceClient(cc grpc.ClientConnInterface) ClockServiceClient {
 	return &clockServiceClient{cc}
+}
+
+func (c *clockServiceClient) DescribeClock(ctx context.Context, in *DescribeClockRequest, opts ...grpc.CallOption) (*DescribeClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeClockResponse)
+	err := c.cc.Invoke(ctx, ClockService_DescribeClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *clockServiceClient) AdvanceClock(ctx context.Context, in *AdvanceClockRequest, opts ...grpc.CallOption) (*AdvanceClockResponse, error) {
@@ -57,8 +70,10 @@ func (c *clockServiceClient) AdvanceClock(ctx context.Context, in *AdvanceClockR
 // All implementations must embed UnimplementedClockServiceServer
 // for forward compatibility.
 //
-// ClockService moves the clock of one component forward. Caller: operator.
+// ClockService tells and moves the clock of one component forward. Caller: operator.
 type ClockServiceServer interface {
+	// DescribeClock tells the time.
+	DescribeClock(context.Context, *DescribeClockRequest) (*DescribeClockResponse, error)
 	// AdvanceClock moves the clock; timers that fall due fire.
 	AdvanceClock(context.Context, *AdvanceClockRequest) (*AdvanceClockResponse, error)
 	mustEmbedUnimplementedClockServiceServer()
@@ -71,6 +86,9 @@ type ClockServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedClockServiceServer struct{}
 
+func (UnimplementedClockServiceServer) DescribeClock(context.Context, *DescribeClockRequest) (*DescribeClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeClock not implemented")
+}
 func (UnimplementedClockServiceServer) AdvanceClock(context.Context, *AdvanceClockRequest) (*AdvanceClockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AdvanceClock not implemented")
 }
@@ -93,6 +111,24 @@ func RegisterClockServiceServer(s grpc.ServiceRegistrar, srv ClockServiceServer)
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&ClockService_ServiceDesc, srv)
+}
+
+func _ClockService_DescribeClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClockServiceServer).DescribeClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClockService_DescribeClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClockServiceServer).DescribeClock(ctx, req.(*DescribeClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _ClockService_AdvanceClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -120,6 +156,10 @@ var ClockService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "prt.lab.v1.ClockService",
 	HandlerType: (*ClockServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "DescribeClock",
+			Handler:    _ClockService_DescribeClock_Handler,
+		},
 		{
 			MethodName: "AdvanceClock",
 			Handler:    _ClockService_AdvanceClock_Handler,

@@ -68,7 +68,7 @@ type DescribeLabResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Now by the lab's clock.
 	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
-	// Devices by name.
+	// Devices by name, in order.
 	Devices       []string `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -333,7 +333,11 @@ func (x *PlayCommandResponse) GetFailed() bool {
 type ListTracesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Limit is the most to answer; 0 is 20.
-	Limit         uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint32 `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Flow such as renewal: only traces that have rows of it; empty is any flow.
+	Flow string `protobuf:"bytes,2,opt,name=flow,proto3" json:"flow,omitempty"`
+	// All asks for traces without a flow too: calls that belong to no table.
+	All           bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -375,12 +379,26 @@ func (x *ListTracesRequest) GetLimit() uint32 {
 	return 0
 }
 
+func (x *ListTracesRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *ListTracesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
 // TraceSummary is one trace.
 type TraceSummary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TraceID is 32 hexadecimal digits.
 	TraceId string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
-	// Flow such as first-sign-in, or empty.
+	// Flow such as first_sign_in, or empty; the first one of those that it has rows of.
 	Flow string `protobuf:"bytes,2,opt,name=flow,proto3" json:"flow,omitempty"`
 	// Start of it.
 	Start *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start,proto3" json:"start,omitempty"`
@@ -507,7 +525,9 @@ func (x *ListTracesResponse) GetTraces() []*TraceSummary {
 type GetTraceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// TraceID is 32 hexadecimal digits; empty is the last one that has a flow.
-	TraceId       string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	TraceId string `protobuf:"bytes,1,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
+	// Flow such as renewal: with an empty trace_id the last one of that flow.
+	Flow          string `protobuf:"bytes,2,opt,name=flow,proto3" json:"flow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -545,6 +565,13 @@ func (*GetTraceRequest) Descriptor() ([]byte, []int) {
 func (x *GetTraceRequest) GetTraceId() string {
 	if x != nil {
 		return x.TraceId
+	}
+	return ""
+}
+
+func (x *GetTraceRequest) GetFlow() string {
+	if x != nil {
+		return x.Flow
 	}
 	return ""
 }
@@ -751,9 +778,11 @@ const file_prt_lab_v1_lab_proto_rawDesc = "" +
 	"\x13PlayCommandResponse\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\tR\x06output\x12\x19\n" +
 	"\btrace_id\x18\x02 \x01(\tR\atraceId\x12\x16\n" +
-	"\x06failed\x18\x03 \x01(\bR\x06failed\")\n" +
+	"\x06failed\x18\x03 \x01(\bR\x06failed\"O\n" +
 	"\x11ListTracesRequest\x12\x14\n" +
-	"\x05limit\x18\x01 \x01(\rR\x05limit\"\xbe\x01\n" +
+	"\x05limit\x18\x01 \x01(\rR\x05limit\x12\x12\n" +
+	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\"\xbe\x01\n" +
 	"\fTraceSummary\x12\x19\n" +
 	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x120\n" +
@@ -761,9 +790,10 @@ const file_prt_lab_v1_lab_proto_rawDesc = "" +
 	"\bduration\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\bduration\x12\x16\n" +
 	"\x06failed\x18\x05 \x01(\bR\x06failed\"F\n" +
 	"\x12ListTracesResponse\x120\n" +
-	"\x06traces\x18\x01 \x03(\v2\x18.prt.lab.v1.TraceSummaryR\x06traces\",\n" +
+	"\x06traces\x18\x01 \x03(\v2\x18.prt.lab.v1.TraceSummaryR\x06traces\"@\n" +
 	"\x0fGetTraceRequest\x12\x19\n" +
-	"\btrace_id\x18\x01 \x01(\tR\atraceId\"\xa7\x02\n" +
+	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12\x12\n" +
+	"\x04flow\x18\x02 \x01(\tR\x04flow\"\xa7\x02\n" +
 	"\tTraceSpan\x12\x17\n" +
 	"\aspan_id\x18\x01 \x01(\tR\x06spanId\x12\x1b\n" +
 	"\tparent_id\x18\x02 \x01(\tR\bparentId\x12\x18\n" +

@@ -1,0 +1,78 @@
+package labserver
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+)
+
+const (
+	// maxAdvance bounds one move of the clocks, as each component does.
+	maxAdvance = 400 * 24 * time.Hour
+	// maxCommand bounds a command, in bytes.
+	maxCommand = 4096
+)
+
+// begin waits for the turn of a command; the function that it returns ends it. What a
+// command does begins traces of its own: they belong to the persons in the laboratory and
+// not to the telephone call from outside, which would never be over before they are.
+func (s *service) begin(ctx context.Context) (context.Context, func(), error) {
+	select {
+	case s.turn <- struct{}{}:
+		return trace.ContextWithSpanContext(ctx, trace.SpanContext{}), func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return ctx, nil, prterr.New(prterr.Unavailable, "another command runs in this laboratory: try again when it is over")
+	}
+}
+
+func (s *service) now() *timestamppb.Timestamp {
+	return timestamppb.New(time.Now().Add(s.lab.Ahead()))
+}
+
+// DescribeLab tells what there is.
+func (s *service) DescribeLab(context.Context, *labv1.DescribeLabRequest) (*labv1.DescribeLabResponse, error) {
+	return &labv1.DescribeLabResponse{Now: s.now(), Devices: s.names}, nil
+}
+
+// AdvanceLab moves the clocks and waits for what fell due.
+func (s *service) AdvanceLab(ctx context.Context, r *labv1.AdvanceLabRequest) (*labv1.AdvanceLabResponse, error) {
+	by := r.GetBy().AsDuration()
+	if err := r.GetBy().CheckValid(); err != nil || by <= 0 || by > maxAdvance {
+		return nil, prterr.New(prterr.Invalid, "by: must be more than zero and at most 400 days")
+	}
+	ctx, end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := s.folder.keep(time.Now(), s.lab.Ahead()+by); err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "the time of the laboratory cannot be kept: see its log; the clocks were not moved")
+	}
+	if err := s.runner.Advance(ctx, by); err != nil {
+		return nil, err
+	}
+	return &labv1.AdvanceLabResponse{Now: s.now()}, nil
+}
+
+// PlayCommand carries out one command.
+func (s *service) PlayCommand(ctx context.Context, r *labv1.PlayCommandRequest) (*labv1.PlayCommandResponse, error) {
+	if len(r.GetCommand()) > maxCommand || len(r.GetDevice()) > maxCommand {
+		return nil, prterr.New(prterr.Invalid, "command: at most %d bytes", maxCommand)
+	}
+	ctx, end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	output, id, failed := s.runner.Play(ctx, r.GetCommand(), r.GetDevice())
+	resp := &labv1.PlayCommandResponse{Output: output, Failed: failed}
+	if id.IsValid() {
+		resp.TraceId = id.String()
+	}
+	return resp, nil
+}
