@@ -35,16 +35,16 @@ func federationRows() []Row {
 			Evidence: "The body at the address of event 1022 begins with <!DOCTYPE.", Next: "Reach the provider without the proxy.",
 		},
 		{
-			Code: 0xCAA1002D, Name: "ADAL_WSTRUST_GENERAL", Seen: "join, auth",
+			Code: 0xCAA1002D, Name: "ADAL_WSTRUST_GENERAL", Seen: "join, auth", Made: true,
 			Meaning: "The request to the federation provider failed without more detail.", Cause: "An answer of another version of WS-Trust.",
 			Evidence: "The provider's own log.", Next: "Compare endpoints and versions in its metadata.",
 		},
 		{
-			Code: 0xCAA82EE2, Name: "ADAL_INTERNET_TIMEOUT", Seen: "join, auth", Events: []uint32{305},
+			Code: 0xCAA82EE2, Name: "ADAL_INTERNET_TIMEOUT", Seen: "join, auth", Events: []uint32{305}, Made: true,
 			Meaning: "The provider did not answer the broker in time.", Cause: "As 0x80072ee2.", Evidence: "The address in event 305.", Next: "Open it for the system account.",
 		},
 		{
-			Code: 0xCAA82EFD, Name: "ADAL_INTERNET_CANNOT_CONNECT", Seen: "join, auth", Events: []uint32{305},
+			Code: 0xCAA82EFD, Name: "ADAL_INTERNET_CANNOT_CONNECT", Seen: "join, auth", Events: []uint32{305}, Made: true,
 			Meaning: "The broker could not connect to the provider.", Cause: "As 0x80072efd.", Evidence: "The address in event 305.", Next: "Open it for the system account.",
 		},
 		{
@@ -56,7 +56,7 @@ func federationRows() []Row {
 			Meaning: "The provider's certificate was not accepted by the broker.", Cause: "As 0x80072f8f.", Evidence: "The issuer of that certificate.", Next: "Except the host from TLS inspection; set the clock.",
 		},
 		{
-			Code: 0xCAA90006, Name: "ADAL_TOKEN_ENDPOINT_ERROR", Seen: "join, auth", Events: []uint32{305},
+			Code: 0xCAA90006, Name: "ADAL_TOKEN_ENDPOINT_ERROR", Seen: "join, auth", Events: []uint32{305}, Made: true,
 			Meaning: "The token endpoint answered with an error.", Cause: "The identity provider refused; its own code says why.",
 			Evidence: "The AADSTS code beside it.", Next: "Look that code up.",
 		},

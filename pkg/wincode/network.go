@@ -49,7 +49,7 @@ func networkRows() []Row {
 			Evidence: "KeySignTest FAILED.", Next: "As for 0x80090016: recover the device.",
 		},
 		{
-			Code: 0x8007000D, Name: "ERROR_INVALID_DATA", Seen: "join",
+			Code: 0x8007000D, Name: "ERROR_INVALID_DATA", Seen: "join", Made: true,
 			Meaning: "The answer was not JSON.", Cause: "A page of a proxy or of a captive network came in its place.",
 			Evidence: "The body of the answer begins with <html.", Next: "Let the device's system account through the proxy.",
 		},

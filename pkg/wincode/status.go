@@ -54,6 +54,11 @@ func statusRows() []Row {
 			Evidence: "No request left the device: there is no event 1022.", Next: "Sign in with a kind that this device offers, or install the provider's own plug-in.",
 		},
 		{
+			Code: 0x8007051F, Name: "ERROR_NO_LOGON_SERVERS", Seen: "sign-in", Made: true,
+			Meaning: "The device was offline for longer than its policy lets people sign in.", Cause: "The setting offline-lifetime is over for this user, or the clock went back.",
+			Evidence: "OfflineLimit and LastOnline in lockstep status.", Next: "Bring the network and sign in; an administrator of the device can open it for a while (OpenBreakGlass).",
+		},
+		{
 			Code: NotSupported, Name: "STATUS_NOT_SUPPORTED", Seen: "sign-in",
 			Meaning: "The sign-in method is not supported.", Cause: "A foreign credential provider, or Windows Hello with a key form that the domain cannot check.",
 			Evidence: "The kind of credential in the attempt.", Next: "Sign in another way; see 0x80070032.",

@@ -14,6 +14,11 @@ func tpmRows() []Row {
 			Evidence: "App tokens fail and the PRT is well; the network is off.", Next: "Bring the network: the next token request unlocks it.",
 		},
 		{
+			Code: 0x80090030, Name: "NTE_DEVICE_NOT_READY", Seen: "join", Events: []uint32{304}, Made: true,
+			Meaning: "The component that holds the keys cannot be reached.", Cause: "The tpm-agent does not run, or is starting.",
+			Evidence: "KeySignTest is not run, and sign-in fails the same way.", Next: "Start the tpm-agent; no key is lost.",
+		},
+		{
 			Code: 0x80090031, Name: "NTE_AUTHENTICATION_IGNORED", Seen: "PIN, join", Made: true,
 			Meaning: "The TPM, or the guard before it, takes no more guesses for a while.", Cause: "Too many wrong PINs.",
 			Evidence: "Wrong PINs (0x80090033) before it.", Next: "Wait for the time that is named, or reset the PIN.",

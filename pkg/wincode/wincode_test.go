@@ -59,6 +59,7 @@ func TestRowsAreWholeAndOnce(t *testing.T) {
 func TestOBS06_EveryCodeOfTheRepositoryIsExplained(t *testing.T) {
 	root := filepath.Join("..", "..")
 	code := regexp.MustCompile(`(?i)(?:^|[^0-9a-z])0x((?:8007|8009|8028|8029|801c|8004|c000|c004|c00c|d004|caa[0-9a-f])[0-9a-f]{4})(?:[^0-9a-z]|$)`)
+	comment := regexp.MustCompile(`(?m)//.*$`)
 	found := map[wincode.Code]string{}
 	for _, dir := range []string{"services", "pkg"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d os.DirEntry, err error) error {
@@ -72,6 +73,7 @@ func TestOBS06_EveryCodeOfTheRepositoryIsExplained(t *testing.T) {
 				return nil
 			}
 			text, err := os.ReadFile(path)
+			text = comment.ReplaceAll(text, nil)
 			for _, m := range code.FindAllStringSubmatch(string(text), -1) {
 				if c, err := wincode.Parse("0x" + m[1]); err == nil {
 					found[c] = path
@@ -86,6 +88,12 @@ func TestOBS06_EveryCodeOfTheRepositoryIsExplained(t *testing.T) {
 	if len(found) < 10 {
 		t.Fatalf("only %d codes found: the search is wrong", len(found))
 	}
+	made := producedByOf(t)
+	for _, row := range wincode.Table() {
+		if _, written := found[row.Code]; row.Made && !written && !made[row.Code] {
+			t.Errorf("%v %s is marked as made here, and no source has it", row.Code, row.Name)
+		}
+	}
 	for c, path := range found {
 		row, ok := wincode.Lookup(c)
 		if !ok {
@@ -94,6 +102,27 @@ func TestOBS06_EveryCodeOfTheRepositoryIsExplained(t *testing.T) {
 			t.Errorf("%v of %s is not marked as made here", c, path)
 		}
 	}
+}
+
+// producedByOf are the codes whose constants Of names.
+func producedByOf(t *testing.T) map[wincode.Code]bool {
+	t.Helper()
+	of, err1 := os.ReadFile("of.go")
+	codes, err2 := os.ReadFile("codes.go")
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	made := map[wincode.Code]bool{}
+	for _, m := range regexp.MustCompile(`(\w+) +Code = (0x[0-9A-F]{8})`).FindAllStringSubmatch(string(codes), -1) {
+		if regexp.MustCompile(`\b` + m[1] + `\b`).Match(of) {
+			c, err := wincode.Parse(m[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			made[c] = true
+		}
+	}
+	return made
 }
 
 func TestParse(t *testing.T) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -16,6 +17,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := root().ExecuteContext(ctx)
 	stop()
+	var exit exitError
+	if errors.As(err, &exit) {
+		os.Exit(int(exit))
+	}
 	if err != nil {
 		_, _ = fmt.Fprintf(os.Stderr, "lockstep: %v\n", err)
 		os.Exit(1)
@@ -31,7 +36,7 @@ func root() *cobra.Command {
 	}
 	cmd.AddCommand(
 		demoCommand(), labCommand(), playCommand(), clockCommand(), traceCommand(), serveCommand(), trustCommand(), tenantCommand(),
-		authenticatorCommand(), describeCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand(),
+		authenticatorCommand(), statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand(),
 	)
 	return cmd
 }

@@ -170,6 +170,7 @@ func (r *Runner) events(ctx context.Context) string {
 func (r *Runner) stable(s string) string {
 	s = regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC`).ReplaceAllString(s, "TIME")
 	s = regexp.MustCompile(`(KeyContainerId : )\S+`).ReplaceAllString(s, "${1}KEYSET")
+	s = regexp.MustCompile(`(NgcKeyId : )\S+`).ReplaceAllString(s, "${1}{KEY}")
 	s = r.renamed(s, regexp.MustCompile(`\b[0-9a-f]{32}\b`), "TRACE")
 	s = regexp.MustCompile(`\bS-1-(12-1|5-21)(-\d+)+\b`).ReplaceAllString(s, "S-1-$1-...")
 	s = regexp.MustCompile(`\b[0-9A-F]{40}\b`).ReplaceAllString(s, "THUMBPRINT")

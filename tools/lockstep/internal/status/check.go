@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 )
@@ -83,6 +84,9 @@ func (v *view) checkPRT() []Problem {
 	if v.SSO == nil {
 		return nil // named as missing
 	}
+	if code := v.user.state.GetBlockedCode(); code != 0 {
+		return []Problem{{ExitNoPRT, fmt.Sprintf("the identity provider keeps %s out: AADSTS%d", v.user.upn, code)}}
+	}
 	p, good := v.user.prt(v.Now)
 	if !good {
 		return []Problem{{ExitNoPRT, v.noPRT()}}
@@ -97,11 +101,24 @@ func (v *view) checkAccounts() []Problem {
 		return nil
 	}
 	for _, a := range v.user.wamOnly() {
+		if code := a.GetLastAttempt().GetAadsts(); keepsOut(code) {
+			return []Problem{{ExitNoPRT, fmt.Sprintf("the identity provider keeps %s out: AADSTS%d", v.user.upn, code)}}
+		}
 		if usable(a.GetValidity(), a.GetPrtExpiryTime().AsTime(), v.Now) {
 			return nil
 		}
 	}
 	return []Problem{{ExitNoPRT, "no work account of this device has a PRT that can be used"}}
+}
+
+// keepsOut reports whether a code is about the user, and stays until an administrator
+// changes that.
+func keepsOut(code uint32) bool {
+	switch aadsts.Code(code) {
+	case aadsts.UserDisabled, aadsts.UserAccountNotFound:
+		return true
+	}
+	return false
 }
 
 func (v *view) noPRT() string {

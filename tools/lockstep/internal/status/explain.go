@@ -51,8 +51,8 @@ func attemptEvidence(a *authorityv1.Attempt) []string {
 	} else if m := line(a.GetMessage()); m != "" {
 		out = append(out, m)
 	}
-	if a.GetStep() != "" {
-		out = append(out, "step "+letter(a.GetStep()))
+	if step := letter(a.GetStep()); step != "" {
+		out = append(out, "step "+step)
 	}
 	return out
 }
@@ -105,11 +105,12 @@ func halves(row aadsts.Row) (cause, next string) {
 // sentence joins what happened and what is behind it.
 func sentence(parts ...string) string { return strings.TrimSpace(strings.Join(parts, " ")) }
 
-// letter is a step as the documents name it: FIRST_SIGN_IN_D is "D of first sign-in".
+// letter is a step as the documents name it: FIRST_SIGN_IN_D is "D of the first sign-in".
+// What is no step of a table is nothing.
 func letter(step string) string {
 	i := strings.LastIndex(step, "_")
-	if i < 0 {
-		return line(step)
+	if i < 0 || i+2 != len(step) {
+		return ""
 	}
 	flow := strings.NewReplacer("_", " ", "sign in", "sign-in", "sso", "SSO").Replace(strings.ToLower(strings.ReplaceAll(step[:i], "SIGN_IN", "sign-in")))
 	return line(step[i+1:] + " of the " + flow)

@@ -114,7 +114,7 @@ func Gather(ctx context.Context, d Door, a Ask) Facts {
 		return nil
 	})
 	ask("lsa-cloudap", d.LSA, func(ctx context.Context) (err error) {
-		if f.SSO, err = lsav1.NewSSOStateServiceClient(d.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{}); err != nil {
+		if f.SSO, err = lsav1.NewSSOStateServiceClient(d.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{Prerequisites: true}); err != nil {
 			f.SSO = nil
 		}
 		return err

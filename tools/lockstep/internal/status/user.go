@@ -146,6 +146,9 @@ func attemptEntries(a *authorityv1.Attempt) []Entry {
 	return entries
 }
 
+// preReqResult is the line with the result.
+const preReqResult = "PreReqResult"
+
 // ngcLabels are the lines of the check in their order.
 func ngcLabels() []string {
 	return []string{
@@ -170,7 +173,7 @@ func ngcPrerequisites() section {
 	return section{
 		title: "Ngc Prerequisite Check",
 		shown: func(v *view) bool { return !v.user.state.GetNgcSet() && len(v.user.state.GetPrerequisites()) > 0 },
-		fields: append(fields, field{label: "PreReqResult", value: always(func(v *view) string {
+		fields: append(fields, field{label: preReqResult, value: always(func(v *view) string {
 			if v.user.state.GetWillProvision() {
 				return "WillProvision"
 			}

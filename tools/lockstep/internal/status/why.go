@@ -203,7 +203,7 @@ func (v *view) whyHello() []Finding {
 	}
 	var unmet []string
 	for _, p := range s.GetPrerequisites() {
-		if !p.GetMet() {
+		if !p.GetMet() && p.GetName() != preReqResult {
 			unmet = append(unmet, p.GetName()+": "+p.GetValue())
 		}
 	}
