@@ -10,13 +10,8 @@ func joinRows() []Row {
 		},
 		{
 			Code: 0x801C0003, Name: "DSREG_AUTHORIZATION_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,
-			Meaning: "Device registration knows who asked and does not allow it.", Cause: "The user may not join devices, or has as many as the tenant allows.",
-			Evidence: "Server Message in the diagnostics of the registration.", Next: "Let an administrator allow it, or remove devices that are not used.",
-		},
-		{
-			Code: 0x8007139F, Name: "ERROR_INVALID_STATE", Seen: "join", Events: []uint32{304}, Made: true,
-			Meaning: "The device is in a state in which this registration makes no sense; nobody was asked.", Cause: "It is joined or registered already, with this tenant or another.",
-			Evidence: "AzureAdJoined, WorkplaceJoined and TenantId in lockstep status.", Next: "Leave the other tenant first, or use what is there.",
+			Meaning: "Device registration knows who asked and does not allow it, or its answer was one that the device must not take.", Cause: "The user may not join devices, the tenant takes attested keys only, or somebody answers in the tenant's place.",
+			Evidence: "Server Message says which of them it was.", Next: "Allow the user to join, use a TPM that the tenant trusts, or look at what lies between.",
 		},
 		{
 			Code: 0x801C0006, Name: "DSREG_SERVER_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,
@@ -29,27 +24,27 @@ func joinRows() []Row {
 			Evidence: "AD Configuration Test FAIL in the diagnostics.", Next: "Configure hybrid join in the domain; connect to its network.",
 		},
 		{
-			Code: 0x801C001F, Name: "DSREG_DISCOVERY_TIMEOUT", Seen: "join", Events: []uint32{201, 304}, Made: true,
+			Code: 0x801C001F, Name: "DSREG_DISCOVERY_TIMEOUT", Seen: "join", Events: []uint32{201, 307}, Made: true,
 			Meaning: "Discovery of the registration service took too long.", Cause: "A firewall that drops requests of the system account.",
 			Evidence: "DRS Discovery Test FAIL.", Next: "Open the registration host for the system account.",
 		},
 		{
-			Code: 0x801C0021, Name: "DSREG_DISCOVERY_FAILED", Seen: "join", Events: []uint32{201, 304}, Made: true,
+			Code: 0x801C0021, Name: "DSREG_DISCOVERY_FAILED", Seen: "join", Events: []uint32{201, 307}, Made: true,
 			Meaning: "The registration service could not be discovered.", Cause: "No network, or a proxy that only users get through.",
 			Evidence: "DRS Discovery Test: FAIL with the code of the network behind the slash.", Next: "Let the system account reach the registration host.",
 		},
 		{
-			Code: 0x801C0025, Name: "DSREG_SERVER_BUSY", Seen: "join", Events: []uint32{204, 304}, Made: true,
+			Code: 0x801C0025, Name: "DSREG_SERVER_BUSY", Seen: "join", Events: []uint32{201, 204, 304, 307}, Made: true,
 			Meaning: "Device registration is busy.", Cause: "Too many devices at once.",
 			Evidence: "Https Status 503.", Next: "Wait; the task tries again by itself.",
 		},
 		{
-			Code: 0x801C003A, Name: "DSREG_TENANT_NOT_FOUND", Seen: "join", Events: []uint32{201, 304}, Made: true,
+			Code: 0x801C003A, Name: "DSREG_TENANT_NOT_FOUND", Seen: "join", Events: []uint32{201, 307}, Made: true,
 			Meaning: "The tenant was not found.", Cause: "The service connection point names a tenant that does not exist, or the wrong domain.",
 			Evidence: "AADSTS90002 in Server Message.", Next: "Correct the tenant in the service connection point.",
 		},
 		{
-			Code: 0x801C003D, Name: "DSREG_REALM_DISCOVERY_FAILED", Seen: "join", Events: []uint32{305}, Made: true,
+			Code: 0x801C003D, Name: "DSREG_REALM_DISCOVERY_FAILED", Seen: "join", Events: []uint32{307}, Made: true,
 			Meaning: "The realm of the domain could not be discovered.", Cause: "The sign-in host cannot be reached by the system account.",
 			Evidence: "Token acquisition Test FAIL.", Next: "Open the sign-in host for the system account.",
 		},
@@ -57,6 +52,11 @@ func joinRows() []Row {
 			Code: 0x801C004D, Name: "DSREG_NO_DEVICE_TOKEN", Seen: "Windows Hello", Events: []uint32{7206},
 			Meaning: "A Hello key could not be registered.", Cause: "The token for registration was not accepted.",
 			Evidence: "Events 7206 and 7211 of Windows Hello.", Next: "Sign in again with the network, then set up Windows Hello.",
+		},
+		{
+			Code: 0x8007139F, Name: "ERROR_INVALID_STATE", Seen: "join", Events: []uint32{307}, Made: true,
+			Meaning: "The device is in no state for this change, so nobody was asked.", Cause: "It is joined or registered already, or its keys are well and need no recovery.",
+			Evidence: "Error Phase pre-check, and no Server Message.", Next: "Look at the device state; leave first when the device shall belong elsewhere.",
 		},
 		{
 			Code: 0x801C03F2, Name: "DSREG_DIRECTORY_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,

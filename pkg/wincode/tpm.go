@@ -15,8 +15,8 @@ func tpmRows() []Row {
 		},
 		{
 			Code: 0x80090030, Name: "NTE_DEVICE_NOT_READY", Seen: "join", Events: []uint32{304}, Made: true,
-			Meaning: "The keys could not be asked.", Cause: "The tpm-agent is stopped or cannot be reached.",
-			Evidence: "tpm-agent among the components that were not reached.", Next: "Start the tpm-agent; the keys are not lost by this.",
+			Meaning: "The component that holds the keys cannot be reached.", Cause: "The tpm-agent does not run, or is starting.",
+			Evidence: "KeySignTest is not run, and sign-in fails the same way.", Next: "Start the tpm-agent; no key is lost.",
 		},
 		{
 			Code: 0x80090031, Name: "NTE_AUTHENTICATION_IGNORED", Seen: "PIN, join", Made: true,

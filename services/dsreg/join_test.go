@@ -202,7 +202,7 @@ func TestKeyProvider(t *testing.T) {
 func TestWhoMayCall(t *testing.T) {
 	w := newWorld(t)
 	for caller, allowed := range map[string][]string{
-		"operator": {"join", "register", "leave", "state", "hybrid", "account", "recover", "migrate"}, "lsa-cloudap": {"state", "start"}, "wam-broker": {"register", "state"},
+		"operator": {"join", "register", "leave", "state", "hybrid", "account", "recover", "migrate"}, "lsa-cloudap": {"state", "start"}, "wam-broker": {"register", "leave", "state"},
 		"app": nil, "browser": nil, "idp": nil, "tpm-agent": nil, "dsreg": nil, "logonui": nil, "browsercore": nil,
 	} {
 		conn, stop := w.door(caller)

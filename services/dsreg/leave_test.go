@@ -1,6 +1,7 @@
 package dsreg_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -135,4 +136,32 @@ func TestKeysThatDoNotGo(t *testing.T) {
 	}
 	clear(w.tpm.after)
 	w.isGone(t) // settled by asking the TPM
+}
+
+// TestOnlyTheOperatorEndsAJoin: wam-broker ends the registration for a work account with
+// the last of them, and nothing else.
+func TestOnlyTheOperatorEndsAJoin(t *testing.T) {
+	leave := func(w *world) error {
+		conn, stop := w.door("wam-broker")
+		defer stop()
+		_, err := dsregv1.NewRegistrationServiceClient(conn).LeaveDevice(t.Context(), &dsregv1.LeaveDeviceRequest{})
+		return err
+	}
+	for name, prepare := range map[string]func(*world){
+		"joined":  func(w *world) { w.mustJoin() },
+		"hybrid":  func(w *world) { w.mustHybrid() },
+		"waiting": func(w *world) { _, _ = w.hybrid() },
+	} {
+		w := newWorld(t)
+		prepare(w)
+		file := w.file()
+		if err := leave(w); prterr.KindOf(err) != prterr.Denied || !bytes.Equal(file, w.file()) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w := newWorld(t)
+	w.mustRegister()
+	if err := leave(w); err != nil || w.file() != nil || !w.idp.knows() {
+		t.Errorf("registered: %v", err)
+	}
 }

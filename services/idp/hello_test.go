@@ -227,6 +227,8 @@ func TestAttack16_WhoMayRegisterAHelloKey(t *testing.T) {
 		"a device that is gone":  {w.registrationToken(t, alice, contoso, now, nil), prterr.Denied},
 		"for another resource":   {w.registrationToken(t, alice, d.id, now, claims{"aud": graph}), prterr.Unauthenticated},
 		"expired":                {w.registrationToken(t, alice, d.id, now, claims{"exp": now.Unix()}), prterr.Unauthenticated},
+		"bound to a key":         {w.registrationToken(t, alice, d.id, now, claims{"cnf": claims{"kid": "k"}}), prterr.Unauthenticated},
+		"remembers no sign-in":   {w.registrationToken(t, alice, d.id, now, claims{"aio": nil}), prterr.Unauthenticated},
 		"another issuer":         {w.registrationToken(t, alice, d.id, now, claims{"iss": "https://sts.windows.net/" + fabrikam + "/"}), prterr.Unauthenticated},
 		"a bulk package":         {w.registrationToken(t, alice, d.id, now, claims{"appid": bulkClient}), prterr.Denied},
 		"signed by somebody":     {w.tokenSigned(t, rsaKeys()[1], claims{"aud": entrawire.RegistrationResource}), prterr.Unauthenticated},

@@ -64,6 +64,10 @@ func TestREN06_SingleFaults(t *testing.T) {
 			_, err = w.renewPRT(s.sign(t, c))
 			wantNamed(t, err) // over HTTPS it is a request of the app, and refused for its redirect address
 			c = s.renewal(t)
+			c.RefreshToken = secret.NewText(other.join(t, alice, alicePassword, 3, 4).first(t, alice, alicePassword).prt)
+			_, err = w.renewPRT(s.sign(t, c)) // a PRT of another identity provider
+			wantCode(t, err, aadsts.InvalidGrant)
+			c = s.renewal(t)
 			c.RefreshToken = secret.Text{}
 			_, err = w.renewPRT(s.sign(t, c))
 			wantCode(t, err, aadsts.MissingParameter)

@@ -85,8 +85,33 @@ func replaced(t *testing.T, tenant *idptest.Tenant, old *idptest.Device, certifi
 		t.Errorf("%v, %v", devices, err)
 	}
 	ask.Request = proof()
-	if _, err := next.Replace(ctx, ask); prterr.CodeOf(err) != 0 && prterr.CodeOf(err) != aadsts.DeviceAuthenticationFailed || err == nil {
-		t.Errorf("the old key replaces keys: %v", err)
+	if again, err := next.Replace(ctx, ask); err != nil || again.GetThumbprint() != a.GetThumbprint() {
+		t.Errorf("asked once more, as after a lost answer: %v, %v", again, err)
+	}
+	other, err := tenant.NewDevice(t).Enrolment(ctx, tenant.User, tenant.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Request, ask.CertificateRequest, ask.TransportKey = proof(), other.GetCertificateRequest(), other.GetTransportKey()
+	if _, err := next.Replace(ctx, ask); err == nil {
+		t.Error("the old key replaces keys")
+	}
+	claims := entrawire.DeviceProof{GrantType: entrawire.GrantDeviceCheck, Iss: entrawire.BrokerIssuer}
+	n, err := idpv1.NewNonceServiceClient(carrier).IssueNonce(ctx, &idpv1.IssueNonceRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims.RequestNonce = n.GetNonce()
+	payload, err := claims.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := jose.SignRS256(jose.Header{Typ: "JWT", X5C: [][]byte{certificate}}, payload, old.Signer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idpv1.NewDeviceRegistrationServiceClient(carrier).CheckDevice(ctx, &idpv1.CheckDeviceRequest{Request: signed}); prterr.CodeOf(err) != aadsts.DeviceAuthenticationFailed {
+		t.Errorf("a check with the old key: %v", err)
 	}
 }
 

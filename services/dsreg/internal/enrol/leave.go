@@ -8,21 +8,31 @@ import (
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
 
-// Leave takes the device out of its tenant and destroys its keys. With localOnly
-// the tenant is not told, for one that cannot be reached any more.
+// Departure says how the device leaves.
+type Departure struct {
+	// LocalOnly does not tell the tenant, for one that cannot be reached any more.
+	LocalOnly bool
+	// RegisteredOnly refuses for a device that is joined, or waits to be.
+	RegisteredOnly bool
+}
+
+// Leave takes the device out of its tenant and destroys its keys.
 //
 // The tenant is told first, because only a key that still exists can prove which
 // device goes. Before that the intention is written down. So after a crash a
 // second Leave knows that a tenant which does not know the device any more has
 // forgotten it by our own word, and settle knows that keys which are gone were
 // meant to go.
-func (e *Enroller) Leave(ctx context.Context, localOnly bool) error {
+func (e *Enroller) Leave(ctx context.Context, how Departure) error {
 	end, err := e.begin(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
-	before := e.store.Get()
+	before, localOnly := e.store.Get(), how.LocalOnly
+	if how.RegisteredOnly && (before.Waiting != nil || before.Current != nil && before.Current.Joined()) {
+		return prterr.New(prterr.Denied, "this device belongs to a tenant and not only to a work account: its operator has it leave")
+	}
 	if before.Current == nil && before.Waiting != nil {
 		return e.stopWaiting(ctx, before)
 	}

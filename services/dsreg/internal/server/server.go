@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/enrol"
@@ -102,9 +103,11 @@ func IsDisplayName(s string) bool {
 	return true
 }
 
-// LeaveDevice takes the device out of its tenant.
+// LeaveDevice takes the device out of its tenant. Who is not its operator ends the
+// registration for a work account and nothing else.
 func (s *Registration) LeaveDevice(ctx context.Context, req *dsregv1.LeaveDeviceRequest) (*dsregv1.LeaveDeviceResponse, error) {
-	if err := s.Enroller.Leave(ctx, req.GetLocalOnly()); err != nil {
+	how := enrol.Departure{LocalOnly: req.GetLocalOnly(), RegisteredOnly: rpc.Caller(ctx) != "operator"}
+	if err := s.Enroller.Leave(ctx, how); err != nil {
 		return nil, err
 	}
 	return &dsregv1.LeaveDeviceResponse{}, nil

@@ -120,7 +120,9 @@ func TestA10_PRO01_OnlyTheAgentHoldsKeys(t *testing.T) {
 	if _, err := (tpm2.Startup{StartupType: tpm2.TPMSUClear}).Execute(tpm); err != nil {
 		t.Fatal(err)
 	}
+	open := w.dataKeyOpener(t, tpm)
 	keys := learn(t, w.tap.tokens, tpmagenttest.Unwrapper(t, w.device.StateDir("tpm-agent"), tpm))
+	w.learnDataKeys(&keys, open)
 	agent := w.judge(n, keys, memory, cores)
 	// The agent has the TPM in it here, so what it holds shows that the scan finds
 	// what is there, in a process like the others.

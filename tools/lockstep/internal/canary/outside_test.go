@@ -91,7 +91,9 @@ func TestA10_TheAgentForgetsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+	open := w.dataKeyOpener(t, socketTPM{conn})
 	keys := learn(t, w.tap.tokens, tpmagenttest.Unwrapper(t, w.device.StateDir("tpm-agent"), socketTPM{conn}))
+	w.learnDataKeys(&keys, open)
 	w.judge(n, keys, memory, nil)
 	found, err := last.Search(keys.needles(t))
 	if err != nil || len(found) > 0 {

@@ -76,8 +76,10 @@ func kinds(found []canary.Found) map[string]int {
 	count := map[string]int{}
 	for _, f := range found {
 		kind := "session key"
-		if strings.HasPrefix(f.Key, "derived") {
-			kind = "derived key"
+		for _, other := range []string{"derived key", "provider's key", "data key"} {
+			if strings.HasPrefix(f.Key, other) {
+				kind = other
+			}
 		}
 		count[kind+" as "+f.Form]++
 	}

@@ -18,8 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/go-tpm/tpm2"
-
 	"github.com/lockstep-sso/lockstep/pkg/softtpm"
 	"github.com/lockstep-sso/lockstep/pkg/tpmsocket"
 )
@@ -68,7 +66,7 @@ func (c *Chip) PutIn() error {
 	if c.out != nil {
 		return nil
 	}
-	if err := c.startup(); err != nil {
+	if err := c.tpm.StartUp(); err != nil {
 		return err
 	}
 	server, err := tpmsocket.New(tpmsocket.Config{TPM: &answering{c.tpm, c.cfg.OldFamily}, Framing: tpmsocket.SWTPM})
@@ -90,16 +88,6 @@ func (c *Chip) PutIn() error {
 	return nil
 }
 
-// startup is what firmware does before anybody else has the TPM. One that runs already
-// says so.
-func (c *Chip) startup() error {
-	_, err := tpm2.Startup{StartupType: tpm2.TPMSUClear}.Execute(c.tpm)
-	if err != nil && !errors.Is(err, tpm2.TPMRCInitialize) {
-		return fmt.Errorf("chip: startup: %w", err)
-	}
-	return nil
-}
-
 // TakeOut ends every connection to the TPM; there is nobody at its address any more.
 // What is in it stays, as in a chip without power.
 func (c *Chip) TakeOut() error {
@@ -113,27 +101,11 @@ func (c *Chip) TakeOut() error {
 	return errors.Join(out(), c.tpm.PowerCycle())
 }
 
-// Clear is the command that the firmware gives for the person in front of its menu
-// (TPM2_Clear, TPM 2.0 Part 3, 24.6): every key is gone for good.
-func (c *Chip) Clear() error {
-	_, err := tpm2.Clear{AuthHandle: tpm2.AuthHandle{Handle: tpm2.TPMRHPlatform, Auth: tpm2.PasswordAuth(nil)}}.Execute(c.tpm)
-	if err != nil {
-		return fmt.Errorf("chip: clear: %w", err)
-	}
-	return nil
-}
+// Clear is what a person in front of the firmware's menu does: every key is gone.
+func (c *Chip) Clear() error { return c.tpm.Clear() }
 
-// Measure extends a PCR, as other firmware or other keys of secure boot do.
-func (c *Chip) Measure(pcr uint32) error {
-	_, err := tpm2.PCRExtend{
-		PCRHandle: tpm2.AuthHandle{Handle: tpm2.TPMHandle(pcr), Auth: tpm2.PasswordAuth(nil)},
-		Digests:   tpm2.TPMLDigestValues{Digests: []tpm2.TPMTHA{{HashAlg: tpm2.TPMAlgSHA256, Digest: make([]byte, 32)}}},
-	}.Execute(c.tpm)
-	if err != nil {
-		return fmt.Errorf("chip: measure: %w", err)
-	}
-	return nil
-}
+// Measure gives a PCR another value, as other firmware or other keys of secure boot do.
+func (c *Chip) Measure(pcr uint32) error { return c.tpm.Measure(pcr, [32]byte{1}) }
 
 // Break has every command answered with TPM_RC_FAILURE.
 func (c *Chip) Break() { c.tpm.Fail(true) }
@@ -142,7 +114,7 @@ func (c *Chip) Break() { c.tpm.Fail(true) }
 // was loaded is gone.
 func (c *Chip) Mend() error {
 	c.tpm.Fail(false)
-	return errors.Join(c.tpm.PowerCycle(), c.startup())
+	return errors.Join(c.tpm.PowerCycle(), c.tpm.StartUp())
 }
 
 // Close takes the TPM out and throws it away.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func (r *Runner) onDevice(ctx context.Context, d *datadriven.TestData, arg map[s
 	case "damage": // damage key=device
 		return outcome("the blob of the "+arg["key"]+" key is damaged", damage(r.device.StateDir("tpm-agent"), arg["key"])), true
 	case "enter": // enter user=alice [pin=135790], a sign-in without its ladder
-		return unladdered(r.signIn(ctx, arg)), true
+		return awhile(unladdered(r.signIn(ctx, arg))), true
 	case "use": // use user=alice, a fresh token without its ladder
 		return r.use(ctx, arg), true
 	case "pin": // pin wrong user=mia times=5
@@ -204,8 +205,15 @@ func (r *Runner) wrongPINs(ctx context.Context, arg map[string]string) string {
 	if err == nil {
 		return "the last wrong PIN was taken\n"
 	}
-	return failure(err) + hresult(err)
+	return awhile(failure(err)) + hresult(err)
 }
+
+// pause is a wait that an error names, to the second.
+var pause = regexp.MustCompile(`wait [0-9hms.]+`)
+
+// awhile is an output without the exact length of a wait, which depends on how long the
+// script took until then.
+func awhile(out string) string { return pause.ReplaceAllString(out, "wait some minutes") }
 
 // use asks for a token that is in no cache and tells whether anything of it reached the
 // identity provider.

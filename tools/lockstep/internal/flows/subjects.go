@@ -11,6 +11,8 @@ func (r *Runner) subjects() []subject {
 	return []subject{
 		r.traces,
 		r.show,
+		r.atRest,
+		r.life,
 		r.atWork,
 	}
 }
