@@ -14,6 +14,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
+// maxMoment is the end of the year 9999, in seconds since 1970.
+const maxMoment = 253402300799
+
 // Identity is what an id_token says.
 type Identity struct {
 	Tenant ids.TenantID
@@ -24,6 +27,9 @@ type Identity struct {
 	// Methods and AMR are how the user proved who they are, in our words and in the
 	// protocol's.
 	Methods, AMR []string
+	// AuthTime is when they last proved it, MFATime when they last showed a second
+	// factor; zero is not said, and never.
+	AuthTime, MFATime time.Time
 }
 
 // Is reports whether a PRT is of the same user.
@@ -43,7 +49,7 @@ func ReadIDToken(compact string) (Identity, error) {
 	if err := t.Claims(&claims); err != nil {
 		return Identity{}, badAnswer(idpName, "id_token has malformed claims")
 	}
-	who := Identity{Name: displayName(claims.Name), Methods: claims.Methods, AMR: claims.AMR}
+	who := Identity{Name: displayName(claims.Name), Methods: claims.Methods, AMR: claims.AMR, AuthTime: moment(claims.AuthTime), MFATime: moment(claims.MFATime)}
 	var err2 error
 	who.Tenant, err = ids.ParseTenant(claims.TID)
 	who.User, err2 = ids.ParseUser(claims.OID)
@@ -56,6 +62,14 @@ func ReadIDToken(compact string) (Identity, error) {
 		}
 	}
 	return who, nil
+}
+
+// moment is a time in seconds since 1970; what is out of range was not said.
+func moment(seconds int64) time.Time {
+	if seconds <= 0 || seconds > maxMoment {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
 }
 
 // displayName keeps a name fit for a screen: printable and short. It decides

@@ -77,16 +77,27 @@ func (k Key) partition() *tpmv1.Partition {
 	return &tpmv1.Partition{TenantId: string(k.Tenant), UserId: string(k.User), CredentialKind: k.Kind}
 }
 
-// Cached is a PRT with the session key that belongs to it.
+// Cached is a PRT with the session key that belongs to it. The PRT is there in one of
+// two forms: sealed, as it is kept, or in clear, as somebody has offered it.
 type Cached struct {
 	Key
 	PRT secret.Text
+	// SealedPRT is the PRT as the tpm-agent sealed it (Protect).
+	SealedPRT []byte
 	// SealedKey is the session key as the tpm-agent sealed it.
 	SealedKey []byte
 }
 
 func (c Cached) sessionKey() *tpmv1.SealedSessionKey {
 	return &tpmv1.SealedSessionKey{Sealed: c.SealedKey}
+}
+
+// sealedPRT is nil for a PRT in clear.
+func (c Cached) sealedPRT() *tpmv1.SealedPRT {
+	if len(c.SealedPRT) == 0 {
+		return nil
+	}
+	return &tpmv1.SealedPRT{Sealed: c.SealedPRT}
 }
 
 // Issued is a PRT as it came, its session key still wrapped.

@@ -91,7 +91,7 @@ func (a *Authority) Renew(ctx context.Context, c Cached) (Issued, error) {
 		return Issued{}, err
 	}
 	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRenewal, &tpmv1.SignPRTRenewalRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), RequestNonce: nonce,
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), SealedPrt: c.sealedPRT(), RequestNonce: nonce,
 	})
 	if err != nil {
 		return Issued{}, err
@@ -137,6 +137,19 @@ func (a *Authority) Import(ctx context.Context, k Key, wrapped string) ([]byte, 
 	return r.GetSessionKey().GetSealed(), nil
 }
 
+// Protect has the tpm-agent seal a PRT, as it is kept: in memory and on disk there is no
+// other form of it from here on.
+func (a *Authority) Protect(ctx context.Context, k Key, prt secret.Text) ([]byte, error) {
+	r, err := call(ctx, a.timeout, a.keys.ProtectPRT, &tpmv1.ProtectPRTRequest{Partition: k.partition(), Prt: prt.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	if n := len(r.GetSealedPrt().GetSealed()); n == 0 || n > artefact.MaxSealedPRT {
+		return nil, badAnswer(tpmName, "the sealed PRT is empty or too long")
+	}
+	return r.GetSealedPrt().GetSealed(), nil
+}
+
 // Validate finds out whether a PRT is good for a user and a session key (app token,
 // step D): it is redeemed at the identity provider, signed with that session key. A
 // forged PRT, or one with another session key, does not pass there; one of another
@@ -159,7 +172,7 @@ func (a *Authority) Validate(ctx context.Context, offered Cached) error {
 	if !artefact.Opaque(sealed.GetAnswer(), artefact.MaxToken) {
 		return badAnswer(idpName, "it is not a compact token")
 	}
-	answer, err := a.OpenToken(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
+	answer, err := a.OpenAccess(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
 	if err != nil {
 		return err
 	}

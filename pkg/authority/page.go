@@ -33,7 +33,7 @@ func (a *Authority) BeginPage(ctx context.Context, cached *Cached, r signinpage.
 	if cached != nil {
 		out.HeaderName = entrawire.CookieName
 		made, failed := call(ctx, a.timeout, a.keys.SignPRTCookie, &tpmv1.SignPRTCookieRequest{
-			Partition: cached.partition(), SessionKey: cached.sessionKey(), Prt: cached.PRT.Reveal(), RequestNonce: nonce,
+			Partition: cached.partition(), SessionKey: cached.sessionKey(), Prt: cached.PRT.Reveal(), SealedPrt: cached.sealedPRT(), RequestNonce: nonce,
 		})
 		cookie, err = made.GetCookie(), failed
 	} else {

@@ -27,6 +27,9 @@ func (a *Authority) SignToken(ctx context.Context, c Cached, r TokenRequest) (st
 		RedirectUri: r.RedirectURI, RequestNonce: r.Nonce, RequestNewPrt: r.NewPRT,
 		Grant: &tpmv1.SignTokenRequestRequest_Prt{Prt: c.PRT.Reveal()},
 	}
+	if p := c.sealedPRT(); p != nil {
+		req.Grant = &tpmv1.SignTokenRequestRequest_SealedPrt{SealedPrt: p}
+	}
 	if r.RefreshToken != nil {
 		req.Grant = &tpmv1.SignTokenRequestRequest_RefreshToken{RefreshToken: &tpmv1.SealedToken{Sealed: r.RefreshToken}}
 	}
@@ -39,10 +42,21 @@ func (a *Authority) SignToken(ctx context.Context, c Cached, r TokenRequest) (st
 
 // OpenToken has the answer to an app-token request opened. What comes back was said
 // by the identity provider, so it is checked here; the message itself is passed on as
-// it is, because the contract embeds it.
+// it is, because the contract embeds it. The refresh token in it is sealed under the
+// data key of the user: while that is locked the error is datakey.Locked.
 func (a *Authority) OpenToken(ctx context.Context, c Cached, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
+	return a.open(ctx, c, client, answer, false)
+}
+
+// OpenAccess is OpenToken without the refresh token, which is forgotten: it needs no
+// data key.
+func (a *Authority) OpenAccess(ctx context.Context, c Cached, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
+	return a.open(ctx, c, client, answer, true)
+}
+
+func (a *Authority) open(ctx context.Context, c Cached, client ids.ClientID, answer string, discard bool) (*tpmv1.OpenTokenAnswerResponse, error) {
 	opened, err := call(ctx, a.timeout, a.keys.OpenTokenAnswer, &tpmv1.OpenTokenAnswerRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), ClientId: string(client), Answer: answer,
+		Partition: c.partition(), SessionKey: c.sessionKey(), ClientId: string(client), Answer: answer, DiscardRefreshToken: discard,
 	})
 	if err != nil {
 		return nil, err

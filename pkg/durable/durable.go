@@ -32,14 +32,32 @@ func (p Points) Reached(point string) {
 // WriteFile replaces the file at path by data, mode 0600, creating its folder
 // (0700) when missing. When it returns nil, data is on disk; when it does not,
 // or the process dies, the old content is.
-func WriteFile(path string, data []byte, points Points) (err error) {
+func WriteFile(path string, data []byte, points Points) error {
+	staged, err := Stage(path, data, points)
+	if err != nil {
+		return err
+	}
+	return staged.Commit()
+}
+
+// Staged is new content for a file: wholly on disk, beside the file, under a name that
+// begins with a dot.
+type Staged struct {
+	path, temp string
+	points     Points
+}
+
+// Stage writes the new content of the file at path, mode 0600, without touching the
+// file; a disk that is full shows here. It is for whoever has more than one file to
+// change: stage all, then commit all. Either Commit or Discard follows.
+func Stage(path string, data []byte, points Points) (_ *Staged, err error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("state folder: %w", err)
+		return nil, fmt.Errorf("state folder: %w", err)
 	}
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fmt.Errorf("state file: %w", err)
+		return nil, fmt.Errorf("state file: %w", err)
 	}
 	defer func() {
 		if err != nil {
@@ -49,20 +67,35 @@ func WriteFile(path string, data []byte, points Points) (err error) {
 	}()
 	points.Reached("temp-created")
 	if _, err = f.Write(data); err != nil {
-		return fmt.Errorf("state file: %w", err)
+		return nil, fmt.Errorf("state file: %w", err)
 	}
 	if err = f.Sync(); err != nil {
-		return fmt.Errorf("state file: %w", err)
+		return nil, fmt.Errorf("state file: %w", err)
 	}
 	if err = f.Close(); err != nil {
-		return fmt.Errorf("state file: %w", err)
+		return nil, fmt.Errorf("state file: %w", err)
 	}
 	points.Reached("temp-written")
-	if err = os.Rename(f.Name(), path); err != nil {
+	return &Staged{path: path, temp: f.Name(), points: points}, nil
+}
+
+// Commit puts the new content in the place of the old. An error of its first step, the
+// rename, leaves the old one; after that the new one is there, and an error says only
+// that a crash of the machine may bring the old one back.
+func (s *Staged) Commit() error {
+	if err := os.Rename(s.temp, s.path); err != nil {
+		_ = os.Remove(s.temp)
 		return fmt.Errorf("state file: %w", err)
 	}
-	points.Reached("renamed")
-	return syncDir(dir)
+	s.points.Reached("renamed")
+	return syncDir(filepath.Dir(s.path))
+}
+
+// Discard gives the new content up. A nil Staged has none.
+func (s *Staged) Discard() {
+	if s != nil {
+		_ = os.Remove(s.temp)
+	}
 }
 
 // ReadFile reads a file that WriteFile wrote. A missing file is fs.ErrNotExist.

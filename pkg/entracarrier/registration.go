@@ -29,6 +29,8 @@ type joinRequest struct {
 	Attributes         map[string]string  `json:"Attributes"`
 	// Attestation is ours. It is there only for a server that gave a challenge.
 	Attestation *entrawire.Attestation `json:"LockstepAttestation,omitempty"`
+	// Replaces is ours too, and there only when a device takes the place of another.
+	Replaces string `json:"LockstepReplaces,omitempty"`
 }
 
 // joinTypes are the numbers of the wire.
@@ -57,7 +59,7 @@ func (c *Carrier) registerDevice(ctx context.Context, req *idpv1.RegisterDeviceR
 		CertificateRequest: pkcs10(req.GetCertificateRequest()), Attestation: attested(req.GetAttestation()),
 		TransportKey: base64.StdEncoding.EncodeToString(req.GetTransportKey()), TargetDomain: req.GetTargetDomain(),
 		DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(), DeviceDisplayName: req.GetDisplayName(), JoinType: number,
-		Attributes: map[string]string{"ReuseDevice": "true", "ReturnClientSid": "true"},
+		Attributes: map[string]string{"ReuseDevice": "true", "ReturnClientSid": "true"}, Replaces: req.GetReplacedDeviceId(),
 	}
 	raw, err := json.Marshal(doc)
 	if err != nil {
@@ -80,6 +82,7 @@ func readJoin(body []byte) (*idpv1.RegisterDeviceResponse, error) {
 		User              struct{ Upn string }
 		MembershipChanges []struct{ AddSIDs []string }
 		LockstepKeys      entrawire.KeyState
+		LockstepReplaced  bool
 	}
 	if err := jose.DecodeObject(body, &doc); err != nil {
 		return nil, badAnswer("%v", err)
@@ -91,6 +94,7 @@ func readJoin(body []byte) (*idpv1.RegisterDeviceResponse, error) {
 	out := &idpv1.RegisterDeviceResponse{
 		Certificate: der, Thumbprint: doc.Certificate.Thumbprint, UserPrincipalName: doc.User.Upn, TenantId: tenant,
 		KeyProtection: protection(doc.LockstepKeys), NativeSessionKeys: doc.LockstepKeys.NativeSessionKeys,
+		ReplacedDeviceRemoved: doc.LockstepReplaced,
 	}
 	for _, change := range doc.MembershipChanges {
 		out.AdministratorSids = append(out.AdministratorSids, change.AddSIDs...)

@@ -49,8 +49,12 @@ type fakeIdP struct {
 	// whose keys were replaced, attested what was proven at the last registration.
 	waiting  map[ids.DeviceID]*computer
 	attested *idpv1.Attestation
-	identity string // of the last computer that asked to join
-	strict   bool
+	// exchanged is, by the new one, what was answered to an exchange of keys and the key
+	// that asked for it; keeps has the tenant keep the device of a recovery.
+	exchanged map[ids.DeviceID]exchange
+	keeps     bool
+	identity  string // of the last computer that asked to join
+	strict    bool
 	// challenge changes the credential.
 	challenge func(*idpv1.RequestAttestationChallengeResponse)
 	// discovery changes what the discovery answers.
@@ -83,7 +87,7 @@ func newIdP() (*fakeIdP, error) {
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return &fakeIdP{
 		ca: ca, tenant: ids.NewTenant(), users: map[string]ids.UserID{alice: ids.NewUser(), bob: ids.NewUser()},
-		waiting: map[ids.DeviceID]*computer{}, devices: map[ids.DeviceID]*rsa.PublicKey{},
+		waiting: map[ids.DeviceID]*computer{}, exchanged: map[ids.DeviceID]exchange{}, devices: map[ids.DeviceID]*rsa.PublicKey{},
 		realm: idpv1.AccountType_ACCOUNT_TYPE_MANAGED, before: map[string]error{}, after: map[string]error{},
 	}, err
 }
@@ -153,6 +157,10 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 	resp := &idpv1.RegisterDeviceResponse{
 		Certificate: der, Thumbprint: thumbprint(der), UserPrincipalName: user, TenantId: string(f.tenant),
 		KeyProtection: level, NativeSessionKeys: r.GetAttestation().GetStorageKey() != nil,
+	}
+	if old := ids.DeviceID(r.GetReplacedDeviceId()); old != "" && !f.keeps {
+		delete(f.devices, old)
+		resp.ReplacedDeviceRemoved = true
 	}
 	if r.GetReturnClientSid() {
 		resp.AdministratorSids = f.sids(user)

@@ -155,14 +155,41 @@ func (f *fakeIdP) device(id string, csr []byte, a *idpv1.Attestation) ([]byte, i
 	return der, level, err
 }
 
+// exchange is one of keys, as it was answered.
+type exchange struct {
+	by     *rsa.PublicKey
+	dk, tk string
+	answer *idpv1.ReplaceDeviceKeysResponse
+}
+
+// again is the answer to an exchange that was carried out before: the former key names
+// the present ones.
+func (f *fakeIdP) again(r *idpv1.ReplaceDeviceKeysRequest) *idpv1.ReplaceDeviceKeysResponse {
+	t, err := jose.Parse(r.GetRequest())
+	if err != nil {
+		return nil
+	}
+	var claims entrawire.KeyReplacement
+	for _, x := range f.exchanged {
+		if t.VerifyRS256(x.by) == nil && t.Claims(&claims) == nil && claims.DK == x.dk && claims.TK == x.tk && f.fresh(claims.RequestNonce) {
+			return x.answer
+		}
+	}
+	return nil
+}
+
 func (f *fakeIdP) ReplaceDeviceKeys(_ context.Context, r *idpv1.ReplaceDeviceKeysRequest) (*idpv1.ReplaceDeviceKeysResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.before["ReplaceDeviceKeys"]; err != nil {
 		return nil, err
 	}
+	if answer := f.again(r); answer != nil {
+		return answer, nil
+	}
 	var claims entrawire.KeyReplacement
 	id, err := f.signer(r.GetRequest(), &claims)
+	by := f.devices[id]
 	if err != nil || !f.fresh(claims.RequestNonce) {
 		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	}
@@ -174,7 +201,9 @@ func (f *fakeIdP) ReplaceDeviceKeys(_ context.Context, r *idpv1.ReplaceDeviceKey
 	if err != nil {
 		return nil, err
 	}
-	return &idpv1.ReplaceDeviceKeysResponse{
+	answer := &idpv1.ReplaceDeviceKeysResponse{
 		Certificate: der, Thumbprint: thumbprint(der), TenantId: string(f.tenant), KeyProtection: level, NativeSessionKeys: r.GetAttestation().GetStorageKey() != nil,
-	}, f.after["ReplaceDeviceKeys"]
+	}
+	f.exchanged[id] = exchange{by, claims.DK, claims.TK, answer}
+	return answer, f.after["ReplaceDeviceKeys"]
 }

@@ -132,9 +132,39 @@ func TestREG22_AJoinedDeviceIsRecoveredByAnAdministrator(t *testing.T) {
 			if s.GetJoinState() != before.GetJoinState() || s.GetDeviceId() != got.GetDeviceId() || s.GetDeviceId() == before.GetDeviceId() || s.GetDisplayName() != before.GetDisplayName() {
 				t.Errorf("before %v, after %v", before, s)
 			}
+			if got.GetLeftBehindDeviceId() != "" || !w.idp.knows(s.GetDeviceId()) {
+				t.Errorf("the old device is still at the tenant: %v", got)
+			}
 			w.health(notRun, false)
 			w.recovers(notNeeded)
 		})
+	}
+}
+
+// A tenant that does not remove the old device for the administrator keeps it: the
+// answer, the status and the event log name it.
+func TestREG22_TheOldDeviceThatStaysIsNamed(t *testing.T) {
+	w := newWorld(t)
+	old := w.mustJoin()
+	w.idp.keeps = true
+	w.tpm.wipe()
+	got, err := w.recover(alice, password)
+	if err != nil || got.GetLeftBehindDeviceId() != old.GetDeviceId() {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if a := w.describe(false).GetLastAttempt(); a.GetRegistrationType() != "recover" || a.GetErrorPhase() != "" || a.GetLeftBehindDeviceId() != old.GetDeviceId() {
+		t.Errorf("last attempt %v", a)
+	}
+	if e := w.newest(204); e.GetLevel() != warning || e.GetFields()[0].GetValue() != old.GetDeviceId() {
+		t.Errorf("event %v", e)
+	}
+	// Only keys that can sign nothing leave it behind.
+	w = newWorld(t)
+	w.mustJoin()
+	w.idp.keeps = true
+	w.tpm.halfLost = true
+	if got, err := w.recover(alice, password); err != nil || got.GetLeftBehindDeviceId() != "" || !w.idp.knows(got.GetDeviceId()) {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

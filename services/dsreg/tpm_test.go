@@ -53,7 +53,9 @@ type fakeTPM struct {
 	// absent: there is no TPM, new keys are made in software and nobody vouches for them.
 	absent bool
 	dead   bool // the TPM does not work
-	tests  int
+	// halfLost: the transport key is damaged, and the device key signs.
+	halfLost bool
+	tests    int
 	// statements and computer change what is certified.
 	statements func(*tpmv1.CertifyDeviceKeysResponse)
 	computer   func(*x509.Certificate, *rsa.PrivateKey) *rsa.PrivateKey

@@ -59,7 +59,11 @@ func (f *fakeTPM) TestDeviceKeys(context.Context, *tpmv1.TestDeviceKeysRequest) 
 			outcome = tpmv1.KeyTestOutcome_KEY_TEST_OUTCOME_TPM_FAILED
 		}
 		for _, p := range []tpmv1.KeyPurpose{tpmv1.KeyPurpose_KEY_PURPOSE_DEVICE, tpmv1.KeyPurpose_KEY_PURPOSE_TRANSPORT, tpmv1.KeyPurpose_KEY_PURPOSE_STORAGE} {
-			resp.Results = append(resp.Results, &tpmv1.KeyTestResult{Purpose: p, Outcome: outcome})
+			r := &tpmv1.KeyTestResult{Purpose: p, Outcome: outcome}
+			if f.halfLost && p == tpmv1.KeyPurpose_KEY_PURPOSE_TRANSPORT {
+				r.Outcome = tpmv1.KeyTestOutcome_KEY_TEST_OUTCOME_KEY_DAMAGED
+			}
+			resp.Results = append(resp.Results, r)
 		}
 		return nil
 	})

@@ -1,11 +1,11 @@
 package idp_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -149,25 +149,29 @@ func TestKeysThatAreNotReplaced(t *testing.T) {
 	wantCode(t, err, aadsts.DeviceDisabled)
 }
 
-// TestKeysAreReplacedOnce, however many ask at once.
+// TestKeysAreReplacedOnce, however many ask at once: there is one certificate.
 func TestKeysAreReplacedOnce(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := w.join(t, alice, alicePassword, 1, 2)
-	var done atomic.Int32
+	var mu sync.Mutex
+	given := map[string]bool{}
 	var wg sync.WaitGroup
 	for range 6 {
 		r := w.replacement(t, d, w.newDevice(3, 4))
 		wg.Go(func() {
-			if _, err := w.devices.ReplaceDeviceKeys(context.Background(), r); err == nil {
-				done.Add(1)
+			a, err := w.devices.ReplaceDeviceKeys(context.Background(), r)
+			if err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				given[a.GetThumbprint()] = true
 			} else if prterr.CodeOf(err) != aadsts.DeviceAuthenticationFailed {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	if n := done.Load(); n != 1 {
-		t.Errorf("%d replacements", n)
+	if now := devicesOf(t, w, contoso)[0].GetCertificateThumbprint(); len(given) != 1 || !given[now] {
+		t.Errorf("certificates %v, in force %s", given, now)
 	}
 }
 
@@ -244,4 +248,51 @@ func identityOf(t testing.TB, der []byte) entrawire.DeviceIdentity {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// TestPRO13_ALostAnswerIsGivenAgain: who asks once more for the same keys, with the key
+// they were exchanged for, is answered once more. The former key is good for nothing else.
+func TestPRO13_ALostAnswerIsGivenAgain(t *testing.T) {
+	w := newWorld(t, idp.Config{})
+	old, next := w.join(t, alice, alicePassword, 1, 2), w.newDevice(3, 4)
+	first, err := w.replace(t, old, next, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.unchanged(t, func() {
+		for range 2 {
+			again, err := w.replace(t, old, next, nil)
+			if err != nil || again.GetThumbprint() != first.GetThumbprint() || !bytes.Equal(again.GetCertificate(), first.GetCertificate()) ||
+				again.GetKeyProtection() != first.GetKeyProtection() || again.GetNativeSessionKeys() != first.GetNativeSessionKeys() {
+				t.Errorf("%v, %v", again, err)
+			}
+		}
+		_, err := w.replace(t, old, w.newDevice(4, 5), nil)
+		wantCode(t, err, aadsts.DeviceAuthenticationFailed)
+		_, err = w.replace(t, old, w.newDevice(3, 5), nil) // one key of two
+		wantCode(t, err, aadsts.DeviceAuthenticationFailed)
+		_, err = w.replace(t, old, next, func(r *idpv1.ReplaceDeviceKeysRequest) {
+			r.Request = (&device{w: w, dk: rsaKeys()[5], cert: old.cert}).sign(t, w.replacing(t, next))
+		})
+		wantCode(t, err, aadsts.InvalidGrant)
+		_, err = w.requestPRT(old.sign(t, old.claims(t, alice, alicePassword)))
+		wantCode(t, err, aadsts.DeviceAuthenticationFailed)
+		wantCode(t, w.checks(t, old, w.devices, entrawire.GrantDeviceCheck), aadsts.DeviceAuthenticationFailed)
+		p := entrawire.DeviceProof{GrantType: entrawire.GrantDeviceRemoval, Iss: entrawire.BrokerIssuer, RequestNonce: w.nonce(t)}
+		_, err = w.devices.DeleteDevice(context.Background(), &idpv1.DeleteDeviceRequest{Request: old.sign(t, p)})
+		wantCode(t, err, aadsts.DeviceAuthenticationFailed)
+	})
+	// The exchange after it forgets the first key.
+	next.adopt(t, first.GetCertificate())
+	if _, err := w.replace(t, next, w.newDevice(5, 4), nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.replace(t, old, next, nil)
+	wantCode(t, err, aadsts.DeviceAuthenticationFailed)
+	// A device that is disabled is not answered.
+	if _, err := w.admin.SetDeviceEnabled(context.Background(), &directoryv1.SetDeviceEnabledRequest{DeviceId: old.id}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.replace(t, next, w.newDevice(5, 4), nil)
+	wantCode(t, err, aadsts.DeviceDisabled)
 }

@@ -55,6 +55,7 @@ func PluginAllow() rpc.AllowList {
 		cloudapv1.PluginService_SignTokenRequest_FullMethodName: framework,
 		cloudapv1.PluginService_OpenTokenAnswer_FullMethodName:  framework,
 		cloudapv1.PluginService_CreatePRTCookie_FullMethodName:  framework,
+		cloudapv1.PluginService_FetchDataKey_FullMethodName:     framework,
 		cloudapv1.PluginService_BeginPage_FullMethodName:        framework,
 		cloudapv1.PluginService_RedeemPage_FullMethodName:       framework,
 		cloudapv1.PluginService_RegisterHelloKey_FullMethodName: framework,

@@ -74,6 +74,10 @@ type Config struct {
 	// Hello is the device's policy on Windows Hello for Business; the zero value offers
 	// it.
 	Hello HelloPolicy
+	// RefuseUnverifiedCache keeps everybody from signing in from a cache that could not
+	// be checked against what the tpm-agent remembers of it. Off, the cache works without
+	// the agent, and is checked when it is back.
+	RefuseUnverifiedCache bool
 	// CallTimeout bounds each call to another component; 0 is 10 seconds.
 	CallTimeout time.Duration
 	// LogonTimeout bounds a sign-in; 0 is 30 seconds.
@@ -175,7 +179,7 @@ func New(cfg Config) (*Service, error) {
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery, RenewAfterSignIn: cfg.RenewAfterSignIn,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
 		LockoutFor: cfg.LockoutFor, SignInPages: pages, SignInURL: cfg.SignInURL, Domain: cfg.Domain, OfflineLifetime: cfg.OfflineLifetime,
-		Hello: cfg.Hello, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

@@ -37,6 +37,7 @@ type fakeTPM struct {
 	faults
 	w     *world
 	hello *fakeHello
+	data  *fakeDataKeys
 }
 
 func seal(p *tpmv1.Partition, key string) []byte {
@@ -152,6 +153,13 @@ func (f *fakeTPM) SignTokenRequest(ctx context.Context, r *tpmv1.SignTokenReques
 	if err != nil {
 		return nil, err
 	}
+	if rt := r.GetRefreshToken(); rt != nil {
+		if under, err := f.data.current(r.GetPartition()); err != nil {
+			return nil, err
+		} else if under != "" && string(rt.GetSealed()) != "rt"+under {
+			return nil, prterr.New(prterr.Denied, "refresh_token: it is not usable here")
+		}
+	}
 	prt, err := given(r.GetPartition(), r.GetPrt(), r.GetSealedPrt())
 	if err != nil {
 		return nil, err
@@ -174,10 +182,16 @@ func (f *fakeTPM) OpenTokenAnswer(ctx context.Context, r *tpmv1.OpenTokenAnswerR
 	if err != nil {
 		return nil, err
 	}
-	return &tpmv1.OpenTokenAnswerResponse{
-		AccessToken: a.Access, ExpiresIn: 3600, IdToken: a.IDToken, NewPrt: a.NewPRT, NewPrtExpiresIn: a.Life,
-		RefreshToken: &tpmv1.SealedToken{Sealed: []byte("rt")},
-	}, nil
+	resp := &tpmv1.OpenTokenAnswerResponse{AccessToken: a.Access, ExpiresIn: 3600, IdToken: a.IDToken, NewPrt: a.NewPRT, NewPrtExpiresIn: a.Life}
+	if r.GetDiscardRefreshToken() {
+		return resp, nil
+	}
+	under, err := f.data.current(r.GetPartition())
+	if err != nil {
+		return nil, err
+	}
+	resp.RefreshToken = &tpmv1.SealedToken{Sealed: []byte("rt" + under)}
+	return resp, nil
 }
 
 func (f *fakeTPM) SignPRTCookie(ctx context.Context, r *tpmv1.SignPRTCookieRequest) (*tpmv1.SignPRTCookieResponse, error) {

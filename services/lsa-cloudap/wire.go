@@ -21,12 +21,18 @@ import (
 // default) or hardware, "hello-trust" key (the default) or certificate;
 // "remote-session" is on for a device that people use over a network.
 // "renew-after-reconnect" is at-once (the default) or sign-in, when a renewal that met no
-// network shall wait for a sign-in as well. "offline-lifetime" is how long known users sign in without the identity provider, as
-// 72h; 0, the default, is without a limit.
+// network shall wait for a sign-in as well. "offline-lifetime" is how long known users
+// sign in without the identity provider, as 72h; 0, the default, is without a limit.
+// "unverified-cache" is allow (the default) or refuse: whether users sign in from a cache
+// that could not be checked against what the tpm-agent remembers of it.
 func Wire(env *run.Env) (*run.Component, error) {
 	policy, err := helloPolicy(env.Settings)
 	if err != nil {
 		return nil, err
+	}
+	cache := env.Settings["unverified-cache"]
+	if cache != "" && cache != "allow" && cache != "refuse" {
+		return nil, fmt.Errorf("setting unverified-cache is %q: use allow or refuse", cache)
 	}
 	peers, err := env.Peers("tpm-agent", "dsreg")
 	if err != nil {
@@ -56,8 +62,8 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: federation,
-		Domain: domain, OfflineLifetime: offline, RenewAfterSignIn: afterSignIn,
-		SignInURL: env.Settings["sign-in-url"], Hello: policy, Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
+		Domain: domain, OfflineLifetime: offline, RenewAfterSignIn: afterSignIn, SignInURL: env.Settings["sign-in-url"], Hello: policy,
+		RefuseUnverifiedCache: cache == "refuse", Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {
 		return nil, err

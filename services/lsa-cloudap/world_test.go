@@ -47,9 +47,11 @@ type world struct {
 	adfs   *fakeFederation
 	dsreg  *fakeDsreg
 	domain *fakeDomain
-	spans  *tracetest.SpanRecorder
-	tp     *trace.TracerProvider
-	conns  map[string]*grpc.ClientConn
+	// records is what the tpm-agent remembers of the component's files.
+	records *fakeRecords
+	spans   *tracetest.SpanRecorder
+	tp      *trace.TracerProvider
+	conns   map[string]*grpc.ClientConn
 
 	mu    sync.Mutex
 	calls []string
@@ -60,10 +62,14 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), spans: tracetest.NewSpanRecorder(), conns: map[string]*grpc.ClientConn{}}
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
 	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
+	w.records = &fakeRecords{}
 	w.tpm.hello = &fakeHello{w: w, faults: &w.tpm.faults, keys: map[string]*helloKey{}}
+	w.tpm.data = &fakeDataKeys{w: w, unlocked: map[string]string{}, cloud: &fakeProviderKeys{w: w, key: "provider-canary", answers: map[string]answer{}}}
 	w.serve("tpm-agent", func(r grpc.ServiceRegistrar) {
 		tpmv1.RegisterPRTKeyServiceServer(r, w.tpm)
 		tpmv1.RegisterHelloKeyServiceServer(r, w.tpm.hello)
+		tpmv1.RegisterStateRecordServiceServer(r, w.records)
+		tpmv1.RegisterDataKeyServiceServer(r, w.tpm.data)
 	})
 	w.serve("dsreg", func(r grpc.ServiceRegistrar) {
 		dsregv1.RegisterDeviceStateServiceServer(r, w.dsreg)
@@ -80,6 +86,7 @@ func newWorld(t *testing.T) *world {
 		idpv1.RegisterGrantServiceServer(r, w.idp)
 		idpv1.RegisterDeviceRegistrationServiceServer(r, w.idp)
 		idpv1.RegisterPINResetServiceServer(r, w.idp)
+		idpv1.RegisterDataKeyServiceServer(r, w.tpm.data.cloud)
 	})
 	return w
 }
@@ -96,7 +103,8 @@ func open(methods ...string) rpc.AllowList {
 func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 	w.conns[name] = w.dial(rpc.LoopbackConfig{Caller: "lsa-cloudap", Server: name, Allow: open(
 		tpmv1.PRTKeyService_SignPRTRequest_FullMethodName, tpmv1.PRTKeyService_ImportSessionKey_FullMethodName,
-		tpmv1.PRTKeyService_ProtectPRT_FullMethodName,
+		tpmv1.PRTKeyService_ProtectPRT_FullMethodName, tpmv1.StateRecordService_BeginState_FullMethodName,
+		tpmv1.StateRecordService_ConfirmState_FullMethodName, tpmv1.StateRecordService_CheckState_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTRenewal_FullMethodName, tpmv1.PRTKeyService_OpenPRTAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignTokenRequest_FullMethodName, tpmv1.PRTKeyService_OpenTokenAnswer_FullMethodName,
 		tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName,
@@ -104,6 +112,8 @@ func (w *world) serve(name string, register func(grpc.ServiceRegistrar)) {
 		tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, tpmv1.HelloKeyService_ChangeHelloPIN_FullMethodName,
 		tpmv1.HelloKeyService_ResetHelloPIN_FullMethodName, tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName,
 		tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName,
+		tpmv1.DataKeyService_SignDataKeyRequest_FullMethodName, tpmv1.DataKeyService_CreateDataKey_FullMethodName,
+		tpmv1.DataKeyService_UnlockDataKey_FullMethodName, tpmv1.DataKeyService_LockDataKey_FullMethodName, idpv1.DataKeyService_RequestDataKey_FullMethodName,
 		idpv1.GrantService_RequestTokens_FullMethodName, idpv1.DeviceRegistrationService_RegisterHelloKey_FullMethodName,
 		idpv1.PINResetService_DescribePINReset_FullMethodName, idpv1.PINResetService_OpenResetSecret_FullMethodName,
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RecoveryService_StartRecovery_FullMethodName,

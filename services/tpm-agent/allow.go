@@ -52,6 +52,11 @@ func Table() []Row {
 		{tpmv1.PRTKeyService_SignPRTCookie_FullMethodName, authority, []string{session, data}},
 		{tpmv1.PRTKeyService_SignDeviceCookie_FullMethodName, authority, []string{dk}},
 
+		{tpmv1.DataKeyService_SignDataKeyRequest_FullMethodName, authority, []string{session, data}},
+		{tpmv1.DataKeyService_CreateDataKey_FullMethodName, authority, []string{session, data}},
+		{tpmv1.DataKeyService_UnlockDataKey_FullMethodName, authority, []string{session, data}},
+		{tpmv1.DataKeyService_LockDataKey_FullMethodName, authority, nil},
+
 		{tpmv1.HelloKeyService_CreateHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_SignHelloPRTRequest_FullMethodName, lsa, []string{hello, dk}},
 		{tpmv1.HelloKeyService_VerifyHelloPIN_FullMethodName, lsa, []string{hello}},

@@ -114,6 +114,8 @@ func TestPRO15_TheCapturedExchange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	key := secret.NewBytes(must[[]byte](t)(hex.DecodeString(captured["session_key_hex"])))
+	a.CreateDataKey(tpmagenttest.NewProvider(), tpmagenttest.UserA, key, imported.GetSessionKey())
 	opened, err := a.PRT().OpenTokenAnswer(t.Context(), &tpmv1.OpenTokenAnswerRequest{
 		Partition: partition, SessionKey: imported.GetSessionKey(), ClientId: entrawire.BrokerClientID, Answer: captured["answer_jwe"],
 	})
@@ -123,7 +125,6 @@ func TestPRO15_TheCapturedExchange(t *testing.T) {
 
 	// The plaintext never leaves the agent, so what did is compared with what is in
 	// the plaintext that the source of the capture vouches for by its digest.
-	key := secret.NewBytes(must[[]byte](t)(hex.DecodeString(captured["session_key_hex"])))
 	plain := must[[]byte](t)(entrawire.OpenAnswer(captured["answer_jwe"], key))
 	if digest := sha256.Sum256(plain); hex.EncodeToString(digest[:]) != captured["answer_plaintext_sha256"] {
 		t.Fatal("the captured answer does not open to the vouched plaintext")

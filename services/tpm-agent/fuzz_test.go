@@ -29,7 +29,7 @@ type signing struct {
 }
 
 // signings lists every method of the contract that gives a signed token.
-func signings(devices tpmv1.DeviceKeyServiceClient, prt tpmv1.PRTKeyServiceClient, sealed *tpmv1.SealedSessionKey) []signing {
+func signings(devices tpmv1.DeviceKeyServiceClient, prt tpmv1.PRTKeyServiceClient, data tpmv1.DataKeyServiceClient, sealed *tpmv1.SealedSessionKey) []signing {
 	partition := tpmagenttest.Partition(tpmagenttest.UserA)
 	session := []string{"client_id", "scope", "refresh_token", "grant_type", "iss", "request_nonce", "win_ver"}
 	renewal := append(slices.Clone(session), "previous_refresh_token", "username", "password", "assertion")
@@ -73,6 +73,12 @@ func signings(devices tpmv1.DeviceKeyServiceClient, prt tpmv1.PRTKeyServiceClien
 		}, token, map[string]any{
 			"client_id": entrawire.BrokerClientID, "scope": entrawire.ScopeToken, "grant_type": entrawire.GrantRefreshToken,
 			"aud": entrawire.SessionAudience,
+		}},
+		{"data key request", false, func(ctx context.Context, a, b, _ string) (string, error) {
+			r, err := data.SignDataKeyRequest(ctx, &tpmv1.SignDataKeyRequestRequest{Partition: partition, SessionKey: sealed, Prt: a, RequestNonce: b})
+			return r.GetRequest(), err
+		}, []string{"client_id", "refresh_token", "grant_type", "iss", "aud", "request_nonce", "win_ver"}, map[string]any{
+			"client_id": entrawire.BrokerClientID, "grant_type": entrawire.GrantDataKey, "aud": entrawire.SessionAudience,
 		}},
 		{"PRT cookie", false, func(ctx context.Context, a, b, _ string) (string, error) {
 			r, err := prt.SignPRTCookie(ctx, &tpmv1.SignPRTCookieRequest{Partition: partition, SessionKey: sealed, Prt: a, RequestNonce: b})
@@ -135,7 +141,7 @@ func TestT2_HostileTextStaysText(t *testing.T) {
 	a := tpmagenttest.Start(t, tpmagent.Config{})
 	id := a.Register()
 	key, sealed := a.Import(id, tpmagenttest.UserA)
-	kinds := signings(a.Devices(), a.PRT(), sealed)
+	kinds := signings(a.Devices(), a.PRT(), a.DataKeys(), sealed)
 	for _, s := range kinds {
 		passed := 0
 		good := []string{"AQAB.nonce", "AQAB.nonce", "https://graph.example"}
@@ -168,7 +174,7 @@ func FuzzSignTypedInputs(f *testing.F) {
 	a := tpmagenttest.Start(f, tpmagent.Config{})
 	id := a.Register()
 	key, sealed := a.Import(id, tpmagenttest.UserA)
-	kinds := signings(a.Devices(), a.PRT(), sealed)
+	kinds := signings(a.Devices(), a.PRT(), a.DataKeys(), sealed)
 	for i := range kinds {
 		for _, text := range hostile() {
 			f.Add(uint8(i), text, "AQAB.nonce", "https://graph.example")

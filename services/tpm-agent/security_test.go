@@ -38,7 +38,7 @@ func cookie(t testing.TB, a *tpmagenttest.Agent, user string, key *tpmv1.SealedS
 
 func methods() []protoreflect.MethodDescriptor {
 	var all []protoreflect.MethodDescriptor
-	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto, tpmv1.File_prt_tpm_v1_hello_proto, tpmv1.File_prt_tpm_v1_state_proto} {
+	for _, f := range []protoreflect.FileDescriptor{tpmv1.File_prt_tpm_v1_device_key_proto, tpmv1.File_prt_tpm_v1_prt_proto, tpmv1.File_prt_tpm_v1_hello_proto, tpmv1.File_prt_tpm_v1_data_key_proto, tpmv1.File_prt_tpm_v1_state_proto} {
 		for i := range f.Services().Len() {
 			for j := range f.Services().Get(i).Methods().Len() {
 				all = append(all, f.Services().Get(i).Methods().Get(j))
@@ -84,6 +84,7 @@ func TestPRO01_Attack22_NoAnswerHoldsAKey(t *testing.T) {
 		"public_key":           "public half",
 		"certificate_request":  "public, signed",
 		"sealed":               "only this TPM or agent opens it",
+		"wrapped":              "only this TPM and agent together with the identity provider open it",
 
 		"endorsement_key":         "public half",
 		"endorsement_certificate": "public, signed by the maker of the TPM",
@@ -112,6 +113,7 @@ func TestT2_Attack22_NoMethodTakesBytesToSign(t *testing.T) {
 	good := map[string]string{
 		"certificate": "parsed; only its public key is compared and it is put in x5c",
 		"sealed":      "opened by this agent only",
+		"wrapped":     "opened by this agent with its TPM and the identity provider's key; what is in it does not leave",
 
 		"credential_blob":  "opened by the TPM, and what is in it does not leave the agent",
 		"encrypted_secret": "goes with credential_blob",

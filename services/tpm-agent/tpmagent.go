@@ -79,6 +79,7 @@ type edges struct {
 	devices  *server.DeviceKeys
 	provider *server.Provider
 	prt      *server.PRTKeys
+	data     *server.DataKeys
 	hello    *server.HelloKeys
 	records  *server.StateRecords
 }
@@ -163,6 +164,7 @@ func (s *Service) serve(cfg Config, opened *device.Machine) {
 		devices:  &server.DeviceKeys{Store: s.store, Keys: keys},
 		provider: &server.Provider{Store: s.store, Names: names, SoftwareReason: opened.Reason},
 		prt:      &server.PRTKeys{Keys: keys},
+		data:     &server.DataKeys{Keys: keys},
 		hello:    &server.HelloKeys{Store: s.store, Keys: keys},
 		records:  &server.StateRecords{Store: s.store},
 	}
@@ -173,6 +175,7 @@ func (s *Service) Register(r grpc.ServiceRegistrar) {
 	tpmv1.RegisterDeviceKeyServiceServer(r, s.edge.devices)
 	tpmv1.RegisterProviderServiceServer(r, s.edge.provider)
 	tpmv1.RegisterPRTKeyServiceServer(r, s.edge.prt)
+	tpmv1.RegisterDataKeyServiceServer(r, s.edge.data)
 	tpmv1.RegisterHelloKeyServiceServer(r, s.edge.hello)
 	tpmv1.RegisterStateRecordServiceServer(r, s.edge.records)
 }

@@ -16,7 +16,7 @@ const laptop = "66666666-6666-4666-8666-666666666666"
 
 // account is what alice types, and that she consents.
 func account(change ...func(*wamv1.AddWorkAccountRequest)) *wamv1.AddWorkAccountRequest {
-	r := &wamv1.AddWorkAccountRequest{UserPrincipalName: "Alice@contoso.test", Password: "correct horse", AllowManagement: true}
+	r := &wamv1.AddWorkAccountRequest{LogonSession: "session-maria", UserPrincipalName: "Alice@contoso.test", Password: "correct horse", AllowManagement: true}
 	for _, c := range change {
 		c(r)
 	}
@@ -25,7 +25,7 @@ func account(change ...func(*wamv1.AddWorkAccountRequest)) *wamv1.AddWorkAccount
 
 func TestREG08_WithConsentTheDeviceIsRegistered(t *testing.T) {
 	d := newDevice(t)
-	d.set(func(w *world) { w.register = &dsregv1.RegisterDeviceResponse{DeviceId: laptop, TenantId: tenant} })
+	d.unregistered()
 	resp, err := d.client.AddWorkAccount(t.Context(), account())
 	if err != nil || !resp.GetRegistered() || resp.GetDeviceId() != laptop || resp.GetTenantId() != tenant {
 		t.Errorf("got %v, %v", resp, err)
@@ -36,9 +36,18 @@ func TestREG08_WithConsentTheDeviceIsRegistered(t *testing.T) {
 	if r := d.registered[0]; !strings.EqualFold(r.GetUserPrincipalName(), "alice@contoso.test") || r.GetPassword() != "correct horse" || r.GetDisplayName() != "" {
 		t.Errorf("asked dsreg for %v", r)
 	}
-	if len(d.calls) != 1 {
-		t.Errorf("calls %v", d.calls) // no token comes of it
+	// No token comes of it; and since the TPM has no keys of a registration here, no PRT.
+	if d.calls["RedeemPRT"]+d.calls["RedeemRefreshToken"] != 0 || resp.GetPrtObtained() {
+		t.Errorf("calls %v, answer %v", d.calls, resp)
 	}
+}
+
+// unregistered is a device that dsreg will register for alice.
+func (d *device) unregistered() {
+	d.set(func(w *world) {
+		w.joinState = dsregv1.JoinState_JOIN_STATE_NONE
+		w.register = &dsregv1.RegisterDeviceResponse{DeviceId: laptop, TenantId: tenant, UserId: alice}
+	})
 }
 
 func TestREG08_WithoutConsentNothingIsRegistered(t *testing.T) {
@@ -59,6 +68,7 @@ func TestREG08_WhatDsregRefusesReachesTheApp(t *testing.T) {
 		"dsreg is down":          prterr.New(prterr.Unavailable, "cannot be reached"),
 	} {
 		d := newDevice(t)
+		d.unregistered()
 		d.set(func(w *world) { w.refuse["RegisterDevice"] = refused })
 		_, err := d.client.AddWorkAccount(t.Context(), account())
 		if prterr.KindOf(err) != prterr.KindOf(refused) || prterr.CodeOf(err) != prterr.CodeOf(refused) {
@@ -66,9 +76,11 @@ func TestREG08_WhatDsregRefusesReachesTheApp(t *testing.T) {
 		}
 	}
 	for name, answer := range map[string]*dsregv1.RegisterDeviceResponse{
-		"no device": {TenantId: tenant}, "no tenant": {DeviceId: laptop}, "no GUIDs": {DeviceId: "laptop", TenantId: "contoso"},
+		"no device": {TenantId: tenant, UserId: alice}, "no tenant": {DeviceId: laptop, UserId: alice}, "no user": {DeviceId: laptop, TenantId: tenant},
+		"no GUIDs": {DeviceId: "laptop", TenantId: "contoso", UserId: "alice"},
 	} {
 		d := newDevice(t)
+		d.unregistered()
 		d.set(func(w *world) { w.register = answer })
 		if _, err := d.client.AddWorkAccount(t.Context(), account()); prterr.KindOf(err) != prterr.Internal {
 			t.Errorf("%s: got %v", name, err)
@@ -98,7 +110,8 @@ func TestABadAccountIsNamedAndGoesNowhere(t *testing.T) {
 
 func TestABrokerWithoutDsregRegistersNothing(t *testing.T) {
 	d := newDevice(t)
-	cfg := wambroker.Config{StateDir: t.TempDir(), Authority: d.app, IdP: d.app} // neither is asked
+	// The identity provider and the TPM are not asked.
+	cfg := wambroker.Config{StateDir: t.TempDir(), Authority: d.authority, IdP: d.app, TPM: d.app}
 	s, err := wambroker.New(cfg)
 	if err != nil {
 		t.Fatal(err)

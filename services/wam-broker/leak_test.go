@@ -20,10 +20,12 @@ func TestAPP04_NoFieldCanHoldARefreshToken(t *testing.T) {
 	allowed := map[protoreflect.Name]string{
 		"access_token": "string", "expires_at": "message", "scope": "string",
 		"user_principal_name": "string", "user_id": "string", "tenant_id": "string",
-		"registered": "bool", "device_id": "string",
+		"registered": "bool", "device_id": "string", "prt_obtained": "bool", "accounts": "message", "display_name": "string",
+		"default": "bool", "authority": "enum",
 	}
 	for _, m := range []proto.Message{
 		&wamv1.RequestTokenResponse{}, &wamv1.GetTokenResponse{}, &wamv1.AddWorkAccountResponse{}, &wamv1.AddAccountResponse{},
+		&wamv1.ListAccountsResponse{}, &wamv1.Account{}, &wamv1.ConnectAccountResponse{},
 	} {
 		d := m.ProtoReflect().Descriptor()
 		for i := range d.Fields().Len() {

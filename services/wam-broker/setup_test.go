@@ -12,17 +12,20 @@ import (
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
 	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
 )
 
 // device is a broker that serves, with the world around it.
 type device struct {
 	*world
-	dir     string
-	lab     *clock.Lab
-	app     *grpc.ClientConn
-	client  wamv1.BrokerServiceClient
-	service *wambroker.Service
+	dir string
+	lab *clock.Lab
+	app *grpc.ClientConn
+	// authority is the broker's way to lsa-cloudap.
+	authority *grpc.ClientConn
+	client    wamv1.BrokerServiceClient
+	service   *wambroker.Service
 }
 
 // start serves a broker on the state in dir and gives it app as its caller.
@@ -45,13 +48,16 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 			dsregv1.RegisterDeviceStateServiceServer(r, w)
 			dsregv1.RegisterRegistrationServiceServer(r, w)
 		},
-		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RegistrationService_RegisterDevice_FullMethodName)
-	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, IdP: idp, Dsreg: dsreg, Clock: lab, TracerProvider: tp})
+		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RegistrationService_RegisterDevice_FullMethodName,
+		dsregv1.RegistrationService_LeaveDevice_FullMethodName)
+	// The agent has no registration: what needs its keys fails, as after a cleared TPM.
+	tpm := tpmagenttest.Soft(t, lab).Dial("wam-broker")
+	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, TPM: tpm, IdP: idp, Dsreg: dsreg, Clock: lab, TracerProvider: tp})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.Close() })
-	d := &device{world: w, dir: dir, lab: lab, service: s}
+	d := &device{world: w, dir: dir, lab: lab, service: s, authority: authority}
 	d.app = d.dial(t, "app", tp)
 	d.client = wamv1.NewBrokerServiceClient(d.app)
 	return d

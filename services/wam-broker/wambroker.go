@@ -1,15 +1,17 @@
 // Package wambroker is the Web Account Manager of the device: apps ask it for
-// access tokens, and get those and nothing else. It also takes the work account of
-// an app's first sign-in, and has the device registered when the user lets it.
+// access tokens, and get those and nothing else. It takes work accounts, of an app's
+// first sign-in or of the settings, has the device registered when the user lets it, and
+// is the authority of their PRTs on such a device.
 //
 // What lives here: the door (configuration, registration, allow-lists) and the
-// wiring of framework, plug-in and cache. What never may: a key, a PRT, a refresh
-// token that can be read. Callers are apps, and the window that shows a user the
-// sign-in pages; below it are lsa-cloudap, which is the authority of the PRT, the
-// identity provider and dsreg.
+// wiring of framework, plug-in, authority and cache. What never may: a key, a refresh
+// token that can be read. Callers are apps, the settings, and the window that shows a
+// user the sign-in pages; below it are lsa-cloudap, which knows who is signed in and is
+// the authority of the PRT on a joined device, tpm-agent, the identity provider and dsreg.
 package wambroker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -19,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -26,6 +29,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/aadplugin"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/authority"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/broker"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/server"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
@@ -36,10 +41,25 @@ import (
 // name of the component, on both ends of the connection to its plug-in.
 const name = "wam-broker"
 
+// Defaults of Config.
+const (
+	defaultSignInURL   = "https://login.microsoftonline.com"
+	defaultRenewEvery  = 4 * time.Hour
+	defaultCallTimeout = 10 * time.Second
+)
+
 // Config of the token broker.
 type Config struct {
 	// StateDir is the component's own folder; sealed refresh tokens lie there.
 	StateDir string
+	// TPM is the connection to tpm-agent, for work accounts of a registered device; nil
+	// has none of those. SignInURL is the base address of their sign-in pages; empty is
+	// the public cloud's.
+	TPM       grpc.ClientConnInterface
+	SignInURL string
+	// RenewEvery is the age at which the PRT of a work account is renewed when an app
+	// asks; 0 is 4 hours. CallTimeout bounds each call for such accounts; 0 is 10 seconds.
+	RenewEvery, CallTimeout time.Duration
 	// Authority, IdP and Dsreg are connections to lsa-cloudap, idp and dsreg,
 	// authenticated as wam-broker. Without Dsreg the broker cannot tell an app
 	// that the device has left its tenant; the identity provider then refuses. And
@@ -57,10 +77,13 @@ type Config struct {
 
 // Service is the token broker.
 type Service struct {
-	broker *server.Broker
-	window *server.Window
-	events *eventlog.Log
-	stop   func()
+	broker   *server.Broker
+	settings *server.Settings
+	state    *server.State
+	window   *server.Window
+	own      *authority.Authority
+	events   *eventlog.Log
+	stop     func()
 }
 
 // New puts the rooms together and connects framework and plug-in. Errors name
@@ -83,10 +106,14 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk, authority := window.New(window.Config{Clock: cfg.Clock}), upstream.NewAuthority(cfg.Authority)
+	desk, cloudAP := window.New(window.Config{Clock: cfg.Clock}), upstream.NewAuthority(cfg.Authority)
+	own, err := workAccounts(cfg, quarantine, events)
+	if err != nil {
+		return nil, err
+	}
 	plugin, err := aadplugin.New(aadplugin.Config{
-		Authority: authority, IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
-		Cache: cache, Desk: desk, Clock: cfg.Clock, Log: cfg.Log,
+		CloudAP: cloudAP, Own: own, IdP: upstream.NewIdP(cfg.IdP), Device: upstream.NewDevice(cfg.Dsreg),
+		Cache: cache, Desk: desk, Events: events, Clock: cfg.Clock, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -103,24 +130,54 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	signedIn := func(ctx context.Context, session secret.Text) error {
-		_, err := authority.DescribeAccount(ctx, session)
+		_, err := cloudAP.Who(ctx, session)
 		return err
 	}
 	return &Service{
-		broker: &server.Broker{Framework: framework}, window: &server.Window{Desk: desk, SignedIn: signedIn}, events: events, stop: stop,
+		broker: &server.Broker{Framework: framework}, settings: &server.Settings{Framework: framework}, state: &server.State{Framework: framework},
+		window: &server.Window{Desk: desk, SignedIn: signedIn}, own: own, events: events, stop: stop,
 	}, nil
+}
+
+// workAccounts is WAM's own authority, nil without a tpm-agent.
+func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.Log) (*authority.Authority, error) {
+	if cfg.TPM == nil {
+		return nil, nil
+	}
+	protocol, err := prt.New(prt.Config{
+		TPM: cfg.TPM, IdP: cfg.IdP, SignInURL: cmp.Or(cfg.SignInURL, defaultSignInURL), CallTimeout: cmp.Or(cfg.CallTimeout, defaultCallTimeout),
+	})
+	if err != nil {
+		return nil, err
+	}
+	store, accounts, err := account.Open(account.Config{
+		Dir: filepath.Join(cfg.StateDir, "accounts"), Quarantine: quarantine, Events: events, Points: cfg.Points,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return authority.New(authority.Config{
+		Store: store, Accounts: accounts, Protocol: protocol, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
+		Events: events, Log: cfg.Log, Points: cfg.Points,
+	})
 }
 
 // Register serves the broker's contracts; the laboratory's clock only in a
 // laboratory.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterBrokerServiceServer(r, s.broker)
+	wamv1.RegisterAccountSettingsServiceServer(r, s.settings)
+	wamv1.RegisterAccountStateServiceServer(r, s.state)
 	wamv1.RegisterWindowServiceServer(r, s.window)
 	s.events.Register(r)
 }
 
-// Close ends the connection between framework and plug-in. What is on disk stays.
+// Close ends the connection between framework and plug-in, and what goes on behind
+// apps. What is on disk stays.
 func (s *Service) Close() error {
+	if s.own != nil {
+		s.own.Close()
+	}
 	s.stop()
 	return nil
 }
@@ -128,8 +185,15 @@ func (s *Service) Close() error {
 // Allow says who may call the broker.
 func Allow() rpc.AllowList {
 	return rpc.Join(eventlog.Allow(), rpc.AllowList{
-		wamv1.BrokerService_RequestToken_FullMethodName:      {"app"},
-		wamv1.BrokerService_AddWorkAccount_FullMethodName:    {"app"},
+		wamv1.BrokerService_RequestToken_FullMethodName:   {"app"},
+		wamv1.BrokerService_AddWorkAccount_FullMethodName: {"app"},
+		wamv1.BrokerService_ListAccounts_FullMethodName:   {"app"},
+
+		wamv1.AccountSettingsService_ConnectAccount_FullMethodName:    {"settings"},
+		wamv1.AccountSettingsService_SetDefaultAccount_FullMethodName: {"settings"},
+		wamv1.AccountSettingsService_DisconnectAccount_FullMethodName: {"settings"},
+		wamv1.AccountStateService_GetAccountState_FullMethodName:      {"operator"},
+
 		wamv1.WindowService_AwaitInteraction_FullMethodName:  {"window"},
 		wamv1.WindowService_FinishInteraction_FullMethodName: {"window"},
 	})
@@ -153,5 +217,10 @@ func PluginAllow() rpc.AllowList {
 	return rpc.AllowList{
 		wamv1.PluginService_GetToken_FullMethodName:   {name},
 		wamv1.PluginService_AddAccount_FullMethodName: {name},
+
+		wamv1.PluginService_DescribeAccounts_FullMethodName: {name},
+		wamv1.PluginService_ChooseAccount_FullMethodName:    {name},
+		wamv1.PluginService_RemoveAccount_FullMethodName:    {name},
+		wamv1.PluginService_ReadAccountState_FullMethodName: {name},
 	}
 }

@@ -5,10 +5,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
 
-// Wire builds the component from its environment. It has no settings; its peers
-// are lsa-cloudap, idp and dsreg; idp may be https://HOST.
+// Wire builds the component from its environment. Its peers are lsa-cloudap, tpm-agent,
+// idp and dsreg; idp may be https://HOST. Setting "sign-in-url" is the base address of
+// the sign-in pages of work accounts.
 func Wire(env *run.Env) (*run.Component, error) {
-	peers, err := env.Peers("lsa-cloudap", "dsreg")
+	peers, err := env.Peers("lsa-cloudap", "tpm-agent", "dsreg")
 	if err != nil {
 		return nil, err
 	}
@@ -17,7 +18,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 		return nil, err
 	}
 	s, err := New(Config{
-		StateDir: env.StateDir, Authority: peers["lsa-cloudap"], IdP: idp, Dsreg: peers["dsreg"],
+		StateDir: env.StateDir, Authority: peers["lsa-cloudap"], TPM: peers["tpm-agent"], SignInURL: env.Settings["sign-in-url"], IdP: idp, Dsreg: peers["dsreg"],
 		Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
 	})
 	if err != nil {

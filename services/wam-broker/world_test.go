@@ -28,6 +28,8 @@ const (
 	bob      = "33333333-3333-4333-8333-333333333333"
 	outlook  = "44444444-4444-4444-8444-444444444444"
 	onenote  = "55555555-5555-4555-8555-555555555555"
+	maria    = "S-1-5-21-1-2-3-1000"
+	noah     = "S-1-5-21-1-2-3-1001"
 	graph    = "https://graph.microsoft.com"
 	canaryRT = "canary-refresh-token"
 
@@ -80,7 +82,8 @@ type world struct {
 	joinState  dsregv1.JoinState
 	registered []*dsregv1.RegisterDeviceRequest
 	register   *dsregv1.RegisterDeviceResponse // the answer of dsreg
-	hold       chan struct{}                   // RedeemPRT waits for it
+	left       []*dsregv1.LeaveDeviceRequest
+	hold       chan struct{} // RedeemPRT waits for it
 	beforeHold func()
 }
 
@@ -93,6 +96,8 @@ func newWorld() *world {
 		refuse: map[string]error{}, pages: map[string]string{}, pageURL: "https://login.test/authorize", lifetime: 3600, joinState: dsregv1.JoinState_JOIN_STATE_JOINED,
 		sessions: map[string]*authorityv1.DescribeAccountResponse{
 			"session-alice": {TenantId: tenant, UserId: alice, UserPrincipalName: "alice@contoso.test", CredentialKind: "password"},
+			"session-maria": {DisplayName: "maria", Sid: maria, NoPrt: true},
+			"session-noah":  {DisplayName: "noah", Sid: noah, NoPrt: true},
 			"session-bob":   {TenantId: tenant, UserId: bob, UserPrincipalName: "bob@contoso.test", CredentialKind: "password"},
 		},
 	}
@@ -303,14 +308,33 @@ func (w *world) redeem(rpcName, request, claims string) (string, error) {
 func (w *world) GetDeviceState(context.Context, *dsregv1.GetDeviceStateRequest) (*dsregv1.GetDeviceStateResponse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return &dsregv1.GetDeviceStateResponse{JoinState: w.joinState}, w.enter("GetDeviceState")
+	s := &dsregv1.GetDeviceStateResponse{JoinState: w.joinState}
+	if w.joinState == dsregv1.JoinState_JOIN_STATE_REGISTERED {
+		s.DeviceId, s.TenantId = laptop, tenant
+	}
+	return s, w.enter("GetDeviceState")
 }
 
 func (w *world) RegisterDevice(_ context.Context, r *dsregv1.RegisterDeviceRequest) (*dsregv1.RegisterDeviceResponse, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.registered = append(w.registered, r)
-	return w.register, w.enter("RegisterDevice")
+	err := w.enter("RegisterDevice")
+	if err == nil {
+		w.joinState = dsregv1.JoinState_JOIN_STATE_REGISTERED
+	}
+	return w.register, err
+}
+
+func (w *world) LeaveDevice(_ context.Context, r *dsregv1.LeaveDeviceRequest) (*dsregv1.LeaveDeviceResponse, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !r.GetLocalOnly() && w.refuse["LeaveDevice"] != nil {
+		return nil, w.refuse["LeaveDevice"]
+	}
+	w.left = append(w.left, r)
+	w.joinState = dsregv1.JoinState_JOIN_STATE_NONE
+	return &dsregv1.LeaveDeviceResponse{}, nil
 }
 
 // connect serves one part of the world under its real name, to wam-broker only.

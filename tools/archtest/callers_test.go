@@ -21,7 +21,7 @@ import (
 func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
-		"dsreg", "tpm-agent", "idp", "adfs", "operator",
+		"dsreg", "tpm-agent", "idp", "adfs", "operator", "settings",
 		"lab",
 	}
 }
@@ -80,8 +80,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), components()) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 13 {
-		t.Errorf("%d components, the documents name 12 and the laboratory", n)
+	if n := len(components()); n != 14 {
+		t.Errorf("%d components, the documents name 13 and the laboratory", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -126,7 +126,8 @@ func callGraph() map[call]string {
 		{"operator", "tpm-agent"}:      "reads what backs the keys",
 		{"operator", "dsreg"}:          "joins, registers, recovers, migrates and leaves, reads the state",
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",
-		{"operator", "wam-broker"}:     "moves the clock of a lab",
+		{"operator", "wam-broker"}:     "reads the state of work accounts and the events, moves the clock of a lab",
+		{"settings", "wam-broker"}:     "connects and disconnects work accounts, chooses the default one",
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
 		{"operator", "lab"}:            "moves the clocks of a whole lab, has persons act in it, reads traces",
 		{"operator", "adfs"}:           "moves the clock of a lab",

@@ -14,6 +14,7 @@ const (
 	MaxNonce     = 4 << 10
 	MaxToken     = 64 << 10
 	MaxSealedKey = 8 << 10
+	MaxSealedPRT = 20 << 10
 	MaxSealed    = 32 << 10
 	MaxName      = 256
 	MaxURI       = 2 << 10

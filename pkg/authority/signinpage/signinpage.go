@@ -30,7 +30,7 @@ const (
 	UpdateResource = "urn:aad:tb:update:prt"
 	// FreshFactor demands a second factor of the last ten minutes.
 	FreshFactor = "ngcmfa"
-	// AppRedirect, with the application's id behind it, is the address that every
+	// AppRedirect is, with the application's id behind it, the address that every
 	// application has for the broker of Windows.
 	AppRedirect = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
 	// BrokerRedirect is the address registered for the broker itself.

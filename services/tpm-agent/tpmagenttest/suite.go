@@ -39,7 +39,10 @@ func run(t *testing.T, a *Agent) {
 	t.Run("ISS05 PRT request", func(t *testing.T) { a.prtRequest(t, id) })
 	t.Run("ISS22 PRT request with a refresh token", func(t *testing.T) { a.refreshTokenRequest(t, id) })
 	key, sealed := a.Import(id, UserA)
+	rests := a.Protect(t, Partition(UserA), prt)
 	t.Run("session signatures", func(t *testing.T) { a.sessionSignatures(t, key, sealed) })
+	t.Run("PRO10 data keys", func(t *testing.T) { a.dataKeys(t, id) })
+	a.CreateDataKey(NewProvider(), UserA, key, sealed)
 	t.Run("Attack11 answers", func(t *testing.T) { a.answers(t, key, sealed) })
 	t.Run("bad input names the field", func(t *testing.T) { a.badInput(t, sealed) })
 	t.Run("device proofs", func(t *testing.T) { a.deviceProofs(t, id) })
@@ -53,7 +56,7 @@ func run(t *testing.T, a *Agent) {
 	t.Run("T3 another partition", func(t *testing.T) { a.otherPartition(t, sealed) })
 	t.Run("sealed keys are bound", func(t *testing.T) { a.flippedSeal(t, sealed) })
 	t.Run("REG13 the certificate names the authority", a.authorities)
-	t.Run("REG20 a new registration retires the old keys", func(t *testing.T) { a.reRegister(t, sealed) })
+	t.Run("REG20 a new registration retires the old keys", func(t *testing.T) { a.reRegister(t, sealed, rests) })
 }
 
 func (a *Agent) unregistered(t *testing.T) {
@@ -295,7 +298,7 @@ func (a *Agent) flippedSeal(t *testing.T, sealed *tpmv1.SealedSessionKey) {
 	}
 }
 
-func (a *Agent) reRegister(t *testing.T, sealed *tpmv1.SealedSessionKey) {
+func (a *Agent) reRegister(t *testing.T, sealed *tpmv1.SealedSessionKey, rests *tpmv1.SealedPRT) {
 	before, err := a.Devices().ListKeys(t.Context(), &tpmv1.ListKeysRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -313,6 +316,10 @@ func (a *Agent) reRegister(t *testing.T, sealed *tpmv1.SealedSessionKey) {
 	_, err = a.PRT().SignPRTCookie(t.Context(), &tpmv1.SignPRTCookieRequest{Partition: Partition(UserA), SessionKey: sealed, Prt: prt, RequestNonce: nonce})
 	if prterr.KindOf(err) != prterr.KeysLost {
 		t.Errorf("an old session key: %v", err)
+	}
+	_, err = a.PRT().SignPRTCookie(t.Context(), &tpmv1.SignPRTCookieRequest{Partition: Partition(UserA), SessionKey: sealed, SealedPrt: rests, RequestNonce: nonce})
+	if prterr.KindOf(err) != prterr.KeysLost {
+		t.Errorf("an old sealed PRT: %v", err)
 	}
 	if _, err := a.Devices().DeleteDeviceKeys(t.Context(), &tpmv1.DeleteDeviceKeysRequest{}); err != nil {
 		t.Error(err)

@@ -1,6 +1,7 @@
 package enrol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
@@ -31,14 +33,23 @@ const (
 	eventNoDiscovery = 307
 )
 
-// tried keeps how an attempt ended, for dsregcmd /status and the event log. waits is
-// what a hybrid join waits for, nil when it does not; the change is under way.
-func (e *Enroller) tried(ctx context.Context, kind string, waits, err error) {
-	a := state.Attempt{Time: e.clock.Now().UTC(), Type: kind, Pending: err == nil && waits != nil}
+// ended is how an attempt ended.
+type ended struct {
+	kind string
+	// waits is what a hybrid join waits for, nil when it does not.
+	waits, err error
+	// left is the old device that stays at its tenant, or empty.
+	left ids.DeviceID
+}
+
+// tried keeps how an attempt ended, for dsregcmd /status and the event log; the change
+// is under way.
+func (e *Enroller) tried(ctx context.Context, how ended) {
+	a := state.Attempt{Time: e.clock.Now().UTC(), Type: how.kind, Pending: how.err == nil && how.waits != nil, LeftBehind: string(how.left)}
 	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
 		a.RequestID = sc.TraceID().String()
 	}
-	if failed := errors.Join(err, waits); failed != nil {
+	if failed := cmp.Or(how.err, how.waits); failed != nil {
 		fill(&a, failed)
 	}
 	e.remember(ctx, func(n *state.Notes) { n.Attempt = &a })
@@ -56,6 +67,9 @@ func fill(a *state.Attempt, err error) {
 		return
 	}
 	a.ServerCode, a.ServerMessage = serverCode(known), state.Shown(known.Msg)
+	if s := known.Where.HTTPStatus; s > 0 && s < 1000 {
+		a.HTTPSStatus = uint32(s)
+	}
 }
 
 // event writes how an attempt ended.
@@ -65,6 +79,9 @@ func (e *Enroller) event(ctx context.Context, a state.Attempt) {
 		Fields: []eventlog.Field{{Name: "RegistrationType", Value: a.Type}, {Name: "ErrorPhase", Value: a.Phase}, {Name: "ServerErrorCode", Value: a.ServerCode}, {Name: "ServerMessage", Value: a.ServerMessage}},
 	}
 	switch {
+	case a.LeftBehind != "":
+		ev.ID, ev.Level, ev.Message = eventJoinAnswer, eventlog.Warning, "The old device of this computer stays at its tenant and nobody can use it: have it removed."
+		ev.Fields = []eventlog.Field{{Name: "DeviceID", Value: a.LeftBehind}}
 	case a.Phase == "":
 		return
 	case a.Pending:

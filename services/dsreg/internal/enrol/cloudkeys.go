@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
@@ -29,6 +30,8 @@ type registered struct {
 	protection                 idpv1.KeyProtection
 	native                     bool
 	administrators             []string
+	// removed says that the device that this one replaces is gone.
+	removed bool
 }
 
 // joinType is the kind as the request numbers it; the certificate has it as text.
@@ -39,13 +42,14 @@ func joinType(kind entrawire.JoinType) idpv1.JoinType {
 	return idpv1.JoinType_JOIN_TYPE_JOIN
 }
 
-// register asks for a new device with the token of a user.
-func (c cloud) register(ctx context.Context, kind entrawire.JoinType, token secret.Text, o offer, m machine) (registered, error) {
+// register asks for a new device with the token of a user. replaced is a device of this
+// computer whose keys are lost, or empty.
+func (c cloud) register(ctx context.Context, kind entrawire.JoinType, token secret.Text, o offer, m machine, replaced ids.DeviceID) (registered, error) {
 	resp, err := c.devices.RegisterDevice(ctx, &idpv1.RegisterDeviceRequest{
 		AccessToken: token.Reveal(), JoinType: joinType(kind),
 		CertificateRequest: o.request, TransportKey: o.keys.Transport, Attestation: o.attestation,
 		DisplayName: m.displayName, DeviceType: m.deviceType, OsVersion: m.osVersion, TargetDomain: m.domain,
-		ReturnClientSid: true,
+		ReturnClientSid: true, ReplacedDeviceId: string(replaced),
 	})
 	if err != nil {
 		return registered{}, err
@@ -54,6 +58,7 @@ func (c cloud) register(ctx context.Context, kind entrawire.JoinType, token secr
 		certificate: resp.GetCertificate(), thumbprint: resp.GetThumbprint(),
 		user: resp.GetUserPrincipalName(), tenantID: resp.GetTenantId(),
 		protection: resp.GetKeyProtection(), native: resp.GetNativeSessionKeys(), administrators: resp.GetAdministratorSids(),
+		removed: resp.GetReplacedDeviceRemoved(),
 	}, nil
 }
 

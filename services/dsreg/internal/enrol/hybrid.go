@@ -45,7 +45,7 @@ func (e *Enroller) JoinHybrid(ctx context.Context, req HybridRequest) (*state.Id
 	done, err := e.readyHybrid(ctx, req)
 	if err != nil || done != nil {
 		if err != nil {
-			e.tried(ctx, typeSync, nil, err)
+			e.tried(ctx, ended{kind: typeSync, err: err})
 		}
 		return done, err
 	}
@@ -126,7 +126,7 @@ func (e *Enroller) attempt(ctx context.Context) (*state.Identity, error) {
 		kind = typeRecover
 	}
 	id, waits, err := e.attemptNow(ctx)
-	e.tried(ctx, kind, in(joining, waits), in(joining, err))
+	e.tried(ctx, ended{kind: kind, waits: in(joining, waits), err: in(joining, err)})
 	return id, err
 }
 

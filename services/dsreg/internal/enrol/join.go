@@ -49,22 +49,29 @@ func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Reque
 		return nil, err
 	}
 	defer end()
-	id, err := e.enrolNow(ctx, kind, req)
-	e.tried(ctx, attemptType(kind), nil, err)
-	return id, err
+	done, err := e.enrolNow(ctx, kind, req)
+	e.tried(ctx, ended{kind: attemptType(kind), left: done.left, err: err})
+	return done.id, err
+}
+
+// enrolment is what came of one: the identity, and the device before it that stays at
+// its tenant though no key of it exists any more, or empty.
+type enrolment struct {
+	id   *state.Identity
+	left ids.DeviceID
 }
 
 // enrolNow is an enrolment; the change is under way.
-func (e *Enroller) enrolNow(ctx context.Context, kind entrawire.JoinType, req Request) (*state.Identity, error) {
+func (e *Enroller) enrolNow(ctx context.Context, kind entrawire.JoinType, req Request) (enrolment, error) {
 	if err := makesWay(e.store.Get(), kind); err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
 	// The token comes before the keys: a wrong password must not cost two RSA keys.
-	pass, err := e.authenticate(ctx, req)
+	by, err := e.authenticate(ctx, req)
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
-	return e.enrolWith(ctx, kind, req, pass)
+	return e.enrolWith(ctx, kind, req, by)
 }
 
 func attemptType(kind entrawire.JoinType) string {
@@ -78,6 +85,8 @@ func attemptType(kind entrawire.JoinType) string {
 type pass struct {
 	token  secret.Text
 	tenant ids.TenantID
+	// replaces is the device whose keys are lost, in a recovery.
+	replaces ids.DeviceID
 }
 
 // authenticate finds the user's tenant and gets a token with which the user registers
@@ -91,33 +100,33 @@ func (e *Enroller) authenticate(ctx context.Context, req Request) (pass, error) 
 		return pass{}, err
 	}
 	token, err := e.cloud.token(ctx, req.User, req.Password)
-	return pass{token, tenant}, in(auth, err)
+	return pass{token: token, tenant: tenant}, in(auth, err)
 }
 
 // enrolWith is the enrolment of who has a token: the phase join. The change is under
 // way.
-func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (*state.Identity, error) {
-	id, err := e.joinWith(ctx, kind, req, by)
-	return id, in(joining, err)
+func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (enrolment, error) {
+	done, err := e.joinWith(ctx, kind, req, by)
+	return done, in(joining, err)
 }
 
-func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (*state.Identity, error) {
+func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (enrolment, error) {
 	old, err := e.abandon()
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
 	keys, err := e.keys.create(ctx)
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
 	e.points.Reached("keys-created")
 	offer, err := e.offer(ctx, keys, req.User.Domain())
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
-	answer, err := e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()))
+	answer, err := e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()), by.replaces)
 	if err != nil {
-		return nil, e.refused(ctx, err)
+		return enrolment{}, e.refused(ctx, err)
 	}
 	id, err := accept(answer, asked{
 		kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), tenant: by.tenant, old: old.Current, attested: offer.attestation,
@@ -127,16 +136,22 @@ func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Re
 		// The keys stay pending until the next enrolment: to delete a key set would end
 		// the session keys of the old identity too.
 		e.log.WarnContext(ctx, "a registration was refused by the device: if the tenant lists a new device of this name, have it removed", "display_name", req.DisplayName)
-		return nil, err
+		return enrolment{}, err
 	}
 	e.points.Reached("registered")
-	farewell := e.farewell(ctx, old.Current)
-	if err := e.become(ctx, id, answer.native, old); err != nil {
-		return nil, leftOver(id, err)
+	farewell := ""
+	if !answer.removed {
+		farewell = e.farewell(ctx, old.Current)
 	}
-	e.remove(ctx, farewell, old.Current)
+	if err := e.become(ctx, id, answer.native, old); err != nil {
+		return enrolment{}, leftOver(id, err)
+	}
+	done := enrolment{id: id}
+	if old.Current != nil && !answer.removed && !e.remove(ctx, farewell, old.Current) {
+		done.left = old.Current.DeviceID
+	}
 	e.log.InfoContext(ctx, "device enrolled", "joined", id.Joined(), "device_id", id.DeviceID, "tenant_id", id.TenantID, "key_protection", id.Protection)
-	return id, nil
+	return done, nil
 }
 
 func (e *Enroller) machine(displayName, domain string) machine {
@@ -187,14 +202,16 @@ func (e *Enroller) removalProof(ctx context.Context) (string, error) {
 	return e.keys.removal(ctx, nonce)
 }
 
-// remove is step 7.
-func (e *Enroller) remove(ctx context.Context, proof string, old *state.Identity) {
+// remove is step 7. It reports whether the old device is gone.
+func (e *Enroller) remove(ctx context.Context, proof string, old *state.Identity) bool {
 	if proof == "" {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	if err := e.cloud.remove(ctx, proof); err != nil {
 		e.log.WarnContext(ctx, "the old device was not removed: have it removed from its tenant", "device_id", old.DeviceID, "error", err)
+		return false
 	}
+	return true
 }

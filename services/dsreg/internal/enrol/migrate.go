@@ -13,7 +13,8 @@ import (
 //
 //  1. New keys are made, in the TPM, and written down. A crash leaves the old ones.
 //  2. The tenant takes the new keys, proven with the old one. From here on it takes
-//     the old ones no more: PRTs that were bound to them have ended.
+//     the old ones for nothing but to answer this again, when its answer was lost:
+//     PRTs that were bound to them have ended.
 //  3. The answer is written down, then the identity changes (become). Whatever fails
 //     after 2, the next call goes on with the same keys.
 func (e *Enroller) Migrate(ctx context.Context) (*state.Identity, error) {
@@ -23,7 +24,7 @@ func (e *Enroller) Migrate(ctx context.Context) (*state.Identity, error) {
 	}
 	defer end()
 	id, err := e.migrateNow(ctx)
-	e.tried(ctx, typeMigrate, nil, err)
+	e.tried(ctx, ended{kind: typeMigrate, err: err})
 	return id, err
 }
 
@@ -102,7 +103,7 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	answer, err := e.cloud.replace(ctx, proof, offer)
 	switch {
 	case prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed:
-		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "the tenant does not take the old key of this device; when an earlier exchange was cut off, it has the new ones: leave with local_only and join again")
+		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "the tenant does not take the key of this device: when an earlier exchange was cut off and its new keys are gone, leave with local_only and join again")
 	case err != nil:
 		return e.refused(ctx, err)
 	}

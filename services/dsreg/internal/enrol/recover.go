@@ -84,43 +84,45 @@ func (e *Enroller) found(ctx context.Context) (lost bool, err error) {
 }
 
 // Recover gives a device whose keys are lost new ones and a new registration of the
-// same kind, in the name of a user who is an administrator of this device. The old
-// device stays at the tenant: the key that could remove it is gone.
-func (e *Enroller) Recover(ctx context.Context, user ids.UPN, password secret.Text) (*state.Identity, error) {
+// same kind, in the name of a user who is an administrator of this device. The key that
+// could remove the old device is gone, so the tenant is asked to do it for that user;
+// left is the old device when it stays there all the same.
+func (e *Enroller) Recover(ctx context.Context, user ids.UPN, password secret.Text) (id *state.Identity, left ids.DeviceID, err error) {
 	end, err := e.begin(ctx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer end()
-	id, err := e.recoverNow(ctx, user, password)
-	e.tried(ctx, typeRecover, nil, err)
-	return id, err
+	done, err := e.recoverNow(ctx, user, password)
+	e.tried(ctx, ended{kind: typeRecover, left: done.left, err: err})
+	return done.id, done.left, err
 }
 
 // recoverNow is a recovery in somebody's name; the change is under way.
-func (e *Enroller) recoverNow(ctx context.Context, user ids.UPN, password secret.Text) (*state.Identity, error) {
+func (e *Enroller) recoverNow(ctx context.Context, user ids.UPN, password secret.Text) (enrolment, error) {
 	cur := e.store.Get().Current
 	switch {
 	case cur == nil:
-		return nil, notRegistered()
+		return enrolment{}, notRegistered()
 	case cur.Hybrid():
-		return nil, prterr.New(prterr.Conflict, "a hybrid joined device recovers by itself: sign in to it")
+		return enrolment{}, prterr.New(prterr.Conflict, "a hybrid joined device recovers by itself: sign in to it")
 	}
 	lost, err := e.found(ctx)
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
 	if !lost {
-		return nil, prterr.New(prterr.Conflict, "the keys of this device are well: there is nothing to recover")
+		return enrolment{}, prterr.New(prterr.Conflict, "the keys of this device are well: there is nothing to recover")
 	}
 	req := Request{User: user, Password: password, DisplayName: cur.DisplayName}
 	by, err := e.authenticate(ctx, req)
 	if err != nil {
-		return nil, err
+		return enrolment{}, err
 	}
 	if err := administers(by.token, cur); err != nil {
-		return nil, in(auth, err)
+		return enrolment{}, in(auth, err)
 	}
+	by.replaces = cur.DeviceID
 	return e.enrolWith(ctx, cur.Kind, req, by)
 }
 

@@ -99,5 +99,6 @@ func attempt(a *state.Attempt) *dsregv1.RegistrationAttempt {
 		Time: timestamppb.New(a.Time), RegistrationType: a.Type, ErrorPhase: a.Phase, ClientErrorCode: a.Code,
 		ServerErrorCode: a.ServerCode, ServerMessage: a.ServerMessage, HttpsStatus: a.HTTPSStatus, RequestId: a.RequestID,
 		FallbackToSyncJoin: a.Type == "sync", Pending: a.Pending,
+		LeftBehindDeviceId: a.LeftBehind,
 	}
 }

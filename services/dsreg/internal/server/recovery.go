@@ -64,11 +64,11 @@ func (s *Registration) RecoverDevice(ctx context.Context, req *dsregv1.RecoverDe
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.Enroller.Recover(ctx, user, password)
+	id, left, err := s.Enroller.Recover(ctx, user, password)
 	if err != nil {
 		return nil, err
 	}
-	return &dsregv1.RecoverDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
+	return &dsregv1.RecoverDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID), LeftBehindDeviceId: string(left)}, nil
 }
 
 // MigrateDeviceKeys moves the device's keys from software to the TPM.

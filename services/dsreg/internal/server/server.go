@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -54,7 +55,11 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *dsregv1.Register
 	if err != nil {
 		return nil, err
 	}
-	return &dsregv1.RegisterDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID)}, nil
+	named, err := entrawire.ParseDeviceCertificate(id.Certificate)
+	if err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "the device is registered, and its certificate cannot be read")
+	}
+	return &dsregv1.RegisterDeviceResponse{DeviceId: string(id.DeviceID), TenantId: string(id.TenantID), UserId: string(named.UserID)}, nil
 }
 
 func request(user, password, displayName string) (enrol.Request, error) {

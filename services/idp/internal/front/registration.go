@@ -56,6 +56,8 @@ type enrolment struct {
 	ServerAdJoinData  *hybridData                `json:"ServerAdJoinData"`
 	// Attestation is ours; no other client sends it.
 	Attestation *attestation `json:"LockstepAttestation"`
+	// Replaces is ours too: the device that this one takes the place of.
+	Replaces string `json:"LockstepReplaces"`
 }
 
 // hybridData is about a device whose object came from on-premises.
@@ -150,6 +152,8 @@ type enrolled struct {
 	MembershipChanges []membershipChange `json:"MembershipChanges,omitempty"`
 	// Keys are ours, for who sent an attestation.
 	Keys *keyState `json:"LockstepKeys,omitempty"`
+	// Replaced is ours: the device of LockstepReplaces is gone.
+	Replaced bool `json:"LockstepReplaced,omitempty"`
 }
 
 type membershipChange struct {
@@ -189,11 +193,13 @@ func (x *exchange) enrol() error {
 		Caller: x.caller(), AccessToken: token, JoinType: kind, CertificateRequest: csr, TransportKey: blob, TransportKeyJwk: key,
 		DisplayName: e.DeviceDisplayName, DeviceType: e.DeviceType, OsVersion: e.OSVersion, TargetDomain: e.TargetDomain,
 		ReturnClientSid: e.attribute("ReturnClientSid"), Attestation: e.Attestation.message(),
+		ReplacedDeviceId: e.Replaces,
 	})
 	if err != nil {
 		return err
 	}
 	out := newEnrolled(a.GetCertificate(), a.GetThumbprint(), a.GetUserPrincipalName())
+	out.Replaced = a.GetReplacedDeviceRemoved()
 	out.Keys = e.Attestation.state(a.GetKeyProtection(), a.GetNativeSessionKeys())
 	if sids := a.GetAdministratorSids(); len(sids) > 0 {
 		// S-1-5-32-544 is the group of local administrators.

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -26,6 +27,10 @@ type DeviceKind[C, A any] struct {
 	Protocol entrawire.Protocol
 	// Correlation is the client's id for the request, for the log, or empty.
 	Correlation string
+	// Former takes a request also that is signed with the key that the device's own was
+	// exchanged for; Answer must look at Device.Former. It is for the exchange itself,
+	// whose answer may have been lost.
+	Former bool
 	// Nonce finds the nonce in the claims.
 	Nonce func(*C) string
 	// User and Client find who is asked for, for the log.
@@ -43,6 +48,8 @@ type Device struct {
 	Device store.Device
 	// KDFVer is what the header announces, 0 when it does not.
 	KDFVer int
+	// Former says that not the device's key signed, but the one before the last exchange.
+	Former bool
 
 	event *signinlog.Event
 }
@@ -65,7 +72,7 @@ func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], reques
 	if err != nil {
 		return answer, err
 	}
-	d, err := g.deviceOf(ctx, t, e)
+	d, err := g.deviceOf(ctx, t, e, k.Former)
 	if err != nil {
 		return answer, err
 	}
@@ -90,7 +97,7 @@ func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], reques
 // certificate must chain to the tenant's device authority, name a device of that
 // tenant, and be, byte for byte and key for key, the one the directory holds for
 // it. The signature is verified with the directory's key and no other.
-func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) (Device, error) {
+func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event, former bool) (Device, error) {
 	refused := prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	if len(t.Header.X5C) == 0 {
 		return Device{}, prterr.AADSTS(aadsts.DeviceInformationNotPresent, "")
@@ -107,9 +114,12 @@ func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) 
 	if err != nil {
 		return Device{}, err
 	}
-	key, err := storedKey(dev, cert)
-	if err != nil {
-		return Device{}, err
+	former = former && isFormer(dev, cert)
+	var key crypto.PublicKey = cert.PublicKey
+	if !former {
+		if key, err = storedKey(dev, cert); err != nil {
+			return Device{}, err
+		}
 	}
 	if err := verifyDevice(t, key); err != nil {
 		return Device{}, prterr.AADSTS(aadsts.InvalidGrant, "the request is not signed with the device key of its certificate")
@@ -117,7 +127,7 @@ func (g *Gate) deviceOf(ctx context.Context, t *jose.Token, e *signinlog.Event) 
 	// Only now is it known that the device itself speaks.
 	e.Tenant, e.Device, e.Protection = home.ID, dev.ID, string(dev.KeyProtection)
 	NoteDevice(e, dev)
-	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer, event: e}, nil
+	return Device{Tenant: home, Device: dev, KDFVer: t.Header.KDFVer, Former: former, event: e}, nil
 }
 
 // verifyDevice verifies with the directory's key. The step fixed the algorithm, so
@@ -130,6 +140,13 @@ func verifyDevice(t *jose.Token, key crypto.PublicKey) error {
 		return t.VerifyES256(k)
 	}
 	return jose.ErrKey
+}
+
+// isFormer reports whether a certificate of this tenant's authority is the one that the
+// device had before its keys were exchanged, byte for byte.
+func isFormer(dev store.Device, cert *x509.Certificate) bool {
+	sum := sha256.Sum256(cert.Raw)
+	return len(dev.ReplacedCertificate) == len(sum) && bytes.Equal(dev.ReplacedCertificate, sum[:])
 }
 
 func storedKey(dev store.Device, cert *x509.Certificate) (crypto.PublicKey, error) {

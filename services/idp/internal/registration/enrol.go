@@ -43,6 +43,8 @@ type Enrolment struct {
 	Administrators bool
 	// Attestation of the keys, or nil.
 	Attestation *attestation.Attestation
+	// Replaces is a device of the same computer whose keys are lost, or empty.
+	Replaces ids.DeviceID
 	// Correlation is the client's id for the request, for the log, or empty.
 	Correlation string
 }
@@ -69,7 +71,32 @@ func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err err
 	}
 	out, err = s.create(ctx, r, b, home, u, k, p)
 	e.Device = out.DeviceID
+	if err == nil && r.Replaces != "" {
+		out.Removed = s.supersede(ctx, r, u)
+	}
 	return out, err
+}
+
+// supersede removes the device in whose place a new one was registered, when its user
+// may: who registered it, or who administers the tenant. Nobody proves that it was the
+// same computer, so it takes no more than what the user may take away from themselves.
+// A hybrid joined device is its domain's.
+func (s *Service) supersede(ctx context.Context, r Enrolment, u store.User) bool {
+	e := signinlog.Event{Flow: signinlog.DeleteDevice, Correlation: r.Correlation, Tenant: u.Tenant, User: u.UPN, Device: r.Replaces}
+	err := func() error {
+		dev, err := s.gate.Directory.Device(ctx, u.Tenant, r.Replaces)
+		switch {
+		case prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed:
+			return nil // an earlier recovery removed it, and its answer was lost
+		case err != nil:
+			return err
+		case dev.Pending || dev.Trust == store.TrustHybrid || dev.RegisteredBy != u.ID && !u.Administrator:
+			return prterr.New(prterr.Denied, "the device is not the user's to remove")
+		}
+		return s.gate.Directory.RemoveDevice(ctx, dev.ID)
+	}()
+	s.gate.Log.Record(ctx, s.gate.Clock.Now(), e, err)
+	return err == nil
 }
 
 // check judges the form of an enrolment and returns the keys in it.

@@ -65,6 +65,8 @@ type Enrolled struct {
 	Protection store.Protection
 	// NativeSessionKeys says that session keys are wrapped for the storage key.
 	NativeSessionKeys bool
+	// Removed says that the device that this one replaces is gone.
+	Removed bool
 }
 
 // Token authenticates a user by password and answers with an access token that

@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 
@@ -31,6 +32,10 @@ type Replacement struct {
 // what was registered of it; everything that was issued for the old certificate dies
 // with it. Who holds the old device key may do so, so what is proven of the new keys
 // must not be less than of the old ones where the profile demands proofs.
+//
+// Whoever asks again for the same keys, with the key that they were exchanged for, is
+// answered again: an answer may be lost on the way. That changes nothing and gives
+// nothing but the certificate, which is public.
 func (s *Service) Replace(ctx context.Context, r Replacement) (Enrolled, error) {
 	k, err := readKeys(r.CertificateRequest, r.TransportKey, "")
 	if err != nil {
@@ -41,7 +46,7 @@ func (s *Service) Replace(ctx context.Context, r Replacement) (Enrolled, error) 
 		return Enrolled{}, fmt.Errorf("device key: %w", err)
 	}
 	return grants.ByDevice(ctx, s.gate, grants.DeviceKind[entrawire.KeyReplacement, Enrolled]{
-		Flow: signinlog.ReplaceKeys, Correlation: r.Correlation,
+		Flow: signinlog.ReplaceKeys, Correlation: r.Correlation, Former: true,
 		Nonce:  func(c *entrawire.KeyReplacement) string { return c.RequestNonce },
 		User:   func(*entrawire.KeyReplacement) string { return "" },
 		Client: func(*entrawire.KeyReplacement) string { return "" },
@@ -54,10 +59,22 @@ func (s *Service) Replace(ctx context.Context, r Replacement) (Enrolled, error) 
 			}
 			return nil
 		},
-		Answer: func(ctx context.Context, d grants.Device, _ *entrawire.KeyReplacement) (Enrolled, error) {
+		Answer: func(ctx context.Context, d grants.Device, c *entrawire.KeyReplacement) (Enrolled, error) {
+			if d.Former {
+				return again(d.Device, c)
+			}
 			return s.replace(ctx, d, r, k)
 		},
 	}, r.Request)
+}
+
+// again answers a request that was carried out before. It must name the keys that the
+// device has now.
+func again(dev store.Device, c *entrawire.KeyReplacement) (Enrolled, error) {
+	if !c.Names(dev.DeviceKey, dev.TransportKey) {
+		return Enrolled{}, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	}
+	return enrolled(dev, ""), nil
 }
 
 func (s *Service) replace(ctx context.Context, d grants.Device, r Replacement, k keys) (Enrolled, error) {
@@ -76,13 +93,13 @@ func (s *Service) replace(ctx context.Context, d grants.Device, r Replacement, k
 	if err != nil {
 		return Enrolled{}, fmt.Errorf("device certificate: %w", err)
 	}
-	next := d.Device
+	next, former := d.Device, sha256.Sum256(d.Device.Certificate)
 	if err := k.into(&next, der, p); err != nil {
 		return Enrolled{}, fmt.Errorf("device key: %w", err)
 	}
 	err = s.gate.Directory.ReplaceDeviceKeys(ctx, d.Device, func(dev *store.Device) {
 		dev.Certificate, dev.DeviceKey, dev.TransportKey, dev.TransportJWK = next.Certificate, next.DeviceKey, next.TransportKey, next.TransportJWK
-		dev.KeyProtection, dev.StorageKey = next.KeyProtection, next.StorageKey
+		dev.KeyProtection, dev.StorageKey, dev.ReplacedCertificate = next.KeyProtection, next.StorageKey, former[:]
 	})
 	if err != nil {
 		return Enrolled{}, err

@@ -36,12 +36,18 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *idpv1.RegisterDe
 	if err != nil {
 		return nil, err
 	}
+	var replaces ids.DeviceID
+	if id := req.GetReplacedDeviceId(); id != "" {
+		if replaces, err = ids.ParseDevice(id); err != nil {
+			return nil, prterr.New(prterr.Invalid, "replaced_device_id is not right: %v", err)
+		}
+	}
 	d, err := s.Devices.Enrol(ctx, registration.Enrolment{
 		Token: secret.NewText(req.GetAccessToken()), Trust: trust, CertificateRequest: req.GetCertificateRequest(), TransportKey: req.GetTransportKey(),
 		TransportJWK: req.GetTransportKeyJwk(), DisplayName: req.GetDisplayName(), DeviceType: req.GetDeviceType(), OSVersion: req.GetOsVersion(),
 		// A device of ours knows its user's domain; what comes over HTTPS may not.
 		TargetDomain: req.GetTargetDomain(), AnyDomain: req.GetCaller() != nil,
-		Administrators: req.GetReturnClientSid(), Attestation: attested(req.GetAttestation()), Correlation: correlationOf(ctx, req.GetCaller()),
+		Administrators: req.GetReturnClientSid(), Attestation: attested(req.GetAttestation()), Replaces: replaces, Correlation: correlationOf(ctx, req.GetCaller()),
 	})
 	if err != nil {
 		return nil, err
@@ -49,6 +55,7 @@ func (s *Registration) RegisterDevice(ctx context.Context, req *idpv1.RegisterDe
 	return &idpv1.RegisterDeviceResponse{
 		Certificate: d.Certificate, Thumbprint: d.Thumbprint, UserPrincipalName: string(d.UPN), TenantId: string(d.Tenant),
 		AdministratorSids: d.Administrators, KeyProtection: keyProtection(d.Protection), NativeSessionKeys: d.NativeSessionKeys,
+		ReplacedDeviceRemoved: d.Removed,
 	}, nil
 }
 

@@ -134,6 +134,9 @@ type Device struct {
 	// StorageKey is the attested parent of native session keys, a TPMT_PUBLIC; empty
 	// for a device that has none.
 	StorageKey []byte
+	// ReplacedCertificate is the SHA-256 of the certificate whose keys were exchanged for
+	// these (ReplaceDeviceKeys); empty for a device whose keys are its first.
+	ReplacedCertificate []byte
 	// Compliant and Managed are what a management service would set.
 	Compliant, Managed bool
 	// Pending is true for a synchronised object whose device has not joined yet:

@@ -124,10 +124,11 @@ func (d device) signToken(ctx context.Context, c cached, r tokenRequest) (string
 
 // openToken has the answer to an app-token request opened. What comes back was
 // said by the identity provider, so it is checked here; the message itself is
-// passed on as it is, because the contract embeds it.
-func (d device) openToken(ctx context.Context, c cached, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
+// passed on as it is, because the contract embeds it. A refresh token that nobody wants
+// is discarded.
+func (d device) openToken(ctx context.Context, c cached, client ids.ClientID, answer string, discard bool) (*tpmv1.OpenTokenAnswerResponse, error) {
 	a, err := call(ctx, d.timeout, d.keys.OpenTokenAnswer, &tpmv1.OpenTokenAnswerRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), ClientId: string(client), Answer: answer,
+		Partition: c.partition(), SessionKey: c.sessionKey(), ClientId: string(client), Answer: answer, DiscardRefreshToken: discard,
 	})
 	if err != nil {
 		return nil, err

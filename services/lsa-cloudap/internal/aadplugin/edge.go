@@ -101,7 +101,7 @@ func (e *edge) OpenTokenAnswer(ctx context.Context, req *cloudapv1.OpenTokenAnsw
 	if !artefact.Opaque(req.GetAnswer(), artefact.MaxToken) {
 		return nil, prterr.New(prterr.Invalid, "answer is not a compact token of at most 64 KiB")
 	}
-	answer, err := e.plugin.device.openToken(ctx, c, client, req.GetAnswer())
+	answer, err := e.plugin.device.openToken(ctx, c, client, req.GetAnswer(), req.GetDiscardRefreshToken())
 	if err != nil {
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func (p *Plugin) validate(ctx context.Context, offered cached) error {
 	if err != nil {
 		return err
 	}
-	answer, err := p.device.openToken(ctx, offered, entrawire.BrokerClientID, sealed)
+	answer, err := p.device.openToken(ctx, offered, entrawire.BrokerClientID, sealed, true)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -42,6 +43,7 @@ type Plugin struct {
 	device     device
 	cloud      cloud
 	federation federation
+	dataKeys   *datakey.Provider
 	signIn     string
 }
 
@@ -71,6 +73,7 @@ func New(cfg Config) (*Plugin, error) {
 			pinReset: idpv1.NewPINResetServiceClient(cfg.IdP), timeout: cfg.CallTimeout,
 		},
 		federation: federation{timeout: cfg.CallTimeout},
+		dataKeys:   datakey.NewProvider(cfg.TPM, cfg.IdP, cfg.CallTimeout),
 	}
 	if cfg.Federation != nil {
 		p.federation.service = federationv1.NewFederationServiceClient(cfg.Federation)

@@ -63,7 +63,7 @@ func (c *CloudAP) SignTokenRequest(ctx context.Context, session secret.Text, r T
 		return "", err
 	}
 	newPRT := r.RefreshToken == nil && p.Age(c.cfg.Clock.Now()) >= c.cfg.RenewEvery
-	signed, err := c.plugin.signTokenRequest(ctx, p, r, newPRT)
+	signed, err := c.signUnlocked(ctx, p, r, newPRT)
 	return signed, e.used(err)
 }
 
@@ -74,9 +74,10 @@ func (c *CloudAP) OpenTokenAnswer(ctx context.Context, session secret.Text, clie
 	if err != nil {
 		return nil, err
 	}
+	now := p
 	for _, p.SealedKey = range e.openers(c.cfg.Clock.Now()) {
 		var opened *tpmv1.OpenTokenAnswerResponse
-		opened, err = c.plugin.openTokenAnswer(ctx, p, client, answer)
+		opened, err = c.openUnlocked(ctx, p, now, client, answer)
 		// Only "this does not open" is worth a second key.
 		if k := prterr.KindOf(err); k != prterr.Invalid && k != prterr.Denied {
 			return opened, err
@@ -89,6 +90,7 @@ func (c *CloudAP) OpenTokenAnswer(ctx context.Context, session secret.Text, clie
 // provider has taken it as one of this user under this session key. Until it is
 // on disk, and whenever anything fails, the old PRT stays.
 func (c *CloudAP) OfferPRT(ctx context.Context, session, prt secret.Text, life time.Duration) error {
+	c.settleCache(ctx)
 	e, p, err := c.signedIn(session)
 	if err != nil {
 		return err

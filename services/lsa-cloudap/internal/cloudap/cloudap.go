@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -66,6 +67,9 @@ type Config struct {
 	// SignInURL is the base address of the issuer, to be shown.
 	SignInURL string
 	Hello     HelloPolicy
+	// RefuseUnverified keeps everybody from signing in from a cache that could not be
+	// checked against the record of the tpm-agent.
+	RefuseUnverified bool
 	// Events is the component's event log; nil keeps none.
 	Events         *eventlog.Log
 	Log            *slog.Logger
@@ -78,6 +82,8 @@ type CloudAP struct {
 	cfg    Config
 	plugin plugin
 	tpm    tpm
+	// dataKeys are what refresh tokens of apps rest under.
+	dataKeys *datakey.Keys
 	// recovery of lost device keys.
 	recovery recovery
 	domain   domain
@@ -120,7 +126,10 @@ func New(cfg Config) (*CloudAP, error) {
 		cfg.Log == nil || cfg.TracerProvider == nil {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
-	files, err := statefiles.Open(statefiles.Config{Dir: cfg.StateDir, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points})
+	files, err := statefiles.Open(statefiles.Config{
+		Dir: cfg.StateDir, Folders: []string{partition.Folder, hello.Folder}, Names: []string{local.FileName, offline.FileName}, Records: newRecords(cfg.TPM),
+		Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +145,13 @@ func New(cfg Config) (*CloudAP, error) {
 	if err != nil {
 		return nil, err
 	}
+	dataKeys, err := newDataKeys(cfg, files)
+	if err != nil {
+		return nil, err
+	}
 	life, end := context.WithCancel(context.Background())
 	c := &CloudAP{
-		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), recovery: newRecovery(cfg.Dsreg),
+		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), dataKeys: dataKeys, recovery: newRecovery(cfg.Dsreg),
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
@@ -184,11 +197,18 @@ func openOwn(cfg Config, files *statefiles.Files, all []partition.Partition) (*l
 func (c *CloudAP) Close() error {
 	c.mu.Lock()
 	c.closing = true
-	for d := range c.sessions {
+	users := map[partition.Key]bool{}
+	for d, s := range c.sessions {
+		if s.entry != nil {
+			users[s.entry.key] = true
+		}
 		c.drop(d)
 	}
 	clear(c.pages)
 	c.mu.Unlock()
+	for k := range users {
+		c.lockDataKey(k)
+	}
 
 	done := make(chan struct{})
 	go func() { c.running.Wait(); close(done) }()
@@ -258,6 +278,9 @@ func (c *CloudAP) retire(e *entry) {
 		if s.entry == e {
 			c.drop(d)
 		}
+	}
+	if !c.closing {
+		c.running.Go(func() { c.lockDataKey(e.key) })
 	}
 	if err := e.retire(func() error { return c.store.Remove(e.key) }); err != nil {
 		c.cfg.Log.Error("old partition could not be removed", "user", e.key.User, "kind", e.key.Kind, "error", err)

@@ -66,7 +66,7 @@ func asRefusal(err error) error {
 func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logon, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
-	c.sealOld(ctx)
+	c.settleCache(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err
@@ -166,7 +166,10 @@ func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Log
 // judge is what the cache says of a credential: first whether it is right, then whether
 // its user may come in without anybody else's word.
 func (c *CloudAP) judge(ctx context.Context, e *entry, cred proof) error {
-	var err error
+	err := c.cacheUsable()
+	if err != nil {
+		return err
+	}
 	if cred.hello != nil {
 		err = c.tpm.verifyPIN(ctx, *cred.hello)
 	} else {

@@ -128,13 +128,27 @@ func (p plugin) signTokenRequest(ctx context.Context, cached partition.Partition
 	return a.GetRequest(), nil
 }
 
-func (p plugin) openTokenAnswer(ctx context.Context, cached partition.Partition, client ids.ClientID, answer string) (*tpmv1.OpenTokenAnswerResponse, error) {
-	a, err := p.service.OpenTokenAnswer(ctx, &cloudapv1.OpenTokenAnswerRequest{Cached: cachedMessage(cached), ClientId: string(client), Answer: answer})
+func (p plugin) openTokenAnswer(ctx context.Context, cached partition.Partition, client ids.ClientID, answer string, discard bool) (*tpmv1.OpenTokenAnswerResponse, error) {
+	a, err := p.service.OpenTokenAnswer(ctx, &cloudapv1.OpenTokenAnswerRequest{
+		Cached: cachedMessage(cached), ClientId: string(client), Answer: answer, DiscardRefreshToken: discard,
+	})
 	if err != nil {
 		return nil, err
 	}
 	if a.GetAnswer() == nil {
 		return nil, badAnswer("answer is missing")
+	}
+	return a.GetAnswer(), nil
+}
+
+// fetchDataKey is the provider's half of what a user's data key rests under.
+func (p plugin) fetchDataKey(ctx context.Context, cached partition.Partition) (string, error) {
+	a, err := p.service.FetchDataKey(ctx, &cloudapv1.FetchDataKeyRequest{Cached: cachedMessage(cached)})
+	if err != nil {
+		return "", err
+	}
+	if !artefact.Opaque(a.GetAnswer(), artefact.MaxToken) {
+		return "", badAnswer("answer is not a compact token")
 	}
 	return a.GetAnswer(), nil
 }

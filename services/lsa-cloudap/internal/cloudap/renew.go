@@ -53,6 +53,7 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	defer cancel()
 	defer context.AfterFunc(c.life, cancel)()
 	ended := c.refreshing(ctx, e)
+	c.settleCache(ctx)
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
 	ended(err)

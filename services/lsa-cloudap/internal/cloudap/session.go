@@ -123,15 +123,22 @@ func (c *CloudAP) moveSession(name secret.Text, to *entry) error {
 
 func sameUser(a, b partition.Key) bool { return a.Tenant == b.Tenant && a.User == b.User }
 
-// Logoff ends a logon session, and with the last one of a partition its renewal clock.
+// Logoff ends a logon session, with the last one of a partition its renewal clock, and
+// with the last one of a user the use of their data key.
 func (c *CloudAP) Logoff(name secret.Text) error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	d := digest(name)
-	if c.sessions[d] == nil {
+	s := c.sessions[d]
+	if s == nil {
+		c.mu.Unlock()
 		return noSession()
 	}
+	e := s.entry
 	c.drop(d)
+	c.mu.Unlock()
+	if e != nil {
+		c.lockDataKey(e.key)
+	}
 	return nil
 }
 

@@ -25,6 +25,7 @@ type Unlocked struct {
 func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential) (Unlocked, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	c.settleCache(ctx)
 	s, err := c.find(name)
 	switch {
 	case err != nil:

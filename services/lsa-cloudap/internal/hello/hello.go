@@ -19,9 +19,10 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
+// Folder of the records in the state folder.
+const Folder = "hello"
+
 const (
-	// folder of the records in the state folder.
-	folder  = "hello"
 	version = 1
 	// maxWrapped bounds a wrapped secret, in bytes; RSA-2048 makes 256.
 	maxWrapped = 1 << 10
@@ -62,7 +63,7 @@ type Store struct{ files *statefiles.Files }
 // cannot be used goes to quarantine, and an error says so.
 func Open(files *statefiles.Files) (*Store, []Record, []error) {
 	s := &Store{files: files}
-	names, err := files.List(folder)
+	names, err := files.List(Folder)
 	if err != nil {
 		return s, nil, []error{err}
 	}
@@ -86,7 +87,7 @@ func (s *Store) load(name string) (Record, error) {
 		return Record{}, err
 	}
 	r, err := decode(data)
-	if err == nil && fileName(r.User) != name {
+	if err == nil && FileName(r.User) != name {
 		err = errors.New("it is of another user than its name says")
 	}
 	return r, err
@@ -133,13 +134,13 @@ func (s *Store) Save(r Record) error {
 	if err != nil {
 		return fmt.Errorf("hello record: %w", err)
 	}
-	return s.files.Write(fileName(r.User), data)
+	return s.files.Write(FileName(r.User), data)
 }
 
 // Remove forgets a record.
-func (s *Store) Remove(u User) error { return s.files.Remove(fileName(u)) }
+func (s *Store) Remove(u User) error { return s.files.Remove(FileName(u)) }
 
-// fileName is safe to build: both parts of a User are GUIDs.
-func fileName(u User) string {
-	return folder + "/" + string(u.Tenant) + "_" + string(u.User) + statefiles.Suffix
+// FileName of a record in the state folder. It is safe to build: both parts of a User are GUIDs.
+func FileName(u User) string {
+	return Folder + "/" + string(u.Tenant) + "_" + string(u.User) + statefiles.Suffix
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-// fileName is where the accounts are in the state folder.
+// FileName is where the accounts are in the state folder.
 const (
-	fileName = "local.json"
+	FileName = "local.json"
 	version  = 1
 )
 
@@ -76,13 +76,13 @@ func (s state) write(files *statefiles.Files) error {
 	if err != nil {
 		return err
 	}
-	return files.Write(fileName, data)
+	return files.Write(FileName, data)
 }
 
 // load reads a file as from a stranger. Errors name the member and never quote its
 // value.
 func load(files *statefiles.Files) (state, error) {
-	data, err := files.Read(fileName)
+	data, err := files.Read(FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return state{}, nil
 	}
@@ -91,7 +91,7 @@ func load(files *statefiles.Files) (state, error) {
 		s, err = decode(data)
 	}
 	if err != nil {
-		return state{}, files.Reject(fileName, err.Error())
+		return state{}, files.Reject(FileName, err.Error())
 	}
 	return s, nil
 }

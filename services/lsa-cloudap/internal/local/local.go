@@ -177,6 +177,13 @@ func (a *Accounts) Check(name Name, password secret.Text, now time.Time) (Accoun
 	return a.state.account(i), nil
 }
 
+// Forget drops the accounts, when their file turns out to be an older copy.
+func (a *Accounts) Forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = state{}
+}
+
 // save writes, then switches; a.mu is held.
 func (a *Accounts) save(next state) error {
 	if err := next.write(a.cfg.Files); err != nil {

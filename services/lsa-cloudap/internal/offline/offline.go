@@ -27,10 +27,11 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
+// FileName is where the state is in the state folder.
+const FileName = "offline.json"
+
 const (
-	// fileName is where the state is in the state folder.
-	fileName = "offline.json"
-	version  = 1
+	version = 1
 	// slack is how far back a clock may be set, as by a time server.
 	slack = 5 * time.Minute
 	// keepEvery is how far the highest time may be ahead of the file: a sign-in a
@@ -88,6 +89,14 @@ func New(cfg Config) (*Policy, error) {
 		p.now.highest = cfg.Seen
 	}
 	return p, err
+}
+
+// Forget drops what was read, when the file turns out to be an older copy: there is no
+// break-glass, and the highest time is the one that Config.Seen knows of.
+func (p *Policy) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.old, p.now = kept{}, kept{highest: p.cfg.Seen}
 }
 
 // Lifetime is the limit, 0 when there is none.
@@ -188,7 +197,7 @@ func (p *Policy) keep() error {
 func (p *Policy) write(next kept) error {
 	data, err := json.Marshal(file{Version: version, HighWater: next.highest.UTC(), BreakGlass: next.breakGlass.UTC()})
 	if err == nil {
-		err = p.cfg.Files.Write(fileName, data)
+		err = p.cfg.Files.Write(FileName, data)
 	}
 	if err != nil {
 		return prterr.Wrap(prterr.Internal, err, "the state of the offline policy could not be written: see the component's log")
@@ -198,21 +207,21 @@ func (p *Policy) write(next kept) error {
 }
 
 func load(files *statefiles.Files) (kept, error) {
-	data, err := files.Read(fileName)
+	data, err := files.Read(FileName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return kept{}, nil
 	}
 	if err != nil {
-		return kept{}, files.Reject(fileName, err.Error())
+		return kept{}, files.Reject(FileName, err.Error())
 	}
 	var f file
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&f); err != nil {
-		return kept{}, files.Reject(fileName, "it is not whole JSON of the expected form")
+		return kept{}, files.Reject(FileName, "it is not whole JSON of the expected form")
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) || f.Version != version {
-		return kept{}, files.Reject(fileName, fmt.Sprintf("it goes on after its end, or its version is not %d", version))
+		return kept{}, files.Reject(FileName, fmt.Sprintf("it goes on after its end, or its version is not %d", version))
 	}
 	return kept{highest: f.HighWater, breakGlass: f.BreakGlass}, nil
 }

@@ -30,14 +30,14 @@ func sample(t *testing.T, user string) partition.Partition {
 		Key: key, UPN: "alice@contoso.test", DisplayName: "Alice", SealedKey: []byte{1, 2, 3},
 		Verifier: v, ObtainedAt: now, ExpiresAt: now.Add(14 * 24 * time.Hour), WrongPasswords: 2, LastWrongAt: now,
 	}
-	p.SetPRT(secret.NewText(clear), []byte("sealed"))
+	p.SetPRT(secret.NewText(inClear), []byte("sealed"))
 	return p
 }
 
-// clear is the PRT of the tests, and hashed its SHA-256.
+// inClear is the PRT of the tests, and hashed its SHA-256.
 const (
-	clear  = "1.prt.x"
-	hashed = "30fa6a729200b0989c387fe547bbb9d9498e3d4f7547e6e6c96099ee9154d4d1"
+	inClear = "1.prt.x"
+	hashed  = "30fa6a729200b0989c387fe547bbb9d9498e3d4f7547e6e6c96099ee9154d4d1"
 )
 
 // open reads the state folder dir.
@@ -102,16 +102,16 @@ func TestAFileOfTheFirstReleaseIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(raw, []byte(clear)) {
+	if bytes.Contains(raw, []byte(inClear)) {
 		t.Error("the PRT is in the clear")
 	}
 	first := bytes.Replace(raw, []byte(`"version":2`), []byte(`"version":1`), 1)
-	first = bytes.Replace(first, []byte(`"sealed_prt":"c2VhbGVk","prt_sha256":"`+hashed+`"`), []byte(`"prt":"`+clear+`"`), 1)
+	first = bytes.Replace(first, []byte(`"sealed_prt":"c2VhbGVk","prt_sha256":"`+hashed+`"`), []byte(`"prt":"`+inClear+`"`), 1)
 	if err := os.WriteFile(path, first, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s, all, bad := open(t, dir)
-	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != clear || !all[0].SamePRT(sample(t, alice)) {
+	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != inClear || !all[0].SamePRT(sample(t, alice)) {
 		t.Fatalf("%v, %v", all, bad)
 	}
 	all[0].WrongPasswords++ // written while nobody can seal it
@@ -119,14 +119,14 @@ func TestAFileOfTheFirstReleaseIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, all, bad = open(t, dir)
-	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != clear || all[0].WrongPasswords != 3 {
+	if len(all) != 1 || len(bad) != 0 || all[0].PRT.Reveal() != inClear || all[0].WrongPasswords != 3 {
 		t.Fatalf("%v, %v", all, bad)
 	}
 	all[0].SetPRT(all[0].PRT, []byte("sealed"))
 	if err := s.Save(all[0]); err != nil {
 		t.Fatal(err)
 	}
-	if raw, err := os.ReadFile(path); err != nil || bytes.Contains(raw, []byte(clear)) {
+	if raw, err := os.ReadFile(path); err != nil || bytes.Contains(raw, []byte(inClear)) {
 		t.Errorf("the PRT is still in the clear: %v", err)
 	}
 }
@@ -164,7 +164,7 @@ func TestABadFileGoesToQuarantineAndTheOthersGoOn(t *testing.T) {
 		"path in a key":      set("user_id", "../../../../../../../../../../etc/pass"),
 		"no name":            set("user_principal_name", "alice"),
 		"no PRT":             set("sealed_prt", ""),
-		"PRT in both forms":  set("prt", clear),
+		"PRT in both forms":  set("prt", inClear),
 		"long PRT":           set("sealed_prt", strings.Repeat("QUFB", 7000)),
 		"no hash":            set("prt_sha256", ""),
 		"cut hash":           set("prt_sha256", hashed[:62]),

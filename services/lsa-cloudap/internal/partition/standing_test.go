@@ -42,7 +42,7 @@ func TestAFileOfTheFirstVersionIsReadAndItsForeignMembersAreNot(t *testing.T) {
 	}
 	delete(m, "sealed_prt")
 	delete(m, "prt_sha256")
-	m["version"], m["prt"], m["blocked_code"] = 1, clear, 50057
+	m["version"], m["prt"], m["blocked_code"] = 1, inClear, 50057
 	if raw, err = json.Marshal(m); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-// folder of the partitions in the state folder.
-const folder = "partitions"
+// Folder of the partitions in the state folder.
+const Folder = "partitions"
 
 // Store keeps one file per partition in one folder. Each file is replaced as a
 // whole, so PRT and session key on disk always belong together. It does no
@@ -20,7 +20,7 @@ type Store struct{ files *statefiles.Files }
 // cannot be used goes to quarantine, and an error says so; the others are not affected.
 func Open(files *statefiles.Files) (*Store, []Partition, []error) {
 	s := &Store{files: files}
-	names, err := files.List(folder)
+	names, err := files.List(Folder)
 	if err != nil {
 		return s, nil, []error{err}
 	}
@@ -44,7 +44,7 @@ func (s *Store) load(name string) (Partition, error) {
 		return Partition{}, err
 	}
 	p, err := decode(data)
-	if err == nil && fileName(p.Key) != name {
+	if err == nil && FileName(p.Key) != name {
 		err = errors.New("it holds another partition than its name says")
 	}
 	return p, err
@@ -56,13 +56,13 @@ func (s *Store) Save(p Partition) error {
 	if err != nil {
 		return fmt.Errorf("partition: %w", err)
 	}
-	return s.files.Write(fileName(p.Key), data)
+	return s.files.Write(FileName(p.Key), data)
 }
 
 // Remove forgets a partition.
-func (s *Store) Remove(k Key) error { return s.files.Remove(fileName(k)) }
+func (s *Store) Remove(k Key) error { return s.files.Remove(FileName(k)) }
 
-// fileName is safe to build: all three parts of a Key are of a fixed alphabet.
-func fileName(k Key) string {
-	return fmt.Sprintf("%s/%s_%s_%s%s", folder, k.Tenant, k.User, k.Kind, statefiles.Suffix)
+// FileName of a partition in the state folder. It is safe to build: all three parts of a Key are of a fixed alphabet.
+func FileName(k Key) string {
+	return fmt.Sprintf("%s/%s_%s_%s%s", Folder, k.Tenant, k.User, k.Kind, statefiles.Suffix)
 }

@@ -1,15 +1,20 @@
 // Package statefiles is the folder in which lsa-cloudap keeps its files: every write
 // and removal of the cache goes through here, and so does every file that turns out
-// to be unusable.
+// to be unusable or old.
 //
-// What lives here: how files are written, listed and kept aside. What never may: what
-// is in them; stores (internal/partition, internal/hello) know that, and judge it. A
-// file that a store cannot use goes to quarantine, never away: it may be the one copy
-// of a PRT that another release can use.
+// What lives here: how files are written, listed and kept aside, and whether they are
+// those that were written last, which the tpm-agent remembers. What never may: what is
+// in them; stores (internal/partition, internal/hello, internal/local) know that, and
+// judge it. A file that cannot be used goes to quarantine, never away: it may be the one
+// copy of a PRT that another release can use.
+//
+// A write stages the file and the manifest, which lists the digest of each file, has the
+// tpm-agent remember the digest to come, puts both in place, and confirms. A crash in
+// between leaves a state that the agent knows: the one before or the one after.
 package statefiles
 
 import (
-	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +22,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
@@ -30,6 +37,12 @@ const Suffix = ".json"
 const (
 	// EventQuarantined is a file that cannot be used and was moved aside.
 	EventQuarantined = 9001
+	// EventRolledBack is a cache that is not the one that was written last.
+	EventRolledBack = 9002
+	// EventAdopted is a cache that was taken as it is, because nobody has a record.
+	EventAdopted = 9003
+	// EventMissing is a file of the cache that is not there.
+	EventMissing = 9004
 )
 
 // quarantineFolder is where unusable files go.
@@ -39,6 +52,11 @@ const quarantineFolder = "quarantine"
 type Config struct {
 	// Dir is the state folder of the component.
 	Dir string
+	// Folders and Names are what the manifest covers: folders below Dir, and files in it.
+	// Every write there goes through here, or the next start takes it for somebody else's.
+	Folders, Names []string
+	// Records is the tpm-agent's memory; nil verifies nothing, and keeps no manifest.
+	Records Records
 	// Clock dates what is found; nil is the machine's.
 	Clock clock.Clock
 	// Events gets findings; nil keeps none.
@@ -49,14 +67,28 @@ type Config struct {
 	Points durable.Points
 }
 
-// Files is the folder. It is safe for use by many goroutines; who writes one file
-// from several of them orders the writes.
+// Files is the folder. It is safe for use by many goroutines: one write is made at a
+// time.
 type Files struct {
 	cfg        Config
 	quarantine *durable.Quarantine
+
+	mu    sync.Mutex
+	state Verification
+	// base is what was on disk at the start, listed what the manifest said then, nil
+	// without one; current is what is on disk.
+	base, listed, current manifest
+	// written are the files that this run wrote, refused those that it found unusable.
+	written, refused map[string]bool
+	// found are old files that nobody was told of yet.
+	found []string
+	// dirty says that current is not recorded, or not for certain.
+	dirty      bool
+	stillUntil time.Time
 }
 
-// Open opens the folder, which may be missing.
+// Open opens the folder, which may be missing, and compares it with the record. That
+// the tpm-agent cannot be asked is no error: see Settle.
 func Open(cfg Config) (*Files, error) {
 	if cfg.Dir == "" {
 		return nil, errors.New("statefiles: Dir is missing")
@@ -69,15 +101,51 @@ func Open(cfg Config) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Files{cfg: cfg, quarantine: q}, nil
+	f := &Files{cfg: cfg, quarantine: q, written: map[string]bool{}, refused: map[string]bool{}}
+	if cfg.Records == nil {
+		return f, nil
+	}
+	f.sweep()
+	f.state = Pending
+	if f.base, err = f.scan(); err != nil {
+		return nil, err
+	}
+	f.current = f.base
+	if data, err := f.Read(manifestName); err == nil {
+		if f.listed, err = decodeManifest(data); err != nil {
+			cfg.Log.Warn("the manifest of the cache cannot be used", "error", err)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.settle()
+	f.found = nil // nothing was read yet
+	return f, nil
 }
+
+// sweep removes what a crash left of files in the folder itself.
+func (f *Files) sweep() { _, _ = f.list(".") }
 
 // Path of a file of the folder, named as in "partitions/x.json".
 func (f *Files) Path(name string) string { return filepath.Join(f.cfg.Dir, filepath.FromSlash(name)) }
 
-// List gives the names of the files in a folder below, such as "partitions/x.json".
-// What a crash left of a write that was never finished is removed.
+// List gives the names of the files in a folder below, such as "partitions/x.json", but
+// for those that were found unusable. What a crash left of a write that was never
+// finished is removed.
 func (f *Files) List(folder string) ([]string, error) {
+	names, err := f.list(folder)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	usable := names[:0]
+	for _, name := range names {
+		if !f.refused[name] {
+			usable = append(usable, name)
+		}
+	}
+	return usable, err
+}
+
+func (f *Files) list(folder string) ([]string, error) {
 	entries, err := os.ReadDir(f.Path(folder))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -103,38 +171,25 @@ func leftover(name string) bool {
 	return strings.HasPrefix(name, ".") && strings.Contains(name, Suffix+".")
 }
 
-// Read reads a file; a missing one is fs.ErrNotExist.
-func (f *Files) Read(name string) ([]byte, error) { return durable.ReadFile(f.Path(name)) }
-
-// Write replaces a file as a whole; when it returns nil, the content survives a crash,
-// and when it does not, the old content is there.
-func (f *Files) Write(name string, data []byte) error {
-	return durable.WriteFile(f.Path(name), data, f.cfg.Points)
+// Read reads a file; a missing one, or one that was found unusable, is fs.ErrNotExist.
+func (f *Files) Read(name string) ([]byte, error) {
+	f.mu.Lock()
+	refused := f.refused[name]
+	f.mu.Unlock()
+	if refused {
+		return nil, fs.ErrNotExist
+	}
+	return durable.ReadFile(f.Path(name))
 }
 
-// Remove removes a file for good; that there is none is no error.
-func (f *Files) Remove(name string) error { return durable.Remove(f.Path(name)) }
-
-// Reject puts a file that cannot be used aside, and says so in log and events. The
-// error it returns, never nil, names the file, the reason and where it is now.
-func (f *Files) Reject(name, reason string) error {
-	path := f.Path(name)
-	found, err := f.quarantine.Take(path, reason)
-	event := eventlog.Event{
-		Channel: eventlog.AADOperational, ID: EventQuarantined, Level: eventlog.Warning,
-		Message: "a file of the cache cannot be used and was put aside",
-		Fields:  []eventlog.Field{{Name: "file", Value: path}, {Name: "reason", Value: reason}, {Name: "now", Value: found.Path}},
+// sum is the digest of a file, zero when it cannot be read.
+func (f *Files) sum(name string) (sum digest, there bool) {
+	data, err := durable.ReadFile(f.Path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return sum, false
 	}
 	if err != nil {
-		event.Message = "a file of the cache cannot be used and could not be put aside: the next one of its name takes its place"
-		event.Fields[2] = eventlog.Field{Name: "why", Value: err.Error()}
+		return sum, true
 	}
-	f.cfg.Events.Add(context.Background(), event)
-	if err != nil {
-		return fmt.Errorf("file %s is not used: %s; it is still there: %w", path, reason, err)
-	}
-	return fmt.Errorf("file %s is not used: %s; it is now %s", path, reason, found.Path)
+	return sha256.Sum256(data), true
 }
-
-// Quarantined lists the files that were put aside, in this run and before.
-func (f *Files) Quarantined() []durable.Quarantined { return f.quarantine.List() }

@@ -85,6 +85,7 @@ type Store struct {
 	installed string
 
 	data   dataKeys
+	users  userKeys
 	spares spares
 	hello  helloLock
 	// records is held while a state record is read and written.
@@ -130,6 +131,7 @@ func New(cfg Config) (*Store, error) {
 func (s *Store) Close(ctx context.Context) error {
 	s.spares.stop()
 	s.data.wipe()
+	s.users.wipe(func(userKeyOf) bool { return true })
 	var errs error
 	for _, p := range s.chips {
 		errs = errors.Join(errs, p.close(ctx))

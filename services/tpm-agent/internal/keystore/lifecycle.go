@@ -167,6 +167,7 @@ func (s *Store) destroy(ctx context.Context, id string) error {
 		return err
 	}
 	s.data.drop(id)
+	s.users.wipe(func(of userKeyOf) bool { return of.set == id })
 	p, err := s.chip(set)
 	if err != nil {
 		return nil //nolint:nilerr // the provider is not in use: there is no slot to free

@@ -21,12 +21,14 @@ const (
 	dataKeySize = 32 // bytes, AES-256
 	// maxSealedToken bounds a sealed refresh token in bytes.
 	maxSealedToken = 32 << 10
-	tokenVersion   = 1
+	// tokenVersion 2 is under the data key of the user. Tokens of version 1 were under
+	// that of the device; they are not usable any more, and the PRT brings new ones.
+	tokenVersion = 2
 )
 
-// dataKey is the key that refresh tokens of this device rest under, in the memory
-// of the agent once the TPM has unsealed it. Random nonces of 96 bits are safe for
-// it: a device seals some thousands of tokens in its life, far below 2^32.
+// dataKey is the key of a registration that only the TPM unseals, in the memory of the
+// agent once it has: data keys of users rest under it. Random nonces of 96 bits are
+// safe for it: a device seals some thousands of things in its life, far below 2^32.
 type dataKey struct {
 	key  secret.Bytes
 	aead cipher.AEAD
@@ -74,49 +76,94 @@ func (d *dataKeys) wipe() {
 	}
 }
 
-// SealToken seals an app's refresh token for one owner and one client.
+// SealToken seals an app's refresh token for one owner and one client, under the data
+// key of the user; that it is locked is errLocked.
 func (s *Store) SealToken(ctx context.Context, o Owner, client ids.ClientID, token secret.Text) ([]byte, error) {
-	set, aead, err := s.dataAEAD(ctx, o)
+	set, k, err := s.userKey(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	nonce := make([]byte, aead.NonceSize(), aead.NonceSize()+1+len(token.Reveal())+aead.Overhead())
-	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
-	sealed := aead.Seal(nonce, nonce, []byte(token.Reveal()), label(set, o, client))
-	if len(sealed)+1 > maxSealedToken {
+	defer k.key.Wipe()
+	var sealed []byte
+	secret.Do(func() {
+		sealed, err = seal(k.key, []byte{tokenVersion}, []byte(token.Reveal()), label(set, o, k.generation, client))
+	})
+	if err == nil && len(sealed) > maxSealedToken {
 		return nil, prterr.New(prterr.Invalid, "refresh_token: it is larger than %d bytes", maxSealedToken)
 	}
-	return append([]byte{tokenVersion}, sealed...), nil
+	return sealed, err
 }
 
 // OpenToken opens what SealToken sealed for the same owner and client.
-func (s *Store) OpenToken(ctx context.Context, o Owner, client ids.ClientID, sealed []byte) (secret.Text, error) {
-	set, aead, err := s.dataAEAD(ctx, o)
+func (s *Store) OpenToken(ctx context.Context, o Owner, client ids.ClientID, sealed []byte) (token secret.Text, err error) {
+	set, k, err := s.userKey(ctx, o)
 	if err != nil {
 		return secret.Text{}, err
 	}
-	n := 1 + aead.NonceSize()
-	if len(sealed) < n || len(sealed) > maxSealedToken || sealed[0] != tokenVersion {
+	defer k.key.Wipe()
+	if len(sealed) == 0 || len(sealed) > maxSealedToken || sealed[0] != tokenVersion {
 		return secret.Text{}, errToken()
 	}
-	token, err := aead.Open(nil, sealed[1:n], sealed[n:], label(set, o, client))
+	secret.Do(func() {
+		var plain []byte
+		if plain, err = unseal(k.key, sealed[1:], label(set, o, k.generation, client)); err == nil {
+			token = secret.NewText(string(plain))
+			clear(plain)
+		}
+	})
 	if err != nil {
 		return secret.Text{}, errToken()
 	}
-	return secret.NewText(string(token)), nil
+	return token, nil
 }
 
 func errToken() error {
 	return prterr.New(prterr.Denied, "refresh_token: it is not usable here")
 }
 
-// label is what a sealed token is bound to, each part led by its length.
-func label(set *keySet, o Owner, client ids.ClientID) []byte {
-	var b []byte
-	for _, p := range []string{purposeToken, set.ID, o.Caller, string(o.Tenant), string(o.User), o.Kind, string(client)} {
+// label is what a sealed token is bound to.
+func label(set *keySet, o Owner, generation string, client ids.ClientID) []byte {
+	return labelled(purposeToken, set.ID, o.Caller, string(o.Tenant), string(o.User), o.Kind, generation, string(client))
+}
+
+// labelled joins the parts of a label, each led by its length, so that no two lists of
+// parts are the same bytes.
+func labelled(parts ...string) (b []byte) {
+	for _, p := range parts {
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(p))), p...)
 	}
 	return b
+}
+
+// seal is AES-256-GCM with a random nonce, behind a head that is not encrypted.
+func seal(key secret.Bytes, head, plain, bound []byte) ([]byte, error) {
+	aead, err := gcm(key)
+	if err != nil {
+		return nil, err
+	}
+	nonce := make([]byte, aead.NonceSize())
+	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the process instead
+	return aead.Seal(append(head, nonce...), nonce, plain, bound), nil
+}
+
+// unseal undoes it, without the head.
+func unseal(key secret.Bytes, sealed, bound []byte) ([]byte, error) {
+	aead, err := gcm(key)
+	if err != nil {
+		return nil, err
+	}
+	if len(sealed) < aead.NonceSize() {
+		return nil, errors.New("too short")
+	}
+	return aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], bound)
+}
+
+func gcm(key secret.Bytes) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // dataAEAD has the TPM unseal the data key of the installed set, once. The set's root
@@ -168,10 +215,6 @@ func (s *Store) unsealData(c *tpmio.Conn, p *chip, set *keySet) (dataKey, error)
 	if key.Len() != dataKeySize {
 		return dataKey{}, errors.New("the data key has a wrong size")
 	}
-	block, err := aes.NewCipher(key.Reveal())
-	if err != nil {
-		return dataKey{}, err
-	}
-	aead, err := cipher.NewGCM(block)
+	aead, err := gcm(key)
 	return dataKey{key, aead}, err
 }

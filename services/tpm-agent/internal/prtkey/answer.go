@@ -27,8 +27,9 @@ type TokenAnswer struct {
 }
 
 // OpenTokenAnswer opens the answer to an app-token request. The refresh token does
-// not leave in clear: it is sealed for this owner and client at once.
-func (k *Keys) OpenTokenAnswer(ctx context.Context, key SessionKey, client ids.ClientID, answer string) (*TokenAnswer, error) {
+// not leave in clear: it is sealed for this owner and client at once, or, when it is
+// not wanted, forgotten.
+func (k *Keys) OpenTokenAnswer(ctx context.Context, key SessionKey, client ids.ClientID, answer string, discard bool) (*TokenAnswer, error) {
 	if _, err := ids.ParseClient(string(client)); err != nil {
 		return nil, invalid("client_id", err.Error())
 	}
@@ -36,7 +37,7 @@ func (k *Keys) OpenTokenAnswer(ctx context.Context, key SessionKey, client ids.C
 	if err := k.open(ctx, key, answer, &a.TokenAnswer); err != nil {
 		return nil, err
 	}
-	if a.RefreshToken.Empty() {
+	if a.RefreshToken.Empty() || discard {
 		return &a, nil
 	}
 	var err error

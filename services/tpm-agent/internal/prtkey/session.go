@@ -39,13 +39,18 @@ func (k *Keys) ProtectPRT(ctx context.Context, o keystore.Owner, prt string) ([]
 	return k.store.SealPRT(ctx, o, secret.NewText(prt))
 }
 
-// prt is the PRT that an owner gave, in the form in which it is signed.
-func (k *Keys) prt(ctx context.Context, o keystore.Owner, p PRT) (secret.Text, error) {
+// prt is the PRT that an owner gave, in the form in which it is signed. A sealed one ends
+// with the registration of its session key, whose error comes first: that the keys are
+// lost is what the owner can act on.
+func (k *Keys) prt(ctx context.Context, key SessionKey, p PRT) (secret.Text, error) {
 	switch {
 	case p.Clear != "" && len(p.Sealed) > 0:
 		return secret.Text{}, invalid("prt", "give it sealed or in the clear, not both")
 	case len(p.Sealed) > 0:
-		return k.store.OpenPRT(ctx, o, p.Sealed)
+		if _, err := k.store.Session(key.Owner, key.Sealed); err != nil {
+			return secret.Text{}, err
+		}
+		return k.store.OpenPRT(ctx, key.Owner, p.Sealed)
 	}
 	return secret.NewText(p.Clear), opaque("prt", p.Clear, maxToken)
 }
@@ -64,7 +69,7 @@ func (k *Keys) SignRenewal(ctx context.Context, key SessionKey, r Renewal) (stri
 	if err := opaque("request_nonce", r.Nonce, maxNonce); err != nil {
 		return "", err
 	}
-	prt, err := k.prt(ctx, key.Owner, r.PRT)
+	prt, err := k.prt(ctx, key, r.PRT)
 	if err != nil {
 		return "", err
 	}
@@ -109,7 +114,7 @@ func (k *Keys) SignTokenRequest(ctx context.Context, key SessionKey, r TokenRequ
 	if err := r.check(); err != nil {
 		return "", err
 	}
-	token, err := k.granted(ctx, key.Owner, r)
+	token, err := k.granted(ctx, key, r)
 	if err != nil {
 		return "", err
 	}
@@ -125,11 +130,11 @@ func (k *Keys) SignTokenRequest(ctx context.Context, key SessionKey, r TokenRequ
 }
 
 // granted is the token that is redeemed.
-func (k *Keys) granted(ctx context.Context, o keystore.Owner, r TokenRequest) (secret.Text, error) {
+func (k *Keys) granted(ctx context.Context, key SessionKey, r TokenRequest) (secret.Text, error) {
 	if len(r.SealedRefreshToken) > 0 {
-		return k.store.OpenToken(ctx, o, r.Client, r.SealedRefreshToken)
+		return k.store.OpenToken(ctx, key.Owner, r.Client, r.SealedRefreshToken)
 	}
-	return k.prt(ctx, o, r.PRT)
+	return k.prt(ctx, key, r.PRT)
 }
 
 func (p PRT) empty() bool { return p.Clear == "" && len(p.Sealed) == 0 }
@@ -171,7 +176,7 @@ func (k *Keys) SignCookie(ctx context.Context, key SessionKey, p PRT, nonce stri
 	if err := opaque("request_nonce", nonce, maxNonce); err != nil {
 		return "", err
 	}
-	prt, err := k.prt(ctx, key.Owner, p)
+	prt, err := k.prt(ctx, key, p)
 	if err != nil {
 		return "", err
 	}

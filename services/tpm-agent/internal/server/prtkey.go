@@ -139,7 +139,7 @@ func (s *PRTKeys) OpenTokenAnswer(ctx context.Context, r *tpmv1.OpenTokenAnswerR
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.Keys.OpenTokenAnswer(ctx, key, ids.ClientID(r.GetClientId()), r.GetAnswer())
+	a, err := s.Keys.OpenTokenAnswer(ctx, key, ids.ClientID(r.GetClientId()), r.GetAnswer(), r.GetDiscardRefreshToken())
 	if err != nil {
 		return nil, err
 	}

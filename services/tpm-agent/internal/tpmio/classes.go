@@ -50,6 +50,7 @@ const (
 // exported ones to failures of their own.
 const (
 	HRESULTBadKeyset   = 0x80090016 // NTE_BAD_KEYSET: the key set is not there
+	HRESULTLocked      = 0x8009000B // NTE_BAD_KEY_STATE: the data key of the user is locked
 	hresultTPMInternal = 0x80290407 // TPM_E_PCP_INTERNAL_ERROR
 	HRESULTWrongPIN    = 0x80090033 // NTE_INCORRECT_PASSWORD
 	HRESULTLockout     = 0x80090031 // NTE_AUTHENTICATION_IGNORED: dictionary-attack lock-out

@@ -21,6 +21,7 @@ func (e *edge) GetToken(ctx context.Context, req *wamv1.GetTokenRequest) (*wamv1
 	r, err := apptoken.ParseRequest(apptoken.Fields{
 		Session: req.GetLogonSession(), ClientID: req.GetClientId(), Resource: req.GetResource(),
 		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(), Interactive: req.GetInteractive(), Claims: req.GetClaims(),
+		Account: req.GetAccount(),
 	})
 	if err != nil {
 		return nil, err
@@ -41,9 +42,13 @@ func (e *edge) AddAccount(ctx context.Context, req *wamv1.AddAccountRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	d, err := e.plugin.AddAccount(ctx, c)
+	session, err := apptoken.ParseSession(req.GetLogonSession())
 	if err != nil {
 		return nil, err
 	}
-	return &wamv1.AddAccountResponse{DeviceId: string(d.ID), TenantId: string(d.Tenant)}, nil
+	d, err := e.plugin.AddAccount(ctx, session, c)
+	if err != nil {
+		return nil, err
+	}
+	return &wamv1.AddAccountResponse{DeviceId: string(d.ID), TenantId: string(d.Tenant), PrtObtained: d.PRT}, nil
 }

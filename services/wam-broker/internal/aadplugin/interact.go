@@ -20,14 +20,30 @@ const hresultInteraction = 0xCAA2000C
 // To an app that does not, the error is prterr.Interaction, with the claims that the
 // page has to be asked for.
 func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
-	acc, g, err := p.silent(ctx, r)
+	acc, err := p.pick(ctx, r.Session, r.Account)
+	if err != nil {
+		return apptoken.Account{}, apptoken.Grant{}, err
+	}
+	g, err := p.silent(ctx, r, acc)
 	if !repairable(err) {
-		return acc, g, err
+		return acc.Account, g, err
 	}
 	if !r.Interactive || p.desk == nil {
 		return apptoken.Account{}, apptoken.Grant{}, interactionRequired(err)
 	}
+	r.Account = string(acc.User) // whatever becomes the default meanwhile
 	return p.interact(ctx, r, err)
+}
+
+// again goes the silent way once more. What a page brought may have moved the session, so
+// the account is looked up anew.
+func (p *Plugin) again(ctx context.Context, r apptoken.Request) (known, apptoken.Grant, error) {
+	acc, err := p.pick(ctx, r.Session, r.Account)
+	if err != nil {
+		return known{}, apptoken.Grant{}, err
+	}
+	g, err := p.silent(ctx, r, acc)
+	return acc, g, err
 }
 
 // interact brings the user to a page that gives what the silent way did not have,
@@ -43,10 +59,10 @@ func (p *Plugin) interact(ctx context.Context, r apptoken.Request, err error) (a
 	defer turn.End()
 	again := r
 	again.Force, again.FromPRT = true, true
-	var acc apptoken.Account
+	var acc known
 	var g apptoken.Grant
 	if turn.Waited {
-		acc, g, err = p.silent(ctx, again)
+		acc, g, err = p.again(ctx, again)
 	}
 	for asked := map[need]bool{}; repairable(err); {
 		var e *prterr.Error
@@ -61,14 +77,18 @@ func (p *Plugin) interact(ctx context.Context, r apptoken.Request, err error) (a
 			return apptoken.Account{}, apptoken.Grant{}, err
 		}
 		again.Claims = cmp.Or(r.Claims, again.Claims)
-		acc, g, err = p.silent(ctx, again)
+		acc, g, err = p.again(ctx, again)
 	}
-	return acc, g, err
+	return acc.Account, g, err
 }
 
 // page shows one page and hands its end down.
 func (p *Plugin) page(ctx context.Context, turn *window.Turn, r apptoken.Request, missing need) error {
-	page, err := p.begin(ctx, r, missing)
+	acc, err := p.pick(ctx, r.Session, r.Account)
+	if err != nil {
+		return err
+	}
+	page, err := begin(ctx, acc.by, r, missing)
 	if err != nil {
 		return err
 	}
@@ -76,14 +96,14 @@ func (p *Plugin) page(ctx context.Context, turn *window.Turn, r apptoken.Request
 	if err != nil {
 		return err
 	}
-	return p.authority.CompleteInteraction(ctx, r.Session, page.GetInteractionId(), final)
+	return acc.by.CompleteInteraction(ctx, r.Session, page.GetInteractionId(), final)
 }
 
-func (p *Plugin) begin(ctx context.Context, r apptoken.Request, missing need) (*authorityv1.Interaction, error) {
+func begin(ctx context.Context, by authority, r apptoken.Request, missing need) (*authorityv1.Interaction, error) {
 	if missing == consent {
-		return p.authority.BeginConsent(ctx, r)
+		return by.BeginConsent(ctx, r)
 	}
-	return p.authority.BeginInteraction(ctx, r, missing == signIn)
+	return by.BeginInteraction(ctx, r, missing == signIn)
 }
 
 // need is what a page is for.

@@ -2,6 +2,7 @@ package aadplugin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/step"
@@ -17,7 +18,7 @@ const offerTime = 10 * time.Second
 // keep is step D: the authority has the TPM open the answer, the refresh token is
 // cached sealed, and a new PRT goes down to the authority. The app's token does
 // not depend on what becomes of the other two.
-func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc apptoken.Account, answer string) (apptoken.Grant, error) {
+func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc known, answer string) (apptoken.Grant, error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_APP_TOKEN_D)
 	defer span.End()
 	g, opened, err := p.open(ctx, r, acc, answer)
@@ -26,7 +27,7 @@ func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc apptoken.Acco
 	}
 	offer, cancel := context.WithTimeout(ctx, offerTime)
 	defer cancel()
-	if err := p.authority.OfferPRT(offer, r.Session, opened.NewPRT, opened.NewPRTLifetime); err != nil {
+	if err := acc.by.OfferPRT(offer, r.Session, opened.NewPRT, opened.NewPRTLifetime); err != nil {
 		p.log.WarnContext(ctx, "new PRT was not adopted, the old one stays", "error", err)
 	}
 	return g, nil
@@ -35,9 +36,9 @@ func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc apptoken.Acco
 // open has an answer opened and checked, and keeps what is in it. Nothing is
 // kept of an answer that fails a check: a wrong token in the cache would be
 // refused at hand-over until it ends.
-func (p *Plugin) open(ctx context.Context, r apptoken.Request, acc apptoken.Account, answer string) (apptoken.Grant, upstream.Opened, error) {
+func (p *Plugin) open(ctx context.Context, r apptoken.Request, acc known, answer string) (apptoken.Grant, upstream.Opened, error) {
 	asked := p.clock.Now() // before the call: a token must not seem to live longer than it does
-	opened, err := p.authority.Open(ctx, r, answer)
+	opened, err := acc.by.Open(ctx, r, answer)
 	if err != nil {
 		return apptoken.Grant{}, upstream.Opened{}, err
 	}
@@ -45,9 +46,9 @@ func (p *Plugin) open(ctx context.Context, r apptoken.Request, acc apptoken.Acco
 	if err := apptoken.Check(g, r.Client, r.Resource, acc.Owner()); err != nil {
 		return apptoken.Grant{}, upstream.Opened{}, err
 	}
-	p.cache.PutAccess(accessKey(r, acc), g)
+	p.cache.PutAccess(accessKey(r, acc.Account), g)
 	if opened.Refresh != nil {
-		if err := p.cache.PutRefresh(refreshKey(r, acc), opened.Refresh); err != nil {
+		if err := errors.Join(p.cache.PutRefresh(refreshKey(r, acc.Account), opened.Refresh), acc.by.Kept(r.Client)); err != nil {
 			p.log.WarnContext(ctx, "refresh token of an app was not kept", "client", r.Client, "error", err)
 		}
 	}

@@ -15,8 +15,8 @@ const brokerRedirect = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
 // obtain gets a token from the identity provider: with the app's refresh token
 // if there is one (step B), else with the PRT (step C). A refresh token that is
 // spent, or whose proof is too weak or too old, makes way for the PRT, once.
-func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Account) (apptoken.Grant, error) {
-	if err := p.stillJoined(ctx); err != nil {
+func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc known) (apptoken.Grant, error) {
+	if err := p.stillThere(ctx, acc); err != nil {
 		return apptoken.Grant{}, err
 	}
 	if r.Redirect == "" {
@@ -25,7 +25,7 @@ func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Ac
 	if r.FromPRT {
 		return p.withPRT(ctx, r, acc)
 	}
-	rt, err := p.cache.Refresh(refreshKey(r, acc))
+	rt, err := p.cache.Refresh(refreshKey(r, acc.Account))
 	if err != nil { // the PRT brings a new one, which replaces it
 		p.log.WarnContext(ctx, "refresh token of an app cannot be used", "client", r.Client, "error", err)
 	}
@@ -39,14 +39,20 @@ func (p *Plugin) obtain(ctx context.Context, r apptoken.Request, acc apptoken.Ac
 	return p.withPRT(ctx, r, acc)
 }
 
-func (p *Plugin) stillJoined(ctx context.Context) error {
-	left, err := p.device.Left(ctx)
-	if err != nil {
+// stillThere refuses an account whose tenant the device has left. Work accounts are of
+// the tenant that the device is registered with, and of no other one that it once was.
+func (p *Plugin) stillThere(ctx context.Context, acc known) error {
+	s, err := p.device.State(ctx)
+	switch {
+	case err != nil:
 		p.log.WarnContext(ctx, "device state is not known", "error", err)
 		return nil
-	}
-	if left {
+	case !s.Known:
+		return nil
+	case acc.own == nil && s.Left:
 		return prterr.New(prterr.Conflict, "this device is not joined: join it and sign in again")
+	case acc.own != nil && (!s.Registered || s.Tenant != acc.Tenant):
+		return prterr.New(prterr.Conflict, "this device is not registered with the organisation of the account any more: add the account again")
 	}
 	return nil
 }
@@ -54,18 +60,18 @@ func (p *Plugin) stillJoined(ctx context.Context) error {
 // withRefreshToken is step B: the app's refresh token, signed with the session
 // key to prove that it is redeemed on the device it was given to. again says that
 // the PRT should be tried.
-func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc apptoken.Account, rt apptoken.Sealed) (g apptoken.Grant, again bool, err error) {
+func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc known, rt apptoken.Sealed) (g apptoken.Grant, again bool, err error) {
 	nonce, err := p.idp.Nonce(ctx)
 	if err != nil {
 		return g, false, err
 	}
-	request, err := p.authority.Sign(ctx, r, r.Redirect, nonce, rt)
+	request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, rt)
 	if err != nil {
 		return g, unsealable(err), err
 	}
 	answer, err := p.idp.RedeemRefreshToken(ctx, request, r.Claims)
 	if spent(err) {
-		if err := p.cache.DropRefresh(refreshKey(r, acc), rt); err != nil {
+		if err := p.cache.DropRefresh(refreshKey(r, acc.Account), rt); err != nil {
 			p.log.WarnContext(ctx, "spent refresh token was not removed", "client", r.Client, "error", err)
 		}
 		return g, true, err
@@ -74,21 +80,24 @@ func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc a
 		// The PRT may have a proof that is newer than the app's refresh token.
 		return g, repairable(err), err
 	}
-	g, _, err = p.open(ctx, r, acc, answer)
+	if g, _, err = p.open(ctx, r, acc, answer); err == nil {
+		acc.by.Served(ctx)
+	}
 	return g, false, err
 }
 
 // withPRT is step C: the PRT, signed with the session key as proof of possession.
-func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc apptoken.Account) (apptoken.Grant, error) {
+func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc known) (apptoken.Grant, error) {
 	nonce, err := p.idp.Nonce(ctx)
 	if err != nil {
 		return apptoken.Grant{}, err
 	}
-	request, err := p.authority.Sign(ctx, r, r.Redirect, nonce, nil)
+	request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, nil)
 	if err != nil {
 		return apptoken.Grant{}, err
 	}
 	answer, err := p.idp.RedeemPRT(ctx, request, r.Claims)
+	acc.by.Used(ctx, err)
 	if err != nil {
 		return apptoken.Grant{}, err
 	}

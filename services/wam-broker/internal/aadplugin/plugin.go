@@ -1,11 +1,11 @@
 // Package aadplugin is the Azure AD plug-in of the Web Account Manager: the one
 // room of this service that knows how the identity provider gives tokens.
 //
-// What lives here: steps B, C and D of the app-token table, the order of the
-// cache, the refresh token, the PRT and the sign-in page, and the way of a work
-// account to dsreg. What never may: a key, a PRT to keep, a refresh token that can be
-// read (the authority of the PRT signs, opens and seals; it makes the pages too), and
-// an app's request that nobody checked. The framework calls it over
+// What lives here: whose token an app asks for, steps B, C and D of the app-token
+// table, the order of the cache, the refresh token, the PRT and the sign-in page, and
+// the way of a work account to dsreg and to its PRT. What never may: a key, a PRT to
+// keep, a refresh token that can be read (the authority of the PRT signs, opens and
+// seals; it makes the pages too), and an app's request that nobody checked. The framework calls it over
 // prt.wam.v1, and so could another framework.
 package aadplugin
 
@@ -21,12 +21,13 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+	own "github.com/lockstep-sso/lockstep/services/wam-broker/internal/authority"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
-	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/workaccount"
 )
 
 // flightTime bounds one way to the identity provider and back. It is not the
@@ -36,40 +37,49 @@ const flightTime = 30 * time.Second
 // Config is what the plug-in needs; Device may be nil, then the identity
 // provider alone finds out that a device has left.
 type Config struct {
-	Authority *upstream.Authority
-	IdP       *upstream.IdP
-	Device    *upstream.Device
-	Cache     *tokencache.Cache
+	// CloudAP says who is signed in, and is the authority of the PRT on joined devices.
+	CloudAP *upstream.Authority
+	// Own is WAM's own authority, for registered devices; nil where there is none.
+	Own    *own.Authority
+	IdP    *upstream.IdP
+	Device *upstream.Device
+	Cache  *tokencache.Cache
 	// Desk is where sign-in pages are put up; without it nobody is asked.
-	Desk  *window.Desk
-	Clock clock.Clock
-	Log   *slog.Logger
+	Desk *window.Desk
+	// Events gets what the broker could not do; nil keeps none.
+	Events *eventlog.Log
+	Clock  clock.Clock
+	Log    *slog.Logger
 }
 
 // Plugin gets tokens. It is safe for use by many goroutines.
 type Plugin struct {
-	authority *upstream.Authority
-	idp       *upstream.IdP
-	device    *upstream.Device
-	cache     *tokencache.Cache
-	desk      *window.Desk
-	clock     clock.Clock
-	log       *slog.Logger
-	flights   singleflight.Group
+	cloudAP *upstream.Authority
+	own     *own.Authority
+	idp     *upstream.IdP
+	device  *upstream.Device
+	cache   *tokencache.Cache
+	desk    *window.Desk
+	events  *eventlog.Log
+	clock   clock.Clock
+	log     *slog.Logger
+	flights singleflight.Group
+	// adding holds a token while an account is being added.
+	adding chan struct{}
 }
 
 // New checks the configuration.
 func New(cfg Config) (*Plugin, error) {
-	if cfg.Authority == nil || cfg.IdP == nil || cfg.Cache == nil {
-		return nil, errors.New("azure ad plug-in: Authority, IdP and Cache are all needed")
+	if cfg.CloudAP == nil || cfg.IdP == nil || cfg.Cache == nil {
+		return nil, errors.New("azure ad plug-in: CloudAP, IdP and Cache are all needed")
 	}
 	log := cfg.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Plugin{
-		authority: cfg.Authority, idp: cfg.IdP, device: cfg.Device, cache: cfg.Cache, desk: cfg.Desk,
-		clock: clock.Or(cfg.Clock), log: log,
+		cloudAP: cfg.CloudAP, own: cfg.Own, idp: cfg.IdP, device: cfg.Device, cache: cfg.Cache, desk: cfg.Desk, events: cfg.Events,
+		clock: clock.Or(cfg.Clock), log: log, adding: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -78,37 +88,25 @@ func (p *Plugin) Register(r grpc.ServiceRegistrar) {
 	wamv1.RegisterPluginServiceServer(r, &edge{plugin: p})
 }
 
-// silent gives an access token without the user, and says whose it is. Whoever is signed in
-// under the session is asked first and every time: a session that has ended gets
-// nothing, not even out of the cache.
-func (p *Plugin) silent(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
-	acc, err := p.authority.DescribeAccount(ctx, r.Session)
-	if err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
-	}
-	if g, ok := p.cached(r, acc); ok {
-		return acc, g, nil
+// silent gives an access token of an account without the user.
+func (p *Plugin) silent(ctx context.Context, r apptoken.Request, acc known) (apptoken.Grant, error) {
+	if g, ok := p.cached(r, acc.Account); ok {
+		return g, nil
 	}
 	// One way to the identity provider for all who ask for the same at once. The
 	// session is part of the key, so that nobody rides on another's capability.
-	v, err, _ := p.flights.Do(flightKey(r, acc), func() (any, error) {
+	v, err, _ := p.flights.Do(flightKey(r, acc.Account), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
 		defer cancel()
-		if g, ok := p.cached(r, acc); ok {
+		if g, ok := p.cached(r, acc.Account); ok {
 			return g, nil // the flight before this one brought it
 		}
 		return p.obtain(ctx, r, acc)
 	})
 	if err != nil {
-		return apptoken.Account{}, apptoken.Grant{}, err
+		return apptoken.Grant{}, err
 	}
-	return acc, v.(apptoken.Grant), nil
-}
-
-// AddAccount registers the device with the organisation of an account, of whose
-// user it is known that she consented. No token comes of it.
-func (p *Plugin) AddAccount(ctx context.Context, c workaccount.Credentials) (workaccount.Device, error) {
-	return p.device.Register(ctx, c)
+	return v.(apptoken.Grant), nil
 }
 
 func (p *Plugin) cached(r apptoken.Request, acc apptoken.Account) (apptoken.Grant, bool) {
@@ -129,6 +127,6 @@ func refreshKey(r apptoken.Request, acc apptoken.Account) tokencache.RefreshKey 
 func flightKey(r apptoken.Request, acc apptoken.Account) string {
 	force := fmt.Sprint(r.Force, r.FromPRT)
 	return strings.Join([]string{
-		string(acc.Tenant), string(acc.User), string(acc.Kind), string(r.Client), string(r.Resource), r.Redirect, force, r.Claims, r.Session.Reveal(),
+		string(acc.Tenant), string(acc.User), string(acc.Kind), string(acc.SID), string(r.Client), string(r.Resource), r.Redirect, force, r.Claims, r.Session.Reveal(),
 	}, "\n")
 }

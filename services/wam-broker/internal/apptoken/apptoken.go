@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 )
 
 // Request is what an app asks for, checked.
@@ -28,6 +29,9 @@ type Request struct {
 	Interactive bool
 	// Claims is a claims challenge of the resource in JSON, or empty.
 	Claims string
+	// Account is the user principal name or object id of the account to use; empty is
+	// the default one.
+	Account string
 	// FromPRT passes over the app's refresh token too: the PRT has a newer proof.
 	FromPRT bool
 }
@@ -41,13 +45,17 @@ type Resource string
 // CredentialKind is what a user opened the session with, such as "password".
 type CredentialKind string
 
-// Account is who is signed in under a logon session. It comes from the authority
-// of the PRT and from nowhere else, so an app cannot name another user.
+// Account is whose token it is. It comes from the authority of the PRT and from nowhere
+// else, so an app can name an account of the user it runs for and no other.
 type Account struct {
 	Tenant ids.TenantID
 	User   ids.UserID
 	Kind   CredentialKind
 	UPN    ids.UPN
+	// SID is the user of the device whose work account it is; empty for an account that
+	// the user signed in to the device with. Two users with the same work account share
+	// no token of it.
+	SID sid.SID
 }
 
 // Owner is the part of an account that owns tokens. The user principal name is
@@ -56,10 +64,13 @@ type Owner struct {
 	Tenant ids.TenantID
 	User   ids.UserID
 	Kind   CredentialKind
+	SID    sid.SID
 }
 
 // Owner of the account's tokens.
-func (a Account) Owner() Owner { return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind} }
+func (a Account) Owner() Owner {
+	return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind, SID: a.SID}
+}
 
 // Grant is an access token and what an app may know about it.
 type Grant struct {

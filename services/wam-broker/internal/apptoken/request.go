@@ -17,23 +17,22 @@ const (
 	maxSession  = 256
 	maxResource = 512
 	maxRedirect = 2048
+	maxAccount  = 113 // the longest user principal name
 )
 
 // Fields is a request as it came, unchecked.
 type Fields struct {
 	Session, ClientID, Resource, RedirectURI string
 	Force, Interactive                       bool
-	Claims                                   string
+	Claims, Account                          string
 }
 
 // ParseRequest checks what an app sent. The error is prterr.Invalid and names
 // the field and the fix; it never repeats what was sent.
 func ParseRequest(f Fields) (Request, error) {
-	if f.Session == "" {
-		return Request{}, prterr.New(prterr.Invalid, "logon_session is empty: sign in and use the session of that sign-in")
-	}
-	if len(f.Session) > maxSession {
-		return Request{}, prterr.New(prterr.Invalid, "logon_session is longer than %d bytes: use it as the sign-in gave it", maxSession)
+	session, err := ParseSession(f.Session)
+	if err != nil {
+		return Request{}, err
 	}
 	client, err := ids.ParseClient(f.ClientID)
 	if err != nil {
@@ -48,15 +47,44 @@ func ParseRequest(f Fields) (Request, error) {
 	if err := checkClaims(f.Claims); err != nil {
 		return Request{}, prterr.New(prterr.Invalid, "claims %v: send the challenge of the resource as it came", err)
 	}
+	if err := CheckAccount(f.Account); err != nil {
+		return Request{}, err
+	}
 	return Request{
-		Session:     secret.NewText(f.Session),
+		Session:     session,
 		Client:      client,
 		Resource:    Resource(f.Resource),
 		Redirect:    f.RedirectURI,
 		Force:       f.Force,
 		Interactive: f.Interactive,
 		Claims:      f.Claims,
+		Account:     f.Account,
 	}, nil
+}
+
+// ParseSession checks a logon session.
+func ParseSession(s string) (secret.Text, error) {
+	if s == "" {
+		return secret.Text{}, prterr.New(prterr.Invalid, "logon_session is empty: sign in and use the session of that sign-in")
+	}
+	if len(s) > maxSession {
+		return secret.Text{}, prterr.New(prterr.Invalid, "logon_session is longer than %d bytes: use it as the sign-in gave it", maxSession)
+	}
+	return secret.NewText(s), nil
+}
+
+// CheckAccount takes the name of an account: a user principal name or an object id, or
+// none.
+func CheckAccount(s string) error {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return prterr.New(prterr.Invalid, "account has a character that is not allowed: use the user principal name or the object id")
+		}
+	}
+	if len(s) > maxAccount {
+		return prterr.New(prterr.Invalid, "account is longer than %d bytes: use the user principal name or the object id", maxAccount)
+	}
+	return nil
 }
 
 // checkClaims takes one JSON object (OpenID Connect Core, section 5.5), which the

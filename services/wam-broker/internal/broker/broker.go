@@ -73,7 +73,7 @@ func (b *Broker) RequestToken(ctx context.Context, f apptoken.Fields) (Token, er
 	}
 	resp, err := b.plugin.GetToken(ctx, &wamv1.GetTokenRequest{
 		LogonSession: r.Session.Reveal(), ClientId: string(r.Client), Resource: string(r.Resource),
-		RedirectUri: r.Redirect, ForceRefresh: r.Force, Interactive: r.Interactive, Claims: r.Claims,
+		RedirectUri: r.Redirect, ForceRefresh: r.Force, Interactive: r.Interactive, Claims: r.Claims, Account: r.Account,
 	})
 	if err != nil {
 		return Token{}, err

@@ -85,7 +85,7 @@ func TestREG08_ARegistrationOfNoDeviceIsNone(t *testing.T) {
 		"empty answer": {&wamv1.AddAccountResponse{}, prterr.Internal},
 	} {
 		p.account = c.answer
-		if d, registered, err := b.AddAccount(t.Context(), "alice@contoso.test", "pw", true); prterr.KindOf(err) != c.want || registered != (err == nil) {
+		if d, registered, err := b.AddAccount(t.Context(), "session", "alice@contoso.test", "pw", true); prterr.KindOf(err) != c.want || registered != (err == nil) {
 			t.Errorf("%s: got %v, %v, %v", name, d, registered, err)
 		}
 	}

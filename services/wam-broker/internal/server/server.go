@@ -36,6 +36,7 @@ func (s *Broker) RequestToken(ctx context.Context, req *wamv1.RequestTokenReques
 	t, err := s.Framework.RequestToken(ctx, apptoken.Fields{
 		Session: req.GetLogonSession(), ClientID: req.GetClientId(), Resource: req.GetResource(),
 		RedirectURI: req.GetRedirectUri(), Force: req.GetForceRefresh(), Interactive: req.GetInteractive(), Claims: req.GetClaims(),
+		Account: req.GetAccount(),
 	})
 	if err != nil {
 		return nil, err
@@ -48,9 +49,9 @@ func (s *Broker) RequestToken(ctx context.Context, req *wamv1.RequestTokenReques
 
 // AddWorkAccount takes what the user typed and ticked at an app's prompt.
 func (s *Broker) AddWorkAccount(ctx context.Context, req *wamv1.AddWorkAccountRequest) (*wamv1.AddWorkAccountResponse, error) {
-	d, registered, err := s.Framework.AddAccount(ctx, req.GetUserPrincipalName(), req.GetPassword(), req.GetAllowManagement())
+	d, registered, err := s.Framework.AddAccount(ctx, req.GetLogonSession(), req.GetUserPrincipalName(), req.GetPassword(), req.GetAllowManagement())
 	if err != nil {
 		return nil, err
 	}
-	return &wamv1.AddWorkAccountResponse{Registered: registered, DeviceId: string(d.ID), TenantId: string(d.Tenant)}, nil
+	return &wamv1.AddWorkAccountResponse{Registered: registered, DeviceId: string(d.ID), TenantId: string(d.Tenant), PrtObtained: d.PRT}, nil
 }

@@ -70,6 +70,13 @@ func (c *Cache) DropRefresh(k RefreshKey, used apptoken.Sealed) error {
 	return durable.Remove(c.path(k))
 }
 
+// RemoveRefresh removes a sealed refresh token, whichever it is: its account has gone.
+func (c *Cache) RemoveRefresh(k RefreshKey) error {
+	c.refreshMu.Lock()
+	defer c.refreshMu.Unlock()
+	return durable.Remove(c.path(k))
+}
+
 func (c *Cache) read(k RefreshKey) (apptoken.Sealed, error) {
 	data, err := durable.ReadFile(c.path(k))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,7 +116,10 @@ func (c *Cache) reject(path, reason string) error {
 // path hides who and which app behind a hash. The parts are GUIDs and a kind
 // without a line break, so no two keys join to one string.
 func (c *Cache) path(k RefreshKey) string {
-	name := strings.Join([]string{string(k.Owner.Tenant), string(k.Owner.User), string(k.Owner.Kind), string(k.Client)}, "\n")
-	sum := sha256.Sum256([]byte(name))
+	parts := []string{string(k.Owner.Tenant), string(k.Owner.User), string(k.Owner.Kind), string(k.Client)}
+	if k.Owner.SID != "" {
+		parts = append(parts, string(k.Owner.SID))
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return filepath.Join(c.dir, hex.EncodeToString(sum[:])+".json")
 }

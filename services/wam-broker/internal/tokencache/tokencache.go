@@ -98,6 +98,17 @@ func (c *Cache) Access(k AccessKey) (apptoken.Grant, bool) {
 	return g, true
 }
 
+// DropAccess forgets the access tokens of the owners that gone picks.
+func (c *Cache) DropAccess(gone func(apptoken.Owner) bool) {
+	c.accessMu.Lock()
+	defer c.accessMu.Unlock()
+	for k := range c.access.items {
+		if gone(k.Owner) {
+			c.access.drop(k)
+		}
+	}
+}
+
 // PutAccess keeps an access token, in memory only.
 func (c *Cache) PutAccess(k AccessKey, g apptoken.Grant) {
 	c.accessMu.Lock()

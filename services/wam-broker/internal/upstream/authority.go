@@ -17,6 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
@@ -28,7 +29,8 @@ const (
 	maxLifetime = 28 * time.Hour // the longest access token Entra gives
 )
 
-// Authority is the authority of the PRT, on a joined device lsa-cloudap.
+// Authority is the authority of the PRT on a joined device: lsa-cloudap. On every device
+// it knows who is signed in.
 type Authority struct {
 	client authorityv1.TokenAuthorityServiceClient
 }
@@ -38,17 +40,43 @@ func NewAuthority(conn grpc.ClientConnInterface) *Authority {
 	return &Authority{client: authorityv1.NewTokenAuthorityServiceClient(conn)}
 }
 
-// DescribeAccount says who is signed in under a session.
-func (a *Authority) DescribeAccount(ctx context.Context, session secret.Text) (apptoken.Account, error) {
+// SignedIn is who is signed in to the device under a session.
+type SignedIn struct {
+	// SID is who they are on this device; empty when lsa-cloudap does not say, and then
+	// they have no work accounts.
+	SID sid.SID
+	// Account has the PRT of the session; nil when there is none: somebody of the
+	// device's own, or somebody whose PRT is still to come.
+	Account *apptoken.Account
+	// Name is how they are called.
+	Name string
+}
+
+// Who says who is signed in under a session.
+func (a *Authority) Who(ctx context.Context, session secret.Text) (SignedIn, error) {
 	resp, err := a.client.DescribeAccount(ctx, &authorityv1.DescribeAccountRequest{LogonSession: session.Reveal()})
 	if err != nil {
-		return apptoken.Account{}, err
+		return SignedIn{}, err
+	}
+	s := SignedIn{Name: resp.GetDisplayName()}
+	if resp.GetSid() != "" {
+		if s.SID, err = sid.Parse(resp.GetSid()); err != nil {
+			return SignedIn{}, unusable(err)
+		}
+	}
+	if resp.GetNoPrt() {
+		return s, nil
 	}
 	acc, err := account(resp)
 	if err != nil {
-		return apptoken.Account{}, prterr.Wrap(prterr.Internal, err, "the authority of the PRT described an account that cannot be used")
+		return SignedIn{}, unusable(err)
 	}
-	return acc, nil
+	s.Account = &acc
+	return s, nil
+}
+
+func unusable(err error) error {
+	return prterr.Wrap(prterr.Internal, err, "the authority of the PRT described an account that cannot be used")
 }
 
 func account(r *authorityv1.DescribeAccountResponse) (acc apptoken.Account, err error) {
@@ -110,8 +138,7 @@ type Opened struct {
 	NewPRTLifetime time.Duration
 }
 
-// Open has an encrypted answer opened. It refuses one that is for another
-// resource than r asked for, or has no access token that lives.
+// Open has an encrypted answer opened.
 func (a *Authority) Open(ctx context.Context, r apptoken.Request, answer string) (Opened, error) {
 	resp, err := a.client.OpenTokenAnswer(ctx, &authorityv1.OpenTokenAnswerRequest{
 		LogonSession: r.Session.Reveal(), ClientId: string(r.Client), Answer: answer,
@@ -119,7 +146,12 @@ func (a *Authority) Open(ctx context.Context, r apptoken.Request, answer string)
 	if err != nil {
 		return Opened{}, err
 	}
-	in := resp.GetAnswer()
+	return ReadOpened(resp.GetAnswer(), r)
+}
+
+// ReadOpened reads an opened answer. It refuses one that is for another resource than r
+// asked for, or has no access token that lives.
+func ReadOpened(in *tpmv1.OpenTokenAnswerResponse, r apptoken.Request) (Opened, error) {
 	o := Opened{
 		Access: secret.NewText(in.GetAccessToken()), Lifetime: seconds(in.GetExpiresIn()), Scope: in.GetScope(),
 		Refresh: in.GetRefreshToken().GetSealed(),
@@ -149,6 +181,15 @@ func seconds(n int64) time.Duration {
 func bad(what string) error {
 	return prterr.New(prterr.Denied, "the identity provider's answer %s: it was not used", what)
 }
+
+// Used is no news to CloudAP: it asks the identity provider itself.
+func (a *Authority) Used(context.Context, error) {}
+
+// Served is no news to CloudAP: it renews on a clock of its own.
+func (a *Authority) Served(context.Context) {}
+
+// Kept is no news to CloudAP: it has no business with apps' tokens.
+func (a *Authority) Kept(ids.ClientID) error { return nil }
 
 // OfferPRT hands a new PRT down. The authority validates it with the identity
 // provider before it adopts it; a refusal is an error.

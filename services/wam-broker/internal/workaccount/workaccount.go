@@ -21,10 +21,14 @@ type Credentials struct {
 	Password secret.Text
 }
 
-// Device is a device that was registered for the account.
+// Device is a device that is registered for the account.
 type Device struct {
 	ID     ids.DeviceID
 	Tenant ids.TenantID
+	// User whom it was registered for just now; empty when it was registered before.
+	User ids.UserID
+	// PRT is true when the account has its PRT.
+	PRT bool
 }
 
 // Parse checks what a user typed. The error is prterr.Invalid and names the

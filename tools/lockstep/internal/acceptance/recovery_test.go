@@ -86,6 +86,41 @@ func TestREG15_AHybridJoinWaitsForTheSyncAndGoesOnByItself(t *testing.T) {
 	}
 }
 
+// TestREG15_TheStatusSaysWhatAHybridJoinWaitsFor, with the code that people look up, and
+// over HTTPS the status of the answer.
+func TestREG15_TheStatusSaysWhatAHybridJoinWaitsFor(t *testing.T) {
+	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: https})
+			describe := func() *dsregv1.RegistrationAttempt {
+				t.Helper()
+				d, err := dsregv1.NewDiagnosticsServiceClient(w.device.Operator.Dsreg).DescribeRegistration(t.Context(), &dsregv1.DescribeRegistrationRequest{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d.GetLastAttempt()
+			}
+			if pending, err := w.device.Operator.JoinHybrid(t.Context(), computer()); err != nil || !pending {
+				t.Fatalf("pending %v, %v", pending, err)
+			}
+			a := describe()
+			if a.GetClientErrorCode() != 0x801c03f2 || a.GetServerErrorCode() != "DirectoryError" || a.GetErrorPhase() != "join" || a.GetRegistrationType() != "sync" || !a.GetPending() || a.GetRequestId() == "" {
+				t.Errorf("before the sync: %v", a)
+			}
+			if want := map[bool]uint32{false: 0, true: 404}[https]; a.GetHttpsStatus() != want {
+				t.Errorf("HTTPS status %d, want %d", a.GetHttpsStatus(), want)
+			}
+			w.sync()
+			if pending, err := w.device.Operator.JoinHybrid(t.Context(), computer()); err != nil || pending {
+				t.Fatalf("the same call after the sync: pending %v, %v", pending, err)
+			}
+			if a := describe(); a.GetClientErrorCode() != 0 || a.GetErrorPhase() != "" || a.GetPending() {
+				t.Errorf("after the sync: %v", a)
+			}
+		})
+	}
+}
+
 func TestREG21_PRO08_AHybridDeviceRecoversInSilence(t *testing.T) {
 	for name, https := range map[string]bool{"gRPC": false, "HTTPS": true} {
 		t.Run(name, func(t *testing.T) {
@@ -153,6 +188,9 @@ func TestREG22_AJoinedDeviceIsRecoveredByAnAdministratorOnly(t *testing.T) {
 				got, err := w.device.Operator.Recover(t.Context(), p.UPN, p.Password)
 				if err != nil {
 					t.Fatal(err)
+				}
+				if got.GetLeftBehindDeviceId() != "" || w.only().GetDeviceId() != got.GetDeviceId() {
+					t.Errorf("the old device is still at the tenant: %v", w.directory())
 				}
 				s := w.state(w.device)
 				if s.GetDeviceId() != got.GetDeviceId() || s.GetDeviceId() == before.GetDeviceId() || !s.GetAzureAdJoined() || s.GetAadRecoveryEnabled() {

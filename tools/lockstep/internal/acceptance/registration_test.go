@@ -8,24 +8,46 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
 // contoso is the tenant of the lab's user.
 const contoso = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
 
+// owner signs in to the device with an account of its own.
+func (w *world) owner(d *lab.Device, name string) actor.Desktop {
+	w.t.Helper()
+	password := secret.NewText("local " + name)
+	if _, err := d.Operator.PutLocalAccount(w.t.Context(), name, password); err != nil {
+		w.t.Fatal(err)
+	}
+	desktop, _, err := d.LogonUI.SignIn(w.t.Context(), name, password)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return desktop
+}
+
 // settings adds the user's work account as the settings do, prompt as an app's
 // first sign-in does; both answer with the id of the device.
-func (w *world) settings(d *lab.Device) (string, error) {
-	resp, err := d.Operator.Register(w.t.Context(), w.tenant.User, w.tenant.Password, "")
+func (w *world) settings(d *lab.Device, desktop actor.Desktop) (string, error) {
+	resp, err := d.Settings.Connect(w.t.Context(), desktop, w.tenant.User, w.tenant.Password)
+	if err == nil && !resp.GetPrtObtained() {
+		w.t.Error("the settings added an account without its PRT")
+	}
 	return resp.GetDeviceId(), err
 }
 
-func (w *world) prompt(d *lab.Device) (string, error) {
-	resp, err := d.App(w.tenant.App).AddWorkAccount(w.t.Context(), w.tenant.User, w.tenant.Password, true)
+func (w *world) prompt(d *lab.Device, desktop actor.Desktop) (string, error) {
+	resp, err := d.App(w.tenant.App).AddWorkAccount(w.t.Context(), desktop, w.tenant.User, w.tenant.Password, true)
+	if err == nil && !resp.GetPrtObtained() {
+		w.t.Error("the prompt added an account without its PRT")
+	}
 	if err == nil && !resp.GetRegistered() {
 		w.t.Error("the answer to a consent says that nothing was registered")
 	}
@@ -82,7 +104,7 @@ func TestREG08_REG09_PromptAndSettingsEndInTheSameState(t *testing.T) {
 	var states []*dsregv1.GetDeviceStateResponse
 	var known []*directoryv1.Device
 	for name, c := range map[string]struct {
-		register func(*world, *lab.Device) (string, error)
+		register func(*world, *lab.Device, actor.Desktop) (string, error)
 		https    bool
 	}{
 		"REG08": {(*world).prompt, false}, "REG08 over HTTPS": {(*world).prompt, true},
@@ -90,7 +112,8 @@ func TestREG08_REG09_PromptAndSettingsEndInTheSameState(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, lab.Config{TPM: "mem:", HTTPS: c.https})
-			id, err := c.register(w, w.device)
+			desktop := w.owner(w.device, "maria")
+			id, err := c.register(w, w.device, desktop)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,11 +126,13 @@ func TestREG08_REG09_PromptAndSettingsEndInTheSameState(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.isRegistered(w.device, id)
-			for way, again := range map[string]func(*lab.Device) (string, error){"prompt": w.prompt, "settings": w.settings} {
-				if _, err := again(w.device); prterr.KindOf(err) != prterr.Conflict {
-					t.Errorf("registered again by %s: %v", way, err)
+			// The same account once more is a new PRT and no second registration.
+			for way, again := range map[string]func(*lab.Device, actor.Desktop) (string, error){"prompt": w.prompt, "settings": w.settings} {
+				if same, err := again(w.device, desktop); err != nil || same != id {
+					t.Errorf("added again by %s: device %s, %v", way, same, err)
 				}
 			}
+			w.isRegistered(w.device, id)
 			if parts, err := w.device.Operator.SSOState(t.Context()); err != nil || len(parts) != 0 {
 				t.Errorf("CloudAP has %v, %v", parts, err)
 			}
@@ -134,7 +159,7 @@ func TestREG08_REG09_PromptAndSettingsEndInTheSameState(t *testing.T) {
 
 func TestREG08_WithoutConsentNothingIsRegistered(t *testing.T) {
 	w := newWorld(t, lab.Config{TPM: "mem:"})
-	resp, err := w.device.App(w.tenant.App).AddWorkAccount(t.Context(), w.tenant.User, w.tenant.Password, false)
+	resp, err := w.device.App(w.tenant.App).AddWorkAccount(t.Context(), w.owner(w.device, "maria"), w.tenant.User, w.tenant.Password, false)
 	if err != nil || resp.GetRegistered() || resp.GetDeviceId() != "" || resp.GetTenantId() != "" {
 		t.Errorf("got %v, %v", resp, err)
 	}
@@ -147,8 +172,9 @@ func TestREG08_AJoinedDeviceIsNotRegistered(t *testing.T) {
 	w := newWorld(t, lab.Config{TPM: "mem:"})
 	w.join(w.device)
 	before := w.state(w.device)
-	for name, register := range map[string]func(*lab.Device) (string, error){"prompt": w.prompt, "settings": w.settings} {
-		if _, err := register(w.device); prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), "joined to a tenant") {
+	desktop := w.owner(w.device, "maria")
+	for name, register := range map[string]func(*lab.Device, actor.Desktop) (string, error){"prompt": w.prompt, "settings": w.settings} {
+		if _, err := register(w.device, desktop); prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), "joined to a tenant") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -172,18 +198,37 @@ func (w *world) prtRequests() (n int) {
 	return n
 }
 
+// issued counts the PRTs that the identity provider's log says it issued.
+func (w *world) issued() (n int) {
+	for _, s := range w.signIns() {
+		if s.GetFlow() == "issue_prt" && s.GetOutcome() == "success" {
+			n++
+		}
+	}
+	return n
+}
+
 func TestREG11_SignInOnARegisteredDeviceAsksForNoPRT(t *testing.T) {
 	t.Run("first sign-in", func(t *testing.T) {
 		w := newWorld(t, lab.Config{TPM: "mem:"})
-		if _, err := w.settings(w.device); err != nil {
+		desktop := w.owner(w.device, "maria")
+		if _, err := w.settings(w.device, desktop); err != nil {
 			t.Fatal(err)
+		}
+		if err := w.device.LogonUI.SignOut(t.Context(), desktop); err != nil {
+			t.Fatal(err)
+		}
+		issued, before := w.issued(), w.prtRequests()
+		w.owner(w.device, "maria")
+		if n := w.issued() - issued; n != 0 {
+			t.Errorf("a local sign-in asked for %d PRTs", n)
 		}
 		_, _, err := w.device.LogonUI.SignIn(t.Context(), w.tenant.User, w.tenant.Password)
 		if prterr.KindOf(err) != prterr.Conflict || !strings.Contains(err.Error(), "registered, not joined") {
 			t.Errorf("got %v", err)
 		}
-		if n := w.prtRequests(); n != 0 {
-			t.Errorf("%d rows of a PRT request", n)
+		if n := w.prtRequests() - before + w.issued() - issued; n != 0 {
+			t.Errorf("%d requests of a PRT", n)
 		}
 	})
 	// The user once signed in when the device was joined, so the cache knows her.
@@ -201,9 +246,10 @@ func TestREG11_SignInOnARegisteredDeviceAsksForNoPRT(t *testing.T) {
 		if err := w.device.Operator.Leave(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.prompt(w.device); err != nil {
+		if _, err := w.prompt(w.device, w.owner(w.device, "maria")); err != nil {
 			t.Fatal(err)
 		}
+		before = w.prtRequests() // WAM's own at the registration is among them
 		desktop, _, err := w.device.LogonUI.SignIn(t.Context(), w.tenant.User, w.tenant.Password)
 		if err == nil {
 			w.settle(w.device)

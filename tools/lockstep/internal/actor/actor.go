@@ -92,6 +92,8 @@ type Wish struct {
 	Interactive bool
 	// Claims is a claims challenge of the resource, or empty.
 	Claims string
+	// Account to use; empty is the default one.
+	Account string
 }
 
 // Ask asks for an access token.
@@ -100,21 +102,14 @@ func (a App) Ask(ctx context.Context, d Desktop, w Wish) (*wamv1.RequestTokenRes
 	defer span.End()
 	resp, err := wamv1.NewBrokerServiceClient(a.Broker).RequestToken(ctx, &wamv1.RequestTokenRequest{
 		LogonSession: d.Session.Reveal(), ClientId: a.ClientID, Resource: w.Resource, ForceRefresh: w.Fresh, Interactive: w.Interactive, Claims: w.Claims,
+		Account: w.Account,
 	})
 	return resp, span.SpanContext().TraceID(), err
 }
 
-// AddWorkAccount is the prompt of the app's first sign-in: what the user typed, and
-// whether the organisation may manage the device.
-func (a App) AddWorkAccount(ctx context.Context, user string, password secret.Text, consent bool) (*wamv1.AddWorkAccountResponse, error) {
-	return wamv1.NewBrokerServiceClient(a.Broker).AddWorkAccount(ctx, &wamv1.AddWorkAccountRequest{
-		UserPrincipalName: user, Password: password.Reveal(), AllowManagement: consent,
-	})
-}
-
 // Operator administers the device, and the directory of its tenant.
 type Operator struct {
-	Dsreg, LSA, Directory grpc.ClientConnInterface
+	Dsreg, LSA, WAM, Directory grpc.ClientConnInterface
 }
 
 // Join joins the device to the user's tenant.
@@ -124,7 +119,8 @@ func (o Operator) Join(ctx context.Context, user string, password secret.Text, d
 	})
 }
 
-// Register registers the device for a work account, as in the settings.
+// Register registers the device for a work account, and no more: nobody on it has the
+// account then.
 func (o Operator) Register(ctx context.Context, user string, password secret.Text, device string) (*dsregv1.RegisterDeviceResponse, error) {
 	return dsregv1.NewRegistrationServiceClient(o.Dsreg).RegisterDevice(ctx, &dsregv1.RegisterDeviceRequest{
 		UserPrincipalName: user, Password: password.Reveal(), DisplayName: device,

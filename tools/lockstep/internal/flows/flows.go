@@ -6,7 +6,9 @@ package flows
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
@@ -44,8 +47,12 @@ type Runner struct {
 	device   *lab.Device
 	desktops map[string]actor.Desktop
 	seat     *seat
-	passes   map[string]secret.Text
-	names    map[string]string
+	// chip is the TPM that a script handles, nil for one that handles none; saved is the
+	// folder of a backup, or empty.
+	chip   *chip.Chip
+	saved  string
+	passes map[string]secret.Text
+	names  map[string]string
 	// last is the trace whose ladder was drawn last.
 	last trace.TraceID
 }
@@ -70,10 +77,17 @@ func On(l *lab.Lab, devices ...*lab.Device) *Runner {
 
 // Close ends the lab of a script.
 func (r *Runner) Close() error {
-	if !r.own {
-		return nil
+	var failed error
+	if r.own {
+		failed = r.lab.Close()
 	}
-	return r.lab.Close()
+	if r.chip != nil {
+		failed = errors.Join(failed, r.chip.Close())
+	}
+	if r.saved != "" {
+		failed = errors.Join(failed, os.RemoveAll(r.saved))
+	}
+	return failed
 }
 
 // Run carries out one command and returns what a reader should see of it. The
@@ -87,6 +101,8 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 		return said(words(d))
 	case "lab": // lab [domain] [without-broker] [set=(lsa-cloudap/NAME=VALUE)]
 		return r.configure(d)
+	case "plug": // plug chip|absent|old|file
+		return r.plug(d)
 	}
 	// A command may say which device it is for: device=device-2.
 	if err := r.sit(ctx, arg["device"]); err != nil {
@@ -130,6 +146,12 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
+		if out, known := r.atWork(ctx, d.Cmd, arg); known {
+			return out
+		}
+		if out, known := r.onDevice(ctx, d, arg); known {
+			return out
+		}
 		return r.further(ctx, d.Cmd, arg)
 	}
 }
@@ -275,6 +297,9 @@ func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
 	case "disable-user", "enable-user":
 		upn, _, _ := r.person(arg)
 		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
+	case "revoke-sessions":
+		upn, _, _ := r.person(arg)
+		_, err = admin.RevokeSessions(ctx, &directoryv1.RevokeSessionsRequest{UserPrincipalName: upn})
 	case "set-password":
 		upn, password, _ := r.person(arg)
 		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
@@ -297,10 +322,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		if r.names[p.GetPrtDigest()] == "" {
-			r.names[p.GetPrtDigest()] = fmt.Sprintf("PRT-%d", len(r.names)+1)
-		}
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.names[p.GetPrtDigest()])
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}

@@ -41,11 +41,14 @@ func (r *Runner) deviceState(ctx context.Context) string {
 	if s.GetJoinState() == dsregv1.JoinState_JOIN_STATE_NONE {
 		return "the device is registered nowhere\n"
 	}
-	test := map[dsregv1.KeySignTest]string{
-		dsregv1.KeySignTest_KEY_SIGN_TEST_NOT_RUN: "NOT RUN", dsregv1.KeySignTest_KEY_SIGN_TEST_PASSED: "PASSED", dsregv1.KeySignTest_KEY_SIGN_TEST_FAILED: "FAILED",
-	}[s.GetKeySignTest()]
 	return fmt.Sprintf("AzureAdJoined : %s\nDomainJoined : %s\nTpmProtected : %s\nKeySignTest : %s\nAadRecoveryEnabled : %s\n",
-		yes(s.GetAzureAdJoined()), yes(s.GetDomainJoined()), yes(s.GetTpmProtected()), test, yes(s.GetAadRecoveryEnabled()))
+		yes(s.GetAzureAdJoined()), yes(s.GetDomainJoined()), yes(s.GetTpmProtected()), keyTest(s.GetKeySignTest()), yes(s.GetAadRecoveryEnabled()))
+}
+
+func keyTest(t dsregv1.KeySignTest) string {
+	return map[dsregv1.KeySignTest]string{
+		dsregv1.KeySignTest_KEY_SIGN_TEST_NOT_RUN: "NOT RUN", dsregv1.KeySignTest_KEY_SIGN_TEST_PASSED: "PASSED", dsregv1.KeySignTest_KEY_SIGN_TEST_FAILED: "FAILED",
+	}[t]
 }
 
 func yes(b bool) string {

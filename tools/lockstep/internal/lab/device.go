@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 
-	"google.golang.org/grpc"
-
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
@@ -24,8 +22,8 @@ type Device struct {
 	Browser  actor.Browser
 	// Window is the broker's sign-in window, without anybody before it.
 	Window actor.Window
-	// Settings is the way of the settings of the device to its token broker.
-	Settings grpc.ClientConnInterface
+	// Settings of the device, where work accounts are added.
+	Settings actor.Settings
 	broker   actor.App
 	// set are settings of this device alone, by component and name.
 	set map[string]map[string]string
@@ -55,7 +53,7 @@ func (d *Device) components() []spec {
 		{key: d.Key("tpm-agent"), name: "tpm-agent", settings: tpm},
 		{key: d.Key("dsreg"), name: "dsreg", device: d.Name, settings: d.lab.overHTTPS()},
 		{key: d.Key("lsa-cloudap"), name: "lsa-cloudap", device: d.Name, settings: logon},
-		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name, settings: d.lab.overHTTPS()},
+		{key: d.Key("wam-broker"), name: "wam-broker", device: d.Name, settings: maps.Clone(logon)},
 	}
 	if d.lab.cfg.WithoutBroker {
 		specs = specs[:len(specs)-1]
@@ -132,7 +130,10 @@ func (d *Device) actors(ctx context.Context) error {
 	if d.Window.Broker, err = d.lab.Dial(ctx, "window", d.Key("wam-broker")); err != nil {
 		return err
 	}
-	if d.Settings, err = d.lab.Dial(ctx, "settings", d.Key("wam-broker")); err != nil {
+	if d.Operator.WAM, err = d.lab.Dial(ctx, "operator", d.Key("wam-broker")); err != nil {
+		return err
+	}
+	if d.Settings.Broker, err = d.lab.Dial(ctx, "settings", d.Key("wam-broker")); err != nil {
 		return err
 	}
 	d.broker = actor.App{Broker: wam, Tracer: d.lab.tracers["app"].Tracer("app")}

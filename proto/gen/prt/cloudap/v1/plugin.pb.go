@@ -1695,9 +1695,11 @@ type OpenTokenAnswerRequest struct {
 	// ClientID of the app.
 	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// Answer is a compact JWE.
-	Answer        string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Answer string `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// DiscardRefreshToken asks for no refresh token.
+	DiscardRefreshToken bool `protobuf:"varint,4,opt,name=discard_refresh_token,json=discardRefreshToken,proto3" json:"discard_refresh_token,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *OpenTokenAnswerRequest) Reset() {
@@ -1751,6 +1753,13 @@ func (x *OpenTokenAnswerRequest) GetAnswer() string {
 	return ""
 }
 
+func (x *OpenTokenAnswerRequest) GetDiscardRefreshToken() bool {
+	if x != nil {
+		return x.DiscardRefreshToken
+	}
+	return false
+}
+
 // OpenTokenAnswerResponse carries the opened answer.
 type OpenTokenAnswerResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1797,6 +1806,98 @@ func (x *OpenTokenAnswerResponse) GetAnswer() *v1.OpenTokenAnswerResponse {
 	return nil
 }
 
+// FetchDataKeyRequest carries the PRT that says for whom.
+type FetchDataKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Cached is the PRT of the user.
+	Cached        *CachedPRT `protobuf:"bytes,1,opt,name=cached,proto3" json:"cached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchDataKeyRequest) Reset() {
+	*x = FetchDataKeyRequest{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchDataKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchDataKeyRequest) ProtoMessage() {}
+
+func (x *FetchDataKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchDataKeyRequest.ProtoReflect.Descriptor instead.
+func (*FetchDataKeyRequest) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FetchDataKeyRequest) GetCached() *CachedPRT {
+	if x != nil {
+		return x.Cached
+	}
+	return nil
+}
+
+// FetchDataKeyResponse carries the answer.
+type FetchDataKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Answer is a compact JWE under the session key.
+	Answer        string `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FetchDataKeyResponse) Reset() {
+	*x = FetchDataKeyResponse{}
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FetchDataKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FetchDataKeyResponse) ProtoMessage() {}
+
+func (x *FetchDataKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FetchDataKeyResponse.ProtoReflect.Descriptor instead.
+func (*FetchDataKeyResponse) Descriptor() ([]byte, []int) {
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *FetchDataKeyResponse) GetAnswer() string {
+	if x != nil {
+		return x.Answer
+	}
+	return ""
+}
+
 // CreatePRTCookieRequest carries what the cookie depends on.
 type CreatePRTCookieRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1810,7 +1911,7 @@ type CreatePRTCookieRequest struct {
 
 func (x *CreatePRTCookieRequest) Reset() {
 	*x = CreatePRTCookieRequest{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +1923,7 @@ func (x *CreatePRTCookieRequest) String() string {
 func (*CreatePRTCookieRequest) ProtoMessage() {}
 
 func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[27]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +1936,7 @@ func (x *CreatePRTCookieRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieRequest.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieRequest) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CreatePRTCookieRequest) GetCached() *CachedPRT {
@@ -1865,7 +1966,7 @@ type CreatePRTCookieResponse struct {
 
 func (x *CreatePRTCookieResponse) Reset() {
 	*x = CreatePRTCookieResponse{}
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +1978,7 @@ func (x *CreatePRTCookieResponse) String() string {
 func (*CreatePRTCookieResponse) ProtoMessage() {}
 
 func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[28]
+	mi := &file_prt_cloudap_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +1991,7 @@ func (x *CreatePRTCookieResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePRTCookieResponse.ProtoReflect.Descriptor instead.
 func (*CreatePRTCookieResponse) Descriptor() ([]byte, []int) {
-	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_prt_cloudap_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *CreatePRTCookieResponse) GetName() string {
@@ -2013,13 +2114,18 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\rrefresh_token\x18\x06 \x01(\v2\x17.prt.tpm.v1.SealedTokenR\frefreshToken\x12&\n" +
 	"\x0frequest_new_prt\x18\a \x01(\bR\rrequestNewPrt\"9\n" +
 	"\x18SignTokenRequestResponse\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\x80\x01\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xb4\x01\n" +
 	"\x16OpenTokenAnswerRequest\x121\n" +
 	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x16\n" +
-	"\x06answer\x18\x03 \x01(\tR\x06answer\"V\n" +
+	"\x06answer\x18\x03 \x01(\tR\x06answer\x122\n" +
+	"\x15discard_refresh_token\x18\x04 \x01(\bR\x13discardRefreshToken\"V\n" +
 	"\x17OpenTokenAnswerResponse\x12;\n" +
-	"\x06answer\x18\x01 \x01(\v2#.prt.tpm.v1.OpenTokenAnswerResponseR\x06answer\"p\n" +
+	"\x06answer\x18\x01 \x01(\v2#.prt.tpm.v1.OpenTokenAnswerResponseR\x06answer\"H\n" +
+	"\x13FetchDataKeyRequest\x121\n" +
+	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\".\n" +
+	"\x14FetchDataKeyResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\tR\x06answer\"p\n" +
 	"\x16CreatePRTCookieRequest\x121\n" +
 	"\x06cached\x18\x01 \x01(\v2\x19.prt.cloudap.v1.CachedPRTR\x06cached\x12#\n" +
 	"\rrequest_nonce\x18\x02 \x01(\tR\frequestNonce\"H\n" +
@@ -2032,7 +2138,7 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\x14PAGE_PURPOSE_UPGRADE\x10\x02\x12 \n" +
 	"\x1cPAGE_PURPOSE_PROVISION_HELLO\x10\x03\x12\x1a\n" +
 	"\x16PAGE_PURPOSE_RESET_PIN\x10\x04\x12\x18\n" +
-	"\x14PAGE_PURPOSE_CONSENT\x10\x052\xac\b\n" +
+	"\x14PAGE_PURPOSE_CONSENT\x10\x052\x87\t\n" +
 	"\rPluginService\x12e\n" +
 	"\x10AuthenticateUser\x12'.prt.cloudap.v1.AuthenticateUserRequest\x1a(.prt.cloudap.v1.AuthenticateUserResponse\x12P\n" +
 	"\tBeginPage\x12 .prt.cloudap.v1.BeginPageRequest\x1a!.prt.cloudap.v1.BeginPageResponse\x12S\n" +
@@ -2044,7 +2150,8 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\bRenewPRT\x12\x1f.prt.cloudap.v1.RenewPRTRequest\x1a .prt.cloudap.v1.RenewPRTResponse\x12V\n" +
 	"\vValidatePRT\x12\".prt.cloudap.v1.ValidatePRTRequest\x1a#.prt.cloudap.v1.ValidatePRTResponse\x12e\n" +
 	"\x10SignTokenRequest\x12'.prt.cloudap.v1.SignTokenRequestRequest\x1a(.prt.cloudap.v1.SignTokenRequestResponse\x12b\n" +
-	"\x0fOpenTokenAnswer\x12&.prt.cloudap.v1.OpenTokenAnswerRequest\x1a'.prt.cloudap.v1.OpenTokenAnswerResponse\x12i\n" +
+	"\x0fOpenTokenAnswer\x12&.prt.cloudap.v1.OpenTokenAnswerRequest\x1a'.prt.cloudap.v1.OpenTokenAnswerResponse\x12Y\n" +
+	"\fFetchDataKey\x12#.prt.cloudap.v1.FetchDataKeyRequest\x1a$.prt.cloudap.v1.FetchDataKeyResponse\x12i\n" +
 	"\x0fCreatePRTCookie\x12&.prt.cloudap.v1.CreatePRTCookieRequest\x1a'.prt.cloudap.v1.CreatePRTCookieResponse\"\x05\xb2\xd4\x18\x01@B\xc0\x01\n" +
 	"\x12com.prt.cloudap.v1B\vPluginProtoP\x01ZCgithub.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1;cloudapv1\xa2\x02\x03PCX\xaa\x02\x0ePrt.Cloudap.V1\xca\x02\x0ePrt\\Cloudap\\V1\xe2\x02\x1aPrt\\Cloudap\\V1\\GPBMetadata\xea\x02\x10Prt::Cloudap::V1b\x06proto3"
 
@@ -2061,7 +2168,7 @@ func file_prt_cloudap_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_cloudap_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_prt_cloudap_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(PagePurpose)(0),                   // 0: prt.cloudap.v1.PagePurpose
 	(*CachedPRT)(nil),                  // 1: prt.cloudap.v1.CachedPRT
@@ -2091,21 +2198,23 @@ var file_prt_cloudap_v1_plugin_proto_goTypes = []any{
 	(*SignTokenRequestResponse)(nil),   // 25: prt.cloudap.v1.SignTokenRequestResponse
 	(*OpenTokenAnswerRequest)(nil),     // 26: prt.cloudap.v1.OpenTokenAnswerRequest
 	(*OpenTokenAnswerResponse)(nil),    // 27: prt.cloudap.v1.OpenTokenAnswerResponse
-	(*CreatePRTCookieRequest)(nil),     // 28: prt.cloudap.v1.CreatePRTCookieRequest
-	(*CreatePRTCookieResponse)(nil),    // 29: prt.cloudap.v1.CreatePRTCookieResponse
-	(*v1.Partition)(nil),               // 30: prt.tpm.v1.Partition
-	(*v1.SealedSessionKey)(nil),        // 31: prt.tpm.v1.SealedSessionKey
-	(*v1.SealedPRT)(nil),               // 32: prt.tpm.v1.SealedPRT
-	(v11.MFAState)(0),                  // 33: prt.authority.v1.MFAState
-	(*v1.SealedToken)(nil),             // 34: prt.tpm.v1.SealedToken
-	(*v1.OpenTokenAnswerResponse)(nil), // 35: prt.tpm.v1.OpenTokenAnswerResponse
+	(*FetchDataKeyRequest)(nil),        // 28: prt.cloudap.v1.FetchDataKeyRequest
+	(*FetchDataKeyResponse)(nil),       // 29: prt.cloudap.v1.FetchDataKeyResponse
+	(*CreatePRTCookieRequest)(nil),     // 30: prt.cloudap.v1.CreatePRTCookieRequest
+	(*CreatePRTCookieResponse)(nil),    // 31: prt.cloudap.v1.CreatePRTCookieResponse
+	(*v1.Partition)(nil),               // 32: prt.tpm.v1.Partition
+	(*v1.SealedSessionKey)(nil),        // 33: prt.tpm.v1.SealedSessionKey
+	(*v1.SealedPRT)(nil),               // 34: prt.tpm.v1.SealedPRT
+	(v11.MFAState)(0),                  // 35: prt.authority.v1.MFAState
+	(*v1.SealedToken)(nil),             // 36: prt.tpm.v1.SealedToken
+	(*v1.OpenTokenAnswerResponse)(nil), // 37: prt.tpm.v1.OpenTokenAnswerResponse
 }
 var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
-	30, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
-	31, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
-	32, // 2: prt.cloudap.v1.CachedPRT.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
-	30, // 3: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
-	33, // 4: prt.cloudap.v1.IssuedPRT.mfa:type_name -> prt.authority.v1.MFAState
+	32, // 0: prt.cloudap.v1.CachedPRT.partition:type_name -> prt.tpm.v1.Partition
+	33, // 1: prt.cloudap.v1.CachedPRT.session_key:type_name -> prt.tpm.v1.SealedSessionKey
+	34, // 2: prt.cloudap.v1.CachedPRT.sealed_prt:type_name -> prt.tpm.v1.SealedPRT
+	32, // 3: prt.cloudap.v1.IssuedPRT.partition:type_name -> prt.tpm.v1.Partition
+	35, // 4: prt.cloudap.v1.IssuedPRT.mfa:type_name -> prt.authority.v1.MFAState
 	5,  // 5: prt.cloudap.v1.AuthenticateUserRequest.hello:type_name -> prt.cloudap.v1.HelloCredential
 	6,  // 6: prt.cloudap.v1.AuthenticateUserRequest.page:type_name -> prt.cloudap.v1.PageEnd
 	7,  // 7: prt.cloudap.v1.AuthenticateUserRequest.smart_card:type_name -> prt.cloudap.v1.SmartCardProof
@@ -2120,37 +2229,40 @@ var file_prt_cloudap_v1_plugin_proto_depIdxs = []int32{
 	2,  // 16: prt.cloudap.v1.RenewPRTResponse.issued:type_name -> prt.cloudap.v1.IssuedPRT
 	1,  // 17: prt.cloudap.v1.ValidatePRTRequest.offered:type_name -> prt.cloudap.v1.CachedPRT
 	1,  // 18: prt.cloudap.v1.SignTokenRequestRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	34, // 19: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
+	36, // 19: prt.cloudap.v1.SignTokenRequestRequest.refresh_token:type_name -> prt.tpm.v1.SealedToken
 	1,  // 20: prt.cloudap.v1.OpenTokenAnswerRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	35, // 21: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
-	1,  // 22: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
-	3,  // 23: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
-	8,  // 24: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
-	11, // 25: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
-	13, // 26: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
-	15, // 27: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
-	17, // 28: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
-	20, // 29: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
-	22, // 30: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
-	24, // 31: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
-	26, // 32: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
-	28, // 33: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
-	19, // 34: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
-	9,  // 35: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
-	12, // 36: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
-	14, // 37: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
-	16, // 38: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
-	18, // 39: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
-	21, // 40: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
-	23, // 41: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
-	25, // 42: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
-	27, // 43: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
-	29, // 44: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
-	34, // [34:45] is the sub-list for method output_type
-	23, // [23:34] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	37, // 21: prt.cloudap.v1.OpenTokenAnswerResponse.answer:type_name -> prt.tpm.v1.OpenTokenAnswerResponse
+	1,  // 22: prt.cloudap.v1.FetchDataKeyRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	1,  // 23: prt.cloudap.v1.CreatePRTCookieRequest.cached:type_name -> prt.cloudap.v1.CachedPRT
+	3,  // 24: prt.cloudap.v1.PluginService.AuthenticateUser:input_type -> prt.cloudap.v1.AuthenticateUserRequest
+	8,  // 25: prt.cloudap.v1.PluginService.BeginPage:input_type -> prt.cloudap.v1.BeginPageRequest
+	11, // 26: prt.cloudap.v1.PluginService.RedeemPage:input_type -> prt.cloudap.v1.RedeemPageRequest
+	13, // 27: prt.cloudap.v1.PluginService.RegisterHelloKey:input_type -> prt.cloudap.v1.RegisterHelloKeyRequest
+	15, // 28: prt.cloudap.v1.PluginService.DescribePINReset:input_type -> prt.cloudap.v1.DescribePINResetRequest
+	17, // 29: prt.cloudap.v1.PluginService.OpenResetSecret:input_type -> prt.cloudap.v1.OpenResetSecretRequest
+	20, // 30: prt.cloudap.v1.PluginService.RenewPRT:input_type -> prt.cloudap.v1.RenewPRTRequest
+	22, // 31: prt.cloudap.v1.PluginService.ValidatePRT:input_type -> prt.cloudap.v1.ValidatePRTRequest
+	24, // 32: prt.cloudap.v1.PluginService.SignTokenRequest:input_type -> prt.cloudap.v1.SignTokenRequestRequest
+	26, // 33: prt.cloudap.v1.PluginService.OpenTokenAnswer:input_type -> prt.cloudap.v1.OpenTokenAnswerRequest
+	28, // 34: prt.cloudap.v1.PluginService.FetchDataKey:input_type -> prt.cloudap.v1.FetchDataKeyRequest
+	30, // 35: prt.cloudap.v1.PluginService.CreatePRTCookie:input_type -> prt.cloudap.v1.CreatePRTCookieRequest
+	19, // 36: prt.cloudap.v1.PluginService.AuthenticateUser:output_type -> prt.cloudap.v1.AuthenticateUserResponse
+	9,  // 37: prt.cloudap.v1.PluginService.BeginPage:output_type -> prt.cloudap.v1.BeginPageResponse
+	12, // 38: prt.cloudap.v1.PluginService.RedeemPage:output_type -> prt.cloudap.v1.RedeemPageResponse
+	14, // 39: prt.cloudap.v1.PluginService.RegisterHelloKey:output_type -> prt.cloudap.v1.RegisterHelloKeyResponse
+	16, // 40: prt.cloudap.v1.PluginService.DescribePINReset:output_type -> prt.cloudap.v1.DescribePINResetResponse
+	18, // 41: prt.cloudap.v1.PluginService.OpenResetSecret:output_type -> prt.cloudap.v1.OpenResetSecretResponse
+	21, // 42: prt.cloudap.v1.PluginService.RenewPRT:output_type -> prt.cloudap.v1.RenewPRTResponse
+	23, // 43: prt.cloudap.v1.PluginService.ValidatePRT:output_type -> prt.cloudap.v1.ValidatePRTResponse
+	25, // 44: prt.cloudap.v1.PluginService.SignTokenRequest:output_type -> prt.cloudap.v1.SignTokenRequestResponse
+	27, // 45: prt.cloudap.v1.PluginService.OpenTokenAnswer:output_type -> prt.cloudap.v1.OpenTokenAnswerResponse
+	29, // 46: prt.cloudap.v1.PluginService.FetchDataKey:output_type -> prt.cloudap.v1.FetchDataKeyResponse
+	31, // 47: prt.cloudap.v1.PluginService.CreatePRTCookie:output_type -> prt.cloudap.v1.CreatePRTCookieResponse
+	36, // [36:48] is the sub-list for method output_type
+	24, // [24:36] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_prt_cloudap_v1_plugin_proto_init() }
@@ -2171,7 +2283,7 @@ func file_prt_cloudap_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_cloudap_v1_plugin_proto_rawDesc), len(file_prt_cloudap_v1_plugin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

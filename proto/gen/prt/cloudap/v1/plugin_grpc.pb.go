@@ -34,6 +34,7 @@ const (
 	PluginService_ValidatePRT_FullMethodName      = "/prt.cloudap.v1.PluginService/ValidatePRT"
 	PluginService_SignTokenRequest_FullMethodName = "/prt.cloudap.v1.PluginService/SignTokenRequest"
 	PluginService_OpenTokenAnswer_FullMethodName  = "/prt.cloudap.v1.PluginService/OpenTokenAnswer"
+	PluginService_FetchDataKey_FullMethodName     = "/prt.cloudap.v1.PluginService/FetchDataKey"
 	PluginService_CreatePRTCookie_FullMethodName  = "/prt.cloudap.v1.PluginService/CreatePRTCookie"
 )
 
@@ -68,6 +69,9 @@ type PluginServiceClient interface {
 	SignTokenRequest(ctx context.Context, in *SignTokenRequestRequest, opts ...grpc.CallOption) (*SignTokenRequestResponse, error)
 	// OpenTokenAnswer opens the answer to it.
 	OpenTokenAnswer(ctx context.Context, in *OpenTokenAnswerRequest, opts ...grpc.CallOption) (*OpenTokenAnswerResponse, error)
+	// FetchDataKey asks the identity provider for its half of what the user's data key
+	// rests under. The answer is for the tpm-agent, which alone opens it.
+	FetchDataKey(ctx context.Context, in *FetchDataKeyRequest, opts ...grpc.CallOption) (*FetchDataKeyResponse, error)
 	// CreatePRTCookie makes a PRT cookie for one nonce.
 	CreatePRTCookie(ctx context.Context, in *CreatePRTCookieRequest, opts ...grpc.CallOption) (*CreatePRTCookieResponse, error)
 }
@@ -180,6 +184,16 @@ func (c *pluginServiceClient) OpenTokenAnswer(ctx context.Context, in *OpenToken
 	return out, nil
 }
 
+func (c *pluginServiceClient) FetchDataKey(ctx context.Context, in *FetchDataKeyRequest, opts ...grpc.CallOption) (*FetchDataKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FetchDataKeyResponse)
+	err := c.cc.Invoke(ctx, PluginService_FetchDataKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) CreatePRTCookie(ctx context.Context, in *CreatePRTCookieRequest, opts ...grpc.CallOption) (*CreatePRTCookieResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreatePRTCookieResponse)
@@ -221,6 +235,9 @@ type PluginServiceServer interface {
 	SignTokenRequest(context.Context, *SignTokenRequestRequest) (*SignTokenRequestResponse, error)
 	// OpenTokenAnswer opens the answer to it.
 	OpenTokenAnswer(context.Context, *OpenTokenAnswerRequest) (*OpenTokenAnswerResponse, error)
+	// FetchDataKey asks the identity provider for its half of what the user's data key
+	// rests under. The answer is for the tpm-agent, which alone opens it.
+	FetchDataKey(context.Context, *FetchDataKeyRequest) (*FetchDataKeyResponse, error)
 	// CreatePRTCookie makes a PRT cookie for one nonce.
 	CreatePRTCookie(context.Context, *CreatePRTCookieRequest) (*CreatePRTCookieResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
@@ -262,6 +279,9 @@ func (UnimplementedPluginServiceServer) SignTokenRequest(context.Context, *SignT
 }
 func (UnimplementedPluginServiceServer) OpenTokenAnswer(context.Context, *OpenTokenAnswerRequest) (*OpenTokenAnswerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OpenTokenAnswer not implemented")
+}
+func (UnimplementedPluginServiceServer) FetchDataKey(context.Context, *FetchDataKeyRequest) (*FetchDataKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FetchDataKey not implemented")
 }
 func (UnimplementedPluginServiceServer) CreatePRTCookie(context.Context, *CreatePRTCookieRequest) (*CreatePRTCookieResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreatePRTCookie not implemented")
@@ -467,6 +487,24 @@ func _PluginService_OpenTokenAnswer_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_FetchDataKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FetchDataKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).FetchDataKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_FetchDataKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).FetchDataKey(ctx, req.(*FetchDataKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_CreatePRTCookie_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreatePRTCookieRequest)
 	if err := dec(in); err != nil {
@@ -531,6 +569,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OpenTokenAnswer",
 			Handler:    _PluginService_OpenTokenAnswer_Handler,
+		},
+		{
+			MethodName: "FetchDataKey",
+			Handler:    _PluginService_FetchDataKey_Handler,
 		},
 		{
 			MethodName: "CreatePRTCookie",

@@ -450,7 +450,9 @@ type RegisterDeviceResponse struct {
 	// DeviceID is the new device id, a lower-case GUID.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID is the tenant of the account, a lower-case GUID.
-	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// UserID is the object id of the account, as the device certificate names it.
+	UserId        string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -495,6 +497,13 @@ func (x *RegisterDeviceResponse) GetDeviceId() string {
 func (x *RegisterDeviceResponse) GetTenantId() string {
 	if x != nil {
 		return x.TenantId
+	}
+	return ""
+}
+
+func (x *RegisterDeviceResponse) GetUserId() string {
+	if x != nil {
+		return x.UserId
 	}
 	return ""
 }
@@ -827,9 +836,12 @@ type RecoverDeviceResponse struct {
 	// DeviceID is the new device id, a lower-case GUID.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID is a lower-case GUID.
-	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// LeftBehindDeviceID is the old device when it stays at the tenant, for an
+	// administrator to remove; empty when it is gone.
+	LeftBehindDeviceId string `protobuf:"bytes,3,opt,name=left_behind_device_id,json=leftBehindDeviceId,proto3" json:"left_behind_device_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RecoverDeviceResponse) Reset() {
@@ -872,6 +884,13 @@ func (x *RecoverDeviceResponse) GetDeviceId() string {
 func (x *RecoverDeviceResponse) GetTenantId() string {
 	if x != nil {
 		return x.TenantId
+	}
+	return ""
+}
+
+func (x *RecoverDeviceResponse) GetLeftBehindDeviceId() string {
+	if x != nil {
+		return x.LeftBehindDeviceId
 	}
 	return ""
 }
@@ -1717,9 +1736,12 @@ type RegistrationAttempt struct {
 	// FallbackToSyncJoin is true when a hybrid device would try the sync form.
 	FallbackToSyncJoin bool `protobuf:"varint,9,opt,name=fallback_to_sync_join,json=fallbackToSyncJoin,proto3" json:"fallback_to_sync_join,omitempty"`
 	// Pending is true when the join waits for the directory object.
-	Pending       bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Pending bool `protobuf:"varint,10,opt,name=pending,proto3" json:"pending,omitempty"`
+	// LeftBehindDeviceID is the old device of a recovery that stays at the tenant, or
+	// empty.
+	LeftBehindDeviceId string `protobuf:"bytes,11,opt,name=left_behind_device_id,json=leftBehindDeviceId,proto3" json:"left_behind_device_id,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *RegistrationAttempt) Reset() {
@@ -1820,6 +1842,13 @@ func (x *RegistrationAttempt) GetPending() bool {
 		return x.Pending
 	}
 	return false
+}
+
+func (x *RegistrationAttempt) GetLeftBehindDeviceId() string {
+	if x != nil {
+		return x.LeftBehindDeviceId
+	}
+	return ""
 }
 
 // DescribeRegistrationResponse is everything about the device's registration.
@@ -1938,10 +1967,11 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x15RegisterDeviceRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12!\n" +
-	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"R\n" +
+	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"k\n" +
 	"\x16RegisterDeviceResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\xc2\x01\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12\x17\n" +
+	"\auser_id\x18\x03 \x01(\tR\x06userId\"\xc2\x01\n" +
 	"\x17JoinHybridDeviceRequest\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12#\n" +
 	"\rtarget_domain\x18\x02 \x01(\tR\ftargetDomain\x12\x1f\n" +
@@ -1963,10 +1993,11 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\ttenant_id\x18\x05 \x01(\tR\btenantId\"g\n" +
 	"\x14RecoverDeviceRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
-	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"Q\n" +
+	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"\x84\x01\n" +
 	"\x15RecoverDeviceResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"\x1a\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x121\n" +
+	"\x15left_behind_device_id\x18\x03 \x01(\tR\x12leftBehindDeviceId\"\x1a\n" +
 	"\x18MigrateDeviceKeysRequest\">\n" +
 	"\x19MigrateDeviceKeysResponse\x12!\n" +
 	"\fkey_provider\x18\x01 \x01(\tR\vkeyProvider\"\x16\n" +
@@ -2024,7 +2055,7 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06result\x18\x02 \x01(\tR\x06result\x12\x12\n" +
 	"\x04code\x18\x03 \x01(\rR\x04code\x12\x19\n" +
-	"\bsub_code\x18\x04 \x01(\rR\asubCode\"\xa1\x03\n" +
+	"\bsub_code\x18\x04 \x01(\rR\asubCode\"\xd4\x03\n" +
 	"\x13RegistrationAttempt\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12+\n" +
 	"\x11registration_type\x18\x02 \x01(\tR\x10registrationType\x12\x1f\n" +
@@ -2038,7 +2069,8 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"request_id\x18\b \x01(\tR\trequestId\x121\n" +
 	"\x15fallback_to_sync_join\x18\t \x01(\bR\x12fallbackToSyncJoin\x12\x18\n" +
 	"\apending\x18\n" +
-	" \x01(\bR\apending\"\xa2\x03\n" +
+	" \x01(\bR\apending\x121\n" +
+	"\x15left_behind_device_id\x18\v \x01(\tR\x12leftBehindDeviceId\"\xa2\x03\n" +
 	"\x1cDescribeRegistrationResponse\x12:\n" +
 	"\x05state\x18\x01 \x01(\v2$.prt.dsreg.v1.GetDeviceStateResponseR\x05state\x12(\n" +
 	"\x10key_container_id\x18\x02 \x01(\tR\x0ekeyContainerId\x12L\n" +

@@ -273,9 +273,13 @@ type RegisterDeviceRequest struct {
 	Caller *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
 	// Attestation proves that the keys live in one TPM; none is a device that does
 	// not prove it.
-	Attestation   *Attestation `protobuf:"bytes,12,opt,name=attestation,proto3" json:"attestation,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Attestation *Attestation `protobuf:"bytes,12,opt,name=attestation,proto3" json:"attestation,omitempty"`
+	// ReplacedDeviceID is a device of this computer whose keys are lost, a GUID or empty.
+	// It is removed when the user of the token registered it or administers the tenant,
+	// and stays otherwise; neither fails the registration.
+	ReplacedDeviceId string `protobuf:"bytes,13,opt,name=replaced_device_id,json=replacedDeviceId,proto3" json:"replaced_device_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RegisterDeviceRequest) Reset() {
@@ -392,6 +396,13 @@ func (x *RegisterDeviceRequest) GetAttestation() *Attestation {
 	return nil
 }
 
+func (x *RegisterDeviceRequest) GetReplacedDeviceId() string {
+	if x != nil {
+		return x.ReplacedDeviceId
+	}
+	return ""
+}
+
 // RegisterDeviceResponse carries the device's identity.
 type RegisterDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -411,8 +422,10 @@ type RegisterDeviceResponse struct {
 	// NativeSessionKeys says that session keys will come wrapped for the certified
 	// storage key.
 	NativeSessionKeys bool `protobuf:"varint,7,opt,name=native_session_keys,json=nativeSessionKeys,proto3" json:"native_session_keys,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// ReplacedDeviceRemoved says that the device of ReplacedDeviceID is gone.
+	ReplacedDeviceRemoved bool `protobuf:"varint,8,opt,name=replaced_device_removed,json=replacedDeviceRemoved,proto3" json:"replaced_device_removed,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *RegisterDeviceResponse) Reset() {
@@ -490,6 +503,13 @@ func (x *RegisterDeviceResponse) GetKeyProtection() KeyProtection {
 func (x *RegisterDeviceResponse) GetNativeSessionKeys() bool {
 	if x != nil {
 		return x.NativeSessionKeys
+	}
+	return false
+}
+
+func (x *RegisterDeviceResponse) GetReplacedDeviceRemoved() bool {
+	if x != nil {
+		return x.ReplacedDeviceRemoved
 	}
 	return false
 }
@@ -1577,7 +1597,7 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\"J\n" +
 	" RequestRegistrationTokenResponse\x12&\n" +
-	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\x8f\x04\n" +
+	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\"\xbd\x04\n" +
 	"\x15RegisterDeviceRequest\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x121\n" +
 	"\tjoin_type\x18\x02 \x01(\x0e2\x14.prt.idp.v1.JoinTypeR\bjoinType\x12/\n" +
@@ -1593,7 +1613,8 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\x11return_client_sid\x18\n" +
 	" \x01(\bR\x0freturnClientSid\x12*\n" +
 	"\x06caller\x18\v \x01(\v2\x12.prt.idp.v1.CallerR\x06caller\x129\n" +
-	"\vattestation\x18\f \x01(\v2\x17.prt.idp.v1.AttestationR\vattestation\"\xc8\x02\n" +
+	"\vattestation\x18\f \x01(\v2\x17.prt.idp.v1.AttestationR\vattestation\x12,\n" +
+	"\x12replaced_device_id\x18\r \x01(\tR\x10replacedDeviceId\"\x80\x03\n" +
 	"\x16RegisterDeviceResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\fR\vcertificate\x12\x1e\n" +
 	"\n" +
@@ -1603,7 +1624,8 @@ const file_prt_idp_v1_device_proto_rawDesc = "" +
 	"\ttenant_id\x18\x04 \x01(\tR\btenantId\x12-\n" +
 	"\x12administrator_sids\x18\x05 \x03(\tR\x11administratorSids\x12@\n" +
 	"\x0ekey_protection\x18\x06 \x01(\x0e2\x19.prt.idp.v1.KeyProtectionR\rkeyProtection\x12.\n" +
-	"\x13native_session_keys\x18\a \x01(\bR\x11nativeSessionKeys\"\xf3\x01\n" +
+	"\x13native_session_keys\x18\a \x01(\bR\x11nativeSessionKeys\x126\n" +
+	"\x17replaced_device_removed\x18\b \x01(\bR\x15replacedDeviceRemoved\"\xf3\x01\n" +
 	"\"RequestAttestationChallengeRequest\x12'\n" +
 	"\x0fendorsement_key\x18\x01 \x01(\fR\x0eendorsementKey\x127\n" +
 	"\x17endorsement_certificate\x18\x02 \x01(\fR\x16endorsementCertificate\x12'\n" +

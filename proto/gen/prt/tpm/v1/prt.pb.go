@@ -1158,9 +1158,12 @@ type OpenTokenAnswerRequest struct {
 	// ClientID the tokens are for; the refresh token is sealed for it.
 	ClientId string `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// Answer is the bare compact JWE.
-	Answer        string `protobuf:"bytes,4,opt,name=answer,proto3" json:"answer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Answer string `protobuf:"bytes,4,opt,name=answer,proto3" json:"answer,omitempty"`
+	// DiscardRefreshToken asks for no refresh token: one that is in the answer is
+	// forgotten, and the user's data key need not be unlocked.
+	DiscardRefreshToken bool `protobuf:"varint,5,opt,name=discard_refresh_token,json=discardRefreshToken,proto3" json:"discard_refresh_token,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *OpenTokenAnswerRequest) Reset() {
@@ -1219,6 +1222,13 @@ func (x *OpenTokenAnswerRequest) GetAnswer() string {
 		return x.Answer
 	}
 	return ""
+}
+
+func (x *OpenTokenAnswerRequest) GetDiscardRefreshToken() bool {
+	if x != nil {
+		return x.DiscardRefreshToken
+	}
+	return false
 }
 
 // OpenTokenAnswerResponse is the opened answer.
@@ -1633,13 +1643,14 @@ const file_prt_tpm_v1_prt_proto_rawDesc = "" +
 	" \x01(\v2\x15.prt.tpm.v1.SealedPRTH\x00R\tsealedPrtB\a\n" +
 	"\x05grant\"9\n" +
 	"\x18SignTokenRequestResponse\x12\x1d\n" +
-	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xc1\x01\n" +
+	"\arequest\x18\x01 \x01(\tB\x03\x80\x01\x01R\arequest\"\xf5\x01\n" +
 	"\x16OpenTokenAnswerRequest\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12=\n" +
 	"\vsession_key\x18\x02 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
 	"sessionKey\x12\x1b\n" +
 	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12\x16\n" +
-	"\x06answer\x18\x04 \x01(\tR\x06answer\"\xbb\x02\n" +
+	"\x06answer\x18\x04 \x01(\tR\x06answer\x122\n" +
+	"\x15discard_refresh_token\x18\x05 \x01(\bR\x13discardRefreshToken\"\xbb\x02\n" +
 	"\x17OpenTokenAnswerResponse\x12&\n" +
 	"\faccess_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\vaccessToken\x12\x1d\n" +
 	"\n" +

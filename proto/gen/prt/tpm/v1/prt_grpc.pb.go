@@ -68,7 +68,8 @@ type PRTKeyServiceClient interface {
 	// KDF version 2.
 	SignTokenRequest(ctx context.Context, in *SignTokenRequestRequest, opts ...grpc.CallOption) (*SignTokenRequestResponse, error)
 	// OpenTokenAnswer opens the encrypted answer to an app-token request. The
-	// refresh token leaves the agent only sealed for the same user and client.
+	// refresh token leaves the agent only sealed for the same user and client, under
+	// the user's data key, which has to be unlocked for that (DataKeyService).
 	OpenTokenAnswer(ctx context.Context, in *OpenTokenAnswerRequest, opts ...grpc.CallOption) (*OpenTokenAnswerResponse, error)
 	// SignPRTCookie builds and signs a PRT cookie with the session key, KDF
 	// version 2. Claims are fixed but for PRT and nonce.
@@ -212,7 +213,8 @@ type PRTKeyServiceServer interface {
 	// KDF version 2.
 	SignTokenRequest(context.Context, *SignTokenRequestRequest) (*SignTokenRequestResponse, error)
 	// OpenTokenAnswer opens the encrypted answer to an app-token request. The
-	// refresh token leaves the agent only sealed for the same user and client.
+	// refresh token leaves the agent only sealed for the same user and client, under
+	// the user's data key, which has to be unlocked for that (DataKeyService).
 	OpenTokenAnswer(context.Context, *OpenTokenAnswerRequest) (*OpenTokenAnswerResponse, error)
 	// SignPRTCookie builds and signs a PRT cookie with the session key, KDF
 	// version 2. Claims are fixed but for PRT and nonce.

@@ -490,7 +490,7 @@ type AddWorkAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UserPrincipalName of the work account.
 	UserPrincipalName string `protobuf:"bytes,1,opt,name=user_principal_name,json=userPrincipalName,proto3" json:"user_principal_name,omitempty"`
-	// Password of that user; it goes to the device's registration and is not kept.
+	// Password of that user; it registers the device, obtains the PRT and is not kept.
 	Password string `protobuf:"bytes,2,opt,name=password,proto3" json:"password,omitempty"`
 	// AllowManagement is the consent "allow my organisation to manage my device".
 	// Without it the password goes nowhere.
@@ -569,7 +569,10 @@ type AddWorkAccountResponse struct {
 	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID is the tenant of the account, a lower-case GUID; empty without
 	// registration.
-	TenantId      string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	TenantId string `protobuf:"bytes,3,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// PrtObtained is false when the device is registered and the PRT could not be had:
+	// the account is there, and the first app brings its user to a sign-in page.
+	PrtObtained   bool `protobuf:"varint,4,opt,name=prt_obtained,json=prtObtained,proto3" json:"prt_obtained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -623,6 +626,13 @@ func (x *AddWorkAccountResponse) GetTenantId() string {
 		return x.TenantId
 	}
 	return ""
+}
+
+func (x *AddWorkAccountResponse) GetPrtObtained() bool {
+	if x != nil {
+		return x.PrtObtained
+	}
+	return false
 }
 
 // AddAccountRequest is the account as the framework passes it on.
@@ -695,7 +705,9 @@ type AddAccountResponse struct {
 	// DeviceID is a lower-case GUID.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID is a lower-case GUID.
-	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// PrtObtained as in AddWorkAccountResponse.
+	PrtObtained   bool `protobuf:"varint,3,opt,name=prt_obtained,json=prtObtained,proto3" json:"prt_obtained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -744,6 +756,390 @@ func (x *AddAccountResponse) GetTenantId() string {
 	return ""
 }
 
+func (x *AddAccountResponse) GetPrtObtained() bool {
+	if x != nil {
+		return x.PrtObtained
+	}
+	return false
+}
+
+// DescribeAccountsRequest names the user of the device.
+type DescribeAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAccountsRequest) Reset() {
+	*x = DescribeAccountsRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAccountsRequest) ProtoMessage() {}
+
+func (x *DescribeAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAccountsRequest.ProtoReflect.Descriptor instead.
+func (*DescribeAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DescribeAccountsRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+// DescribeAccountsResponse lists the accounts.
+type DescribeAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts, the default one first.
+	Accounts      []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeAccountsResponse) Reset() {
+	*x = DescribeAccountsResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeAccountsResponse) ProtoMessage() {}
+
+func (x *DescribeAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeAccountsResponse.ProtoReflect.Descriptor instead.
+func (*DescribeAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DescribeAccountsResponse) GetAccounts() []*Account {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+// ChooseAccountRequest names the account.
+type ChooseAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Account is the user principal name or object id.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChooseAccountRequest) Reset() {
+	*x = ChooseAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChooseAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChooseAccountRequest) ProtoMessage() {}
+
+func (x *ChooseAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChooseAccountRequest.ProtoReflect.Descriptor instead.
+func (*ChooseAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ChooseAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *ChooseAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// ChooseAccountResponse is empty.
+type ChooseAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChooseAccountResponse) Reset() {
+	*x = ChooseAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChooseAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChooseAccountResponse) ProtoMessage() {}
+
+func (x *ChooseAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChooseAccountResponse.ProtoReflect.Descriptor instead.
+func (*ChooseAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{11}
+}
+
+// RemoveAccountRequest names the account.
+type RemoveAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// LogonSession of the user.
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Account is the user principal name or object id.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAccountRequest) Reset() {
+	*x = RemoveAccountRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAccountRequest) ProtoMessage() {}
+
+func (x *RemoveAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAccountRequest.ProtoReflect.Descriptor instead.
+func (*RemoveAccountRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RemoveAccountRequest) GetLogonSession() string {
+	if x != nil {
+		return x.LogonSession
+	}
+	return ""
+}
+
+func (x *RemoveAccountRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// RemoveAccountResponse says what became of the device.
+type RemoveAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceLeft and TenantTold as in DisconnectAccountResponse.
+	DeviceLeft bool `protobuf:"varint,1,opt,name=device_left,json=deviceLeft,proto3" json:"device_left,omitempty"`
+	// TenantTold as there.
+	TenantTold    bool `protobuf:"varint,2,opt,name=tenant_told,json=tenantTold,proto3" json:"tenant_told,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAccountResponse) Reset() {
+	*x = RemoveAccountResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAccountResponse) ProtoMessage() {}
+
+func (x *RemoveAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAccountResponse.ProtoReflect.Descriptor instead.
+func (*RemoveAccountResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *RemoveAccountResponse) GetDeviceLeft() bool {
+	if x != nil {
+		return x.DeviceLeft
+	}
+	return false
+}
+
+func (x *RemoveAccountResponse) GetTenantTold() bool {
+	if x != nil {
+		return x.TenantTold
+	}
+	return false
+}
+
+// ReadAccountStateRequest is empty.
+type ReadAccountStateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAccountStateRequest) Reset() {
+	*x = ReadAccountStateRequest{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAccountStateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAccountStateRequest) ProtoMessage() {}
+
+func (x *ReadAccountStateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAccountStateRequest.ProtoReflect.Descriptor instead.
+func (*ReadAccountStateRequest) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{14}
+}
+
+// ReadAccountStateResponse lists what there is.
+type ReadAccountStateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Accounts of all users of the device, by user and name.
+	Accounts      []*AccountState `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadAccountStateResponse) Reset() {
+	*x = ReadAccountStateResponse{}
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadAccountStateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadAccountStateResponse) ProtoMessage() {}
+
+func (x *ReadAccountStateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadAccountStateResponse.ProtoReflect.Descriptor instead.
+func (*ReadAccountStateResponse) Descriptor() ([]byte, []int) {
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReadAccountStateResponse) GetAccounts() []*AccountState {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
 // AwaitInteractionRequest names the user.
 type AwaitInteractionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -755,7 +1151,7 @@ type AwaitInteractionRequest struct {
 
 func (x *AwaitInteractionRequest) Reset() {
 	*x = AwaitInteractionRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +1163,7 @@ func (x *AwaitInteractionRequest) String() string {
 func (*AwaitInteractionRequest) ProtoMessage() {}
 
 func (x *AwaitInteractionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[8]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +1176,7 @@ func (x *AwaitInteractionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitInteractionRequest.ProtoReflect.Descriptor instead.
 func (*AwaitInteractionRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{8}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AwaitInteractionRequest) GetLogonSession() string {
@@ -803,7 +1199,7 @@ type AwaitInteractionResponse struct {
 
 func (x *AwaitInteractionResponse) Reset() {
 	*x = AwaitInteractionResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +1211,7 @@ func (x *AwaitInteractionResponse) String() string {
 func (*AwaitInteractionResponse) ProtoMessage() {}
 
 func (x *AwaitInteractionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[9]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +1224,7 @@ func (x *AwaitInteractionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AwaitInteractionResponse.ProtoReflect.Descriptor instead.
 func (*AwaitInteractionResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{9}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AwaitInteractionResponse) GetInteraction() *v1.Interaction {
@@ -860,7 +1256,7 @@ type FinishInteractionRequest struct {
 
 func (x *FinishInteractionRequest) Reset() {
 	*x = FinishInteractionRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1268,7 @@ func (x *FinishInteractionRequest) String() string {
 func (*FinishInteractionRequest) ProtoMessage() {}
 
 func (x *FinishInteractionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[10]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1281,7 @@ func (x *FinishInteractionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishInteractionRequest.ProtoReflect.Descriptor instead.
 func (*FinishInteractionRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{10}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FinishInteractionRequest) GetLogonSession() string {
@@ -918,7 +1314,7 @@ type FinishInteractionResponse struct {
 
 func (x *FinishInteractionResponse) Reset() {
 	*x = FinishInteractionResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1326,7 @@ func (x *FinishInteractionResponse) String() string {
 func (*FinishInteractionResponse) ProtoMessage() {}
 
 func (x *FinishInteractionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[11]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1339,7 @@ func (x *FinishInteractionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishInteractionResponse.ProtoReflect.Descriptor instead.
 func (*FinishInteractionResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{11}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{19}
 }
 
 // Account is an account that apps can ask tokens for.
@@ -967,7 +1363,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1375,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[12]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1388,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{12}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Account) GetUserPrincipalName() string {
@@ -1048,7 +1444,7 @@ type ListAccountsRequest struct {
 
 func (x *ListAccountsRequest) Reset() {
 	*x = ListAccountsRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1456,7 @@ func (x *ListAccountsRequest) String() string {
 func (*ListAccountsRequest) ProtoMessage() {}
 
 func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[13]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1469,7 @@ func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
 func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{13}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListAccountsRequest) GetLogonSession() string {
@@ -1094,7 +1490,7 @@ type ListAccountsResponse struct {
 
 func (x *ListAccountsResponse) Reset() {
 	*x = ListAccountsResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1502,7 @@ func (x *ListAccountsResponse) String() string {
 func (*ListAccountsResponse) ProtoMessage() {}
 
 func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[14]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1515,7 @@ func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
 func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{14}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListAccountsResponse) GetAccounts() []*Account {
@@ -1144,7 +1540,7 @@ type ConnectAccountRequest struct {
 
 func (x *ConnectAccountRequest) Reset() {
 	*x = ConnectAccountRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1552,7 @@ func (x *ConnectAccountRequest) String() string {
 func (*ConnectAccountRequest) ProtoMessage() {}
 
 func (x *ConnectAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[15]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1565,7 @@ func (x *ConnectAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectAccountRequest.ProtoReflect.Descriptor instead.
 func (*ConnectAccountRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{15}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ConnectAccountRequest) GetLogonSession() string {
@@ -1199,14 +1595,16 @@ type ConnectAccountResponse struct {
 	// DeviceID of the registration, a lower-case GUID.
 	DeviceId string `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// TenantID of the account, a lower-case GUID.
-	TenantId      string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	TenantId string `protobuf:"bytes,2,opt,name=tenant_id,json=tenantId,proto3" json:"tenant_id,omitempty"`
+	// PrtObtained as in AddWorkAccountResponse.
+	PrtObtained   bool `protobuf:"varint,3,opt,name=prt_obtained,json=prtObtained,proto3" json:"prt_obtained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ConnectAccountResponse) Reset() {
 	*x = ConnectAccountResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1616,7 @@ func (x *ConnectAccountResponse) String() string {
 func (*ConnectAccountResponse) ProtoMessage() {}
 
 func (x *ConnectAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[16]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1629,7 @@ func (x *ConnectAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectAccountResponse.ProtoReflect.Descriptor instead.
 func (*ConnectAccountResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{16}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ConnectAccountResponse) GetDeviceId() string {
@@ -1248,6 +1646,13 @@ func (x *ConnectAccountResponse) GetTenantId() string {
 	return ""
 }
 
+func (x *ConnectAccountResponse) GetPrtObtained() bool {
+	if x != nil {
+		return x.PrtObtained
+	}
+	return false
+}
+
 // SetDefaultAccountRequest names the account.
 type SetDefaultAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1261,7 +1666,7 @@ type SetDefaultAccountRequest struct {
 
 func (x *SetDefaultAccountRequest) Reset() {
 	*x = SetDefaultAccountRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1678,7 @@ func (x *SetDefaultAccountRequest) String() string {
 func (*SetDefaultAccountRequest) ProtoMessage() {}
 
 func (x *SetDefaultAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[17]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1691,7 @@ func (x *SetDefaultAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDefaultAccountRequest.ProtoReflect.Descriptor instead.
 func (*SetDefaultAccountRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{17}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *SetDefaultAccountRequest) GetLogonSession() string {
@@ -1312,7 +1717,7 @@ type SetDefaultAccountResponse struct {
 
 func (x *SetDefaultAccountResponse) Reset() {
 	*x = SetDefaultAccountResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1729,7 @@ func (x *SetDefaultAccountResponse) String() string {
 func (*SetDefaultAccountResponse) ProtoMessage() {}
 
 func (x *SetDefaultAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[18]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1742,7 @@ func (x *SetDefaultAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDefaultAccountResponse.ProtoReflect.Descriptor instead.
 func (*SetDefaultAccountResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{18}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{26}
 }
 
 // DisconnectAccountRequest names the account.
@@ -1353,7 +1758,7 @@ type DisconnectAccountRequest struct {
 
 func (x *DisconnectAccountRequest) Reset() {
 	*x = DisconnectAccountRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1770,7 @@ func (x *DisconnectAccountRequest) String() string {
 func (*DisconnectAccountRequest) ProtoMessage() {}
 
 func (x *DisconnectAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[19]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1783,7 @@ func (x *DisconnectAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectAccountRequest.ProtoReflect.Descriptor instead.
 func (*DisconnectAccountRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{19}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *DisconnectAccountRequest) GetLogonSession() string {
@@ -1395,16 +1800,22 @@ func (x *DisconnectAccountRequest) GetAccount() string {
 	return ""
 }
 
-// DisconnectAccountResponse is empty.
+// DisconnectAccountResponse says what became of the device.
 type DisconnectAccountResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// DeviceLeft is true when it was the last account of the device, which has left its
+	// tenant then.
+	DeviceLeft bool `protobuf:"varint,1,opt,name=device_left,json=deviceLeft,proto3" json:"device_left,omitempty"`
+	// TenantTold is false when the device left and the tenant could not be told: it lists
+	// the device until somebody there removes it.
+	TenantTold    bool `protobuf:"varint,2,opt,name=tenant_told,json=tenantTold,proto3" json:"tenant_told,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DisconnectAccountResponse) Reset() {
 	*x = DisconnectAccountResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1416,7 +1827,7 @@ func (x *DisconnectAccountResponse) String() string {
 func (*DisconnectAccountResponse) ProtoMessage() {}
 
 func (x *DisconnectAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[20]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1429,7 +1840,21 @@ func (x *DisconnectAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisconnectAccountResponse.ProtoReflect.Descriptor instead.
 func (*DisconnectAccountResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{20}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DisconnectAccountResponse) GetDeviceLeft() bool {
+	if x != nil {
+		return x.DeviceLeft
+	}
+	return false
+}
+
+func (x *DisconnectAccountResponse) GetTenantTold() bool {
+	if x != nil {
+		return x.TenantTold
+	}
+	return false
 }
 
 // GetAccountStateRequest is empty.
@@ -1441,7 +1866,7 @@ type GetAccountStateRequest struct {
 
 func (x *GetAccountStateRequest) Reset() {
 	*x = GetAccountStateRequest{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1453,7 +1878,7 @@ func (x *GetAccountStateRequest) String() string {
 func (*GetAccountStateRequest) ProtoMessage() {}
 
 func (x *GetAccountStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[21]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1891,7 @@ func (x *GetAccountStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountStateRequest.ProtoReflect.Descriptor instead.
 func (*GetAccountStateRequest) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{21}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{29}
 }
 
 // GetAccountStateResponse lists what there is.
@@ -1480,7 +1905,7 @@ type GetAccountStateResponse struct {
 
 func (x *GetAccountStateResponse) Reset() {
 	*x = GetAccountStateResponse{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1917,7 @@ func (x *GetAccountStateResponse) String() string {
 func (*GetAccountStateResponse) ProtoMessage() {}
 
 func (x *GetAccountStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[22]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1930,7 @@ func (x *GetAccountStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountStateResponse.ProtoReflect.Descriptor instead.
 func (*GetAccountStateResponse) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{22}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetAccountStateResponse) GetAccounts() []*AccountState {
@@ -1533,14 +1958,16 @@ type AccountState struct {
 	// Mfa behind the PRT.
 	Mfa v1.MFAState `protobuf:"varint,7,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
 	// LastAttempt that failed, if it is younger than the PRT.
-	LastAttempt   *v1.Attempt `protobuf:"bytes,8,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	LastAttempt *v1.Attempt `protobuf:"bytes,8,opt,name=last_attempt,json=lastAttempt,proto3" json:"last_attempt,omitempty"`
+	// RenewalRunning is true while the PRT is renewed behind an app.
+	RenewalRunning bool `protobuf:"varint,9,opt,name=renewal_running,json=renewalRunning,proto3" json:"renewal_running,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *AccountState) Reset() {
 	*x = AccountState{}
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1979,7 @@ func (x *AccountState) String() string {
 func (*AccountState) ProtoMessage() {}
 
 func (x *AccountState) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_wam_v1_wam_proto_msgTypes[23]
+	mi := &file_prt_wam_v1_wam_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1992,7 @@ func (x *AccountState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountState.ProtoReflect.Descriptor instead.
 func (*AccountState) Descriptor() ([]byte, []int) {
-	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{23}
+	return file_prt_wam_v1_wam_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AccountState) GetSid() string {
@@ -1624,6 +2051,13 @@ func (x *AccountState) GetLastAttempt() *v1.Attempt {
 	return nil
 }
 
+func (x *AccountState) GetRenewalRunning() bool {
+	if x != nil {
+		return x.RenewalRunning
+	}
+	return false
+}
+
 var File_prt_wam_v1_wam_proto protoreflect.FileDescriptor
 
 const file_prt_wam_v1_wam_proto_rawDesc = "" +
@@ -1668,20 +2102,41 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12)\n" +
 	"\x10allow_management\x18\x03 \x01(\bR\x0fallowManagement\x12(\n" +
-	"\rlogon_session\x18\x04 \x01(\tB\x03\x80\x01\x01R\flogonSession\"r\n" +
+	"\rlogon_session\x18\x04 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x95\x01\n" +
 	"\x16AddWorkAccountResponse\x12\x1e\n" +
 	"\n" +
 	"registered\x18\x01 \x01(\bR\n" +
 	"registered\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x03 \x01(\tR\btenantId\"\x8e\x01\n" +
+	"\ttenant_id\x18\x03 \x01(\tR\btenantId\x12!\n" +
+	"\fprt_obtained\x18\x04 \x01(\bR\vprtObtained\"\x8e\x01\n" +
 	"\x11AddAccountRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01R\bpassword\x12(\n" +
-	"\rlogon_session\x18\x03 \x01(\tB\x03\x80\x01\x01R\flogonSession\"N\n" +
+	"\rlogon_session\x18\x03 \x01(\tB\x03\x80\x01\x01R\flogonSession\"q\n" +
 	"\x12AddAccountResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"C\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12!\n" +
+	"\fprt_obtained\x18\x03 \x01(\bR\vprtObtained\"C\n" +
+	"\x17DescribeAccountsRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"K\n" +
+	"\x18DescribeAccountsResponse\x12/\n" +
+	"\baccounts\x18\x01 \x03(\v2\x13.prt.wam.v1.AccountR\baccounts\"Z\n" +
+	"\x14ChooseAccountRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x17\n" +
+	"\x15ChooseAccountResponse\"Z\n" +
+	"\x14RemoveAccountRequest\x12(\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"Y\n" +
+	"\x15RemoveAccountResponse\x12\x1f\n" +
+	"\vdevice_left\x18\x01 \x01(\bR\n" +
+	"deviceLeft\x12\x1f\n" +
+	"\vtenant_told\x18\x02 \x01(\bR\n" +
+	"tenantTold\"\x19\n" +
+	"\x17ReadAccountStateRequest\"P\n" +
+	"\x18ReadAccountStateResponse\x124\n" +
+	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"C\n" +
 	"\x17AwaitInteractionRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"x\n" +
 	"\x18AwaitInteractionResponse\x12?\n" +
@@ -1706,21 +2161,26 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x15ConnectAccountRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12.\n" +
 	"\x13user_principal_name\x18\x02 \x01(\tR\x11userPrincipalName\x12\x1f\n" +
-	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\"R\n" +
+	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\"u\n" +
 	"\x16ConnectAccountResponse\x12\x1b\n" +
 	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x1b\n" +
-	"\ttenant_id\x18\x02 \x01(\tR\btenantId\"^\n" +
+	"\ttenant_id\x18\x02 \x01(\tR\btenantId\x12!\n" +
+	"\fprt_obtained\x18\x03 \x01(\bR\vprtObtained\"^\n" +
 	"\x18SetDefaultAccountRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x1b\n" +
 	"\x19SetDefaultAccountResponse\"^\n" +
 	"\x18DisconnectAccountRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x18\n" +
-	"\aaccount\x18\x02 \x01(\tR\aaccount\"\x1b\n" +
-	"\x19DisconnectAccountResponse\"\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"]\n" +
+	"\x19DisconnectAccountResponse\x12\x1f\n" +
+	"\vdevice_left\x18\x01 \x01(\bR\n" +
+	"deviceLeft\x12\x1f\n" +
+	"\vtenant_told\x18\x02 \x01(\bR\n" +
+	"tenantTold\"\x18\n" +
 	"\x16GetAccountStateRequest\"O\n" +
 	"\x17GetAccountStateResponse\x124\n" +
-	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"\x9d\x03\n" +
+	"\baccounts\x18\x01 \x03(\v2\x18.prt.wam.v1.AccountStateR\baccounts\"\xc6\x03\n" +
 	"\fAccountState\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12-\n" +
 	"\aaccount\x18\x02 \x01(\v2\x13.prt.wam.v1.AccountR\aaccount\x12B\n" +
@@ -1730,7 +2190,8 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"prt_digest\x18\x05 \x01(\tR\tprtDigest\x129\n" +
 	"\bvalidity\x18\x06 \x01(\x0e2\x1d.prt.authority.v1.PRTValidityR\bvalidity\x12,\n" +
 	"\x03mfa\x18\a \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x12<\n" +
-	"\flast_attempt\x18\b \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAttempt*P\n" +
+	"\flast_attempt\x18\b \x01(\v2\x19.prt.authority.v1.AttemptR\vlastAttempt\x12'\n" +
+	"\x0frenewal_running\x18\t \x01(\bR\x0erenewalRunning*P\n" +
 	"\tAuthority\x12\x19\n" +
 	"\x15AUTHORITY_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11AUTHORITY_CLOUDAP\x10\x01\x12\x11\n" +
@@ -1747,11 +2208,15 @@ const file_prt_wam_v1_wam_proto_rawDesc = "" +
 	"\x0fGetAccountState\x12\".prt.wam.v1.GetAccountStateRequest\x1a#.prt.wam.v1.GetAccountStateResponse2\xd0\x01\n" +
 	"\rWindowService\x12]\n" +
 	"\x10AwaitInteraction\x12#.prt.wam.v1.AwaitInteractionRequest\x1a$.prt.wam.v1.AwaitInteractionResponse\x12`\n" +
-	"\x11FinishInteraction\x12$.prt.wam.v1.FinishInteractionRequest\x1a%.prt.wam.v1.FinishInteractionResponse2\xa3\x01\n" +
+	"\x11FinishInteraction\x12$.prt.wam.v1.FinishInteractionRequest\x1a%.prt.wam.v1.FinishInteractionResponse2\x8d\x04\n" +
 	"\rPluginService\x12E\n" +
 	"\bGetToken\x12\x1b.prt.wam.v1.GetTokenRequest\x1a\x1c.prt.wam.v1.GetTokenResponse\x12K\n" +
 	"\n" +
-	"AddAccount\x12\x1d.prt.wam.v1.AddAccountRequest\x1a\x1e.prt.wam.v1.AddAccountResponseB\xa1\x01\n" +
+	"AddAccount\x12\x1d.prt.wam.v1.AddAccountRequest\x1a\x1e.prt.wam.v1.AddAccountResponse\x12]\n" +
+	"\x10DescribeAccounts\x12#.prt.wam.v1.DescribeAccountsRequest\x1a$.prt.wam.v1.DescribeAccountsResponse\x12T\n" +
+	"\rChooseAccount\x12 .prt.wam.v1.ChooseAccountRequest\x1a!.prt.wam.v1.ChooseAccountResponse\x12T\n" +
+	"\rRemoveAccount\x12 .prt.wam.v1.RemoveAccountRequest\x1a!.prt.wam.v1.RemoveAccountResponse\x12]\n" +
+	"\x10ReadAccountState\x12#.prt.wam.v1.ReadAccountStateRequest\x1a$.prt.wam.v1.ReadAccountStateResponseB\xa1\x01\n" +
 	"\x0ecom.prt.wam.v1B\bWamProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1;wamv1\xa2\x02\x03PWX\xaa\x02\n" +
 	"Prt.Wam.V1\xca\x02\n" +
 	"Prt\\Wam\\V1\xe2\x02\x16Prt\\Wam\\V1\\GPBMetadata\xea\x02\fPrt::Wam::V1b\x06proto3"
@@ -1769,7 +2234,7 @@ func file_prt_wam_v1_wam_proto_rawDescGZIP() []byte {
 }
 
 var file_prt_wam_v1_wam_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_prt_wam_v1_wam_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_prt_wam_v1_wam_proto_goTypes = []any{
 	(Authority)(0),                    // 0: prt.wam.v1.Authority
 	(*RequestTokenRequest)(nil),       // 1: prt.wam.v1.RequestTokenRequest
@@ -1780,68 +2245,86 @@ var file_prt_wam_v1_wam_proto_goTypes = []any{
 	(*AddWorkAccountResponse)(nil),    // 6: prt.wam.v1.AddWorkAccountResponse
 	(*AddAccountRequest)(nil),         // 7: prt.wam.v1.AddAccountRequest
 	(*AddAccountResponse)(nil),        // 8: prt.wam.v1.AddAccountResponse
-	(*AwaitInteractionRequest)(nil),   // 9: prt.wam.v1.AwaitInteractionRequest
-	(*AwaitInteractionResponse)(nil),  // 10: prt.wam.v1.AwaitInteractionResponse
-	(*FinishInteractionRequest)(nil),  // 11: prt.wam.v1.FinishInteractionRequest
-	(*FinishInteractionResponse)(nil), // 12: prt.wam.v1.FinishInteractionResponse
-	(*Account)(nil),                   // 13: prt.wam.v1.Account
-	(*ListAccountsRequest)(nil),       // 14: prt.wam.v1.ListAccountsRequest
-	(*ListAccountsResponse)(nil),      // 15: prt.wam.v1.ListAccountsResponse
-	(*ConnectAccountRequest)(nil),     // 16: prt.wam.v1.ConnectAccountRequest
-	(*ConnectAccountResponse)(nil),    // 17: prt.wam.v1.ConnectAccountResponse
-	(*SetDefaultAccountRequest)(nil),  // 18: prt.wam.v1.SetDefaultAccountRequest
-	(*SetDefaultAccountResponse)(nil), // 19: prt.wam.v1.SetDefaultAccountResponse
-	(*DisconnectAccountRequest)(nil),  // 20: prt.wam.v1.DisconnectAccountRequest
-	(*DisconnectAccountResponse)(nil), // 21: prt.wam.v1.DisconnectAccountResponse
-	(*GetAccountStateRequest)(nil),    // 22: prt.wam.v1.GetAccountStateRequest
-	(*GetAccountStateResponse)(nil),   // 23: prt.wam.v1.GetAccountStateResponse
-	(*AccountState)(nil),              // 24: prt.wam.v1.AccountState
-	(*timestamppb.Timestamp)(nil),     // 25: google.protobuf.Timestamp
-	(*v1.Interaction)(nil),            // 26: prt.authority.v1.Interaction
-	(v1.PRTValidity)(0),               // 27: prt.authority.v1.PRTValidity
-	(v1.MFAState)(0),                  // 28: prt.authority.v1.MFAState
-	(*v1.Attempt)(nil),                // 29: prt.authority.v1.Attempt
+	(*DescribeAccountsRequest)(nil),   // 9: prt.wam.v1.DescribeAccountsRequest
+	(*DescribeAccountsResponse)(nil),  // 10: prt.wam.v1.DescribeAccountsResponse
+	(*ChooseAccountRequest)(nil),      // 11: prt.wam.v1.ChooseAccountRequest
+	(*ChooseAccountResponse)(nil),     // 12: prt.wam.v1.ChooseAccountResponse
+	(*RemoveAccountRequest)(nil),      // 13: prt.wam.v1.RemoveAccountRequest
+	(*RemoveAccountResponse)(nil),     // 14: prt.wam.v1.RemoveAccountResponse
+	(*ReadAccountStateRequest)(nil),   // 15: prt.wam.v1.ReadAccountStateRequest
+	(*ReadAccountStateResponse)(nil),  // 16: prt.wam.v1.ReadAccountStateResponse
+	(*AwaitInteractionRequest)(nil),   // 17: prt.wam.v1.AwaitInteractionRequest
+	(*AwaitInteractionResponse)(nil),  // 18: prt.wam.v1.AwaitInteractionResponse
+	(*FinishInteractionRequest)(nil),  // 19: prt.wam.v1.FinishInteractionRequest
+	(*FinishInteractionResponse)(nil), // 20: prt.wam.v1.FinishInteractionResponse
+	(*Account)(nil),                   // 21: prt.wam.v1.Account
+	(*ListAccountsRequest)(nil),       // 22: prt.wam.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),      // 23: prt.wam.v1.ListAccountsResponse
+	(*ConnectAccountRequest)(nil),     // 24: prt.wam.v1.ConnectAccountRequest
+	(*ConnectAccountResponse)(nil),    // 25: prt.wam.v1.ConnectAccountResponse
+	(*SetDefaultAccountRequest)(nil),  // 26: prt.wam.v1.SetDefaultAccountRequest
+	(*SetDefaultAccountResponse)(nil), // 27: prt.wam.v1.SetDefaultAccountResponse
+	(*DisconnectAccountRequest)(nil),  // 28: prt.wam.v1.DisconnectAccountRequest
+	(*DisconnectAccountResponse)(nil), // 29: prt.wam.v1.DisconnectAccountResponse
+	(*GetAccountStateRequest)(nil),    // 30: prt.wam.v1.GetAccountStateRequest
+	(*GetAccountStateResponse)(nil),   // 31: prt.wam.v1.GetAccountStateResponse
+	(*AccountState)(nil),              // 32: prt.wam.v1.AccountState
+	(*timestamppb.Timestamp)(nil),     // 33: google.protobuf.Timestamp
+	(*v1.Interaction)(nil),            // 34: prt.authority.v1.Interaction
+	(v1.PRTValidity)(0),               // 35: prt.authority.v1.PRTValidity
+	(v1.MFAState)(0),                  // 36: prt.authority.v1.MFAState
+	(*v1.Attempt)(nil),                // 37: prt.authority.v1.Attempt
 }
 var file_prt_wam_v1_wam_proto_depIdxs = []int32{
-	25, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
-	26, // 2: prt.wam.v1.AwaitInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
-	0,  // 3: prt.wam.v1.Account.authority:type_name -> prt.wam.v1.Authority
-	13, // 4: prt.wam.v1.ListAccountsResponse.accounts:type_name -> prt.wam.v1.Account
-	24, // 5: prt.wam.v1.GetAccountStateResponse.accounts:type_name -> prt.wam.v1.AccountState
-	13, // 6: prt.wam.v1.AccountState.account:type_name -> prt.wam.v1.Account
-	25, // 7: prt.wam.v1.AccountState.prt_update_time:type_name -> google.protobuf.Timestamp
-	25, // 8: prt.wam.v1.AccountState.prt_expiry_time:type_name -> google.protobuf.Timestamp
-	27, // 9: prt.wam.v1.AccountState.validity:type_name -> prt.authority.v1.PRTValidity
-	28, // 10: prt.wam.v1.AccountState.mfa:type_name -> prt.authority.v1.MFAState
-	29, // 11: prt.wam.v1.AccountState.last_attempt:type_name -> prt.authority.v1.Attempt
-	1,  // 12: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
-	5,  // 13: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
-	14, // 14: prt.wam.v1.BrokerService.ListAccounts:input_type -> prt.wam.v1.ListAccountsRequest
-	16, // 15: prt.wam.v1.AccountSettingsService.ConnectAccount:input_type -> prt.wam.v1.ConnectAccountRequest
-	18, // 16: prt.wam.v1.AccountSettingsService.SetDefaultAccount:input_type -> prt.wam.v1.SetDefaultAccountRequest
-	20, // 17: prt.wam.v1.AccountSettingsService.DisconnectAccount:input_type -> prt.wam.v1.DisconnectAccountRequest
-	22, // 18: prt.wam.v1.AccountStateService.GetAccountState:input_type -> prt.wam.v1.GetAccountStateRequest
-	9,  // 19: prt.wam.v1.WindowService.AwaitInteraction:input_type -> prt.wam.v1.AwaitInteractionRequest
-	11, // 20: prt.wam.v1.WindowService.FinishInteraction:input_type -> prt.wam.v1.FinishInteractionRequest
-	3,  // 21: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
-	7,  // 22: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
-	2,  // 23: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
-	6,  // 24: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
-	15, // 25: prt.wam.v1.BrokerService.ListAccounts:output_type -> prt.wam.v1.ListAccountsResponse
-	17, // 26: prt.wam.v1.AccountSettingsService.ConnectAccount:output_type -> prt.wam.v1.ConnectAccountResponse
-	19, // 27: prt.wam.v1.AccountSettingsService.SetDefaultAccount:output_type -> prt.wam.v1.SetDefaultAccountResponse
-	21, // 28: prt.wam.v1.AccountSettingsService.DisconnectAccount:output_type -> prt.wam.v1.DisconnectAccountResponse
-	23, // 29: prt.wam.v1.AccountStateService.GetAccountState:output_type -> prt.wam.v1.GetAccountStateResponse
-	10, // 30: prt.wam.v1.WindowService.AwaitInteraction:output_type -> prt.wam.v1.AwaitInteractionResponse
-	12, // 31: prt.wam.v1.WindowService.FinishInteraction:output_type -> prt.wam.v1.FinishInteractionResponse
-	4,  // 32: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
-	8,  // 33: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
-	23, // [23:34] is the sub-list for method output_type
-	12, // [12:23] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	33, // 0: prt.wam.v1.RequestTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	33, // 1: prt.wam.v1.GetTokenResponse.expires_at:type_name -> google.protobuf.Timestamp
+	21, // 2: prt.wam.v1.DescribeAccountsResponse.accounts:type_name -> prt.wam.v1.Account
+	32, // 3: prt.wam.v1.ReadAccountStateResponse.accounts:type_name -> prt.wam.v1.AccountState
+	34, // 4: prt.wam.v1.AwaitInteractionResponse.interaction:type_name -> prt.authority.v1.Interaction
+	0,  // 5: prt.wam.v1.Account.authority:type_name -> prt.wam.v1.Authority
+	21, // 6: prt.wam.v1.ListAccountsResponse.accounts:type_name -> prt.wam.v1.Account
+	32, // 7: prt.wam.v1.GetAccountStateResponse.accounts:type_name -> prt.wam.v1.AccountState
+	21, // 8: prt.wam.v1.AccountState.account:type_name -> prt.wam.v1.Account
+	33, // 9: prt.wam.v1.AccountState.prt_update_time:type_name -> google.protobuf.Timestamp
+	33, // 10: prt.wam.v1.AccountState.prt_expiry_time:type_name -> google.protobuf.Timestamp
+	35, // 11: prt.wam.v1.AccountState.validity:type_name -> prt.authority.v1.PRTValidity
+	36, // 12: prt.wam.v1.AccountState.mfa:type_name -> prt.authority.v1.MFAState
+	37, // 13: prt.wam.v1.AccountState.last_attempt:type_name -> prt.authority.v1.Attempt
+	1,  // 14: prt.wam.v1.BrokerService.RequestToken:input_type -> prt.wam.v1.RequestTokenRequest
+	5,  // 15: prt.wam.v1.BrokerService.AddWorkAccount:input_type -> prt.wam.v1.AddWorkAccountRequest
+	22, // 16: prt.wam.v1.BrokerService.ListAccounts:input_type -> prt.wam.v1.ListAccountsRequest
+	24, // 17: prt.wam.v1.AccountSettingsService.ConnectAccount:input_type -> prt.wam.v1.ConnectAccountRequest
+	26, // 18: prt.wam.v1.AccountSettingsService.SetDefaultAccount:input_type -> prt.wam.v1.SetDefaultAccountRequest
+	28, // 19: prt.wam.v1.AccountSettingsService.DisconnectAccount:input_type -> prt.wam.v1.DisconnectAccountRequest
+	30, // 20: prt.wam.v1.AccountStateService.GetAccountState:input_type -> prt.wam.v1.GetAccountStateRequest
+	17, // 21: prt.wam.v1.WindowService.AwaitInteraction:input_type -> prt.wam.v1.AwaitInteractionRequest
+	19, // 22: prt.wam.v1.WindowService.FinishInteraction:input_type -> prt.wam.v1.FinishInteractionRequest
+	3,  // 23: prt.wam.v1.PluginService.GetToken:input_type -> prt.wam.v1.GetTokenRequest
+	7,  // 24: prt.wam.v1.PluginService.AddAccount:input_type -> prt.wam.v1.AddAccountRequest
+	9,  // 25: prt.wam.v1.PluginService.DescribeAccounts:input_type -> prt.wam.v1.DescribeAccountsRequest
+	11, // 26: prt.wam.v1.PluginService.ChooseAccount:input_type -> prt.wam.v1.ChooseAccountRequest
+	13, // 27: prt.wam.v1.PluginService.RemoveAccount:input_type -> prt.wam.v1.RemoveAccountRequest
+	15, // 28: prt.wam.v1.PluginService.ReadAccountState:input_type -> prt.wam.v1.ReadAccountStateRequest
+	2,  // 29: prt.wam.v1.BrokerService.RequestToken:output_type -> prt.wam.v1.RequestTokenResponse
+	6,  // 30: prt.wam.v1.BrokerService.AddWorkAccount:output_type -> prt.wam.v1.AddWorkAccountResponse
+	23, // 31: prt.wam.v1.BrokerService.ListAccounts:output_type -> prt.wam.v1.ListAccountsResponse
+	25, // 32: prt.wam.v1.AccountSettingsService.ConnectAccount:output_type -> prt.wam.v1.ConnectAccountResponse
+	27, // 33: prt.wam.v1.AccountSettingsService.SetDefaultAccount:output_type -> prt.wam.v1.SetDefaultAccountResponse
+	29, // 34: prt.wam.v1.AccountSettingsService.DisconnectAccount:output_type -> prt.wam.v1.DisconnectAccountResponse
+	31, // 35: prt.wam.v1.AccountStateService.GetAccountState:output_type -> prt.wam.v1.GetAccountStateResponse
+	18, // 36: prt.wam.v1.WindowService.AwaitInteraction:output_type -> prt.wam.v1.AwaitInteractionResponse
+	20, // 37: prt.wam.v1.WindowService.FinishInteraction:output_type -> prt.wam.v1.FinishInteractionResponse
+	4,  // 38: prt.wam.v1.PluginService.GetToken:output_type -> prt.wam.v1.GetTokenResponse
+	8,  // 39: prt.wam.v1.PluginService.AddAccount:output_type -> prt.wam.v1.AddAccountResponse
+	10, // 40: prt.wam.v1.PluginService.DescribeAccounts:output_type -> prt.wam.v1.DescribeAccountsResponse
+	12, // 41: prt.wam.v1.PluginService.ChooseAccount:output_type -> prt.wam.v1.ChooseAccountResponse
+	14, // 42: prt.wam.v1.PluginService.RemoveAccount:output_type -> prt.wam.v1.RemoveAccountResponse
+	16, // 43: prt.wam.v1.PluginService.ReadAccountState:output_type -> prt.wam.v1.ReadAccountStateResponse
+	29, // [29:44] is the sub-list for method output_type
+	14, // [14:29] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_prt_wam_v1_wam_proto_init() }
@@ -1855,7 +2338,7 @@ func file_prt_wam_v1_wam_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_wam_v1_wam_proto_rawDesc), len(file_prt_wam_v1_wam_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   5,
 		},

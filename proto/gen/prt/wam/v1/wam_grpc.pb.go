@@ -675,8 +675,12 @@ var WindowService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	PluginService_GetToken_FullMethodName   = "/prt.wam.v1.PluginService/GetToken"
-	PluginService_AddAccount_FullMethodName = "/prt.wam.v1.PluginService/AddAccount"
+	PluginService_GetToken_FullMethodName         = "/prt.wam.v1.PluginService/GetToken"
+	PluginService_AddAccount_FullMethodName       = "/prt.wam.v1.PluginService/AddAccount"
+	PluginService_DescribeAccounts_FullMethodName = "/prt.wam.v1.PluginService/DescribeAccounts"
+	PluginService_ChooseAccount_FullMethodName    = "/prt.wam.v1.PluginService/ChooseAccount"
+	PluginService_RemoveAccount_FullMethodName    = "/prt.wam.v1.PluginService/RemoveAccount"
+	PluginService_ReadAccountState_FullMethodName = "/prt.wam.v1.PluginService/ReadAccountState"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -687,9 +691,18 @@ const (
 type PluginServiceClient interface {
 	// GetToken obtains an access token (app token B, or C and D).
 	GetToken(ctx context.Context, in *GetTokenRequest, opts ...grpc.CallOption) (*GetTokenResponse, error)
-	// AddAccount registers the device with the organisation of an account. The user
-	// has consented; the framework has seen to that.
+	// AddAccount registers the device with the organisation of an account, unless it is
+	// registered there already, and obtains the PRT of the account. The user has
+	// consented; the framework has seen to that.
 	AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error)
+	// DescribeAccounts lists the accounts of the user of a session.
+	DescribeAccounts(ctx context.Context, in *DescribeAccountsRequest, opts ...grpc.CallOption) (*DescribeAccountsResponse, error)
+	// ChooseAccount makes an account the default one.
+	ChooseAccount(ctx context.Context, in *ChooseAccountRequest, opts ...grpc.CallOption) (*ChooseAccountResponse, error)
+	// RemoveAccount removes an account of the plug-in's own.
+	RemoveAccount(ctx context.Context, in *RemoveAccountRequest, opts ...grpc.CallOption) (*RemoveAccountResponse, error)
+	// ReadAccountState lists the accounts of the plug-in's own, of all users.
+	ReadAccountState(ctx context.Context, in *ReadAccountStateRequest, opts ...grpc.CallOption) (*ReadAccountStateResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -720,6 +733,46 @@ func (c *pluginServiceClient) AddAccount(ctx context.Context, in *AddAccountRequ
 	return out, nil
 }
 
+func (c *pluginServiceClient) DescribeAccounts(ctx context.Context, in *DescribeAccountsRequest, opts ...grpc.CallOption) (*DescribeAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DescribeAccountsResponse)
+	err := c.cc.Invoke(ctx, PluginService_DescribeAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) ChooseAccount(ctx context.Context, in *ChooseAccountRequest, opts ...grpc.CallOption) (*ChooseAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChooseAccountResponse)
+	err := c.cc.Invoke(ctx, PluginService_ChooseAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) RemoveAccount(ctx context.Context, in *RemoveAccountRequest, opts ...grpc.CallOption) (*RemoveAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveAccountResponse)
+	err := c.cc.Invoke(ctx, PluginService_RemoveAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) ReadAccountState(ctx context.Context, in *ReadAccountStateRequest, opts ...grpc.CallOption) (*ReadAccountStateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadAccountStateResponse)
+	err := c.cc.Invoke(ctx, PluginService_ReadAccountState_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -728,9 +781,18 @@ func (c *pluginServiceClient) AddAccount(ctx context.Context, in *AddAccountRequ
 type PluginServiceServer interface {
 	// GetToken obtains an access token (app token B, or C and D).
 	GetToken(context.Context, *GetTokenRequest) (*GetTokenResponse, error)
-	// AddAccount registers the device with the organisation of an account. The user
-	// has consented; the framework has seen to that.
+	// AddAccount registers the device with the organisation of an account, unless it is
+	// registered there already, and obtains the PRT of the account. The user has
+	// consented; the framework has seen to that.
 	AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error)
+	// DescribeAccounts lists the accounts of the user of a session.
+	DescribeAccounts(context.Context, *DescribeAccountsRequest) (*DescribeAccountsResponse, error)
+	// ChooseAccount makes an account the default one.
+	ChooseAccount(context.Context, *ChooseAccountRequest) (*ChooseAccountResponse, error)
+	// RemoveAccount removes an account of the plug-in's own.
+	RemoveAccount(context.Context, *RemoveAccountRequest) (*RemoveAccountResponse, error)
+	// ReadAccountState lists the accounts of the plug-in's own, of all users.
+	ReadAccountState(context.Context, *ReadAccountStateRequest) (*ReadAccountStateResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -746,6 +808,18 @@ func (UnimplementedPluginServiceServer) GetToken(context.Context, *GetTokenReque
 }
 func (UnimplementedPluginServiceServer) AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddAccount not implemented")
+}
+func (UnimplementedPluginServiceServer) DescribeAccounts(context.Context, *DescribeAccountsRequest) (*DescribeAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DescribeAccounts not implemented")
+}
+func (UnimplementedPluginServiceServer) ChooseAccount(context.Context, *ChooseAccountRequest) (*ChooseAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChooseAccount not implemented")
+}
+func (UnimplementedPluginServiceServer) RemoveAccount(context.Context, *RemoveAccountRequest) (*RemoveAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveAccount not implemented")
+}
+func (UnimplementedPluginServiceServer) ReadAccountState(context.Context, *ReadAccountStateRequest) (*ReadAccountStateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadAccountState not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -804,6 +878,78 @@ func _PluginService_AddAccount_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_DescribeAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DescribeAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).DescribeAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_DescribeAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).DescribeAccounts(ctx, req.(*DescribeAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_ChooseAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChooseAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).ChooseAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_ChooseAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).ChooseAccount(ctx, req.(*ChooseAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_RemoveAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).RemoveAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_RemoveAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).RemoveAccount(ctx, req.(*RemoveAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_ReadAccountState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadAccountStateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).ReadAccountState(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_ReadAccountState_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).ReadAccountState(ctx, req.(*ReadAccountStateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -818,6 +964,22 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddAccount",
 			Handler:    _PluginService_AddAccount_Handler,
+		},
+		{
+			MethodName: "DescribeAccounts",
+			Handler:    _PluginService_DescribeAccounts_Handler,
+		},
+		{
+			MethodName: "ChooseAccount",
+			Handler:    _PluginService_ChooseAccount_Handler,
+		},
+		{
+			MethodName: "RemoveAccount",
+			Handler:    _PluginService_RemoveAccount_Handler,
+		},
+		{
+			MethodName: "ReadAccountState",
+			Handler:    _PluginService_ReadAccountState_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -1,0 +1,46 @@
+package authority
+
+import "github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+
+// State is an account as an operator sees it: no secret in it.
+type State struct {
+	account.Record
+	// Default is true for the one that answers an app that names none.
+	Default bool
+	// Expired says that the PRT has ended.
+	Expired bool
+	// Renewing says that a renewal runs.
+	Renewing bool
+	// LastAttempt is the last failure, if it is younger than the PRT.
+	LastAttempt *Attempt
+}
+
+// States of all accounts.
+func (a *Authority) States() []State {
+	a.mu.Lock()
+	entries := make([]*entry, 0, len(a.entries))
+	for _, e := range a.entries {
+		entries = append(entries, e)
+	}
+	a.mu.Unlock()
+	now := a.cfg.Clock.Now()
+	all := make([]State, 0, len(entries))
+	for _, e := range entries {
+		e.mu.Lock()
+		s := State{Record: e.rec, LastAttempt: e.attempt, Renewing: e.renewing}
+		e.mu.Unlock()
+		if s.PRT != nil {
+			s.Expired = s.PRT.Expired(now)
+			if s.LastAttempt != nil && s.LastAttempt.At.Before(s.PRT.ObtainedAt) {
+				s.LastAttempt = nil
+			}
+		}
+		mine := a.Accounts(s.SID)
+		s.Default = len(mine) > 0 && mine[0].ID == s.ID
+		all = append(all, s)
+	}
+	return all
+}
+
+// Said is what went wrong, in words of ours.
+func (a *Attempt) Said() string { return said(a.Err) }
