@@ -21,6 +21,10 @@ func (a *afterlife) ofTheDevice(t testing.TB) {
 		return verdict(err)
 	}
 	a.use["PRT, redeemed"] = func() string { return verdict(a.s.use(t)) }
+	a.use["data-protection key of the PRT"] = func() string {
+		_, err := a.requestDataKey(t, a.s.sign(t, a.s.keyClaims(t)))
+		return verdict(err)
+	}
 	byKey := a.d.open(t, a.d.sign(t, a.hello.request(t, a.nonce(t), a.hello.assertion(t, time.Now(), a.nonce(t), nil))))
 	a.use["PRT of a Hello key"] = func() string { return verdict(byKey.use(t)) }
 

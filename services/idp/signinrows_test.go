@@ -81,6 +81,8 @@ func TestOBS04_TheRowsOfAPRTsLife(t *testing.T) {
 				t.Fatal(err)
 			}
 			same("refresh token", map[string]any{"incomingTokenType": "refreshToken", "appDisplayName": "Microsoft Office"})
+			s.dataKey(t)
+			same("data-protection key", map[string]any{"incomingTokenType": "primaryRefreshToken", "resourceDisplayName": "Windows Azure Active Directory"})
 			n := p.nonce(t)
 			p.silent(t, &idpv1.AuthorizeRequest{Resource: graph, SsoNonce: n, RefreshTokenCredential: s.sign(t, s.cookie(n))})
 			row := p.newest(t)
@@ -111,7 +113,7 @@ func TestOBS04_ARefusedRowSaysWhoseArtefactItWas(t *testing.T) {
 	_, err = w.renewPRT(s.sign(t, s.renewal(t)))
 	wantNamed(t, err)
 	row = w.newest(t)
-	wantRow(t, "a device that is disabled", row, map[string]any{"incomingTokenType": "primaryRefreshToken", "sessionId": session})
+	wantRow(t, "a device that is disabled", row, map[string]any{"userPrincipalName": alice, "incomingTokenType": "primaryRefreshToken", "sessionId": session})
 	wantRow(t, "a device that is disabled", row["deviceDetail"].(map[string]any), map[string]any{"deviceId": d.id, "displayName": "DESKTOP-1"})
 	setDevice(t, w, d.id, true)
 	setUser(t, w, alice, false)

@@ -29,6 +29,11 @@ func root() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	cmd.AddCommand(demoCommand(), labCommand(), playCommand(), clockCommand(), traceCommand(), serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand())
+	cmd.AddCommand(
+		demoCommand(), componentCommand(),
+		labCommand(), playCommand(), clockCommand(), traceCommand(),
+		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
+		describeCommand(), errorCommand(),
+	)
 	return cmd
 }

@@ -57,7 +57,7 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 const directoryResource = "https://graph.windows.net"
 
 // complete adds what follows from the rest of an event: the name of the application,
-// and of a PRT that it is for the directory itself and of no browser.
+// and of a PRT and its data-protection key that they are the directory's own and of no browser.
 func (g *Gate) complete(e *signinlog.Event) {
 	home, ok := g.Tenants.Tenant(e.Tenant)
 	if !ok {
@@ -66,12 +66,24 @@ func (g *Gate) complete(e *signinlog.Event) {
 	if app, known := home.Application(e.Client); known && e.Application == "" {
 		e.Application = app.Name
 	}
-	if e.Flow != signinlog.IssuePRT && e.Flow != signinlog.RenewPRT || e.Resource != "" {
+	if e.Flow != signinlog.IssuePRT && e.Flow != signinlog.RenewPRT && e.Flow != signinlog.DataKey || e.Resource != "" {
 		return
 	}
 	e.ClientApp = string(tenant.Native)
 	if r, known := home.Resource(directoryResource); known {
 		e.Resource, e.ResourceID = r.Name, string(r.ID)
+	}
+}
+
+// noteRefusedDevice puts into the row of a refusal what the directory knows of the device
+// that was not good enough, and whose artefact it was. Who asked has shown the session
+// key, and learns none of it.
+func (g *Gate) noteRefusedDevice(ctx context.Context, s Session, e *signinlog.Event) {
+	if s.Device.ID != "" {
+		NoteDevice(e, s.Device)
+	}
+	if u, err := g.Directory.User(ctx, s.From.Tenant, s.From.User); err == nil || prterr.CodeOf(err) == aadsts.UserDisabled {
+		e.User = u.UPN
 	}
 }
 

@@ -172,9 +172,7 @@ func (g *Gate) standing(ctx context.Context, s *Session, e *signinlog.Event) err
 		case prterr.KindOf(err) == prterr.Internal:
 			return err
 		case err != nil && (a.Type != sealed.RefreshToken || s.Tenant.Profile.TokensDieWithDevice):
-			if s.Device.ID != "" { // it is there, and refused for what it is
-				NoteDevice(e, s.Device)
-			}
+			g.noteRefusedDevice(ctx, *s, e)
 			return err
 		}
 	}

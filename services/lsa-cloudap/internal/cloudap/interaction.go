@@ -171,7 +171,7 @@ func (c *CloudAP) dropPages(session sessionDigest) {
 func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final secret.Text) error {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
-	e, _, err := c.signedIn(session)
+	e, p, err := c.signedIn(session)
 	if err != nil {
 		return err
 	}
@@ -183,19 +183,28 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 	if i.purpose == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
 		return c.plugin.endConsent(ctx, pageEnd{state: i.state, final: final})
 	}
-	got, err := c.plugin.authenticate(ctx, "", proof{page: &pageEnd{state: i.state, final: final}})
+	target, err := c.upgraded(ctx, e, p, proof{page: &pageEnd{state: i.state, final: final}})
 	if err != nil {
 		return err
 	}
+	c.cfg.Log.InfoContext(ctx, "the PRT was replaced at a sign-in page", "user", e.key.User, "kind", target.key.Kind)
+	return c.moveSession(session, target)
+}
+
+// upgraded obtains the PRT that the end of a page is for, and says in which partition it
+// is now.
+func (c *CloudAP) upgraded(ctx context.Context, e *entry, p partition.Partition, end proof) (_ *entry, err error) {
+	ended := c.acquiring(ctx, p.UPN, end)
+	defer func() { ended(err) }()
+	got, err := c.plugin.authenticate(ctx, "", end)
+	if err != nil {
+		return nil, err
+	}
 	if !sameUser(got.key, e.key) {
-		return prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
+		return nil, prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
 	target := c.entryFor(got.key)
-	if err := c.adopt(ctx, target, got, nil, c.afterPage(ctx, target, got)); err != nil {
-		return err
-	}
-	c.cfg.Log.InfoContext(ctx, "the PRT was replaced at a sign-in page", "user", e.key.User, "kind", got.key.Kind)
-	return c.moveSession(session, target)
+	return target, c.adopt(ctx, target, got, nil, c.afterPage(ctx, target, got))
 }
 
 // afterPage is what changes in a partition beside the PRT that a page brought. The

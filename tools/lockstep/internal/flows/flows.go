@@ -18,7 +18,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
-	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
@@ -141,13 +140,18 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 		return outcome("the device has its network back", r.device.SetOffline(false))
 	case "restart": // restart component=lsa-cloudap
 		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"]))
-	case "admin": // admin do=disable-user user=alice
-		return r.admin(ctx, arg)
+	case "admin", "sign-ins": // see admin.go
+		return r.operate(ctx, d.Cmd, arg)
 	case "state": // state
 		return r.state(ctx)
 	default:
-		if out, known := r.atWork(ctx, d.Cmd, arg); known {
-			return out
+		for _, more := range []func(context.Context, string, map[string]string) (string, bool){
+			r.show,
+			r.atWork,
+		} {
+			if out, known := more(ctx, d.Cmd, arg); known {
+				return out
+			}
 		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
@@ -287,33 +291,6 @@ func (r *Runner) browse(ctx context.Context, arg map[string]string) string {
 	return r.ladder(ctx, v.Trace) + "signed in to the page without a question\n"
 }
 
-func (r *Runner) admin(ctx context.Context, arg map[string]string) string {
-	conn, err := r.lab.Dial(ctx, "operator", "idp")
-	if err != nil {
-		return failure(err)
-	}
-	admin := directoryv1.NewAdminServiceClient(conn)
-	switch arg["do"] {
-	case "disable-user", "enable-user":
-		upn, _, _ := r.person(arg)
-		_, err = admin.SetUserEnabled(ctx, &directoryv1.SetUserEnabledRequest{UserPrincipalName: upn, Enabled: arg["do"] == "enable-user"})
-	case "revoke-sessions":
-		upn, _, _ := r.person(arg)
-		_, err = admin.RevokeSessions(ctx, &directoryv1.RevokeSessionsRequest{UserPrincipalName: upn})
-	case "set-password":
-		upn, password, _ := r.person(arg)
-		_, err = admin.SetUserPassword(ctx, &directoryv1.SetUserPasswordRequest{UserPrincipalName: upn, Password: password.Reveal()})
-	case "disable-device", "enable-device":
-		var id string
-		if id, err = r.device.ID(ctx); err == nil {
-			_, err = admin.SetDeviceEnabled(ctx, &directoryv1.SetDeviceEnabledRequest{DeviceId: id, Enabled: arg["do"] == "enable-device"})
-		}
-	default:
-		err = fmt.Errorf("there is nothing to do called %q", arg["do"])
-	}
-	return outcome("done", err)
-}
-
 // state lists the partitions, with a name for each PRT in place of its digest.
 func (r *Runner) state(ctx context.Context) string {
 	parts, err := r.device.Operator.SSOState(ctx)
@@ -322,7 +299,7 @@ func (r *Runner) state(ctx context.Context) string {
 	}
 	var b strings.Builder
 	for _, p := range parts {
-		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.prtName(p.GetPrtDigest()))
+		fmt.Fprintf(&b, "%s %s: %s", p.GetUserPrincipalName(), p.GetCredentialKind(), r.named("PRT", p.GetPrtDigest()))
 		if p.GetLastError() != "" {
 			fmt.Fprintf(&b, ", last attempt failed: %s", p.GetLastError())
 		}

@@ -1,6 +1,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,19 +178,7 @@ func (r *Runner) workState(ctx context.Context) string {
 
 // prtName is a stable name for a PRT in place of its digest.
 func (r *Runner) prtName(digest string) string {
-	if digest == "" {
-		return "no PRT"
-	}
-	if r.names[digest] == "" {
-		n := 1
-		for _, name := range r.names {
-			if strings.HasPrefix(name, "PRT-") {
-				n++
-			}
-		}
-		r.names[digest] = fmt.Sprintf("PRT-%d", n)
-	}
-	return r.names[digest]
+	return cmp.Or(r.named("PRT", digest), "no PRT")
 }
 
 // workToken has an app of a user of the device ask for a token of a work account. The

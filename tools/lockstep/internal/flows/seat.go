@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/status"
 )
 
 // firstDevice is the device of a command that names none.
@@ -22,6 +23,8 @@ type seat struct {
 	desktops map[string]actor.Desktop
 	// cookie is the one that the browser of the device got last.
 	cookie secret.Text
+	// log is what was read of the device's events.
+	log *status.Events
 }
 
 // computer is the name under which the device is registered.

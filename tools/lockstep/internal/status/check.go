@@ -49,7 +49,7 @@ func Check(f Facts) []Problem {
 	}
 	found = append(found, v.checkPRT()...)
 	for _, m := range f.Missing {
-		add(ExitNotKnown, "%s does not answer: %s", m.Component, m.Reason)
+		add(ExitNotKnown, "%s: %s", m.Component, m.Reason)
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"slices"
 
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 )
@@ -94,7 +95,12 @@ func postJoinDiagnostics() section {
 	}
 }
 
+// keySignTest is the outcome of the self-test. An older one is no answer while nobody can
+// ask the keys.
 func keySignTest(v *view) string {
+	if slices.ContainsFunc(v.Missing, func(m Missing) bool { return m.Component == "tpm-agent" }) {
+		return unknown + " (tpm-agent does not answer)"
+	}
 	switch v.State.GetKeySignTest() {
 	case dsregv1.KeySignTest_KEY_SIGN_TEST_PASSED:
 		return "PASSED"

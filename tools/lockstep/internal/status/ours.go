@@ -20,7 +20,7 @@ func credentialState() section {
 			{label: "Sid", value: filled(func(v *view) string { return v.user.state.GetSid() })},
 			{label: "UserBlocked", value: always(blocked)},
 			{
-				label: "PRTs",
+				label: "PrtCount",
 				value: always(func(v *view) string { return fmt.Sprint(len(v.Partitions())) }),
 				below: func(v *view) []Entry {
 					var lines []Entry
@@ -194,7 +194,7 @@ func validity(v authorityv1.PRTValidity, expiry, now time.Time) string {
 	}
 }
 
-// span is a duration in words: 13d 4h, 5h 12m, 3m, 20s.
+// span is a duration in words: 13d 4h, 5h 12m, 3m, less than 1m.
 func span(d time.Duration) string {
 	d = max(0, d)
 	days, hours, minutes := int(d/(24*time.Hour)), int(d/time.Hour)%24, int(d/time.Minute)%60
@@ -210,7 +210,7 @@ func span(d time.Duration) string {
 	case minutes > 0:
 		return fmt.Sprintf("%dm", minutes)
 	default:
-		return fmt.Sprintf("%ds", int(d/time.Second))
+		return "less than 1m"
 	}
 }
 

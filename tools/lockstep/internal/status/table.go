@@ -65,7 +65,7 @@ func Status(f Facts) []Section {
 			if !shown {
 				continue
 			}
-			e := Entry{Label: one.label, Value: line(value)}
+			e := Entry{Label: one.label, Value: value}
 			if one.below != nil {
 				e.Fields = one.below(v)
 			}
@@ -73,7 +73,19 @@ func Status(f Facts) []Section {
 		}
 		out = append(out, made)
 	}
-	return append(out, missingSection(f)...)
+	out = append(out, missingSection(f)...)
+	for _, s := range out {
+		clean(s.Entries)
+	}
+	return out
+}
+
+// clean puts every value on one line, whatever a component said.
+func clean(entries []Entry) {
+	for i := range entries {
+		entries[i].Value = line(entries[i].Value)
+		clean(entries[i].Fields)
+	}
 }
 
 // sections is the table. Titles and labels are those of dsregcmd /status (Microsoft Learn,

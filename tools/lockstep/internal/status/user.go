@@ -126,10 +126,10 @@ func attemptEntries(a *authorityv1.Attempt) []Entry {
 	entries := []Entry{
 		{Label: "Previous Prt Attempt", Value: stamp(a.GetTime())},
 		{Label: "Attempt Status", Value: hex(a.GetStatus())},
-		{Label: "User Identity", Value: line(a.GetUserIdentity())},
+		{Label: "User Identity", Value: a.GetUserIdentity()},
 		{Label: "Credential Type", Value: a.GetCredentialType()},
 		{Label: "Correlation ID", Value: a.GetCorrelationId()},
-		{Label: "Endpoint URI", Value: line(a.GetEndpointUri())},
+		{Label: "Endpoint URI", Value: a.GetEndpointUri()},
 	}
 	if a.GetHttpMethod() != "" {
 		entries = append(entries, Entry{Label: "HTTP Method", Value: a.GetHttpMethod()})
@@ -138,10 +138,10 @@ func attemptEntries(a *authorityv1.Attempt) []Entry {
 		Entry{Label: "HTTP Error", Value: hex(a.GetHttpError())},
 		Entry{Label: "HTTP status", Value: fmt.Sprint(a.GetHttpStatus())})
 	if a.GetServerErrorCode() != "" {
-		entries = append(entries, Entry{Label: "Server Error Code", Value: line(a.GetServerErrorCode())})
+		entries = append(entries, Entry{Label: "Server Error Code", Value: a.GetServerErrorCode()})
 	}
 	if d := a.GetServerErrorDescription(); d != "" {
-		entries = append(entries, Entry{Label: "Server Error Description", Value: line(d)})
+		entries = append(entries, Entry{Label: "Server Error Description", Value: d})
 	}
 	return entries
 }

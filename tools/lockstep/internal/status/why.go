@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -43,7 +42,7 @@ func Why(f Facts) []Finding {
 func (v *view) whyMissing() (found []Finding) {
 	for _, m := range v.Missing {
 		found = append(found, Finding{
-			Problem: "The component " + m.Component + " does not answer.", Cause: "It is stopped, cannot be reached, or fails: what it knows is missing here.",
+			Problem: "The component " + m.Component + " did not tell what it knows.", Cause: "It is stopped, cannot be reached, or fails: its facts are missing here.",
 			Evidence: []string{m.Reason}, Next: "Start " + m.Component + ", or read its log.",
 		})
 	}
@@ -92,8 +91,8 @@ func (v *view) whyRegistration() []Finding {
 	}
 	problem := fmt.Sprintf("The last registration (%s) failed in the phase %s.", a.GetRegistrationType(), a.GetErrorPhase())
 	evidence := []string{"Previous Registration: " + stamp(a.GetTime())}
-	if a.GetServerErrorCode() != "" || a.GetServerMessage() != "" {
-		evidence = append(evidence, strings.TrimSuffix(line("the server said "+a.GetServerErrorCode()+": "+a.GetServerMessage()), ": "))
+	if m := line(strings.TrimPrefix(a.GetServerMessage(), a.GetServerErrorCode()+": ")); m != "" {
+		evidence = append(evidence, strings.TrimPrefix(line(a.GetServerErrorCode())+": "+m, ": "))
 	}
 	f := windows(wincode.Code(a.GetClientErrorCode()), problem, evidence...)
 	f.Trace = a.GetRequestId()
@@ -134,52 +133,6 @@ func (v *view) whyAttempts() (found []Finding) {
 		}
 	}
 	return found
-}
-
-// Explain names the cause behind one failed attempt to obtain, renew or use a PRT.
-func Explain(what string, a *authorityv1.Attempt) Finding {
-	f := Finding{Problem: fmt.Sprintf("The last attempt to %s a PRT for %s failed.", what, line(a.GetUserIdentity())), Trace: a.GetCorrelationId()}
-	row, isWindows := wincode.Lookup(wincode.Code(a.GetStatus()))
-	if known, ok := aadsts.Lookup(aadsts.Code(a.GetAadsts())); ok {
-		f.Code = known.Code.String()
-		f.Cause, f.Next = halves(known.Meaning)
-	} else if isWindows {
-		f.Code, f.Cause, f.Next = row.Code.String(), sentence(row.Meaning, row.Cause), row.Next
-	} else {
-		f.Code, f.Cause, f.Next = hex(a.GetStatus()), line(a.GetMessage()), "Read the log of lsa-cloudap at that time."
-	}
-	if net, ok := wincode.Lookup(wincode.Code(a.GetHttpError())); ok && a.GetAadsts() == 0 {
-		f.Code, f.Cause, f.Next = net.Code.String(), sentence(net.Meaning, net.Cause), net.Next
-	}
-	f.Evidence = attemptEvidence(a)
-	if isWindows && len(row.Events) > 0 {
-		f.Evidence = append(f.Evidence, fmt.Sprintf("events %s of this trace", numbers(row.Events)))
-	}
-	return f
-}
-
-// attemptEvidence is what is known of an attempt, on a few lines.
-func attemptEvidence(a *authorityv1.Attempt) []string {
-	out := []string{fmt.Sprintf("at %s with %s, status %s", stamp(a.GetTime()), a.GetCredentialType(), wincode.Code(a.GetStatus()))}
-	if uri := line(a.GetEndpointUri()); uri != "" {
-		asked := strings.TrimSpace(a.GetHttpMethod() + " " + uri)
-		switch {
-		case a.GetHttpError() != 0:
-			asked += ": no answer, " + wincode.Code(a.GetHttpError()).String()
-		case a.GetHttpStatus() != 0:
-			asked += fmt.Sprintf(": HTTP %d", a.GetHttpStatus())
-		}
-		out = append(out, asked)
-	}
-	if d := line(a.GetServerErrorDescription()); d != "" {
-		out = append(out, strings.TrimPrefix(line(a.GetServerErrorCode())+", "+d, ", "))
-	} else if m := line(a.GetMessage()); m != "" {
-		out = append(out, m)
-	}
-	if a.GetStep() != "" {
-		out = append(out, "step "+letter(a.GetStep()))
-	}
-	return out
 }
 
 // whyPRT is about a PRT that is over or old without an attempt that says why.
@@ -231,7 +184,7 @@ func (v *view) whyCache() (found []Finding) {
 	c := v.SSO.GetCache()
 	if n := len(c.GetQuarantined()); n > 0 {
 		f := Finding{
-			Problem: fmt.Sprintf("%d files of the cache are not used.", n), Cause: "They are damaged, or older than what the TPM remembers.",
+			Problem: fmt.Sprintf("Files of the cache are not used: %d.", n), Cause: "They are damaged, or older than what the TPM remembers.",
 			Next: "Nothing is lost for good: its users sign in with the network. Look at the files where they are kept.",
 		}
 		for _, q := range c.GetQuarantined() {
@@ -283,70 +236,4 @@ func ngcCause(name string) string {
 	default:
 		return "A prerequisite is not met."
 	}
-}
-
-// WriteWhy writes findings for people.
-func WriteWhy(w io.Writer, found []Finding) error {
-	var b strings.Builder
-	if len(found) == 0 {
-		b.WriteString("Nothing is wrong that this device knows of.\n")
-	}
-	for i, f := range found {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "%s\n  cause:     %s\n", f.Problem, strings.TrimSpace(f.Cause+parenthesis(f.Code)))
-		for j, e := range f.Evidence {
-			label := "evidence: "
-			if j > 0 {
-				label = "          "
-			}
-			if e != "" {
-				fmt.Fprintf(&b, "  %s %s\n", label, e)
-			}
-		}
-		fmt.Fprintf(&b, "  next step: %s\n", f.Next)
-		if f.Trace != "" {
-			fmt.Fprintf(&b, "  see:       lockstep trace %s\n", f.Trace)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func parenthesis(code string) string {
-	if code == "" {
-		return ""
-	}
-	return " (" + code + ")"
-}
-
-// halves parts a meaning "what is wrong: what to do".
-func halves(meaning string) (cause, next string) {
-	cause, next, found := strings.Cut(strings.TrimSuffix(meaning, "."), ": ")
-	if !found {
-		return cause + ".", "Look up the code: lockstep error CODE."
-	}
-	return cause + ".", strings.ToUpper(next[:1]) + next[1:] + "."
-}
-
-// sentence joins what happened and what is behind it.
-func sentence(parts ...string) string { return strings.TrimSpace(strings.Join(parts, " ")) }
-
-// letter is a step as the documents name it: FIRST_SIGN_IN_D is "D of first sign-in".
-func letter(step string) string {
-	i := strings.LastIndex(step, "_")
-	if i < 0 {
-		return line(step)
-	}
-	return line(step[i+1:] + " of " + strings.ToLower(strings.ReplaceAll(step[:i], "_", " ")))
-}
-
-// numbers lists ids.
-func numbers(ids []uint32) string {
-	var out []string
-	for _, id := range ids {
-		out = append(out, fmt.Sprint(id))
-	}
-	return strings.Join(out, ", ")
 }
