@@ -35,8 +35,10 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	cmd.AddCommand(
-		demoCommand(), labCommand(), playCommand(), clockCommand(), traceCommand(), serveCommand(), trustCommand(), tenantCommand(),
-		authenticatorCommand(), statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(), whatIfCommand(), windowCommand(), componentCommand(),
+		demoCommand(), componentCommand(),
+		labCommand(), playCommand(), clockCommand(), traceCommand(),
+		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
+		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
 	)
 	return cmd
 }

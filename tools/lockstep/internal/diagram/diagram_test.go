@@ -24,7 +24,7 @@ import (
 func golden(t *testing.T, path, got string) {
 	t.Helper()
 	if flag.Lookup("rewrite").Value.String() == "true" {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a picture to be shown
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,6 +25,11 @@ func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
 // due on any device have ended.
 func (r *Runner) Advance(ctx context.Context, by time.Duration) error {
 	ctx = untraced(ctx)
+	if r.moving != nil {
+		if err := r.moving(by); err != nil {
+			return err
+		}
+	}
 	before := map[*seat][]*lsav1.PartitionState{}
 	for _, s := range r.seats {
 		if !s.device.Runs("lsa-cloudap") {

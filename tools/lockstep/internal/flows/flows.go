@@ -54,6 +54,8 @@ type Runner struct {
 	saved  string
 	passes map[string]secret.Text
 	names  map[string]string
+	// moving is told before the clocks are moved; nil is nobody.
+	moving func(by time.Duration) error
 	// last is the trace whose ladder was drawn last.
 	last trace.TraceID
 }
@@ -75,6 +77,10 @@ func On(l *lab.Lab, devices ...*lab.Device) *Runner {
 	}
 	return r
 }
+
+// BeforeAdvance has f called before the clocks are moved, by whatever command; they are
+// not when it fails.
+func (r *Runner) BeforeAdvance(f func(by time.Duration) error) { r.moving = f }
 
 // Close ends the lab of a script.
 func (r *Runner) Close() error {

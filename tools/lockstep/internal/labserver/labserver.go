@@ -187,6 +187,7 @@ type service struct {
 
 func newService(l *lab.Lab, f *folder, devices []*lab.Device) *service {
 	s := &service{lab: l, folder: f, runner: flows.On(l, devices...), turn: make(chan struct{}, 1)}
+	s.runner.BeforeAdvance(s.keep)
 	for _, d := range devices {
 		s.names = append(s.names, d.Name)
 	}

@@ -30,6 +30,17 @@ func (s *service) begin(ctx context.Context) (context.Context, func(), error) {
 	}
 }
 
+// keep writes down where the clocks will be, before they are moved.
+func (s *service) keep(by time.Duration) error {
+	if by <= 0 || by > maxAdvance {
+		return prterr.New(prterr.Invalid, "by: must be more than zero and at most 400 days")
+	}
+	if err := s.folder.keep(time.Now(), s.lab.Ahead()+by); err != nil {
+		return prterr.Wrap(prterr.Conflict, err, "the time of the laboratory cannot be written to its folder %s, so the clocks were not moved: make room there, or let this user write to it", s.folder.dir)
+	}
+	return nil
+}
+
 func (s *service) now() *timestamppb.Timestamp {
 	return timestamppb.New(time.Now().Add(s.lab.Ahead()))
 }
@@ -42,17 +53,14 @@ func (s *service) DescribeLab(context.Context, *labv1.DescribeLabRequest) (*labv
 // AdvanceLab moves the clocks and waits for what fell due.
 func (s *service) AdvanceLab(ctx context.Context, r *labv1.AdvanceLabRequest) (*labv1.AdvanceLabResponse, error) {
 	by := r.GetBy().AsDuration()
-	if err := r.GetBy().CheckValid(); err != nil || by <= 0 || by > maxAdvance {
-		return nil, prterr.New(prterr.Invalid, "by: must be more than zero and at most 400 days")
+	if err := r.GetBy().CheckValid(); err != nil {
+		return nil, prterr.New(prterr.Invalid, "by: is no duration")
 	}
 	ctx, end, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	if err := s.folder.keep(time.Now(), s.lab.Ahead()+by); err != nil {
-		return nil, prterr.Wrap(prterr.Internal, err, "the time of the laboratory cannot be kept: see its log; the clocks were not moved")
-	}
 	if err := s.runner.Advance(ctx, by); err != nil {
 		return nil, err
 	}
