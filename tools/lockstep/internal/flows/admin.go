@@ -145,12 +145,12 @@ func (r *Runner) signIns(ctx context.Context, read directoryv1.ReadServiceClient
 			continue
 		}
 		r.names["row "+s.GetSignInId()] = "seen"
-		var row logRow
-		if err := json.Unmarshal([]byte(s.GetEntra()), &row); err != nil {
+		var seen logRow
+		if err := json.Unmarshal([]byte(s.GetEntra()), &seen); err != nil {
 			return failure(err)
 		}
 		cells := []string{
-			s.GetFlow(), row.User, row.App, row.Resource, row.Incoming, r.named("session", row.Session), r.named("device", row.Device.ID), result(row.Status.Code),
+			s.GetFlow(), seen.User, seen.App, seen.Resource, seen.Incoming, r.named("session", seen.Session), r.named("device", seen.Device.ID), result(seen.Status.Code),
 		}
 		for i := range cells {
 			cells[i] = cmp.Or(cells[i], "-")
