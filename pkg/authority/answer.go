@@ -42,23 +42,23 @@ func ReadIDToken(compact string) (Identity, error) {
 	t, err := jose.ParseUnsigned(compact)
 	if err != nil {
 		if t, err = jose.Parse(compact); err != nil {
-			return Identity{}, badAnswer(idpName, "id_token is not a compact token")
+			return Identity{}, BadAnswer(idpName, "id_token is not a compact token")
 		}
 	}
 	var claims entrawire.IDToken
 	if err := t.Claims(&claims); err != nil {
-		return Identity{}, badAnswer(idpName, "id_token has malformed claims")
+		return Identity{}, BadAnswer(idpName, "id_token has malformed claims")
 	}
 	who := Identity{Name: displayName(claims.Name), Methods: claims.Methods, AMR: claims.AMR, AuthTime: moment(claims.AuthTime), MFATime: moment(claims.MFATime)}
 	var err2 error
 	who.Tenant, err = ids.ParseTenant(claims.TID)
 	who.User, err2 = ids.ParseUser(claims.OID)
 	if err != nil || err2 != nil {
-		return Identity{}, badAnswer(idpName, "id_token has no oid and tid")
+		return Identity{}, BadAnswer(idpName, "id_token has no oid and tid")
 	}
 	if claims.UPN != "" {
 		if who.UPN, err = ids.ParseUPN(claims.UPN); err != nil {
-			return Identity{}, badAnswer(idpName, "id_token has a malformed upn")
+			return Identity{}, BadAnswer(idpName, "id_token has a malformed upn")
 		}
 	}
 	return who, nil
@@ -102,11 +102,11 @@ func (a issuedPRT) read() (Issued, error) {
 	life, ok := artefact.Life(a.expiresIn)
 	switch {
 	case !artefact.Opaque(a.prt, artefact.MaxPRT):
-		return Issued{}, badAnswer(idpName, "refresh_token is empty, too long or has a character that is not allowed")
+		return Issued{}, BadAnswer(idpName, "refresh_token is empty, too long or has a character that is not allowed")
 	case !ok:
-		return Issued{}, badAnswer(idpName, "refresh_token_expires_in is not 1 second to 400 days")
+		return Issued{}, BadAnswer(idpName, "refresh_token_expires_in is not 1 second to 400 days")
 	case a.wrapped != "" && !artefact.Opaque(a.wrapped, artefact.MaxSealedKey):
-		return Issued{}, badAnswer(idpName, "session_key_jwe is not a compact token")
+		return Issued{}, BadAnswer(idpName, "session_key_jwe is not a compact token")
 	}
 	who, err := ReadIDToken(a.idToken)
 	if err != nil {

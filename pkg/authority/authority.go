@@ -5,7 +5,8 @@
 // What lives here: a PRT with a credential or from the end of a sign-in page, its
 // renewal and validation, requests and answers of applications. What never may: a key
 // (the tpm-agent signs and opens), a file, a timer, memory between two calls; those are
-// the caller's. The WAM plug-in calls it on registered devices.
+// the caller's. The WAM plug-in calls it on registered devices; the CloudAP plug-in has
+// its rooms and its reading of pages, errors and kinds.
 package authority
 
 import (
@@ -17,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -43,6 +45,7 @@ type Authority struct {
 	issuance idpv1.IssuanceServiceClient
 	tokens   idpv1.TokenServiceClient
 	grants   idpv1.GrantServiceClient
+	dataKeys *datakey.Provider
 	signIn   string
 	timeout  time.Duration
 }
@@ -62,7 +65,7 @@ func New(cfg Config) (*Authority, error) {
 	return &Authority{
 		keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), realms: idpv1.NewRealmServiceClient(cfg.IdP), nonces: idpv1.NewNonceServiceClient(cfg.IdP),
 		issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP), grants: idpv1.NewGrantServiceClient(cfg.IdP),
-		signIn: "https://" + u.Host, timeout: cfg.CallTimeout,
+		dataKeys: datakey.NewProvider(cfg.TPM, cfg.IdP, cfg.CallTimeout), signIn: "https://" + u.Host, timeout: cfg.CallTimeout,
 	}, nil
 }
 

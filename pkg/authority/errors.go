@@ -28,6 +28,7 @@ func Stranger(who string, err error) error {
 	if row, ok := aadsts.Lookup(e.Code); ok {
 		own.Code, own.Msg = e.Code, row.Meaning
 	}
+	own.Where = e.Where // our own carriers wrote it
 	return own.WithHRESULT(e.HRESULT)
 }
 
@@ -50,9 +51,9 @@ func meaning(k prterr.Kind) string {
 	}
 }
 
-// badAnswer is an answer that cannot be used. Trying again may help, because the
+// BadAnswer is an answer that cannot be used. Trying again may help, because the
 // other side may be repaired; so the kind is Unavailable.
-func badAnswer(who, what string) error {
+func BadAnswer(who, what string) error {
 	return prterr.New(prterr.Unavailable, "%s: answer is not usable: %s", who, what)
 }
 
@@ -61,7 +62,7 @@ func badAnswer(who, what string) error {
 // disabled device are not among them.
 func Spent(err error) error {
 	switch prterr.CodeOf(err) {
-	case aadsts.FreshTokenNeeded, aadsts.ExpiredToken, aadsts.InvalidGrant, aadsts.InvalidSessionKey:
+	case aadsts.FreshTokenNeeded, aadsts.SessionRevoked, aadsts.ExpiredToken, aadsts.ExpiredGrant, aadsts.InvalidGrant, aadsts.InvalidSessionKey:
 		var e *prterr.Error
 		if errors.As(err, &e) {
 			again := *e

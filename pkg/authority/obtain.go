@@ -26,11 +26,11 @@ func (a *Authority) Managed(ctx context.Context, upn ids.UPN) error {
 	case r.GetAccountType() == idpv1.AccountType_ACCOUNT_TYPE_UNKNOWN:
 		return prterr.AADSTS(aadsts.TenantNotFound, "")
 	case !strings.EqualFold(r.GetDomainName(), upn.Domain()):
-		return badAnswer(idpName, "domain_name is not the domain of the user")
+		return BadAnswer(idpName, "domain_name is not the domain of the user")
 	case r.GetAccountType() == idpv1.AccountType_ACCOUNT_TYPE_FEDERATED:
 		return prterr.New(prterr.Conflict, "the user signs in with a federation provider: its password is not the cloud's")
 	case r.GetAccountType() != idpv1.AccountType_ACCOUNT_TYPE_MANAGED:
-		return badAnswer(idpName, "account_type is not known")
+		return BadAnswer(idpName, "account_type is not known")
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func (a *Authority) nonce(ctx context.Context) (string, error) {
 		return "", Stranger(idpName, err)
 	}
 	if !artefact.Opaque(n.GetNonce(), artefact.MaxNonce) {
-		return "", badAnswer(idpName, "nonce is empty, too long or has a character that is not allowed")
+		return "", BadAnswer(idpName, "nonce is empty, too long or has a character that is not allowed")
 	}
 	return n.GetNonce(), nil
 }
@@ -74,7 +74,7 @@ func (a *Authority) request(ctx context.Context, tenant ids.TenantID, upn ids.UP
 		return Issued{}, Stranger(idpName, err)
 	}
 	if r.GetSessionKeyJwe() == "" {
-		return Issued{}, badAnswer(idpName, "session_key_jwe is missing")
+		return Issued{}, BadAnswer(idpName, "session_key_jwe is missing")
 	}
 	got, err := issuedPRT{prt: r.GetRefreshToken(), wrapped: r.GetSessionKeyJwe(), idToken: r.GetIdToken(), expiresIn: r.GetRefreshTokenExpiresIn()}.read()
 	if err != nil {
@@ -105,7 +105,7 @@ func (a *Authority) Renew(ctx context.Context, c Cached) (Issued, error) {
 		return Issued{}, Spent(Stranger(idpName, err))
 	}
 	if !artefact.Opaque(answer.GetAnswer(), artefact.MaxToken) {
-		return Issued{}, badAnswer(idpName, "it is not a compact token")
+		return Issued{}, BadAnswer(idpName, "it is not a compact token")
 	}
 	opened, err := call(ctx, a.timeout, a.keys.OpenPRTAnswer, &tpmv1.OpenPRTAnswerRequest{
 		Partition: c.partition(), SessionKey: c.sessionKey(), Answer: answer.GetAnswer(),
@@ -132,7 +132,7 @@ func (a *Authority) Import(ctx context.Context, k Key, wrapped string) ([]byte, 
 		return nil, err
 	}
 	if n := len(r.GetSessionKey().GetSealed()); n == 0 || n > artefact.MaxSealedKey {
-		return nil, badAnswer(tpmName, "the sealed session key is empty or too long")
+		return nil, BadAnswer(tpmName, "the sealed session key is empty or too long")
 	}
 	return r.GetSessionKey().GetSealed(), nil
 }
@@ -145,7 +145,7 @@ func (a *Authority) Protect(ctx context.Context, k Key, prt secret.Text) ([]byte
 		return nil, err
 	}
 	if n := len(r.GetSealedPrt().GetSealed()); n == 0 || n > artefact.MaxSealedPRT {
-		return nil, badAnswer(tpmName, "the sealed PRT is empty or too long")
+		return nil, BadAnswer(tpmName, "the sealed PRT is empty or too long")
 	}
 	return r.GetSealedPrt().GetSealed(), nil
 }
@@ -170,7 +170,7 @@ func (a *Authority) Validate(ctx context.Context, offered Cached) error {
 		return Stranger(idpName, err)
 	}
 	if !artefact.Opaque(sealed.GetAnswer(), artefact.MaxToken) {
-		return badAnswer(idpName, "it is not a compact token")
+		return BadAnswer(idpName, "it is not a compact token")
 	}
 	answer, err := a.OpenAccess(ctx, offered, entrawire.BrokerClientID, sealed.GetAnswer())
 	if err != nil {

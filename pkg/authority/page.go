@@ -65,7 +65,7 @@ func (a *Authority) AtPage(ctx context.Context, s signinpage.State, final secret
 	case who.Tenant != s.Tenant || who.UPN == "":
 		return Issued{}, prterr.New(prterr.Denied, "the user of the page is not one of the device's tenant")
 	case refresh.Empty():
-		return Issued{}, badAnswer(idpName, "refresh_token is missing")
+		return Issued{}, BadAnswer(idpName, "refresh_token is missing")
 	}
 	got, err := a.request(ctx, s.Tenant, who.UPN, &tpmv1.Credential{Kind: &tpmv1.Credential_RefreshToken{RefreshToken: refresh.Reveal()}})
 	if err != nil {
@@ -89,9 +89,9 @@ func (a *Authority) redeemCode(ctx context.Context, s signinpage.State, code sec
 	t := r.GetTokens()
 	switch {
 	case t == nil:
-		return Identity{}, secret.Text{}, badAnswer(idpName, "it has no tokens")
+		return Identity{}, secret.Text{}, BadAnswer(idpName, "it has no tokens")
 	case t.GetRefreshToken() != "" && !artefact.Opaque(t.GetRefreshToken(), artefact.MaxPRT):
-		return Identity{}, secret.Text{}, badAnswer(idpName, "refresh_token is too long or has a character that is not allowed")
+		return Identity{}, secret.Text{}, BadAnswer(idpName, "refresh_token is too long or has a character that is not allowed")
 	}
 	who, err := ReadIDToken(t.GetIdToken())
 	return who, secret.NewText(t.GetRefreshToken()), err

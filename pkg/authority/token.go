@@ -65,20 +65,20 @@ func (a *Authority) open(ctx context.Context, c Cached, client ids.ClientID, ans
 	_, newLifeOK := artefact.Life(opened.GetNewPrtExpiresIn())
 	switch {
 	case !artefact.Line(opened.GetAccessToken(), artefact.MaxToken):
-		return nil, badAnswer(idpName, "access_token is too long or has a character that is not allowed")
+		return nil, BadAnswer(idpName, "access_token is too long or has a character that is not allowed")
 	case opened.GetAccessToken() != "" && !lifeOK:
-		return nil, badAnswer(idpName, "expires_in is not 1 second to 400 days")
+		return nil, BadAnswer(idpName, "expires_in is not 1 second to 400 days")
 	case len(opened.GetIdToken()) > artefact.MaxToken || len(opened.GetRefreshToken().GetSealed()) > artefact.MaxSealed:
-		return nil, badAnswer(idpName, "id_token or refresh_token is too long")
+		return nil, BadAnswer(idpName, "id_token or refresh_token is too long")
 	case opened.GetNewPrt() != "" && (!newLifeOK || !artefact.Opaque(opened.GetNewPrt(), artefact.MaxPRT)):
-		return nil, badAnswer(idpName, "the new PRT or its lifetime is malformed")
+		return nil, BadAnswer(idpName, "the new PRT or its lifetime is malformed")
 	}
 	return opened, nil
 }
 
 func signed(token string) (string, error) {
 	if !artefact.Opaque(token, artefact.MaxToken) {
-		return "", badAnswer(tpmName, "it is not a compact token")
+		return "", BadAnswer(tpmName, "it is not a compact token")
 	}
 	return token, nil
 }

@@ -53,6 +53,13 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if f.Listen == "" || f.Identity == "" || f.State == "" {
 		return errors.New("--listen, --identity and --state are all needed")
 	}
+	if err := NoDumps(f.Lab); err != nil {
+		return err
+	}
+	points, err := crashPoints(f.Set, f.Lab)
+	if err != nil {
+		return err
+	}
 	log, err := obs.Logger(os.Stderr, f.LogLevel, name)
 	if err != nil {
 		return err
@@ -72,7 +79,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 			log.Warn("last spans were not exported", "error", e)
 		}
 	}()
-	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, Settings: f.Set}
+	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, Settings: f.Set, Points: points}
 	if f.Lab {
 		env.Lab = clock.NewLab()
 		env.Lab.Advance(f.LabAhead)

@@ -37,7 +37,7 @@ func TestISS15_TheDomainLetsItsUsersIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	who, err := sid.Parse(got.GetSid())
-	if err != nil || who.Entra() || got.GetDisplayName() != "carol" {
+	if err != nil || who.Entra() || got.GetDisplayName() != "Carol Chen" {
 		t.Errorf("ticket %v, %v", got, err)
 	}
 	if until := got.GetValidUntil().AsTime().Sub(now); until < 10*time.Hour || until > 10*time.Hour+time.Minute {

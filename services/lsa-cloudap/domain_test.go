@@ -81,7 +81,7 @@ func TestISS15_HybridTheDomainOpensTheDesktopAndThePRTComesLater(t *testing.T) {
 		m := w.hybrid()
 		w.cut(true)
 		got := m.signIn(alice)
-		if !got.GetPrtPending() || got.GetFromCache() || got.GetSid() != domainSID || got.GetDisplayName() != "Alice of the domain" || got.GetUserId() != "" {
+		if !got.GetPrtPending() || got.GetFromCache() || !got.GetByDomain() || got.GetSid() != domainSID || got.GetDisplayName() != "Alice of the domain" || got.GetUserId() != "" {
 			t.Fatalf("got %v", got)
 		}
 		if len(m.partitions()) != 0 || !m.account(got.GetLogonSession()).GetNoPrt() {

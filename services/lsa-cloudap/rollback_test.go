@@ -280,3 +280,33 @@ func TestACacheWithoutARecordIsTakenAsItIs(t *testing.T) {
 		}
 	})
 }
+
+// TestAWrongPasswordCountsOnADiskThatTakesNothing: else whoever fills the disk could
+// guess for as long as the process runs.
+func TestAWrongPasswordCountsOnADiskThatTakesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		folder := filepath.Join(w.dir, "partitions")
+		if err := os.Rename(folder, folder+".away"); err != nil {
+			t.Fatal(err)
+		}
+		w.restore(map[string]string{folder: "no folder"})
+		w.cut(true)
+		if _, err := m.try(alice, "wrong"); prterr.KindOf(err) != prterr.Unauthenticated {
+			t.Fatal(err)
+		}
+		if got := m.signIn(alice); !got.GetFromCache() {
+			t.Error("the right password does not help any more")
+		}
+		for range 9 {
+			if _, err := m.try(alice, "wrong"); prterr.KindOf(err) != prterr.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		if _, err := m.try(alice, password); prterr.KindOf(err) != prterr.Exhausted {
+			t.Errorf("after ten wrong ones: %v", err)
+		}
+	})
+}

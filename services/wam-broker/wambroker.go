@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -156,8 +157,19 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 	if err != nil {
 		return nil, err
 	}
+	keysDir := filepath.Join(cfg.StateDir, "datakeys")
+	dataKeys, err := datakey.New(datakey.Config{
+		TPM: cfg.TPM, Dir: keysDir, CallTimeout: cmp.Or(cfg.CallTimeout, defaultCallTimeout), Clock: cfg.Clock, Events: events, Log: cfg.Log, Points: cfg.Points,
+		Reject: func(name, reason string) error {
+			_, err := quarantine.Take(filepath.Join(keysDir, name), reason)
+			return err
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
 	return authority.New(authority.Config{
-		Store: store, Accounts: accounts, Protocol: protocol, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
+		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
 		Events: events, Log: cfg.Log, Points: cfg.Points,
 	})
 }

@@ -4,11 +4,11 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
 const tpmName = "tpm-agent"

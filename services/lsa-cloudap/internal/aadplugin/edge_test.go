@@ -130,7 +130,7 @@ func TestPagesAndKeysOfAStranger(t *testing.T) {
 	}
 	begin := func(r *cloudapv1.BeginPageRequest) error { _, err := p.BeginPage(ctx, r); return err }
 	const tenant, user = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-000000000001"
-	state := []byte(`{"purpose":1,"tenant":"` + tenant + `","client":"c","state":"s","verifier":"v"}`)
+	state := []byte(`{"purpose":1,"tenant":"` + tenant + `","client":"c","redirect":"ms-appx-web://Microsoft.AAD.BrokerPlugin/DRS","state":"s","verifier":"v"}`)
 	_, access := p.RegisterHelloKey(ctx, &cloudapv1.RegisterHelloKeyRequest{PublicKey: []byte{1}})
 	_, public := p.RegisterHelloKey(ctx, &cloudapv1.RegisterHelloKeyRequest{AccessToken: "a"})
 	_, wrapped := p.OpenResetSecret(ctx, &cloudapv1.OpenResetSecretRequest{AccessToken: "a", KeyId: "k"})

@@ -3,11 +3,11 @@ package aadplugin
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
 func (e *edge) BeginPage(ctx context.Context, req *cloudapv1.BeginPageRequest) (*cloudapv1.BeginPageResponse, error) {

@@ -1,68 +1,11 @@
 package aadplugin
 
-import (
-	"errors"
+import "github.com/lockstep-sso/lockstep/pkg/authority"
 
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
-)
+// Errors of others are read as every authority of a PRT reads them.
 
-// stranger keeps kind and code of an error from outside the device and drops its
-// text: whoever got the password could send it back in there, and from here it
-// would reach logs. The meaning of a code comes from our own table.
-func stranger(who string, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *prterr.Error
-	if !errors.As(err, &e) {
-		return prterr.New(prterr.KindOf(err), "%s: the call failed", who)
-	}
-	own := prterr.New(e.Kind, "%s: %s", who, meaning(e.Kind))
-	if row, ok := aadsts.Lookup(e.Code); ok {
-		own.Code, own.Msg = e.Code, row.Meaning
-	}
-	own.Where = e.Where // our own carriers wrote it
-	return own.WithHRESULT(e.HRESULT)
-}
+func stranger(who string, err error) error { return authority.Stranger(who, err) }
 
-func meaning(k prterr.Kind) string {
-	switch k {
-	case prterr.Unavailable:
-		return "cannot be reached: check the network"
-	case prterr.Deadline:
-		return "did not answer in time: try again"
-	case prterr.Unauthenticated:
-		return "the user name or the password is wrong: check both"
-	case prterr.Exhausted:
-		return "is busy: wait a little"
-	case prterr.Interaction:
-		return "the user must sign in again"
-	case prterr.Internal:
-		return "failed"
-	default:
-		return "refused the request"
-	}
-}
+func badAnswer(who, what string) error { return authority.BadAnswer(who, what) }
 
-// badAnswer is an answer that cannot be used. Trying again may help, because the
-// other side may be repaired; so the kind is Unavailable.
-func badAnswer(who, what string) error {
-	return prterr.New(prterr.Unavailable, "%s: answer is not usable: %s", who, what)
-}
-
-// spent turns the identity provider's word that a PRT is no good any more into
-// the word of the contract: only a sign-in with the credential helps. Wrong
-// credentials, a disabled user or a disabled device are not among them.
-func spent(err error) error {
-	switch prterr.CodeOf(err) {
-	case aadsts.FreshTokenNeeded, aadsts.SessionRevoked, aadsts.ExpiredToken, aadsts.ExpiredGrant, aadsts.InvalidGrant, aadsts.InvalidSessionKey:
-		var e *prterr.Error
-		if errors.As(err, &e) {
-			again := *e
-			again.Kind = prterr.Interaction
-			return &again
-		}
-	}
-	return err
-}
+func spent(err error) error { return authority.Spent(err) }

@@ -6,11 +6,11 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
 
 const federationName = "federation provider"

@@ -3,20 +3,13 @@ package aadplugin
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-)
-
-// brokerRedirect is the redirect address registered for the broker itself, and
-// appRedirect, with the application's id behind it, the one that an application has for
-// the broker.
-const (
-	brokerRedirect = appRedirect + "DRS"
-	appRedirect    = "ms-appx-web://Microsoft.AAD.BrokerPlugin/"
 )
 
 // authenticate is the first sign-in, steps B to E. For a federated user the
@@ -149,7 +142,7 @@ func (p *Plugin) validate(ctx context.Context, offered cached) error {
 		return err
 	}
 	request, err := p.device.signToken(ctx, offered, tokenRequest{
-		client: entrawire.BrokerClientID, redirectURI: brokerRedirect, nonce: nonce,
+		client: entrawire.BrokerClientID, redirectURI: signinpage.BrokerRedirect, nonce: nonce,
 	})
 	if err != nil {
 		return err

@@ -2,31 +2,23 @@ package aadplugin
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
 	"net/url"
 	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
 const (
 	// pinResetClient and pinResetResource are the public service's PIN reset.
 	pinResetClient   = "9115dd05-fad5-4f9c-acc7-305d08b1b04e"
 	pinResetResource = "https://cred.microsoft.com"
-	// updateResource is what a PRT is asked for at a page: nothing but the PRT.
-	updateResource = "urn:aad:tb:update:prt"
-	// freshFactor demands a second factor of the last ten minutes.
-	freshFactor = "ngcmfa"
-	// chance is how many random bytes a state and a verifier have.
-	chance = 32
 )
 
 // pageAsked is what a page is asked for.
@@ -42,27 +34,10 @@ type pageAsked struct {
 	resource string
 }
 
-// pageState is what the end of a page is judged by. It goes to the framework and
-// comes back: the plug-in remembers nothing.
-type pageState struct {
-	Purpose  int32        `json:"purpose"`
-	Tenant   ids.TenantID `json:"tenant"`
-	Client   string       `json:"client"`
-	State    string       `json:"state"`
-	Verifier string       `json:"verifier"`
-}
-
-// redirect is the address that the page ends at.
-func (s pageState) redirect() string {
-	if cloudapv1.PagePurpose(s.Purpose) == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
-		return appRedirect + s.Client
-	}
-	return brokerRedirect
-}
-
-// pageEnd is the end of a page with the state of its beginning.
+// pageEnd is the end of a page with the state of its beginning. The state goes to the
+// framework and comes back: the plug-in remembers nothing.
 type pageEnd struct {
-	state pageState
+	state signinpage.State
 	final secret.Text
 }
 
@@ -72,64 +47,30 @@ type page struct {
 	state                             []byte
 }
 
-func readPageState(raw []byte) (pageState, error) {
-	var s pageState
-	bad := prterr.New(prterr.Invalid, "state is not one of this plug-in's")
-	if len(raw) > artefact.MaxPageState || json.Unmarshal(raw, &s) != nil || s.State == "" || s.Verifier == "" {
-		return pageState{}, bad
-	}
-	if _, err := ids.ParseTenant(string(s.Tenant)); err != nil {
-		return pageState{}, bad
-	}
-	return s, nil
-}
-
-// beginPage makes the address of a sign-in page of the device's tenant (RFC 6749
-// 4.1.1 with the proof key of RFC 7636), and the header that proves device and, where
-// somebody is signed in, user. The endpoint is the one without a version, because
-// pages for a PRT name a resource.
+// beginPage makes a sign-in page of the device's tenant, and the header that proves
+// device and, where somebody is signed in, user.
 func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 	tenant, err := p.device.tenant(ctx)
 	if err != nil {
 		return page{}, err
 	}
-	state := pageState{Purpose: int32(a.purpose), Tenant: tenant, Client: entrawire.BrokerClientID, State: random(), Verifier: random()}
-	challenge := sha256.Sum256([]byte(state.Verifier))
-	query := url.Values{
-		"response_type": {"code"}, "scope": {"openid"}, "resource": {updateResource},
-		"state": {state.State}, "code_challenge_method": {"S256"}, "code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])},
-	}
+	ask := signinpage.Request{Tenant: tenant, Hint: a.hint, Claims: a.claims, SignIn: a.signIn}
 	switch a.purpose {
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO:
-		query.Set("resource", entrawire.RegistrationResource)
-		query.Set("amr_values", freshFactor)
+		ask.Resource, ask.FreshFactor = entrawire.RegistrationResource, true
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN:
-		state.Client = pinResetClient
-		query.Set("resource", pinResetResource)
-		query.Set("amr_values", freshFactor)
+		ask.Client, ask.Resource, ask.FreshFactor = pinResetClient, pinResetResource, true
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT:
 		// The application's own page. It ends at the broker, and its code is of no use to
 		// anybody: the verifier goes nowhere.
-		state.Client = string(a.app)
-		query.Set("resource", a.resource)
+		ask.Client, ask.Resource, ask.Consents = string(a.app), a.resource, true
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
 	}
-	query.Set("client_id", state.Client)
-	query.Set("redirect_uri", state.redirect())
-	for name, value := range map[string]string{"login_hint": string(a.hint), "claims": a.claims} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
-	if a.signIn {
-		query.Set("prompt", "login")
-	}
-	out := page{redirect: state.redirect()}
 	nonce, err := p.cloud.nonce(ctx)
 	if err != nil {
 		return page{}, err
 	}
-	query.Set("sso_nonce", nonce)
+	var out page
 	if a.cached != nil {
 		out.headerName = entrawire.CookieName
 		out.header, err = p.device.signCookie(ctx, *a.cached, nonce)
@@ -140,18 +81,11 @@ func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 	if err != nil {
 		return page{}, err
 	}
-	out.url = p.signIn + "/" + string(tenant) + "/oauth2/authorize?" + query.Encode()
-	if out.state, err = json.Marshal(state); err != nil {
-		return page{}, prterr.Wrap(prterr.Internal, err, "the state of the page does not encode")
-	}
-	return out, nil
-}
-
-// random is text of 43 characters from 32 random bytes, as RFC 7636 section 4.1 has it.
-func random() string {
-	raw := make([]byte, chance)
-	_, _ = rand.Read(raw) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(raw)
+	var state signinpage.State
+	out.url, state = ask.Begin(p.signIn, nonce)
+	state.Purpose, out.redirect = int32(a.purpose), state.Redirect
+	out.state, err = state.Encode()
+	return out, err
 }
 
 // authenticateAtPage makes a PRT of the end of a page: code, refresh token of the
@@ -162,7 +96,7 @@ func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEn
 	default:
 		return issued{}, prterr.New(prterr.Denied, "the page was not made to sign in")
 	}
-	code, err := end.code()
+	code, err := end.state.Code(end.final)
 	if err != nil {
 		return issued{}, err
 	}
@@ -188,7 +122,7 @@ func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEn
 	if err != nil {
 		return issued{}, err
 	}
-	prt.kind = kindAtPage(prt.methods, prt.amr)
+	prt.kind = partition.Kind(authority.KindAtPage(authority.Identity{Methods: prt.methods, AMR: prt.amr}))
 	return prt, nil
 }
 
@@ -197,7 +131,7 @@ func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, 
 	if cloudapv1.PagePurpose(end.state.Purpose) != purpose {
 		return tokens{}, prterr.New(prterr.Denied, "the page was made for another purpose")
 	}
-	code, err := end.code()
+	code, err := end.state.Code(end.final)
 	if err != nil {
 		return tokens{}, err
 	}

@@ -2,58 +2,14 @@ package aadplugin
 
 import (
 	"context"
-	"crypto/subtle"
-	"net/url"
-	"strconv"
-	"strings"
 
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 )
-
-// code reads the address that a page ended at. It comes from a browser, so from a
-// stranger: it must begin with our redirect address and carry our state, and until
-// then not even its error is believed (RFC 6749 section 10.12).
-func (e pageEnd) code() (secret.Text, error) {
-	foreign := prterr.New(prterr.Denied, "final_uri is not the end of this page: begin again")
-	address, _, _ := strings.Cut(e.final.Reveal(), "#")
-	to, query, found := strings.Cut(address, "?")
-	// Browsers differ in whether they keep the case of a host they do not know.
-	if !found || !strings.EqualFold(to, e.state.redirect()) {
-		return secret.Text{}, foreign
-	}
-	values, err := url.ParseQuery(query)
-	if err != nil || len(values["state"]) != 1 || subtle.ConstantTimeCompare([]byte(values["state"][0]), []byte(e.state.State)) != 1 {
-		return secret.Text{}, foreign
-	}
-	if values.Has("error") {
-		return secret.Text{}, pageError(values)
-	}
-	if len(values["code"]) != 1 || !artefact.Opaque(values["code"][0], artefact.MaxFinalURI) {
-		return secret.Text{}, foreign
-	}
-	return secret.NewText(values["code"][0]), nil
-}
-
-// pageError makes an error of the parameters of RFC 6749 section 4.1.2.1. Of a known
-// code only the number is taken; the words are ours.
-func pageError(values url.Values) error {
-	if number, _, found := strings.Cut(strings.TrimPrefix(values.Get("error_description"), "AADSTS"), ":"); found {
-		if n, err := strconv.ParseInt(number, 10, 64); err == nil {
-			if _, known := aadsts.Lookup(aadsts.Code(n)); known {
-				return prterr.AADSTS(aadsts.Code(n), "")
-			}
-		}
-	}
-	if values.Get("error") == "access_denied" || values.Get("error_subcode") == "cancel" {
-		return prterr.New(prterr.Denied, "the sign-in at the page was cancelled")
-	}
-	return prterr.New(prterr.Denied, "the sign-in page ended with an error")
-}
 
 // tokens are what a code was redeemed for.
 type tokens struct {
@@ -61,12 +17,12 @@ type tokens struct {
 	access, refresh secret.Text
 }
 
-// claims are what the token of a page has to say: a second factor that was fresh
+// pageClaims are what the token of a page has to say: a second factor that was fresh
 // already when the page was opened is named in it only where it is asked for.
-func (s pageState) claims() string {
+func pageClaims(s signinpage.State) string {
 	switch cloudapv1.PagePurpose(s.Purpose) {
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO, cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN:
-		return `{"access_token":{"amr":{"essential":true,"values":["` + freshFactor + `"]}}}`
+		return `{"access_token":{"amr":{"essential":true,"values":["` + signinpage.FreshFactor + `"]}}}`
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE,
 		cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT:
 	}
@@ -74,11 +30,11 @@ func (s pageState) claims() string {
 }
 
 // redeemCode redeems the code of a page, as the application that the page was for.
-func (c cloud) redeemCode(ctx context.Context, s pageState, code secret.Text) (tokens, error) {
+func (c cloud) redeemCode(ctx context.Context, s signinpage.State, code secret.Text) (tokens, error) {
 	a, err := call(ctx, c.timeout, c.grants.RequestTokens, &idpv1.RequestTokensRequest{
-		Tenant: string(s.Tenant), Protocol: idpv1.Protocol_PROTOCOL_V1, ClientId: s.Client, Scope: "openid", Claims: s.claims(),
+		Tenant: string(s.Tenant), Protocol: idpv1.Protocol_PROTOCOL_V1, ClientId: s.Client, Scope: "openid", Claims: pageClaims(s),
 		Grant: &idpv1.RequestTokensRequest_AuthorizationCode{AuthorizationCode: &idpv1.AuthorizationCodeGrant{
-			Code: code.Reveal(), RedirectUri: brokerRedirect, CodeVerifier: s.Verifier,
+			Code: code.Reveal(), RedirectUri: s.Redirect, CodeVerifier: s.Verifier,
 		}},
 	})
 	if err != nil {

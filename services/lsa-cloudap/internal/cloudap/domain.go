@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -15,7 +16,6 @@ import (
 	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/artefact"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
@@ -76,11 +76,11 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 			if p.SID != t.sid {
 				c.note(ctx, e, func(p *partition.Partition) { p.SID = t.sid })
 			}
-			logon, err := c.enter(step.Begin(ctx, stepv1.Step_STEP_RENEWAL_A), e, cred, Logon{})
+			logon, err := c.enter(step.Begin(ctx, stepv1.Step_STEP_RENEWAL_A), e, cred, Logon{ByDomain: true})
 			return logon, true, err
 		}
 	}
-	logon, err := c.openPending(ctx, upn, cred, t)
+	logon, err := c.openPending(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, cred, t)
 	return logon, true, err
 }
 
@@ -138,17 +138,17 @@ func (c *CloudAP) openPending(ctx context.Context, upn ids.UPN, cred proof, t ti
 		return Logon{}, err
 	}
 	c.cfg.Log.InfoContext(ctx, "signed in by the domain, the PRT is still to come", "sid", t.sid)
-	return Logon{Session: opened, DisplayName: t.name, SID: t.sid, PRTPending: true}, nil
+	return Logon{Session: opened, DisplayName: t.name, SID: t.sid, PRTPending: true, ByDomain: true}, nil
 }
 
-// await obtains the PRT: at once, in the trace of the sign-in, and then as often as a
-// renewal is tried, each time in a trace of its own.
+// await obtains the PRT: at once, and then as often as a renewal is tried, each time in a
+// trace of its own, as the renewals of the clock have one.
 func (c *CloudAP) await(s *session, p *pending) {
 	ctx := p.ctx
 	defer c.running.Done()
 	defer p.cancel()
 	defer context.AfterFunc(c.life, p.cancel)()
-	err := c.tryPending(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), p)
+	err := c.tryPending(ctx, p)
 	for n := 1; err != nil; n++ {
 		c.cfg.Log.WarnContext(ctx, "no PRT behind the sign-in by the domain yet", "sid", p.ticket.sid, "kind", prterr.KindOf(err), "error", err)
 		timer := c.cfg.Clock.NewTimer(retryAfter(err, n, c.cfg.RenewEvery))
@@ -161,18 +161,19 @@ func (c *CloudAP) await(s *session, p *pending) {
 		if !c.cfg.Clock.Now().Before(p.ticket.until) {
 			break
 		}
-		root, span := c.tracer.Start(ctx, "PRT behind a sign-in by the domain", trace.WithNewRoot())
-		err = c.tryPending(step.In(root, step.FirstSignIn), p)
-		endSpan(span, err)
+		err = c.tryPending(ctx, p)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.pending = nil // the password is forgotten, whatever came of it
 }
 
-func (c *CloudAP) tryPending(ctx context.Context, p *pending) error {
+func (c *CloudAP) tryPending(ctx context.Context, p *pending) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
+	ctx, root := c.tracer.Start(ctx, "PRT behind a sign-in by the domain", trace.WithNewRoot())
+	defer func() { endSpan(root, err) }()
+	ctx = step.In(ctx, step.FirstSignIn)
 	e, err := c.acquire(ctx, p.upn, p.cred)
 	if err != nil {
 		return err

@@ -84,6 +84,15 @@ func (c *CloudAP) replace(e *entry, change func(*partition.Partition) error) err
 	return nil
 }
 
+// inMemory changes the partition without its file, when that could not be written.
+func (e *entry) inMemory(change func(*partition.Partition)) {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	change(&e.current)
+}
+
 // switchTo is the moment from which the new PRT is used. Past failures are over.
 func (e *entry) switchTo(next partition.Partition, now time.Time) {
 	e.mu.Lock()

@@ -10,6 +10,10 @@ import (
 // LocalLogon signs in to an account of the device's own. Nobody else is asked: not the
 // plug-in, not device registration, not a tenant; the session has no PRT.
 func (c *CloudAP) LocalLogon(ctx context.Context, name local.Name, password secret.Text) (Logon, error) {
+	c.settleCache(ctx)
+	if err := c.cacheUsable(); err != nil {
+		return Logon{}, err
+	}
 	a, err := c.locals.Check(name, password, c.cfg.Clock.Now())
 	if err != nil {
 		return Logon{}, err

@@ -36,6 +36,8 @@ type Logon struct {
 	SID sid.SID
 	// PRTPending is true when the domain let the user in and the PRT is still to come.
 	PRTPending bool
+	// ByDomain is true when the domain checked the credential.
+	ByDomain bool
 	// HelloOffered is true when Windows Hello will be offered after this sign-in.
 	HelloOffered bool
 }
@@ -227,26 +229,32 @@ func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
 		return refusal{prterr.New(prterr.Exhausted, "too many wrong passwords: wait, or sign in with the network").WithHRESULT(hresultAccountLocked)}
 	}
 	if !p.Verifier.Matches(password) {
-		err := c.replace(e, func(p *partition.Partition) error {
+		count := func(p *partition.Partition) error {
 			if now.Sub(p.LastWrongAt) >= c.cfg.LockoutFor {
 				p.WrongPasswords = 0
 			}
 			p.WrongPasswords++
 			p.LastWrongAt = now
 			return nil
-		})
-		if err != nil {
-			c.cfg.Log.Error("a wrong password could not be counted", "user", e.key.User, "error", err)
+		}
+		if err := c.replace(e, count); err != nil {
+			// Somebody may have filled the disk for this: it counts until the process ends.
+			e.inMemory(func(p *partition.Partition) { _ = count(p) })
+			c.cfg.Log.Error("a wrong password was counted in memory only", "user", e.key.User, "error", err)
 		}
 		return refusal{prterr.New(prterr.Unauthenticated, "the user name or the password is wrong").WithHRESULT(hresultLogonFailure)}
 	}
 	if p.WrongPasswords == 0 {
 		return nil
 	}
-	return c.replace(e, func(p *partition.Partition) error {
+	err := c.replace(e, func(p *partition.Partition) error {
 		p.WrongPasswords, p.LastWrongAt = 0, time.Time{}
 		return nil
 	})
+	if err != nil { // whoever knows the password comes in; the count stays
+		c.cfg.Log.Error("the count of wrong passwords could not be put back", "user", e.key.User, "error", err)
+	}
+	return nil
 }
 
 // hop makes CloudAP visible between LSA and the plug-in in a trace.

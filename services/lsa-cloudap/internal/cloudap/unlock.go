@@ -31,6 +31,9 @@ func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential)
 	case err != nil:
 		return Unlocked{}, err
 	case s.local != "":
+		if err := c.cacheUsable(); err != nil {
+			return Unlocked{}, err
+		}
 		_, err := c.locals.Check(s.local, cred.Password, c.cfg.Clock.Now())
 		return Unlocked{}, err
 	case s.entry == nil:

@@ -23,7 +23,7 @@ func (l logon) LogonUser(ctx context.Context, req *lsav1.LogonUserRequest) (*lsa
 		LogonSession: got.Session.Reveal(), UserId: string(got.User), DisplayName: got.DisplayName,
 		FromCache: got.FromCache, RenewalStarted: got.RenewalStarted,
 		CredentialKind: string(got.Kind), HelloOffered: got.HelloOffered,
-		Sid: string(got.SID), PrtPending: got.PRTPending,
+		Sid: string(got.SID), PrtPending: got.PRTPending, ByDomain: got.ByDomain,
 	}, nil
 }
 

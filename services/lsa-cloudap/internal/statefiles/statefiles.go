@@ -54,6 +54,7 @@ type Config struct {
 	Dir string
 	// Folders and Names are what the manifest covers: folders below Dir, and files in it.
 	// Every write there goes through here, or the next start takes it for somebody else's.
+	// Other files are written and put aside here all the same, and nobody remembers them.
 	Folders, Names []string
 	// Records is the tpm-agent's memory; nil verifies nothing, and keeps no manifest.
 	Records Records

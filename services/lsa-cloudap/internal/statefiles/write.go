@@ -3,6 +3,8 @@ package statefiles
 import (
 	"crypto/sha256"
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -18,7 +20,7 @@ import (
 func (f *Files) Write(name string, data []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.cfg.Records == nil {
+	if !f.covered(name) {
 		delete(f.refused, name)
 		return durable.WriteFile(f.Path(name), data, f.cfg.Points)
 	}
@@ -30,12 +32,17 @@ func (f *Files) Write(name string, data []byte) error {
 	return f.change(name, next, staged.Commit, staged.Discard)
 }
 
+// covered reports whether the manifest lists a file of this name.
+func (f *Files) covered(name string) bool {
+	return f.cfg.Records != nil && (slices.Contains(f.cfg.Names, name) || slices.Contains(f.cfg.Folders, path.Dir(name)))
+}
+
 // Remove removes a file for good; that there is none is no error.
 func (f *Files) Remove(name string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	remove := func() error { return durable.Remove(f.Path(name)) }
-	if _, known := f.current[name]; !known || f.cfg.Records == nil {
+	if _, known := f.current[name]; !known || !f.covered(name) {
 		return remove()
 	}
 	return f.change(name, f.current.without(name), remove, func() {})
@@ -104,7 +111,7 @@ func (f *Files) look(name string) {
 func (f *Files) Reject(name, reason string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, known := f.current[name]; !known || f.cfg.Records == nil {
+	if _, known := f.current[name]; !known || !f.covered(name) {
 		return f.putAside(name, reason)
 	}
 	var rejected error
@@ -119,17 +126,17 @@ func (f *Files) Reject(name, reason string) error {
 }
 
 func (f *Files) putAside(name, reason string) error {
-	path := f.Path(name)
-	found, err := f.quarantine.Take(path, reason)
+	full := f.Path(name)
+	found, err := f.quarantine.Take(full, reason)
 	f.refused[name] = err != nil
 	if err != nil {
 		f.event(EventQuarantined, "a file of the cache cannot be used and could not be put aside: the next one of its name takes its place",
-			eventlog.Field{Name: "file", Value: path}, eventlog.Field{Name: "reason", Value: reason}, eventlog.Field{Name: "why", Value: err.Error()})
-		return fmt.Errorf("file %s is not used: %s; it is still there: %w", path, reason, err)
+			eventlog.Field{Name: "file", Value: full}, eventlog.Field{Name: "reason", Value: reason}, eventlog.Field{Name: "why", Value: err.Error()})
+		return fmt.Errorf("file %s is not used: %s; it is still there: %w", full, reason, err)
 	}
 	f.event(EventQuarantined, "a file of the cache cannot be used and was put aside",
-		eventlog.Field{Name: "file", Value: path}, eventlog.Field{Name: "reason", Value: reason}, eventlog.Field{Name: "now", Value: found.Path})
-	return fmt.Errorf("file %s is not used: %s; it is now %s", path, reason, found.Path)
+		eventlog.Field{Name: "file", Value: full}, eventlog.Field{Name: "reason", Value: reason}, eventlog.Field{Name: "now", Value: found.Path})
+	return fmt.Errorf("file %s is not used: %s; it is now %s", full, reason, found.Path)
 }
 
 // Quarantined lists the files that were put aside, in this run and before.

@@ -6,9 +6,11 @@ import (
 	"errors"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
 
@@ -20,6 +22,24 @@ const hresultInteraction = 0xCAA2000C
 // To an app that does not, the error is prterr.Interaction, with the claims that the
 // page has to be asked for.
 func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
+	acc, g, err := p.get(ctx, r)
+	p.tell(ctx, false, err, acc.UPN)
+	return acc, g, err
+}
+
+// tell writes the event of a failure. The app gets the error all the same.
+func (p *Plugin) tell(ctx context.Context, renewal bool, err error, upn ids.UPN) {
+	var e *prterr.Error
+	switch {
+	case err == nil:
+		return
+	case !errors.As(err, &e):
+		e = prterr.New(prterr.KindOf(err), "internal error: see the component's log")
+	}
+	p.events.Add(ctx, wamevent.Of(renewal, e, upn))
+}
+
+func (p *Plugin) get(ctx context.Context, r apptoken.Request) (apptoken.Account, apptoken.Grant, error) {
 	acc, err := p.pick(ctx, r.Session, r.Account)
 	if err != nil {
 		return apptoken.Account{}, apptoken.Grant{}, err
@@ -29,7 +49,7 @@ func (p *Plugin) GetToken(ctx context.Context, r apptoken.Request) (apptoken.Acc
 		return acc.Account, g, err
 	}
 	if !r.Interactive || p.desk == nil {
-		return apptoken.Account{}, apptoken.Grant{}, interactionRequired(err)
+		return acc.Account, apptoken.Grant{}, interactionRequired(err)
 	}
 	r.Account = string(acc.User) // whatever becomes the default meanwhile
 	return p.interact(ctx, r, err)

@@ -98,6 +98,7 @@ func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc known) (ap
 	}
 	answer, err := p.idp.RedeemPRT(ctx, request, r.Claims)
 	acc.by.Used(ctx, err)
+	p.tell(ctx, true, err, acc.UPN)
 	if err != nil {
 		return apptoken.Grant{}, err
 	}

@@ -103,7 +103,7 @@ func (p *Plugin) RemoveAccount(ctx context.Context, session secret.Text, name st
 	if err != nil {
 		return Left{}, err
 	}
-	rec, err := p.own.Remove(k.own.ID)
+	rec, err := p.own.Remove(ctx, k.own.ID)
 	if err != nil {
 		return Left{}, err
 	}

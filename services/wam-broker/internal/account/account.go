@@ -99,10 +99,10 @@ func (p *PRT) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) }
 func (p *PRT) Digest() string { return hex.EncodeToString(p.Hash[:4]) }
 
 // Is reports whether a PRT in clear is this one.
-func (p *PRT) Is(clear secret.Text) bool { return HashOf(clear) == p.Hash }
+func (p *PRT) Is(other secret.Text) bool { return HashOf(other) == p.Hash }
 
 // HashOf is the hash of a PRT.
-func HashOf(clear secret.Text) [sha256.Size]byte { return sha256.Sum256([]byte(clear.Reveal())) }
+func HashOf(token secret.Text) [sha256.Size]byte { return sha256.Sum256([]byte(token.Reveal())) }
 
 // Cached is the PRT as the protocol uses it. There has to be one.
 func (r Record) Cached() prt.Cached {

@@ -14,12 +14,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -41,6 +43,8 @@ type Config struct {
 	Accounts []account.Record
 	// Protocol speaks with tpm-agent and identity provider.
 	Protocol *prt.Authority
+	// DataKeys are what the refresh tokens of apps rest under.
+	DataKeys *datakey.Keys
 	Clock    clock.Clock
 	// RenewEvery is the age at which a PRT is renewed when an app asks.
 	RenewEvery time.Duration
@@ -55,6 +59,8 @@ type Config struct {
 type Authority struct {
 	cfg Config
 
+	// mu guards what is below; an entry's own mutex may be taken while it is held, and it
+	// never while an entry's is.
 	mu      sync.Mutex
 	entries map[account.ID]*entry
 	pages   map[pageID]page
@@ -70,8 +76,8 @@ type Authority struct {
 
 // New checks the configuration.
 func New(cfg Config) (*Authority, error) {
-	if cfg.Store == nil || cfg.Protocol == nil || cfg.RenewEvery <= 0 {
-		return nil, errors.New("authority of work accounts: Store, Protocol and RenewEvery are all needed")
+	if cfg.Store == nil || cfg.Protocol == nil || cfg.DataKeys == nil || cfg.RenewEvery <= 0 {
+		return nil, errors.New("authority of work accounts: Store, Protocol, DataKeys and RenewEvery are all needed")
 	}
 	cfg.Clock = clock.Or(cfg.Clock)
 	if cfg.Log == nil {
@@ -116,13 +122,18 @@ func (a *Authority) Empty() bool {
 }
 
 func (a *Authority) snapshots() []account.Record {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	all := make([]account.Record, 0, len(a.entries))
-	for _, e := range a.entries {
+	entries := a.all()
+	all := make([]account.Record, 0, len(entries))
+	for _, e := range entries {
 		all = append(all, e.snapshot())
 	}
 	return all
+}
+
+func (a *Authority) all() []*entry {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Values(a.entries))
 }
 
 // find is an account that is there now.
@@ -155,25 +166,48 @@ func (a *Authority) Choose(id account.ID) error {
 }
 
 // Remove forgets an account with its PRT.
-func (a *Authority) Remove(id account.ID) (account.Record, error) {
+func (a *Authority) Remove(ctx context.Context, id account.ID) (account.Record, error) {
 	e, err := a.find(id)
 	if err != nil {
 		return account.Record{}, err
 	}
+	rec, err := a.retire(e)
+	if err != nil {
+		return account.Record{}, err
+	}
+	a.mu.Lock()
+	delete(a.entries, id)
+	a.dropPages(id)
+	a.mu.Unlock()
+	a.lockUnused(ctx, id)
+	return rec, nil
+}
+
+// retire takes an account off the disk; from then on nothing changes it.
+func (a *Authority) retire(e *entry) (account.Record, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.gone {
 		return account.Record{}, removed()
 	}
-	if err := a.cfg.Store.Remove(id); err != nil {
+	if err := a.cfg.Store.Remove(e.rec.ID); err != nil {
 		return account.Record{}, prterr.Wrap(prterr.Internal, err, "the account could not be removed from disk")
 	}
 	e.gone = true
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.entries, id)
-	a.dropPages(id)
 	return e.rec, nil
+}
+
+// lockUnused has the tpm-agent forget the data key of an account that was removed, unless
+// another user of the device has the same one: the key is the account's.
+func (a *Authority) lockUnused(ctx context.Context, id account.ID) {
+	for _, r := range a.snapshots() {
+		if r.Tenant == id.Tenant && r.User == id.User {
+			return
+		}
+	}
+	if err := a.cfg.DataKeys.Lock(ctx, id.Tenant, id.User); err != nil {
+		a.cfg.Log.WarnContext(ctx, "the data key of a removed account was not locked", "user", id.User, "error", err)
+	}
 }
 
 func removed() error {

@@ -2,6 +2,7 @@ package authority
 
 import (
 	"context"
+	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -41,7 +42,7 @@ func (u *User) Served(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, renewalTime)
 		defer cancel()
 		defer context.AfterFunc(a.life, cancel)()
-		a.finish(ctx, e, a.renew(ctx, e))
+		a.finish(ctx, e, a.renewGuarded(ctx, e))
 	}()
 }
 
@@ -59,6 +60,18 @@ func (a *Authority) claim(e *entry) bool {
 	e.renewing = true
 	a.running.Add(1)
 	return true
+}
+
+// renewGuarded keeps a bug in one renewal from taking down the broker of the whole device,
+// as the RPC server does for its handlers.
+func (a *Authority) renewGuarded(ctx context.Context, e *entry) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.cfg.Log.ErrorContext(ctx, "renewal panicked", "panic", p, "stack", string(debug.Stack()))
+			err = prterr.New(prterr.Internal, "internal error: see the component's log")
+		}
+	}()
+	return a.renew(ctx, e)
 }
 
 func (a *Authority) renew(ctx context.Context, e *entry) error {

@@ -1,6 +1,9 @@
 package authority
 
-import "github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+import (
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
+)
 
 // State is an account as an operator sees it: no secret in it.
 type State struct {
@@ -17,12 +20,7 @@ type State struct {
 
 // States of all accounts.
 func (a *Authority) States() []State {
-	a.mu.Lock()
-	entries := make([]*entry, 0, len(a.entries))
-	for _, e := range a.entries {
-		entries = append(entries, e)
-	}
-	a.mu.Unlock()
+	entries := a.all()
 	now := a.cfg.Clock.Now()
 	all := make([]State, 0, len(entries))
 	for _, e := range entries {
@@ -43,4 +41,4 @@ func (a *Authority) States() []State {
 }
 
 // Said is what went wrong, in words of ours.
-func (a *Attempt) Said() string { return said(a.Err) }
+func (a *Attempt) Said() string { return wamevent.Said(a.Err) }

@@ -1,7 +1,6 @@
 package authority
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,20 +8,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
-)
-
-// Events of the Web Account Manager in AAD/Operational, and the codes that they carry.
-const (
-	// eventRenewal is a PRT that was not renewed, or needs its user.
-	eventRenewal = 1097
-	// eventOperation is an operation of the token broker that failed.
-	eventOperation = 1098
-
-	hresultRenewalFailed   = 0xCAA90056
-	hresultOperationFailed = 0xCAA5001C
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 )
 
 // Attempt is the last failure to obtain, renew or use a PRT.
@@ -109,7 +98,7 @@ func (a *Authority) mark(ctx context.Context, e *entry, of *account.PRT, v accou
 	}
 }
 
-// failed keeps a failure as the last attempt of an account, and writes the event of it.
+// failed keeps a failure as the last attempt of an account.
 func (a *Authority) failed(ctx context.Context, e *entry, err error, operation string) {
 	var named *prterr.Error
 	if !errors.As(err, &named) {
@@ -119,34 +108,24 @@ func (a *Authority) failed(ctx context.Context, e *entry, err error, operation s
 	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
 		attempt.Correlation = sc.TraceID().String()
 	}
-	event := eventlog.Event{
-		Channel: eventlog.AADOperational, ID: eventOperation, Level: eventlog.Error, Message: "Token broker operation failed", Status: hresultOperationFailed,
-	}
-	switch {
-	case operation == "renew":
-		event.ID, event.Level, event.Message, event.Status = eventRenewal, eventlog.Warning, "Renew token by the primary refresh token failed", hresultRenewalFailed
-	case named.Kind == prterr.Interaction, ends(named):
-		event.ID, event.Level, event.Message, event.Status = eventRenewal, eventlog.Warning, "The request requires user interaction", hresultInteraction
-	}
 	e.mu.Lock()
 	upn := e.rec.UPN
 	if e.rec.PRT != nil {
 		attempt.CredentialType = e.rec.PRT.Kind
 	}
-	attempt.Status = cmp.Or(named.HRESULT, event.Status)
+	attempt.Status = uint32(statusOf(named))
 	e.attempt = attempt
 	e.mu.Unlock()
-	event.Fields = []eventlog.Field{
-		{Name: "UPN", Value: string(upn)}, {Name: "Operation", Value: operation}, {Name: "Kind", Value: string(named.Kind)},
-		{Name: "Error", Value: said(named)},
+	// What a use came to is the plug-in's to tell, once for each request of an app.
+	if operation != "use" {
+		a.cfg.Events.Add(ctx, wamevent.Of(operation == "renew", named, upn))
 	}
-	a.cfg.Events.Add(ctx, event)
 }
 
-// said is what an error says in words of ours: its causes are for the log.
-func said(e *prterr.Error) string {
-	if row, ok := aadsts.Lookup(e.Code); ok {
-		return e.Code.String() + ": " + row.Meaning
+// statusOf is the Windows code of an attempt: an ended PRT is one that its user repairs.
+func statusOf(e *prterr.Error) wincode.Code {
+	if e.HRESULT == 0 && ends(e) {
+		return hresultInteraction
 	}
-	return cmp.Or(e.Msg, string(e.Kind))
+	return wincode.Of(e)
 }

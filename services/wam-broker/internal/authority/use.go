@@ -57,7 +57,7 @@ func (u *User) Sign(ctx context.Context, r apptoken.Request, redirect, nonce str
 	if err != nil {
 		return secret.Text{}, u.noted(ctx, e, err)
 	}
-	signed, err := u.authority.cfg.Protocol.SignToken(ctx, rec.Cached(), prt.TokenRequest{
+	signed, err := u.authority.signUnlocked(ctx, rec.Cached(), prt.TokenRequest{
 		Client: r.Client, Resource: string(r.Resource), RedirectURI: redirect, Nonce: nonce, RefreshToken: rt,
 		NewPRT: rt == nil && rec.PRT.Age(u.authority.cfg.Clock.Now()) >= u.authority.cfg.RenewEvery,
 	})
@@ -75,8 +75,9 @@ func (u *User) Open(ctx context.Context, r apptoken.Request, answer string) (ups
 		return upstream.Opened{}, err
 	}
 	err = needsUser("this work account has no PRT yet: sign in")
-	for _, cached := range e.openers(u.authority.cfg.Clock.Now()) {
-		opened, failed := u.authority.cfg.Protocol.OpenToken(ctx, cached, r.Client, answer)
+	openers := e.openers(u.authority.cfg.Clock.Now())
+	for _, cached := range openers {
+		opened, failed := u.authority.openUnlocked(ctx, cached, openers[0], r.Client, answer)
 		if err = failed; err == nil {
 			return upstream.ReadOpened(opened, r)
 		}

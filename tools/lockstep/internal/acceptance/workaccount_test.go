@@ -257,3 +257,90 @@ func (w *world) interactively(desktop actor.Desktop) []string {
 	}
 	return prompts
 }
+
+// TestREG13_AWorkAccountGoesOnAfterARecovery: the TPM was cleared, an administrator of the
+// device has it registered anew, and the account of before needs its user once and nothing
+// else: the session key was lost, the account was not.
+func TestREG13_AWorkAccountGoesOnAfterARecovery(t *testing.T) {
+	w, desktop := registeredDevice(t, lab.Config{})
+	w.mustToken(desktop)
+	before, device := w.work(), w.state(w.device).GetDeviceId()
+	w.wipe()
+	if _, err := w.token(w.device, desktop); err == nil {
+		t.Fatal("a token with keys that are lost")
+	}
+	if got := w.work(); got.GetValidity() != authorityv1.PRTValidity_PRT_VALIDITY_KEYS_LOST {
+		t.Errorf("%v", got)
+	}
+	if _, err := w.device.Operator.Recover(t.Context(), w.tenant.User, w.tenant.Password); err != nil {
+		t.Fatal(err)
+	}
+	if id := w.state(w.device).GetDeviceId(); id == device {
+		t.Fatal("the device has its old id")
+	}
+	if _, err := w.token(w.device, desktop); prterr.KindOf(err) != prterr.Interaction {
+		t.Fatalf("silently: %v", err)
+	}
+	w.interactively(desktop)
+	if after := w.work(); after.GetPrtDigest() == before.GetPrtDigest() || after.GetValidity() != authorityv1.PRTValidity_PRT_VALIDITY_GOOD || after.GetAccount().GetUserId() != before.GetAccount().GetUserId() {
+		t.Errorf("%v", after)
+	}
+	w.mustToken(desktop)
+}
+
+// TestINV07_ADisabledDeviceOfAWorkAccount: WAM learns it from a refusal, says so in the
+// state, and goes on by itself when the device is enabled again.
+func TestINV07_ADisabledDeviceOfAWorkAccount(t *testing.T) {
+	w, desktop := registeredDevice(t, lab.Config{})
+	w.mustToken(desktop)
+	enable := func(on bool) {
+		t.Helper()
+		if _, err := w.admin().SetDeviceEnabled(t.Context(), &directoryv1.SetDeviceEnabledRequest{DeviceId: w.state(w.device).GetDeviceId(), Enabled: on}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enable(false)
+	if _, _, err := w.device.App(teams).Token(t.Context(), desktop, w.tenant.Resource, true); err == nil {
+		t.Fatal("a token from a disabled device")
+	}
+	if got := w.work(); got.GetValidity() != authorityv1.PRTValidity_PRT_VALIDITY_DEVICE_INVALID || got.GetLastAttempt().GetAadsts() == 0 {
+		t.Errorf("%v", got)
+	}
+	enable(true)
+	w.mustToken(desktop)
+	if _, _, err := w.device.App(teams).Token(t.Context(), desktop, w.tenant.Resource, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.work(); got.GetValidity() != authorityv1.PRTValidity_PRT_VALIDITY_GOOD {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestAPP19_TwoPeopleWithTheSameWorkAccount have nothing in common: what one of them asks
+// for comes from her own PRT, and the other's session opens nothing of it.
+func TestAPP19_TwoPeopleWithTheSameWorkAccount(t *testing.T) {
+	w, maria := registeredDevice(t, lab.Config{})
+	noah := w.owner(w.device, "noah")
+	if _, err := w.token(w.device, noah); prterr.KindOf(err) != prterr.Interaction {
+		t.Fatalf("noah has nothing yet: %v", err)
+	}
+	if _, err := w.settings(w.device, noah); err != nil {
+		t.Fatal(err)
+	}
+	if hers, his := w.mustToken(maria), w.mustToken(noah); hers == his {
+		t.Error("they share a token")
+	}
+	if n := w.flows(); n["redeem_prt"] != 2 || n["issue_prt"] != 2 {
+		t.Errorf("%v", n)
+	}
+	if _, err := w.device.Settings.Disconnect(t.Context(), noah, w.tenant.User); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.device.Restart(t.Context(), "wam-broker"); err != nil {
+		t.Fatal(err)
+	}
+	w.mustToken(maria)
+	if n := w.flows(); n["redeem_prt"] != 2 || n["redeem_refresh_token"] != 1 {
+		t.Errorf("after noah left and a restart: %v", n)
+	}
+}

@@ -27,6 +27,12 @@ type Desktop struct {
 	RenewalStarted bool
 	// Kind of credential that the session has: password, hello, tap and so on.
 	Kind string
+	// SID is who the user is on this device.
+	SID string
+	// PRTPending says that the domain let the user in and the PRT is still to come.
+	PRTPending bool
+	// ByDomain says that the domain checked the password.
+	ByDomain bool
 	// HelloOffered says that Windows Hello is set up next, if the user wants.
 	HelloOffered bool
 }
@@ -62,6 +68,7 @@ func (l LogonUI) logon(ctx context.Context, req *lsav1.LogonUserRequest) (Deskto
 	return Desktop{
 		Session: secret.NewText(resp.GetLogonSession()), UserID: resp.GetUserId(), DisplayName: resp.GetDisplayName(), Kind: resp.GetCredentialKind(),
 		FromCache: resp.GetFromCache(), RenewalStarted: resp.GetRenewalStarted(), HelloOffered: resp.GetHelloOffered(),
+		SID: resp.GetSid(), PRTPending: resp.GetPrtPending(), ByDomain: resp.GetByDomain(),
 	}, id, nil
 }
 
@@ -140,8 +147,13 @@ func (o Operator) Leave(ctx context.Context) error {
 
 // SSOState reads what the device holds.
 func (o Operator) SSOState(ctx context.Context) ([]*lsav1.PartitionState, error) {
-	resp, err := lsav1.NewSSOStateServiceClient(o.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{})
+	resp, err := o.State(ctx)
 	return resp.GetPartitions(), err
+}
+
+// State is the same with what is known of users and of the device.
+func (o Operator) State(ctx context.Context) (*lsav1.GetSSOStateResponse, error) {
+	return lsav1.NewSSOStateServiceClient(o.LSA).GetSSOState(ctx, &lsav1.GetSSOStateRequest{})
 }
 
 // AwaitSSOState waits until no renewal runs and every partition is as wanted; nil

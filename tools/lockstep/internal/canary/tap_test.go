@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
@@ -26,6 +27,8 @@ type tap struct {
 	agent  map[string]grpc.ClientConnInterface
 	mu     sync.Mutex
 	tokens []string
+	// told are the values of fields that the contracts mark as secret, by their name.
+	told secrets
 }
 
 // newTap takes over the agent's socket. identity gives the folder with the identity
@@ -42,7 +45,7 @@ func newTap(t *testing.T, socket string, identity func(component string) string)
 	if err := os.Rename(socket, socket+".agent"); err != nil {
 		t.Fatal(err)
 	}
-	p := &tap{t: t, agent: map[string]grpc.ClientConnInterface{}}
+	p := &tap{t: t, agent: map[string]grpc.ClientConnInterface{}, told: secrets{}}
 	for _, caller := range []string{"dsreg", "lsa-cloudap"} {
 		conn, err := rpc.Dial(rpc.DialConfig{Network: rpc.OS{}, Addr: "unix:" + socket + ".agent", Identity: id(caller), Server: "tpm-agent"})
 		if err != nil {
@@ -105,6 +108,24 @@ func (p *tap) note(m proto.Message) {
 		if f.Kind() == protoreflect.StringKind && !f.IsList() && strings.HasPrefix(v.String(), "eyJ") {
 			p.tokens = append(p.tokens, v.String())
 		}
+		p.secret(f, v)
 		return true
 	})
+}
+
+// secret keeps the values of fields that are marked so, in messages within messages too.
+func (p *tap) secret(f protoreflect.FieldDescriptor, v protoreflect.Value) {
+	if f.IsList() || f.IsMap() {
+		return
+	}
+	o, _ := f.Options().(*descriptorpb.FieldOptions)
+	switch {
+	case f.Kind() == protoreflect.MessageKind:
+		v.Message().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool { p.secret(f, v); return true })
+	case !o.GetDebugRedact():
+	case f.Kind() == protoreflect.StringKind && len(v.String()) >= 6:
+		p.told[string(f.Name())] = append(p.told[string(f.Name())], v.String())
+	case f.Kind() == protoreflect.BytesKind && len(v.Bytes()) >= 6:
+		p.told[string(f.Name())] = append(p.told[string(f.Name())], string(v.Bytes()))
+	}
 }

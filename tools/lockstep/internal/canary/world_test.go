@@ -35,10 +35,13 @@ type world struct {
 	tap    *tap
 	spans  *spans
 	stop   func()
+	// aborted says that a component was ended by force, so that not all end in order.
+	aborted bool
 }
 
 func newWorld(t *testing.T, dir, tpm string, change ...func(*lab.Config)) *world {
 	t.Helper()
+	t.Setenv("LOCKSTEP_LAB_DUMPABLE", "on") // else only root reads the memory of a component
 	bin := filepath.Join(dir, "lockstep")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/lockstep-sso/lockstep/tools/lockstep").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -58,7 +61,7 @@ func newWorld(t *testing.T, dir, tpm string, change ...func(*lab.Config)) *world
 	var once sync.Once
 	w.lab, w.stop = l, func() {
 		once.Do(func() {
-			if err := l.Close(); err != nil {
+			if err := l.Close(); err != nil && !w.aborted {
 				t.Error(err)
 			}
 			log()
@@ -74,6 +77,12 @@ func newWorld(t *testing.T, dir, tpm string, change ...func(*lab.Config)) *world
 		t.Fatal(err)
 	}
 	w.tap = newTap(t, filepath.Join(dir, "lab", "run", w.device.Name+"-tpm-agent.sock"), func(component string) string { return w.device.StateDir(component) + "-identity" })
+	// Who has called the agent already has a connection that does not go through the tap.
+	for _, caller := range []string{"dsreg", "lsa-cloudap", "wam-broker"} {
+		if err := w.device.Restart(t.Context(), caller); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if _, err := w.device.Operator.Join(t.Context(), w.tenant.User, w.tenant.Password, "DESKTOP"); err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func (r *Runner) Advance(ctx context.Context, by time.Duration) error {
 		return err
 	}
 	for s, parts := range before {
-		if err := errors.Join(s.woken(ctx, parts, by), s.device.Operator.AwaitSSOState(ctx, nil)); err != nil {
+		if err := errors.Join(s.woken(ctx, parts, time.Now().Add(r.lab.Ahead()), by), s.device.Operator.AwaitSSOState(ctx, nil)); err != nil {
 			return err
 		}
 	}
@@ -55,20 +55,28 @@ func (r *Runner) Advance(ctx context.Context, by time.Duration) error {
 // woken waits until the renewal clock of who is signed in has noticed that the
 // time was moved past a renewal: it runs behind the command that moved it. Nothing
 // to notice is no error: the renewal may have failed as it did before.
-func (s *seat) woken(ctx context.Context, before []*lsav1.PartitionState, by time.Duration) error {
-	if by < renewalCycle || len(s.desktops) == 0 || len(before) == 0 {
+func (s *seat) woken(ctx context.Context, before []*lsav1.PartitionState, now time.Time, by time.Duration) error {
+	if !slices.ContainsFunc(before, func(p *lsav1.PartitionState) bool { return wakes(p, now, by) }) {
 		return nil
 	}
 	for until := time.Now().Add(wakeTime); time.Now().Before(until); time.Sleep(time.Millisecond) {
-		now, err := s.device.Operator.SSOState(ctx)
+		after, err := s.device.Operator.SSOState(ctx)
 		if err != nil {
 			return err
 		}
-		if !slices.EqualFunc(before, now, untouched) {
+		if !slices.EqualFunc(before, after, untouched) {
 			return nil
 		}
 	}
 	return nil
+}
+
+// wakes reports whether a move of the clock to now wakes the renewal clock of a
+// partition: its renewal fell due, or was due and has been tried in vain, and the move
+// is longer than the longest wait between two tries.
+func wakes(p *lsav1.PartitionState, now time.Time, by time.Duration) bool {
+	age := now.Sub(p.GetPrtUpdateTime().AsTime())
+	return p.GetSessions() > 0 && age >= renewalCycle && (age-by < renewalCycle || by >= longestRetry)
 }
 
 // untouched says that no renewal was tried between two looks at a partition.

@@ -30,6 +30,8 @@ const (
 	commandTime = 30 * time.Second
 	// renewalCycle is how often a PRT is renewed while its user is signed in.
 	renewalCycle = 4 * time.Hour
+	// longestRetry is the longest wait after a renewal that met no network.
+	longestRetry = 30 * time.Minute
 	// wakeTime bounds the wait for a renewal clock that has nothing to do.
 	wakeTime = 2 * time.Second
 )
@@ -120,8 +122,8 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	switch d.Cmd {
 	case "join": // join user=alice
 		return r.join(ctx, arg)
-	case "hybrid-join": // hybrid-join
-		return r.hybridJoin(ctx)
+	case "hybrid-join": // hybrid-join [tenant=fabrikam]
+		return r.hybridJoin(ctx, arg)
 	case "sync": // sync
 		return outcome("the domain was synchronised with the tenant", r.device.Operator.Sync(ctx))
 	case "recover": // recover user=alice
@@ -151,14 +153,6 @@ func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[st
 	case "state": // state
 		return r.state(ctx)
 	default:
-		for _, more := range []func(context.Context, string, map[string]string) (string, bool){
-			r.show,
-			r.atWork,
-		} {
-			if out, known := more(ctx, d.Cmd, arg); known {
-				return out
-			}
-		}
 		if out, known := r.onDevice(ctx, d, arg); known {
 			return out
 		}
@@ -245,8 +239,14 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 		}
 	}
 	from := "by the identity provider"
-	if desktop.FromCache {
+	switch {
+	case desktop.FromCache:
 		from = "from the cache"
+	case desktop.ByDomain:
+		from = "by the domain"
+	}
+	if desktop.PRTPending {
+		return r.ladder(ctx, id) + fmt.Sprintf("%s is in, checked by the domain; the PRT is still to come\n", desktop.DisplayName)
 	}
 	out := r.ladder(ctx, id) + said + fmt.Sprintf("%s is in, checked %s\n", desktop.DisplayName, from)
 	if desktop.Kind != "password" {

@@ -16,8 +16,16 @@ func computer() actor.Computer {
 	}
 }
 
-func (r *Runner) hybridJoin(ctx context.Context) string {
-	pending, err := r.device.Operator.JoinHybrid(ctx, computer())
+// fabrikamTenant is the tenant of the organisation whose users are of adatum.test, with
+// a domain and a federation provider of its own.
+const fabrikamTenant = "f8cdef31-a31e-4b4a-93e4-5f571e91255a"
+
+func (r *Runner) hybridJoin(ctx context.Context, arg map[string]string) string {
+	c := computer()
+	if arg["tenant"] == "fabrikam" {
+		c.TenantID, c.TargetDomain = fabrikamTenant, "adatum.test"
+	}
+	pending, err := r.device.Operator.JoinHybrid(ctx, c)
 	if pending {
 		return outcome("the join waits for the sync of the domain", err)
 	}

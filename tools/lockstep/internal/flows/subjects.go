@@ -10,6 +10,9 @@ type subject func(ctx context.Context, command string, arg map[string]string) (s
 func (r *Runner) subjects() []subject {
 	return []subject{
 		r.traces,
+		r.show,
+		r.life,
+		r.atWork,
 	}
 }
 

@@ -3,6 +3,7 @@ package lab
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -164,6 +165,21 @@ func (d *Device) SetOffline(off bool) error {
 	return nil
 }
 
+// SetReach takes one part of the cloud away from the device, or gives it back: "idp",
+// or "domain", which is the organisation of the federation provider as a whole. Only a
+// lab in one process can do that.
+func (d *Device) SetReach(part string, off bool) error {
+	key := map[string]string{"idp": "idp", "domain": "adfs"}[part]
+	switch {
+	case key == "":
+		return fmt.Errorf("the cloud has no part %.80q: use idp or domain", part)
+	case d.lab.cfg.Processes:
+		return fmt.Errorf("a lab of processes cannot cut the network of %s", d.Name)
+	}
+	d.lab.network.setApart(d.Name, off, d.lab.addr(key), d.lab.addr(key+"-https"))
+	return nil
+}
+
 // StateDir is the folder of a component of the device.
 func (d *Device) StateDir(component string) string { return d.lab.path(d.Name, component) }
 
@@ -177,6 +193,16 @@ func (d *Device) Restart(ctx context.Context, component string) error {
 
 // Stop ends a component of the device.
 func (d *Device) Stop(component string) error { return d.lab.host.stop(d.Key(component)) }
+
+// AwaitKilled waits until a component has killed itself at a crash point, which the
+// setting lab-crash-at arms, in a lab of processes.
+func (d *Device) AwaitKilled(ctx context.Context, component string) error {
+	h, ok := d.lab.host.(*processes)
+	if !ok {
+		return errors.New("only a process can be killed")
+	}
+	return h.killed(ctx, d.Key(component))
+}
 
 // Resume starts a component that was stopped, on the state that is in its folder now.
 func (d *Device) Resume(ctx context.Context, component string) error {

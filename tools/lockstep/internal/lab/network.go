@@ -17,11 +17,13 @@ type cuttable struct {
 	inner rpc.Network
 	mu    sync.Mutex
 	cut   map[string]bool
+	// apart are single addresses that a device does not reach, by device.
+	apart map[string]map[string]bool
 	open  map[string]map[net.Conn]struct{}
 }
 
 func newCuttable(n rpc.Network) *cuttable {
-	return &cuttable{inner: n, cut: map[string]bool{}, open: map[string]map[net.Conn]struct{}{}}
+	return &cuttable{inner: n, cut: map[string]bool{}, apart: map[string]map[string]bool{}, open: map[string]map[net.Conn]struct{}{}}
 }
 
 // plain is the network as the actors of the lab see it: never cut.
@@ -39,11 +41,32 @@ func (c *cuttable) set(device string, off bool) {
 	defer c.mu.Unlock()
 	c.cut[device] = off
 	if off {
-		for conn := range c.open[device] {
-			_ = conn.Close()
-		}
-		delete(c.open, device)
+		c.hangUp(device)
 	}
+}
+
+// setApart takes single addresses away from a device, or gives them back. All its
+// connections under way break; those to other addresses are made again.
+func (c *cuttable) setApart(device string, off bool, addresses ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.apart[device] == nil {
+		c.apart[device] = map[string]bool{}
+	}
+	for _, a := range addresses {
+		c.apart[device][a] = off
+	}
+	if off {
+		c.hangUp(device)
+	}
+}
+
+// hangUp breaks the connections of a device; c.mu is held.
+func (c *cuttable) hangUp(device string) {
+	for conn := range c.open[device] {
+		_ = conn.Close()
+	}
+	delete(c.open, device)
 }
 
 type deviceNetwork struct {
@@ -60,7 +83,7 @@ func (d deviceNetwork) Dial(ctx context.Context, addr string) (net.Conn, error) 
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.cut[d.device] {
+	if d.cut[d.device] || d.apart[d.device][addr] {
 		return nil, errCut
 	}
 	conn, err := d.inner.Dial(ctx, addr)

@@ -134,6 +134,32 @@ func (h *processes) stop(key string) error {
 	return nil
 }
 
+// killed waits until a component has ended by SIGKILL, which it gave itself.
+func (h *processes) killed(ctx context.Context, key string) error {
+	cmd, ok := h.cmds[key]
+	if !ok {
+		return fmt.Errorf("component %s does not run", key)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is looked at below
+		close(ended)
+	}()
+	select {
+	case <-ctx.Done():
+		kill := cmd.Process.Kill()
+		<-ended
+		delete(h.cmds, key)
+		return errors.Join(fmt.Errorf("component %s did not kill itself: %w", key, ctx.Err()), kill)
+	case <-ended:
+	}
+	delete(h.cmds, key)
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGKILL {
+		return fmt.Errorf("component %s ended otherwise: %v", key, cmd.ProcessState)
+	}
+	return nil
+}
+
 func (h *processes) close() error {
 	var errs []error
 	for i := len(h.order) - 1; i >= 0; i-- {

@@ -491,7 +491,10 @@ type LogonUserResponse struct {
 	Sid string `protobuf:"bytes,8,opt,name=sid,proto3" json:"sid,omitempty"`
 	// PrtPending is true when the domain let the user in and the PRT is still to come
 	// (hybrid joined devices).
-	PrtPending    bool `protobuf:"varint,9,opt,name=prt_pending,json=prtPending,proto3" json:"prt_pending,omitempty"`
+	PrtPending bool `protobuf:"varint,9,opt,name=prt_pending,json=prtPending,proto3" json:"prt_pending,omitempty"`
+	// ByDomain is true when it was the domain that checked the credential (hybrid joined
+	// devices).
+	ByDomain      bool `protobuf:"varint,10,opt,name=by_domain,json=byDomain,proto3" json:"by_domain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +588,13 @@ func (x *LogonUserResponse) GetSid() string {
 func (x *LogonUserResponse) GetPrtPending() bool {
 	if x != nil {
 		return x.PrtPending
+	}
+	return false
+}
+
+func (x *LogonUserResponse) GetByDomain() bool {
+	if x != nil {
+		return x.ByDomain
 	}
 	return false
 }
@@ -2642,7 +2652,7 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\x05chain\x18\x01 \x03(\fR\x05chain\x129\n" +
 	"\n" +
 	"created_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x12!\n" +
-	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\xc2\x02\n" +
+	"\tsignature\x18\x03 \x01(\fB\x03\x80\x01\x01R\tsignature\"\xdf\x02\n" +
 	"\x11LogonUserResponse\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12!\n" +
@@ -2654,7 +2664,9 @@ const file_prt_lsa_v1_lsa_proto_rawDesc = "" +
 	"\rhello_offered\x18\a \x01(\bR\fhelloOffered\x12\x10\n" +
 	"\x03sid\x18\b \x01(\tR\x03sid\x12\x1f\n" +
 	"\vprt_pending\x18\t \x01(\bR\n" +
-	"prtPending\"\x87\x01\n" +
+	"prtPending\x12\x1b\n" +
+	"\tby_domain\x18\n" +
+	" \x01(\bR\bbyDomain\"\x87\x01\n" +
 	"\x11UnlockUserRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12!\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x12\x17\n" +
