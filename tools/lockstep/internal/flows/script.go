@@ -13,8 +13,8 @@ const proves = "proves"
 // rule stands between a directive and what is expected of it.
 const rule = "----"
 
-// row is the id of a row of the requirements, such as REG10, or of an attack, such as A42.
-var row = regexp.MustCompile(`^[A-Z]{1,4}[0-9]{2}$`)
+// rowID is the id of a row of the requirements, such as REG10, or of an attack, such as A42.
+var rowID = regexp.MustCompile(`^[A-Z]{1,4}[0-9]{2}$`)
 
 // Section is a part of a script that proves rows of the requirements: the directive
 //
@@ -90,7 +90,7 @@ func past(lines []string, i int) int {
 // rowsOf are the ids at the beginning of a "proves".
 func rowsOf(directive string) []string {
 	words := strings.Fields(directive)[1:]
-	if end := slices.IndexFunc(words, func(w string) bool { return !row.MatchString(w) }); end >= 0 {
+	if end := slices.IndexFunc(words, func(w string) bool { return !rowID.MatchString(w) }); end >= 0 {
 		words = words[:end]
 	}
 	return words
@@ -98,7 +98,7 @@ func rowsOf(directive string) []string {
 
 // said is the text of a "proves", without the ids.
 func said(words []string) string {
-	for len(words) > 0 && row.MatchString(words[0]) {
+	for len(words) > 0 && rowID.MatchString(words[0]) {
 		words = words[1:]
 	}
 	return strings.Join(words, " ") + "\n"
