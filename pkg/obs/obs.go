@@ -1,6 +1,7 @@
-// Package obs sets up what a component shows of itself: traces and logs.
+// Package obs sets up what a component shows of itself: traces, metrics and logs.
 //
-// Spans carry names of steps and methods, never payloads. Logs go through slog
+// Spans carry names of steps and methods, never payloads. Metrics carry labels out of
+// closed lists, never a user, a device, an address or a key. Logs go through slog
 // with a handler that knows nothing of secrets, because secrets are types that
 // do not print (pkg/secret).
 package obs
@@ -78,6 +79,19 @@ func (s quietSpan) Status() sdktrace.Status {
 }
 
 func newExporter(ctx context.Context, addr string) (sdktrace.SpanExporter, error) {
+	conn, err := collector(addr)
+	if err != nil {
+		return nil, err
+	}
+	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("otlp exporter: %w", err), conn.Close())
+	}
+	return exporter, nil
+}
+
+// collector is the way to an OTLP/gRPC receiver.
+func collector(addr string) (*grpc.ClientConn, error) {
 	network, target := "tcp", addr
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, target = "unix", path
@@ -93,11 +107,7 @@ func newExporter(ctx context.Context, addr string) (sdktrace.SpanExporter, error
 	if err != nil {
 		return nil, fmt.Errorf("otlp connection: %w", err)
 	}
-	exporter, err := otlptracegrpc.New(ctx, otlptracegrpc.WithGRPCConn(conn))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("otlp exporter: %w", err), conn.Close())
-	}
-	return exporter, nil
+	return conn, nil
 }
 
 // Logger writes text lines of at least the level ("debug", "info", "warn",

@@ -17,7 +17,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 )
 
-// flushTime bounds the export of the last spans at the end, so that a collector
+// flushTime bounds the export of the last spans and metrics at the end, so that a collector
 // that is gone does not hold up the component.
 const flushTime = 2 * time.Second
 
@@ -28,6 +28,9 @@ type Flags struct {
 	Peers    map[string]string
 	State    string
 	OTLP     string
+	// Metrics is where Prometheus fetches metrics, HOST:PORT of this machine; empty is
+	// nowhere.
+	Metrics  string
 	LogLevel string
 	Lab      bool
 	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
@@ -41,7 +44,8 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.Identity, "identity", "", "folder with cert.pem, key.pem and ca.pem")
 	fs.StringToStringVar(&f.Peers, "peer", nil, "address of another component, NAME=ADDRESS, or NAME=https://HOST where it speaks HTTPS; repeat")
 	fs.StringVar(&f.State, "state", "", "folder for the component's state")
-	fs.StringVar(&f.OTLP, "otlp", "", "export traces to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
+	fs.StringVar(&f.OTLP, "otlp", "", "export traces and metrics to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
+	fs.StringVar(&f.Metrics, "metrics", "", "serve metrics for Prometheus at this address of the machine alone, such as 127.0.0.1:0")
 	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")
 	fs.DurationVar(&f.LabAhead, "lab-ahead", 0, "laboratory: how far the clock is ahead of the machine's at the start")
 	fs.BoolVar(&f.Lab, "lab", false, "laboratory: the clock can be moved by the operator")
@@ -72,14 +76,18 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if err != nil {
 		return err
 	}
+	mp, unmeter, err := metering(ctx, name, f, log)
+	if err != nil {
+		return errors.Join(err, tp.Shutdown(ctx))
+	}
 	defer func() {
 		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 		defer cancel()
-		if e := tp.Shutdown(flush); e != nil {
-			log.Warn("last spans were not exported", "error", e)
+		if e := errors.Join(tp.Shutdown(flush), unmeter(flush)); e != nil {
+			log.Warn("the last spans and metrics were not all exported", "error", e)
 		}
 	}()
-	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, Settings: f.Set, Points: points}
+	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, MeterProvider: mp, Settings: f.Set, Points: points}
 	if f.Lab {
 		env.Lab = clock.NewLab()
 		env.Lab.Advance(f.LabAhead)

@@ -14,11 +14,13 @@ import (
 	"net"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 )
 
@@ -35,6 +37,8 @@ type Env struct {
 	Log   *slog.Logger
 	// TracerProvider records flows that begin in this component; nil records none.
 	TracerProvider trace.TracerProvider
+	// MeterProvider gets the component's metrics; nil records none.
+	MeterProvider metric.MeterProvider
 	// Points are crash points, for tests.
 	Points durable.Points
 	// Settings are the component's own, by name.
@@ -145,7 +149,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	}
 	env := cfg.Env
 	env.network, env.peers = cfg.Network, cfg.Peers
-	env.Clock = clock.Or(env.Clock)
+	env.Clock, env.MeterProvider = clock.Or(env.Clock), obs.MeterOr(env.MeterProvider)
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
 	}

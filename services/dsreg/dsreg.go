@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"maps"
 
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -47,6 +48,8 @@ type Config struct {
 	Clock clock.Clock
 	// Log gets warnings about devices left behind, never a password; nil discards.
 	Log *slog.Logger
+	// MeterProvider gets the counts of recoveries; nil records none.
+	MeterProvider metric.MeterProvider
 	// Points are crash points, for tests.
 	Points durable.Points
 	// DeviceType and OSVersion are told to the tenant with a new device; empty is
@@ -96,8 +99,12 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	meter, err := server.NewMeter(cfg.MeterProvider)
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return &Service{
-		registration: &server.Registration{Enroller: e, ComputerName: name}, recovery: &server.Recovery{Enroller: e},
+		registration: &server.Registration{Enroller: e, ComputerName: name, Meter: meter}, recovery: &server.Recovery{Enroller: e, Meter: meter},
 		state: &server.DeviceState{Enroller: e}, diagnostics: &server.Diagnostics{Enroller: e}, events: events, enroller: e,
 	}, nil
 }

@@ -24,7 +24,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: tpm, IdP: idp, Clock: env.Clock,
-		Log: env.Log, Points: env.Points, DeviceType: env.Settings["device-type"], OSVersion: env.Settings["os-version"],
+		Log: env.Log, MeterProvider: env.MeterProvider, Points: env.Points, DeviceType: env.Settings["device-type"], OSVersion: env.Settings["os-version"],
 		ComputerName: cmp.Or(env.Settings["computer-name"], machineName()),
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
@@ -84,6 +85,9 @@ type Config struct {
 	TokenSigner crypto.Signer
 	// TracerProvider gets the spans of requests over HTTPS; nil records none.
 	TracerProvider trace.TracerProvider
+	// MeterProvider gets the counts of refused nonces and of policies' decisions; nil
+	// records none.
+	MeterProvider metric.MeterProvider
 	// Persons lets an operator play a person in front of the sign-in pages: read
 	// one-time codes, answer the telephone. For laboratories only.
 	Persons bool
@@ -181,13 +185,17 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	nonces, err := nonce.New(nonce.Config{Clock: clk})
+	counts, err := newMeter(cfg.MeterProvider)
+	if err != nil {
+		return err
+	}
+	nonces, err := nonce.New(nonce.Config{Clock: clk, Refused: counts.refused})
 	if err != nil {
 		return err
 	}
 	s.gate = &grants.Gate{
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
-		Replays: replay.New(clk, 0), Log: signinlog.New(log, cfg.SignInLog), Clock: clk,
+		Replays: replay.New(clk, 0), Log: signinlog.New(log, sinks(counts.noted, cfg.SignInLog)), Clock: clk,
 		Consents: consent.New(consent.Config{Documents: s.store}),
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})

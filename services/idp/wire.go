@@ -18,7 +18,7 @@ import (
 // hardware or emulated; "https" is where to serve HTTPS, "https-ca"
 // where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
-	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Persons: env.Lab != nil}
+	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, MeterProvider: env.MeterProvider, Persons: env.Lab != nil}
 	if path := env.Settings["tenants"]; path != "" {
 		yaml, err := os.ReadFile(path)
 		if err != nil {

@@ -17,10 +17,12 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -92,6 +94,8 @@ type Config struct {
 	// TracerProvider gets the spans of renewals on the clock and of the plug-in's
 	// connection; nil records none.
 	TracerProvider trace.TracerProvider
+	// MeterProvider gets the counts of PRTs obtained and renewed; nil records none.
+	MeterProvider metric.MeterProvider
 	// Points are told of each moment at which a crash would matter, for tests.
 	Points durable.Points
 }
@@ -175,11 +179,16 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	meter, err := prtmeter.New(cfg.MeterProvider)
+	if err != nil {
+		stop()
+		return nil, err
+	}
 	framework, err := cloudap.New(cloudap.Config{
 		StateDir: cfg.StateDir, Plugin: conn, TPM: cfg.TPM, Dsreg: cfg.Dsreg, Clock: cfg.Clock, RenewEvery: cfg.RenewEvery, RenewAfterSignIn: cfg.RenewAfterSignIn,
 		CallTimeout: cfg.CallTimeout, LogonTimeout: cfg.LogonTimeout, MaxWrongPasswords: cfg.MaxWrongPasswords,
 		LockoutFor: cfg.LockoutFor, SignInPages: pages, SignInURL: cfg.SignInURL, Domain: cfg.Domain, OfflineLifetime: cfg.OfflineLifetime,
-		Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Points: cfg.Points,
+		Hello: cfg.Hello, RefuseUnverified: cfg.RefuseUnverifiedCache, Events: events, Log: cfg.Log, TracerProvider: cfg.TracerProvider, Meter: meter, Points: cfg.Points,
 	})
 	if err != nil {
 		stop()

@@ -63,7 +63,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: peers["tpm-agent"], Dsreg: peers["dsreg"], IdP: idp, Federation: federation,
 		Domain: domain, OfflineLifetime: offline, RenewAfterSignIn: afterSignIn, SignInURL: env.Settings["sign-in-url"], Hello: policy,
-		RefuseUnverifiedCache: cache == "refuse", Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
+		RefuseUnverifiedCache: cache == "refuse", Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, MeterProvider: env.MeterProvider, Points: env.Points,
 	})
 	if err != nil {
 		return nil, err

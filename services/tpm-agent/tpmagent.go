@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -61,6 +62,8 @@ type Config struct {
 	// OnProgress is told what takes long; nil is nobody.
 	OnProgress func(what string)
 	Log        *slog.Logger
+	// MeterProvider gets how long commands of the TPM take; nil records none.
+	MeterProvider metric.MeterProvider
 	// Points are crash points, for tests.
 	Points durable.Points
 }
@@ -72,7 +75,9 @@ type Service struct {
 	closer []io.Closer
 	edge   edges
 	log    *slog.Logger
-	once   sync.Once
+	// told counts the commands of the TPMs; nil counts none.
+	told func(tpm2.TPMCC, tpmio.Class, time.Duration)
+	once sync.Once
 }
 
 type edges struct {
@@ -103,6 +108,9 @@ func New(cfg Config) (_ *Service, err error) {
 			err = errors.Join(fmt.Errorf("tpm-agent: %w", err), s.release())
 		}
 	}()
+	if s.told, err = onCommand(cfg.MeterProvider); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), openTime)
 	defer cancel()
 	opened, err := open(ctx, cfg)
@@ -147,6 +155,9 @@ func (s *Service) own(o *device.Opened) *keystore.Chip {
 		return nil
 	}
 	owner := tpmio.New(o.TPM)
+	if s.told != nil {
+		owner.OnCommand(s.told)
+	}
 	s.owners, s.closer = append(s.owners, owner), append(s.closer, o.Closer)
 	return &keystore.Chip{Owner: owner, Level: o.Protection.String()}
 }

@@ -28,7 +28,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, TPM: env.Settings["tpm"], SoftwareKeys: env.Settings["software-keys"], EmulatedCA: env.Settings["tpm-ca"],
-		NativeSessionKeys: native == "on", Spares: made, Clock: env.Clock, Log: env.Log, Points: env.Points,
+		NativeSessionKeys: native == "on", Spares: made, Clock: env.Clock, Log: env.Log, MeterProvider: env.MeterProvider, Points: env.Points,
 		OnProgress: func(what string) { env.Log.Info("the TPM works", "on", what) },
 	})
 	if err != nil {

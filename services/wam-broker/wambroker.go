@@ -18,11 +18,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -72,6 +74,8 @@ type Config struct {
 	Log *slog.Logger
 	// TracerProvider records the call of the plug-in; nil records none of it.
 	TracerProvider trace.TracerProvider
+	// MeterProvider gets the counts of PRTs of work accounts; nil records none.
+	MeterProvider metric.MeterProvider
 	// Points are crash points, for tests.
 	Points durable.Points
 }
@@ -157,9 +161,13 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 	if err != nil {
 		return nil, err
 	}
+	meter, err := prtmeter.New(cfg.MeterProvider)
+	if err != nil {
+		return nil, err
+	}
 	keysDir := filepath.Join(cfg.StateDir, "datakeys")
 	dataKeys, err := datakey.New(datakey.Config{
-		TPM: cfg.TPM, Dir: keysDir, CallTimeout: cmp.Or(cfg.CallTimeout, defaultCallTimeout), Clock: cfg.Clock, Events: events, Log: cfg.Log, Points: cfg.Points,
+		TPM: cfg.TPM, Dir: keysDir, CallTimeout: cmp.Or(cfg.CallTimeout, defaultCallTimeout), Clock: cfg.Clock, Events: events, Log: cfg.Log, Points: cfg.Points, Meter: meter,
 		Reject: func(name, reason string) error {
 			_, err := quarantine.Take(filepath.Join(keysDir, name), reason)
 			return err
@@ -170,7 +178,7 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 	}
 	return authority.New(authority.Config{
 		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
-		Events: events, Log: cfg.Log, Points: cfg.Points,
+		Events: events, Log: cfg.Log, Points: cfg.Points, Meter: meter,
 	})
 }
 

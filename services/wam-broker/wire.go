@@ -19,7 +19,7 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	s, err := New(Config{
 		StateDir: env.StateDir, Authority: peers["lsa-cloudap"], TPM: peers["tpm-agent"], SignInURL: env.Settings["sign-in-url"], IdP: idp, Dsreg: peers["dsreg"],
-		Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, Points: env.Points,
+		Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, MeterProvider: env.MeterProvider, Points: env.Points,
 	})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -62,6 +63,8 @@ type Config struct {
 	Clock clock.Clock
 	// Events gets EventLost; nil keeps none.
 	Events *eventlog.Log
+	// Meter counts the unlocks; nil counts none.
+	Meter *prtmeter.Meter
 	// Log gets what has no event; nil discards.
 	Log *slog.Logger
 	// Points are told of each moment of a write at which a crash would matter.
@@ -239,6 +242,13 @@ func (k *Keys) unlock(ctx context.Context, u user, s *state, a Account, seen uin
 	if s.resting(k.cfg.Clock.Now()) {
 		return notToBeHad()
 	}
+	err := k.unlockNow(ctx, u, s, a)
+	k.cfg.Meter.Unlocked(ctx, err)
+	return err
+}
+
+// unlockNow does it; the turn is the caller's.
+func (k *Keys) unlockNow(ctx context.Context, u user, s *state, a Account) error {
 	answer, err := a.Fetch(ctx)
 	if prterr.KindOf(err) == prterr.NotFound && prterr.CodeOf(err) == 0 {
 		k.cfg.Log.InfoContext(ctx, "the identity provider keeps no data keys: refresh tokens are not cached", "tenant", u.tenant, "user", u.id)

@@ -65,6 +65,7 @@ func (s *Registration) RecoverDevice(ctx context.Context, req *dsregv1.RecoverDe
 		return nil, err
 	}
 	id, left, err := s.Enroller.Recover(ctx, user, password)
+	s.Meter.recovered(ctx, "administrator", enrol.Recovered, err)
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +84,13 @@ func (s *Registration) MigrateDeviceKeys(ctx context.Context, _ *dsregv1.Migrate
 type Recovery struct {
 	dsregv1.UnimplementedRecoveryServiceServer
 	Enroller *enrol.Enroller
+	Meter    *Meter
 }
 
 // StartRecovery does what the device can do by itself about lost keys.
 func (s *Recovery) StartRecovery(ctx context.Context, _ *dsregv1.StartRecoveryRequest) (*dsregv1.StartRecoveryResponse, error) {
 	outcome, err := s.Enroller.StartRecovery(ctx)
+	s.Meter.recovered(ctx, "device", outcome, err)
 	if err != nil {
 		return nil, err
 	}

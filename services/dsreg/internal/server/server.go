@@ -31,6 +31,7 @@ type Registration struct {
 	Enroller *enrol.Enroller
 	// ComputerName stands in for a display name that a registration does not have.
 	ComputerName string
+	Meter        *Meter
 }
 
 // JoinDevice joins the device to the user's tenant.

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/flowstate"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
@@ -37,7 +38,7 @@ func (s *Service) prtProof(ctx context.Context, st *flowstate.State, header secr
 		Check:    func(c *entrawire.Cookie) error { return c.Validate() },
 		Answer: func(ctx context.Context, g grants.Session, c *entrawire.Cookie) (flowstate.Proof, error) {
 			if c.RequestNonce != "" && ssoNonce != "" && c.RequestNonce != ssoNonce {
-				return flowstate.Proof{}, prterr.AADSTS(aadsts.InvalidNonce, "")
+				return flowstate.Proof{}, s.gate.Nonces.Refuse(nonce.Crossed)
 			}
 			dev = deviceOf(g)
 			return s.proofOf(ctx, g, c, cookie)

@@ -110,7 +110,7 @@ func (g *Gate) fresh(p profile.Profile, t *jose.Token, text string) error {
 func (g *Gate) freshByDate(most time.Duration, made time.Time) error {
 	age := g.Clock.Now().Sub(made)
 	if most == 0 || made.IsZero() || age < 0 || age > most {
-		return prterr.AADSTS(aadsts.InvalidNonce, "")
+		return g.Nonces.Refuse(nonce.Undated)
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (g *Gate) freshByDate(most time.Duration, made time.Time) error {
 func (g *Gate) once(d replay.Digest, until time.Time) error {
 	first, err := g.Replays.Use(d, until)
 	if err == nil && !first {
-		return prterr.AADSTS(aadsts.InvalidNonce, "")
+		return g.Nonces.Refuse(nonce.Replayed)
 	}
 	return err
 }

@@ -41,7 +41,7 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 	if f.Device != nil {
 		NoteDevice(e, *f.Device)
 	}
-	e.Policies = nil
+	e.Policies, e.Decision = nil, decisionOf(d)
 	for _, r := range d.Results {
 		grants, session := Controls(r.Policy)
 		e.Policies = append(e.Policies, signinlog.Applied{
@@ -50,6 +50,19 @@ func Note(e *signinlog.Event, f policy.Facts, d policy.Decision) {
 		})
 		wants := r.Code == aadsts.MFARequired || slices.Contains(grants, "mfa") || r.Policy.Grants.Strength != ""
 		e.MultiFactor = e.MultiFactor || wants && r.Outcome == policy.Success
+	}
+}
+
+// decisionOf is a decision in a word: a new sign-in or another factor is the user's to
+// give, a better device is not.
+func decisionOf(d policy.Decision) signinlog.Decision {
+	switch {
+	case d.Code == 0:
+		return signinlog.Grant
+	case d.WantsFactor() || d.TooOld() || d.Code == aadsts.DeviceAuthenticationRequired:
+		return signinlog.Interact
+	default:
+		return signinlog.Block
 	}
 }
 

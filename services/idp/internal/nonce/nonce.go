@@ -33,6 +33,26 @@ const (
 	sealedSize                            = ivSize + timeSize + issuerSize + tagSize
 )
 
+// Reason is why a nonce was refused. Who asked never learns it.
+type Reason string
+
+// The reasons.
+const (
+	Missing   Reason = "missing"
+	Malformed Reason = "malformed"
+	Foreign   Reason = "foreign" // not of this issuer
+	Early     Reason = "early"   // from the future
+	Expired   Reason = "expired"
+	Replayed  Reason = "replayed" // used up, or the request that it stands in
+	Crossed   Reason = "crossed"  // good, and of another page or cookie
+	Undated   Reason = "undated"  // in its place a date that is too old, or none
+)
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{Missing, Malformed, Foreign, Early, Expired, Replayed, Crossed, Undated}
+}
+
 // Nonce is a nonce that was checked.
 type Nonce struct {
 	// Digest names it, for a replay cache.
@@ -46,6 +66,7 @@ type Issuer struct {
 	clock clock.Clock
 	aead  cipher.AEAD
 	id    [issuerSize]byte
+	told  func(Reason)
 }
 
 // Config of an issuer.
@@ -53,6 +74,8 @@ type Config struct {
 	Clock clock.Clock
 	// Key is 32 bytes that replicas share; empty draws one for this process.
 	Key secret.Bytes
+	// Refused is told of each refusal, to be counted; nil is nobody.
+	Refused func(Reason)
 }
 
 // New makes an issuer.
@@ -74,7 +97,7 @@ func New(cfg Config) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("nonce key: %w", err)
 	}
-	i := &Issuer{clock: clock.Or(cfg.Clock), aead: aead}
+	i := &Issuer{clock: clock.Or(cfg.Clock), aead: aead, told: cfg.Refused}
 	// The id follows from the key, so that replicas agree on it.
 	sum := sha256.Sum256(append([]byte("lockstep nonce issuer"), key.Reveal()...))
 	copy(i.id[:], sum[:])
@@ -96,18 +119,32 @@ func (i *Issuer) Issue() string {
 // is one error for every other, AADSTS140000: which of the reasons it was would
 // only help whoever made it up.
 func (i *Issuer) Check(s string) (Nonce, error) {
-	refused := prterr.AADSTS(aadsts.InvalidNonce, "")
+	if s == "" {
+		return Nonce{}, i.Refuse(Missing)
+	}
 	raw, err := jose.DecodeSegment(s)
 	if err != nil || len(raw) != sealedSize {
-		return Nonce{}, refused
+		return Nonce{}, i.Refuse(Malformed)
 	}
 	plain, err := i.aead.Open(nil, raw[:ivSize], raw[ivSize:], nil)
 	if err != nil || [issuerSize]byte(plain[timeSize:]) != i.id {
-		return Nonce{}, refused
+		return Nonce{}, i.Refuse(Foreign)
 	}
 	issued := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))
-	if age := i.clock.Now().Sub(issued); age < -skew || age > Lifetime {
-		return Nonce{}, refused
+	switch age := i.clock.Now().Sub(issued); {
+	case age < -skew:
+		return Nonce{}, i.Refuse(Early)
+	case age > Lifetime:
+		return Nonce{}, i.Refuse(Expired)
 	}
 	return Nonce{Digest: sha256.Sum256(raw), Expires: issued.Add(Lifetime)}, nil
+}
+
+// Refuse is the error of a nonce that is refused, for rules about nonces that are not
+// about one alone: AADSTS140000, the same whatever the reason.
+func (i *Issuer) Refuse(r Reason) error {
+	if i.told != nil {
+		i.told(r)
+	}
+	return prterr.AADSTS(aadsts.InvalidNonce, "")
 }

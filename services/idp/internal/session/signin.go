@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/consent"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/grants"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 )
@@ -59,7 +60,7 @@ func made(c *entrawire.Cookie) time.Time {
 
 func (s *Service) answer(ctx context.Context, app ids.ClientID, r Request, proven grants.Session, c *entrawire.Cookie) (issuance.WebTokens, error) {
 	if c.RequestNonce != "" && r.SSONonce != "" && c.RequestNonce != r.SSONonce {
-		return issuance.WebTokens{}, prterr.AADSTS(aadsts.InvalidNonce, "")
+		return issuance.WebTokens{}, s.gate.Nonces.Refuse(nonce.Crossed)
 	}
 	registered, known := proven.Tenant.Application(app)
 	if !known || !registered.Redirects(r.RedirectURI) {

@@ -30,6 +30,8 @@ type Detail struct {
 	// Policies with their results, every one of the tenant; nil when they were not
 	// asked, as for a PRT.
 	Policies []Applied
+	// Decision is what the policies in force said together; empty when they were not asked.
+	Decision Decision
 	// MultiFactor says that a second factor was demanded or shown.
 	MultiFactor bool
 	// Interactive is true when somebody sat at a page.
@@ -59,6 +61,16 @@ const (
 	PrimaryRefreshToken Incoming = "primaryRefreshToken"
 	ARefreshToken       Incoming = "refreshToken"
 	SAML11              Incoming = "saml11"
+)
+
+// Decision is what conditional access came to.
+type Decision string
+
+// The decisions. Interact is a refusal that its user can repair at a page.
+const (
+	Grant    Decision = "grant"
+	Block    Decision = "block"
+	Interact Decision = "interaction"
 )
 
 // Method is a method that was used, as an authentication strength names it.

@@ -38,7 +38,7 @@ func newAttempts() *attempts {
 // acquiring begins an attempt to obtain a PRT; the caller ends it with how it ended.
 func (c *CloudAP) acquiring(ctx context.Context, upn ids.UPN, cred proof) func(error) {
 	who := named{upn, cred.kind()}
-	return c.attempt(ctx, who, "obtain", func(a *authority.Attempt) {
+	return c.counted(ctx, who.kind, c.attempt(ctx, who, "obtain", func(a *authority.Attempt) {
 		c.attempts.mu.Lock()
 		defer c.attempts.mu.Unlock()
 		if a == nil {
@@ -49,13 +49,13 @@ func (c *CloudAP) acquiring(ctx context.Context, upn ids.UPN, cred proof) func(e
 		if len(c.attempts.acquire) > maxNamedAttempts {
 			c.attempts.forgetOldest()
 		}
-	})
+	}))
 }
 
 // refreshing is the same for a renewal.
 func (c *CloudAP) refreshing(ctx context.Context, e *entry) func(error) {
 	p, _ := e.snapshot()
-	return c.attempt(ctx, named{p.UPN, e.key.Kind}, "renew", func(a *authority.Attempt) {
+	return c.countedRenewal(ctx, p, c.attempt(ctx, named{p.UPN, e.key.Kind}, "renew", func(a *authority.Attempt) {
 		c.attempts.mu.Lock()
 		defer c.attempts.mu.Unlock()
 		if a == nil {
@@ -63,7 +63,7 @@ func (c *CloudAP) refreshing(ctx context.Context, e *entry) func(error) {
 			return
 		}
 		c.attempts.refresh[e.key] = *a
-	})
+	}))
 }
 
 // attempt brackets with the events 1006 and 1007 and keeps a failure.

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -74,7 +75,9 @@ type Config struct {
 	Events         *eventlog.Log
 	Log            *slog.Logger
 	TracerProvider trace.TracerProvider
-	Points         durable.Points
+	// Meter counts what becomes of PRTs; nil counts nothing.
+	Meter  *prtmeter.Meter
+	Points durable.Points
 }
 
 // CloudAP is the framework.

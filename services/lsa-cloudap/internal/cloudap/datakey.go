@@ -19,7 +19,7 @@ const dataKeyFolder = "datakeys"
 func newDataKeys(cfg Config, files *statefiles.Files) (*datakey.Keys, error) {
 	return datakey.New(datakey.Config{
 		TPM: cfg.TPM, Dir: filepath.Join(cfg.StateDir, dataKeyFolder), CallTimeout: cfg.CallTimeout, Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log,
-		Points: cfg.Points, Reject: func(name, reason string) error { return files.Reject(dataKeyFolder+"/"+name, reason) },
+		Points: cfg.Points, Meter: cfg.Meter, Reject: func(name, reason string) error { return files.Reject(dataKeyFolder+"/"+name, reason) },
 	})
 }
 

@@ -47,6 +47,9 @@ func (o *Owner) Stats() Stats {
 // record notes one command. wait is the time in the queue if this is the first of
 // its job, else negative.
 func (o *Owner) record(cc tpm2.TPMCC, class Class, wait, took time.Duration, again bool) {
+	if told := o.told.Load(); told != nil {
+		(*told)(cc, class, took)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	s := o.log[cc]

@@ -42,6 +42,7 @@ type Owner struct {
 	dog dog
 
 	full atomic.Pointer[func(*Conn)]
+	told atomic.Pointer[func(tpm2.TPMCC, Class, time.Duration)]
 	bus  bus // belongs to the goroutine
 
 	mu   sync.Mutex
@@ -205,6 +206,10 @@ func (o *Owner) epoch() uint64 {
 // keeps there and can load again, except the storage root key, and forgets it. The
 // command is then sent again, once.
 func (o *Owner) OnFull(f func(*Conn)) { o.full.Store(&f) }
+
+// OnCommand has f told of each command that was sent, the class of its answer and how
+// long the TPM worked on it. f must not block.
+func (o *Owner) OnCommand(f func(tpm2.TPMCC, Class, time.Duration)) { o.told.Store(&f) }
 
 // Close ends the owner after the work under way. It does not close the TPM.
 func (o *Owner) Close() {

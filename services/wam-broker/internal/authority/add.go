@@ -47,6 +47,7 @@ func (a *Authority) Room(of sid.SID) error {
 // first app brings its user to a sign-in page.
 func (a *Authority) Add(ctx context.Context, n Added, password secret.Text) (obtained bool, err error) {
 	got, err := a.cfg.Protocol.WithPassword(ctx, n.Tenant, n.UPN, password)
+	defer func() { a.cfg.Meter.Acquired(ctx, prt.KindPassword, err) }()
 	if err == nil && n.Registered != "" && got.User != n.Registered {
 		err = prterr.New(prterr.Denied, "the PRT is for another user than the device was registered for")
 	}

@@ -22,6 +22,7 @@ import (
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -51,6 +52,8 @@ type Config struct {
 	// Events gets failures; nil keeps none.
 	Events *eventlog.Log
 	Log    *slog.Logger
+	// Meter counts what becomes of PRTs; nil counts nothing.
+	Meter *prtmeter.Meter
 	// Points are crash points, for tests.
 	Points durable.Points
 }

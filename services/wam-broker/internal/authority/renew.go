@@ -42,7 +42,10 @@ func (u *User) Served(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, renewalTime)
 		defer cancel()
 		defer context.AfterFunc(a.life, cancel)()
-		a.finish(ctx, e, a.renewGuarded(ctx, e))
+		old := e.snapshot().PRT
+		err := a.renewGuarded(ctx, e)
+		a.cfg.Meter.Renewed(ctx, old.Kind, old.Age(a.cfg.Clock.Now()), err)
+		a.finish(ctx, e, err)
 	}()
 }
 

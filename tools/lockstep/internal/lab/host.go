@@ -52,6 +52,10 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	if err != nil {
 		return err
 	}
+	mp, err := h.lab.meter(ctx, s)
+	if err != nil {
+		return err
+	}
 	log, err := h.log(s.key)
 	if err != nil {
 		return err
@@ -65,7 +69,7 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	r, err := run.Start(run.Config{
 		Name: s.name, Identity: id, Network: network, Listen: s.listen, Peers: s.peers,
 		Env: run.Env{
-			StateDir: s.state, Clock: labClock, Lab: labClock, Log: log, TracerProvider: tp,
+			StateDir: s.state, Clock: labClock, Lab: labClock, Log: log, TracerProvider: tp, MeterProvider: mp,
 			Settings: s.settings, Points: h.lab.cfg.Points[s.name],
 		},
 	}, wire)

@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -47,7 +48,10 @@ type Config struct {
 	KeepCloud bool
 	// KeepTraces is how many traces stay in memory, the newest; 0 keeps all.
 	KeepTraces int
-	// OTLP also exports all traces to this receiver.
+	// MetricReader gives what collects the metrics of a component, by its key, as idp or
+	// device-1/lsa-cloudap; nil collects none. In one process only.
+	MetricReader func(key string) (sdkmetric.Reader, error)
+	// OTLP also exports all traces, and in one process the metrics, to this receiver.
 	OTLP string
 	// HTTPS has the devices speak Entra's HTTPS protocol with the cloud, and WS-Trust
 	// with the federation provider, in place of gRPC.
@@ -100,6 +104,7 @@ type Lab struct {
 	host     host
 	mu       sync.Mutex
 	tracers  map[string]*sdktrace.TracerProvider
+	meters   map[string]*sdkmetric.MeterProvider
 	conns    []io.Closer
 	ways     map[way]grpc.ClientConnInterface
 	devices  []*Device
@@ -167,7 +172,7 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if cfg.KeepTraces > 0 {
 		recorder = ladder.NewBoundedRecorder(cfg.KeepTraces, maxSpans)
 	}
-	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, tracers: map[string]*sdktrace.TracerProvider{}, ways: map[way]grpc.ClientConnInterface{}}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -358,10 +363,16 @@ func (l *Lab) Close() error {
 	if l.host != nil {
 		errs = append(errs, l.host.close())
 	}
-	for _, tp := range l.tracers {
+	shut := func(shutdown func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		errs = append(errs, tp.Shutdown(ctx))
-		cancel()
+		defer cancel()
+		errs = append(errs, shutdown(ctx))
+	}
+	for _, tp := range l.tracers {
+		shut(tp.Shutdown)
+	}
+	for _, mp := range l.meters {
+		shut(mp.Shutdown)
 	}
 	if l.temp != "" {
 		errs = append(errs, os.RemoveAll(l.temp))

@@ -1,0 +1,71 @@
+package obs
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	exporter "go.opentelemetry.io/otel/exporters/prometheus"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+)
+
+// MetricsPath is where the text is served.
+const MetricsPath = "/metrics"
+
+// scrapeTime bounds a request for the text, in both directions.
+const scrapeTime = 10 * time.Second
+
+// Prometheus is a reader whose metrics the handler shows in Prometheus' text format,
+// under names such as prt_renewals_total. Nothing of the process itself is in it.
+func Prometheus() (sdkmetric.Reader, http.Handler, error) {
+	registry := prometheus.NewRegistry()
+	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(),
+		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes))
+	if err != nil {
+		return nil, nil, fmt.Errorf("prometheus exporter: %w", err)
+	}
+	return reader, promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: scrapeTime}), nil
+}
+
+// Scrape is a place where the text is fetched.
+type Scrape struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// ServeMetrics serves the text at an address HOST:PORT of this machine alone, until
+// Close: nobody is asked who they are. Port 0 is any free one.
+func ServeMetrics(addr string, text http.Handler) (*Scrape, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("metrics address %q is not HOST:PORT: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("metrics address %q is not of this machine alone: use 127.0.0.1 or [::1], or have the metrics exported over OTLP", addr)
+	}
+	l, err := net.Listen("tcp", addr) //nolint:noctx // it lives until Close
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+MetricsPath, text)
+	s := &Scrape{l, &http.Server{Handler: mux, ReadTimeout: scrapeTime, WriteTimeout: 2 * scrapeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}}
+	go func() { _ = s.server.Serve(l) }() // ends with Close
+	return s, nil
+}
+
+// Addr is where it is served, with the port in use.
+func (s *Scrape) Addr() string { return s.listener.Addr().String() }
+
+// Close ends it.
+func (s *Scrape) Close() error {
+	if err := s.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	return nil
+}
