@@ -315,6 +315,7 @@ func TestHybridAnUnlockWithANewerPasswordReplacesTheOldOne(t *testing.T) {
 		m := w.hybrid()
 		w.cut(true)
 		session := m.signIn(alice).GetLogonSession()
+		synctest.Wait() // the first try is over, with the old one
 		w.domain.password, w.idp.password = "new-password", "new-password"
 		if _, err := m.unlock(session, "new-password"); err != nil {
 			t.Fatal(err)
