@@ -306,3 +306,32 @@ func TestHybridTheDomainDoesNotOpenAnUncheckedCache(t *testing.T) {
 		}
 	})
 }
+
+// The domain took a newer password at the locked screen: out of its reach, the old one
+// opens nothing any more, and it is the newer one that the PRT is asked for with.
+func TestHybridAnUnlockWithANewerPasswordReplacesTheOldOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.hybrid()
+		w.cut(true)
+		session := m.signIn(alice).GetLogonSession()
+		synctest.Wait() // the first try is over, with the old one
+		w.domain.password, w.idp.password = "new-password", "new-password"
+		if _, err := m.unlock(session, "new-password"); err != nil {
+			t.Fatal(err)
+		}
+		w.domain.set(func(f *faults) { f.down = errNetwork })
+		if _, err := m.unlock(session, password); prterr.KindOf(err) != prterr.Unauthenticated {
+			t.Errorf("the old password: %v", err)
+		}
+		if _, err := m.unlock(session, "new-password"); err != nil {
+			t.Errorf("the new password: %v", err)
+		}
+		w.cut(false)
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if m.account(session).GetNoPrt() {
+			t.Error("no PRT came with the new password")
+		}
+	})
+}

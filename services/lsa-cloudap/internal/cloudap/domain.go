@@ -115,8 +115,9 @@ func (c *CloudAP) hybrid(ctx context.Context) bool {
 // PRT, with the session, or with the ticket.
 type pending struct {
 	upn    ids.UPN
-	cred   proof
 	ticket ticket
+	// cred is what the domain took last; CloudAP.mu guards it.
+	cred proof
 	// wrong counts wrong passwords at the locked screen while the domain is out of
 	// reach; CloudAP.mu guards it.
 	wrong  int
@@ -179,7 +180,10 @@ func (c *CloudAP) tryPending(ctx context.Context, p *pending) (err error) {
 	ctx, root := c.tracer.Start(ctx, "PRT behind a sign-in by the domain", trace.WithNewRoot())
 	defer func() { endSpan(root, err) }()
 	ctx = step.In(ctx, step.FirstSignIn)
-	e, err := c.acquire(ctx, p.upn, p.cred)
+	c.mu.Lock()
+	cred := p.cred
+	c.mu.Unlock()
+	e, err := c.acquire(ctx, p.upn, cred)
 	if err != nil {
 		return err
 	}

@@ -97,9 +97,22 @@ func (c *CloudAP) unlockPending(ctx context.Context, s session, cred Credential)
 			// The domain gave the name to somebody else: the session is not theirs.
 			return replacedMeanwhile()
 		}
+		if err == nil {
+			c.retype(s.pending, cred.Password)
+		}
 		return err
 	}
 	return c.compare(s.pending, cred.Password)
+}
+
+// retype keeps the password that the domain took last in the place of the one before,
+// which is not to unlock any more, nor to be tried for the PRT.
+func (c *CloudAP) retype(p *pending, password secret.Text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p != nil {
+		p.cred.password, p.wrong = password, 0
+	}
 }
 
 // compare checks a password against the one that the domain took. Ten wrong ones in a

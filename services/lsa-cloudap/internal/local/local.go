@@ -194,11 +194,13 @@ func (a *Accounts) Check(name Name, password secret.Text, now time.Time) (Accoun
 	return a.state.account(i), nil
 }
 
-// Forget drops the accounts, when their file turns out to be an older copy.
-func (a *Accounts) Forget() {
+// Forget drops the accounts, when their file turns out to be an older copy. What was
+// written of it meanwhile goes too.
+func (a *Accounts) Forget() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.state = state{}
+	return a.cfg.Files.Remove(FileName)
 }
 
 // save writes, then switches; a.mu is held.
