@@ -36,6 +36,9 @@ func Why(f Facts) []Finding {
 	} {
 		found = append(found, look()...)
 	}
+	if len(found) == 0 {
+		found = v.whyApp()
+	}
 	return found
 }
 
@@ -137,14 +140,24 @@ func (v *view) whyAttempts() (found []Finding) {
 
 // whyPRT is about a PRT that is over or old without an attempt that says why.
 func (v *view) whyPRT() []Finding {
-	if v.SSO == nil || !v.joined() || v.user.acquire != nil || v.user.refresh != nil {
+	if v.SSO == nil || !v.joined() {
 		return nil
 	}
 	p, good := v.user.prt(v.Now)
+	if v.user.acquire != nil || v.user.refresh != nil {
+		if p == nil || good || p.GetPrtExpiryTime() == nil || v.Now.Before(p.GetPrtExpiryTime().AsTime()) {
+			return nil // the attempt says it all
+		}
+		// The end stays when what the attempt met is mended: nothing renews a PRT that is over.
+	}
 	switch {
 	case p == nil && v.user.upn == "":
+		cause := "Nobody has signed in with an account of the tenant since the device joined."
+		if len(v.SSO.GetCache().GetQuarantined()) > 0 {
+			cause = "Nobody has signed in with an account of the tenant, or what was kept of it is among the files that are not used."
+		}
 		return []Finding{{
-			Problem: "Nobody has a PRT on this device.", Cause: "Nobody has signed in with an account of the tenant since the device joined.",
+			Problem: "Nobody has a PRT on this device.", Cause: cause,
 			Evidence: []string{"AzureAdPrt: NO", "no failed attempt is known"}, Next: "Sign in.",
 		}}
 	case p == nil:
@@ -154,18 +167,20 @@ func (v *view) whyPRT() []Finding {
 		}}
 	case !good:
 		return []Finding{{
-			Problem: v.noPRT() + ".", Cause: overCause(p), Evidence: []string{p.GetCredentialKind() + ": until " + stamp(p.GetPrtExpiryTime()), line(p.GetLastError())},
+			Problem: capital(v.noPRT()) + ".", Cause: overCause(p), Evidence: []string{p.GetCredentialKind() + ": until " + stamp(p.GetPrtExpiryTime()), line(p.GetLastError())},
 			Next: "Sign in to the device with the network.",
 		}}
 	}
 	for _, problem := range stale(v.Now.Sub(p.GetPrtUpdateTime().AsTime()), p.GetSessions() > 0) {
 		return []Finding{{
-			Problem: line(strings.ToUpper(problem.Text[:1]) + problem.Text[1:] + "."), Cause: "No attempt to renew it is known; the renewal clock may not run.",
+			Problem: line(capital(problem.Text) + "."), Cause: "No attempt to renew it is known; the renewal clock may not run.",
 			Evidence: []string{"AzureAdPrtUpdateTime: " + stamp(p.GetPrtUpdateTime())}, Next: "Lock and unlock: that forces an attempt.",
 		}}
 	}
 	return nil
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func overCause(p *lsav1.PartitionState) string {
 	switch p.GetValidity() {
