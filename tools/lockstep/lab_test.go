@@ -130,6 +130,9 @@ func TestTheClockOfALaboratory(t *testing.T) {
 	if out := does(t, "play", "state"); !strings.Contains(out, "the PRT has expired") {
 		t.Errorf("after 15 days in one go:\n%s", out)
 	}
+	for _, by := range []string{"-1h", "0", "14x", "99999d", ""} {
+		refuses(t, "the clock goes forward only", "clock", "advance", by)
+	}
 	moved := does(t, "tenant", "advance", "1h")
 	if !strings.Contains(moved, "it is ") {
 		t.Error(moved)

@@ -56,7 +56,7 @@ func (v *view) whyMissing() (found []Finding) {
 func (v *view) whyDevice() (found []Finding) {
 	if v.deviceInvalid() {
 		f := Finding{
-			Problem: "The tenant refuses this device.", Cause: "An administrator disabled or deleted it in the directory.", Code: aadsts.DeviceAuthenticationFailed.String(),
+			Problem: "The tenant refuses this device.", Cause: "An administrator disabled or deleted it in the directory.", Code: v.deviceCode().String(),
 			Evidence: []string{"DeviceAuthStatus: " + deviceAuth(v), "device id " + v.State.GetDeviceId()},
 			Next:     "Enable the device in the directory; if it was deleted, leave and join again. Users are not to blame, and sign-in from the cache goes on.",
 		}
@@ -69,6 +69,15 @@ func (v *view) whyDevice() (found []Finding) {
 		found = append(found, windows(wincode.TPMInternal, "A key of this device does not do its work.", "KeySignTest: FAILED"))
 	}
 	return found
+}
+
+// deviceCode is the code by which the device was refused: that of the last attempt when
+// that was it, else the one of every device that is not taken.
+func (v *view) deviceCode() aadsts.Code {
+	if newer(v.user.acquire, v.user.refresh).GetAadsts() == uint32(aadsts.DeviceDisabled) {
+		return aadsts.DeviceDisabled
+	}
+	return aadsts.DeviceAuthenticationFailed
 }
 
 // windows is a finding about a code of Windows.
