@@ -115,48 +115,51 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	if err := r.sit(ctx, arg["device"]); err != nil {
 		return failure(err)
 	}
-	return r.command(ctx, d, arg)
-}
-
-func (r *Runner) command(ctx context.Context, d *datadriven.TestData, arg map[string]string) string {
-	switch d.Cmd {
-	case "join": // join user=alice
-		return r.join(ctx, arg)
-	case "hybrid-join": // hybrid-join [tenant=fabrikam]
-		return r.hybridJoin(ctx, arg)
-	case "sync": // sync
-		return outcome("the domain was synchronised with the tenant", r.device.Operator.Sync(ctx))
-	case "recover": // recover user=alice
-		return r.recoverDevice(ctx, arg)
-	case "device": // device
-		return r.deviceState(ctx)
-	case "leave": // leave
-		return outcome("the device left its tenant", r.device.Operator.Leave(ctx))
-	case "sign-in": // sign-in user=alice [password=wrong] [pin=135790] [page with=pass]
-		return r.signIn(ctx, arg)
-	case "sign-out": // sign-out user=alice
-		return r.signOut(ctx, arg)
-	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh] [interactive with=code]
-		return r.token(ctx, arg)
-	case "browse": // browse user=alice [private] [prompt=login] [cookie]
-		return r.browse(ctx, arg)
-	case "advance": // advance by=4h1m
-		return r.advance(ctx, arg)
-	case "offline": // offline
-		return outcome("the device has no network", r.device.SetOffline(true))
-	case "online": // online
-		return outcome("the device has its network back", r.device.SetOffline(false))
-	case "restart": // restart component=lsa-cloudap
-		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"]))
-	case "admin", "sign-ins": // see admin.go
-		return r.operate(ctx, d.Cmd, arg)
-	case "state": // state
-		return r.state(ctx)
-	default:
-		if out, known := r.onDevice(ctx, d, arg); known {
+	for _, s := range r.subjects() {
+		if out, known := s(ctx, d.Cmd, arg); known {
 			return out
 		}
-		return r.further(ctx, d.Cmd, arg)
+	}
+	return fmt.Sprintf("there is no command %q\n", d.Cmd)
+}
+
+// everyday carries out what people and operators of a joined device do all the time.
+func (r *Runner) everyday(ctx context.Context, command string, arg map[string]string) (string, bool) {
+	switch command {
+	case "join": // join user=alice
+		return r.join(ctx, arg), true
+	case "hybrid-join": // hybrid-join [tenant=fabrikam]
+		return r.hybridJoin(ctx, arg), true
+	case "sync": // sync
+		return outcome("the domain was synchronised with the tenant", r.device.Operator.Sync(ctx)), true
+	case "recover": // recover user=alice
+		return r.recoverDevice(ctx, arg), true
+	case "device": // device
+		return r.deviceState(ctx), true
+	case "leave": // leave
+		return outcome("the device left its tenant", r.device.Operator.Leave(ctx)), true
+	case "sign-in": // sign-in user=alice [password=wrong] [pin=135790] [page with=pass]
+		return r.signIn(ctx, arg), true
+	case "sign-out": // sign-out user=alice
+		return r.signOut(ctx, arg), true
+	case "token": // token user=alice [app=CLIENTID] [resource=URI] [fresh] [interactive with=code]
+		return r.token(ctx, arg), true
+	case "browse": // browse user=alice [private] [prompt=login] [cookie]
+		return r.browse(ctx, arg), true
+	case "advance": // advance by=4h1m
+		return r.advance(ctx, arg), true
+	case "offline": // offline
+		return outcome("the device has no network", r.device.SetOffline(true)), true
+	case "online": // online
+		return outcome("the device has its network back", r.device.SetOffline(false)), true
+	case "restart": // restart component=lsa-cloudap
+		return outcome(arg["component"]+" was restarted", r.device.Restart(ctx, arg["component"])), true
+	case "admin", "sign-ins": // see admin.go
+		return r.operate(ctx, command, arg), true
+	case "state": // state
+		return r.state(ctx), true
+	default:
+		return "", false
 	}
 }
 
