@@ -97,9 +97,6 @@ func New(cfg Config) (*Agent, error) {
 	return &Agent{cfg: cfg, http: &client}, nil
 }
 
-// Jar is the browser's cookie jar: whoever copies it has stolen the session.
-func (a *Agent) Jar() http.CookieJar { return a.http.Jar }
-
 // Run opens an address with headers on the first request only, and goes through
 // the pages until one leads to the redirect_uri that the address names, or there is
 // nothing more to do on a page. The first answer is the address it ended at, with

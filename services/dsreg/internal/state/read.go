@@ -1,12 +1,11 @@
 package state
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 )
 
@@ -26,13 +25,8 @@ func decode(data []byte) (Record, error) {
 		return Record{}, fmt.Errorf("%w: version %d is neither %d nor %d", ErrVersion, *head.Version, first, version)
 	}
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
+	if err := durable.DecodeJSON(data, &f); err != nil {
 		return Record{}, fmt.Errorf("%w: it has a member of the wrong type or with an unknown name", ErrDamaged)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Record{}, fmt.Errorf("%w: it goes on after its end", ErrDamaged)
 	}
 	return f.record()
 }

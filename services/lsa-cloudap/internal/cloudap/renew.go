@@ -12,6 +12,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
@@ -184,7 +185,7 @@ func retryAfter(err error, n int, every time.Duration) time.Duration {
 }
 
 // hresultInteraction is the Windows code for "user interaction is needed".
-const hresultInteraction = 0xCAA2000C
+const hresultInteraction = uint32(wincode.InteractionRequired)
 
 func signInAgain() error {
 	return prterr.New(prterr.Interaction, "the PRT has expired: sign in again").WithHRESULT(hresultInteraction)

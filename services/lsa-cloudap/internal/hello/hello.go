@@ -7,14 +7,13 @@
 package hello
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -96,13 +95,8 @@ func (s *Store) load(name string) (Record, error) {
 // decode reads a file as from a stranger.
 func decode(data []byte) (Record, error) {
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return Record{}, errors.New("it is not whole JSON of the expected form")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Record{}, errors.New("it goes on after its end")
+	if err := durable.DecodeJSON(data, &f); err != nil {
+		return Record{}, err
 	}
 	if f.Version != version {
 		return Record{}, fmt.Errorf("its version is not %d: it was written by another release", version)

@@ -1,15 +1,14 @@
 package local
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
@@ -98,13 +97,8 @@ func load(files *statefiles.Files) (state, error) {
 
 func decode(data []byte) (state, error) {
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return state{}, errors.New("it is not whole JSON of the expected form")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return state{}, errors.New("it goes on after its end")
+	if err := durable.DecodeJSON(data, &f); err != nil {
+		return state{}, err
 	}
 	switch {
 	case f.Version != version:

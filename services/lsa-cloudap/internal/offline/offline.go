@@ -14,15 +14,14 @@
 package offline
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"sync"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -240,13 +239,11 @@ func load(files *statefiles.Files) (kept, error) {
 		return kept{}, files.Reject(FileName, err.Error())
 	}
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return kept{}, files.Reject(FileName, "it is not whole JSON of the expected form")
+	if err := durable.DecodeJSON(data, &f); err != nil {
+		return kept{}, files.Reject(FileName, err.Error())
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) || f.Version != version {
-		return kept{}, files.Reject(FileName, fmt.Sprintf("it goes on after its end, or its version is not %d", version))
+	if f.Version != version {
+		return kept{}, files.Reject(FileName, fmt.Sprintf("its version is not %d", version))
 	}
 	return kept{highest: f.HighWater, breakGlass: f.BreakGlass}, nil
 }

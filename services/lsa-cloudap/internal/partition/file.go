@@ -1,16 +1,15 @@
 package partition
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
@@ -75,13 +74,8 @@ func decode(data []byte) (Partition, error) {
 		return Partition{}, fmt.Errorf("its version is not %d or %d: it was written by another release", firstVersion, version)
 	}
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
+	if err := durable.DecodeJSON(data, &f); err != nil {
 		return Partition{}, errors.New("it has a member of the wrong type or with an unknown name")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Partition{}, errors.New("it goes on after its end")
 	}
 	return f.partition()
 }

@@ -1,13 +1,11 @@
 package statefiles
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -72,13 +70,8 @@ func (m manifest) encode() ([]byte, error) {
 // decodeManifest reads a manifest as from a stranger.
 func decodeManifest(data []byte) (manifest, error) {
 	var f manifestFile
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return nil, errors.New("it is not whole JSON of the expected form")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("it goes on after its end")
+	if err := durable.DecodeJSON(data, &f); err != nil {
+		return nil, err
 	}
 	if f.Version != manifestVersion || len(f.Files) > maxFiles {
 		return nil, errors.New("its version is another one, or it is too long")

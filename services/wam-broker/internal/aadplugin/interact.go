@@ -8,6 +8,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
@@ -15,7 +16,7 @@ import (
 )
 
 // hresultInteraction is what apps on Windows know as "the request needs the user".
-const hresultInteraction = 0xCAA2000C
+const hresultInteraction = uint32(wincode.InteractionRequired)
 
 // GetToken gives an access token and says whose it is: silently when that goes, and
 // with the user at a sign-in page when it does not and the app lets the broker ask.

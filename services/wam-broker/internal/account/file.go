@@ -1,19 +1,18 @@
 package account
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 )
@@ -68,13 +67,8 @@ func encode(r Record) ([]byte, error) {
 // value.
 func decode(data []byte) (Record, error) {
 	var f file
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return Record{}, errors.New("it is not whole JSON of the expected form")
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Record{}, errors.New("it goes on after its end")
+	if err := durable.DecodeJSON(data, &f); err != nil {
+		return Record{}, err
 	}
 	if f.Version != version {
 		return Record{}, fmt.Errorf("its version is not %d: it was written by another release", version)

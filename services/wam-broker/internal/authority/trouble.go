@@ -107,7 +107,7 @@ func (a *Authority) failed(ctx context.Context, e *entry, err error, operation s
 // statusOf is the Windows code of an attempt: an ended PRT is one that its user repairs.
 func statusOf(e *prterr.Error) wincode.Code {
 	if e.HRESULT == 0 && ends(e) {
-		return hresultInteraction
+		return wincode.InteractionRequired
 	}
 	return wincode.Of(e)
 }

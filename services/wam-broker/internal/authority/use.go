@@ -10,13 +10,14 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
 )
 
 // hresultInteraction is what apps on Windows know as "the request needs the user".
-const hresultInteraction = 0xCAA2000C
+const hresultInteraction = uint32(wincode.InteractionRequired)
 
 // User is one account as the plug-in uses it for apps.
 type User struct {

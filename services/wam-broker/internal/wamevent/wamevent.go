@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/wincode"
 )
 
 // Events, and the codes that they carry.
@@ -22,7 +23,6 @@ const (
 	Operation = 1098
 
 	renewalFailed   = 0xCAA90056
-	interaction     = 0xCAA2000C
 	operationFailed = 0xCAA5001C
 )
 
@@ -36,7 +36,7 @@ func Of(renewal bool, e *prterr.Error, upn ids.UPN) eventlog.Event {
 	case renewal:
 		out.ID, out.Level, out.Message, out.Status = Renewal, eventlog.Warning, "Renew token by the primary refresh token failed.", renewalFailed
 	case e.Kind == prterr.Interaction:
-		out.Level, out.Message, out.Status = eventlog.Warning, "The request requires user interaction.", interaction
+		out.Level, out.Message, out.Status = eventlog.Warning, "The request requires user interaction.", uint32(wincode.InteractionRequired)
 	}
 	if upn != "" {
 		out.Fields = append(out.Fields, eventlog.Field{Name: "UPN", Value: string(upn)})

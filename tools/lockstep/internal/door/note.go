@@ -35,21 +35,9 @@ func (i Info) Publish() (retire func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("note of the laboratory: %w", err)
 	}
-	paths := []string{filepath.Join(i.Dir, NoteName)}
-	if dir, err := notes.Folder(); err == nil {
-		paths = append(paths, filepath.Join(dir, fmt.Sprintf("%s%d.json", notePrefix, i.PID)))
-	}
-	retire = func() error {
-		var errs []error
-		for _, p := range paths {
-			errs = append(errs, durable.Remove(p))
-		}
-		return errors.Join(errs...)
-	}
-	for _, p := range paths {
-		if err := durable.WriteFile(p, text, nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("note of the laboratory: %w", err), retire())
-		}
+	retire, err = notes.Publish(text, filepath.Join(i.Dir, NoteName), notePrefix, i.PID)
+	if err != nil {
+		return nil, fmt.Errorf("note of the laboratory: %w", err)
 	}
 	return retire, nil
 }

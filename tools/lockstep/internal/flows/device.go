@@ -60,10 +60,9 @@ func (r *Runner) now() time.Time {
 	return time.Now().Add(r.lab.Ahead())
 }
 
-// onDevice carries out the commands about the device itself. The last result is false
-// for a command of somebody else.
-func (r *Runner) onDevice(ctx context.Context, d *datadriven.TestData, arg map[string]string) (string, bool) {
-	switch d.Cmd {
+// onDevice carries out the commands about the device itself.
+func (r *Runner) onDevice(ctx context.Context, command string, arg map[string]string) (string, bool) {
+	switch command {
 	case "tpm": // tpm stop|start|clear|break|mend|measure pcr=7|vouched
 		return r.handle(ctx, arg), true
 	case "register": // register user=alice
@@ -82,11 +81,12 @@ func (r *Runner) onDevice(ctx context.Context, d *datadriven.TestData, arg map[s
 	case "pin": // pin wrong user=mia times=5
 		return r.wrongPINs(ctx, arg), true
 	case "backup", "put-back": // backup, put-back
-		return r.backup(ctx, d.Cmd), true
+		return r.backup(ctx, command), true
 	case "lose-tpm": // lose-tpm
 		return r.loseTPM(ctx), true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 func (r *Runner) handle(ctx context.Context, arg map[string]string) string {

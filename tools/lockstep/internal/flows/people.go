@@ -21,18 +21,18 @@ import (
 )
 
 // atPages carries out the commands that bring somebody before a sign-in page.
-func (r *Runner) atPages(ctx context.Context, command string, arg map[string]string) string {
+func (r *Runner) atPages(ctx context.Context, command string, arg map[string]string) (string, bool) {
 	switch command {
 	case "hello": // hello user=mia pin=135790 with=code
-		return r.hello(ctx, arg)
+		return r.hello(ctx, arg), true
 	case "pass": // pass user=nora
-		return r.pass(ctx, arg)
+		return r.pass(ctx, arg), true
 	case "policy": // policy file=passwordless-windows
-		return r.policy(ctx, arg)
+		return r.policy(ctx, arg), true
 	case "visit": // visit user=nora [private] [resource=URI] [with=sms]
-		return r.visit(ctx, arg)
+		return r.visit(ctx, arg), true
 	default:
-		return fmt.Sprintf("there is no command %q: those of every day are join, sign-in, token, browse, sign-out, offline, online, advance, admin, stop, start, restart, state\n", command)
+		return "", false
 	}
 }
 

@@ -6,24 +6,16 @@ import "context"
 // another one.
 type subject func(ctx context.Context, command string, arg map[string]string) (string, bool)
 
-// subjects are those that have a file of their own, one a line.
+// subjects are all of them, one a line, in no order that matters.
 func (r *Runner) subjects() []subject {
 	return []subject{
-		r.traces,
-		r.show,
-		r.atRest,
+		r.everyday,
+		r.atPages,
+		r.onDevice,
 		r.life,
 		r.atWork,
 		r.atRest,
+		r.show,
+		r.traces,
 	}
-}
-
-// further carries out a command of one of the subjects, or one at the pages.
-func (r *Runner) further(ctx context.Context, command string, arg map[string]string) string {
-	for _, s := range r.subjects() {
-		if out, known := s(ctx, command, arg); known {
-			return out
-		}
-	}
-	return r.atPages(ctx, command, arg)
 }

@@ -1,12 +1,13 @@
 // Package notes is the place where servers and laboratories of a user leave a note,
 // so that commands find the newest one that runs without being told where.
 //
-// What lives here: the folder, its order, and the knock at a door. What never may: what
-// stands in a note; that belongs to who writes it. Callers are the rooms serve and door.
+// What lives here: the folder, its order, how a note comes there and goes, and the knock
+// at a door. What never may: what stands in a note; that belongs to who writes it. Callers are the rooms serve and door.
 package notes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 )
 
@@ -30,6 +32,28 @@ func Folder() (string, error) {
 		return "", fmt.Errorf("no folder of this user is known: %w", err)
 	}
 	return filepath.Join(dir, "lockstep"), nil
+}
+
+// Publish writes a note at path and where Newest looks, under prefix and the number of
+// its process; the function that it returns takes both away.
+func Publish(text []byte, path, prefix string, pid int) (retire func() error, err error) {
+	paths := []string{path}
+	if dir, err := Folder(); err == nil {
+		paths = append(paths, filepath.Join(dir, fmt.Sprintf("%s%d.json", prefix, pid)))
+	}
+	retire = func() error {
+		var errs []error
+		for _, p := range paths {
+			errs = append(errs, durable.Remove(p))
+		}
+		return errors.Join(errs...)
+	}
+	for _, p := range paths {
+		if err := durable.WriteFile(p, text, nil); err != nil {
+			return nil, errors.Join(err, retire())
+		}
+	}
+	return retire, nil
 }
 
 // Newest are the paths of the notes whose names begin with prefix, the newest first.

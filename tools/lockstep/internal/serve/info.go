@@ -76,21 +76,9 @@ func (i Info) publish() (retire func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("note of the server: %w", err)
 	}
-	paths := []string{filepath.Join(i.State, infoName)}
-	if dir, err := notes.Folder(); err == nil {
-		paths = append(paths, filepath.Join(dir, fmt.Sprintf("%s%d.json", notePrefix, i.PID)))
-	}
-	retire = func() error {
-		var errs []error
-		for _, p := range paths {
-			errs = append(errs, durable.Remove(p))
-		}
-		return errors.Join(errs...)
-	}
-	for _, p := range paths {
-		if err := durable.WriteFile(p, text, nil); err != nil {
-			return nil, errors.Join(fmt.Errorf("note of the server: %w", err), retire())
-		}
+	retire, err = notes.Publish(text, filepath.Join(i.State, infoName), notePrefix, i.PID)
+	if err != nil {
+		return nil, fmt.Errorf("note of the server: %w", err)
 	}
 	return retire, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/goccy/go-yaml"
 
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
-	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
 //go:embed policies/*.yaml
@@ -84,6 +83,3 @@ func (w *World) Apply(ctx context.Context, document []byte) error {
 	w.ruled = r.GetPolicies() > 0
 	return nil
 }
-
-// Tenant is the directory of the people.
-func (w *World) Tenant() idp.Tenant { return w.cloud.tenant }
