@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
@@ -309,4 +310,121 @@ func TestAWrongPasswordCountsOnADiskThatTakesNothing(t *testing.T) {
 			t.Errorf("after ten wrong ones: %v", err)
 		}
 	})
+}
+
+// TestAFileNameThatIsNoTextHidesNothing: names on disk are any bytes, and one of them in
+// the state or the events would keep an operator from reading all of it.
+func TestAFileNameThatIsNoTextHidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if err := os.Mkdir(filepath.Join(w.dir, "partitions"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.restore(map[string]string{filepath.Join(w.dir, "partitions", "\xff.json"): "{}"})
+		if got := w.start().cache(); len(got.GetQuarantined()) != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestManyGuessesAtOnceAreCountedEach, so that haste gives no more than patience.
+func TestManyGuessesAtOnceAreCountedEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		w.cut(true)
+		answers := make(chan error)
+		for range 24 {
+			go func() {
+				_, err := m.try(alice, "wrong")
+				answers <- err
+			}()
+		}
+		judged := 0
+		for range 24 {
+			if err := <-answers; prterr.KindOf(err) == prterr.Unauthenticated {
+				judged++
+			}
+		}
+		if judged != 10 {
+			t.Errorf("%d guesses were judged, of 10", judged)
+		}
+	})
+}
+
+// TestA43_AWriteDoesNotMakeAnOldFileNew: while the agent is away a wrong password is
+// counted in the old file; when it is back, that file is old all the same.
+func TestA43_AWriteDoesNotMakeAnOldFileNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		old := w.snapshot("partitions/*.json")
+		w.cut(true)
+		for range 10 {
+			if _, err := m.try(alice, "wrong"); prterr.KindOf(err) != prterr.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		m.stop()
+		w.restore(old)
+		w.agentDown(true)
+		m = w.start()
+		if _, err := m.try(alice, "wrong"); prterr.KindOf(err) != prterr.Unauthenticated {
+			t.Fatal(err)
+		}
+		w.agentDown(false)
+		if got, err := m.try(alice, password); err == nil {
+			t.Errorf("the old file, with one wrong password more, lets in: %v", got)
+		}
+		if got := m.cache(); got.GetVerification() != cacheRolledBack || len(got.GetQuarantined()) != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestA43_OFF05_WithoutTheHighestTimeNobodyKnowsHowLongItWas: to remove or to restore the
+// file is no way to set the clock back, also with the agent away at the start.
+func TestA43_OFF05_WithoutTheHighestTimeNobodyKnowsHowLongItWas(t *testing.T) {
+	for name, away := range map[string]bool{"the agent is there": false, "the agent is away": true} {
+		for how, tamper := range map[string]func(w *world, old map[string]string){
+			"removed":  func(w *world, _ map[string]string) { _ = os.Remove(filepath.Join(w.dir, "offline.json")) },
+			"restored": func(w *world, old map[string]string) { w.restore(old) },
+		} {
+			t.Run(name+", "+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					w := newWorld(t)
+					limited := func(c *lsacloudap.Config) { c.OfflineLifetime = 72 * time.Hour }
+					m := w.start(limited)
+					m.signIn(alice)
+					old := w.snapshot("offline.json")
+					w.cut(true)
+					time.Sleep(50 * time.Hour)
+					m.signIn(alice) // the highest time is kept
+					m.stop()
+					tamper(w, old)
+					w.agentDown(away)
+					m = w.start(limited)
+					if away {
+						m.signIn(alice) // by the policy for a cache that nobody checked
+						w.agentDown(false)
+					}
+					for range 2 {
+						if _, err := m.try(alice, password); prterr.KindOf(err) != prterr.Denied || !strings.Contains(err.Error(), "time offline") {
+							t.Errorf("got %v", err)
+						}
+						m.stop()
+						m = w.start(limited)
+					}
+					w.cut(false)
+					m.logoff(m.signIn(ada).GetLogonSession()) // the identity provider was there
+					w.cut(true)
+					if got := m.signIn(alice); !got.GetFromCache() {
+						t.Error("not from the cache")
+					}
+				})
+			})
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -126,6 +127,7 @@ the cloud's first, and the command waits until the renewals that fell due have e
 
 func advanceClockCommand(with func(func(context.Context, hands, []string) (time.Time, error)) func(*cobra.Command, []string) error) *cobra.Command {
 	var every string
+	back := errors.New("the clock goes forward only, by a duration such as 4h or 14d")
 	cmd := &cobra.Command{
 		Use: "advance DURATION", Short: "Move the clock forward, such as 4h or 14d", Args: cobra.ExactArgs(1),
 		Example: "  lockstep clock advance 14d                # in one go: the devices slept for two weeks\n" +
@@ -133,7 +135,7 @@ func advanceClockCommand(with func(func(context.Context, hands, []string) (time.
 		RunE: with(func(ctx context.Context, h hands, args []string) (time.Time, error) {
 			by, err := lab.ParseDuration(args[0])
 			if err != nil || by <= 0 {
-				return time.Time{}, errors.Join(fmt.Errorf("the clock goes forward only, by a duration such as 4h or 14d, not by %.80q", args[0]), err)
+				return time.Time{}, fmt.Errorf("%w, not by %.80q", back, args[0])
 			}
 			stride := by
 			if every != "" {
@@ -144,6 +146,13 @@ func advanceClockCommand(with func(func(context.Context, hands, []string) (time.
 			return h.strides(ctx, by, stride)
 		}),
 	}
+	// A clock that somebody wants to set back is taken for a flag: -1h.
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		if strings.HasPrefix(err.Error(), "unknown shorthand flag") {
+			return back
+		}
+		return err
+	})
 	cmd.Flags().StringVar(&every, "every", "", "move in strides of this length, and let what falls due happen after each (default in one go)")
 	return cmd
 }

@@ -22,7 +22,7 @@ func (w *whichDevice) flags(cmd *cobra.Command, user bool) {
 	labFlag(f, &w.lab)
 	f.StringVar(&w.device, "device", "", "name of the device (default the first one)")
 	if user {
-		f.StringVar(&w.user, "user", "", "user principal name (default who was active last)")
+		f.StringVar(&w.user, "user", "", "user principal name (default who last got a PRT or failed to; with --check somebody who has one or had)")
 	}
 }
 

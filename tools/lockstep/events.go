@@ -72,6 +72,9 @@ func showEvents(cmd *cobra.Command, log *status.Events, asJSON, follow bool) err
 		} else {
 			err = lines.Write(cmd.OutOrStdout(), events)
 		}
+		if follow && err == nil && len(missing) == log.Components() {
+			return errors.New("no component of the device answers any more: the laboratory has ended, or the device is off")
+		}
 		if err != nil || !follow || !sleep(cmd.Context(), followEvery) {
 			return err
 		}

@@ -103,8 +103,14 @@ func TestALaboratoryIsUsedByCommands(t *testing.T) {
 	if out, err := command(t, "play", "--device", "device-9", "state"); err == nil || !strings.Contains(out, "device-1 to device-2") {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, err := command(t, "play", "dance"); err == nil || !strings.Contains(out, "no command") {
-		t.Errorf("%v\n%s", err, out)
+	// Who errs is told what there is.
+	for typed, want := range map[string]string{
+		"dance": "join, sign-in", "admin do=dance": "disable-user", "admin disable-user user=alice": "say do=", "stop component=idp": "tpm-agent, dsreg, lsa-cloudap, wam-broker",
+		"start component=idp": "tpm-agent, dsreg, lsa-cloudap, wam-broker", "tpm stop": "stop component=tpm-agent",
+	} {
+		if out, err := command(t, "play", typed); err == nil || !strings.Contains(out, want) || strings.Contains(out, "internal") {
+			t.Errorf("%s: %v\n%s", typed, err, out)
+		}
 	}
 }
 
@@ -123,6 +129,9 @@ func TestTheClockOfALaboratory(t *testing.T) {
 	does(t, "clock", "advance", "15d")
 	if out := does(t, "play", "state"); !strings.Contains(out, "the PRT has expired") {
 		t.Errorf("after 15 days in one go:\n%s", out)
+	}
+	for _, by := range []string{"-1h", "0", "14x", "99999d", ""} {
+		refuses(t, "the clock goes forward only", "clock", "advance", by)
 	}
 	moved := does(t, "tenant", "advance", "1h")
 	if !strings.Contains(moved, "it is ") {

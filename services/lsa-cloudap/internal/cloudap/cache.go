@@ -13,7 +13,6 @@ import (
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
@@ -48,10 +47,10 @@ func (c *CloudAP) settleCache(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	if slices.Contains(old, local.FileName) {
-		c.locals.Forget()
-	}
-	if slices.Contains(old, offline.FileName) {
-		c.offline.Forget()
+		if err := c.locals.Forget(); err != nil {
+			c.cfg.Log.ErrorContext(ctx, "an old file of local accounts could not be removed", "error", err)
+		}
+		c.dropLocal(func(*session) bool { return true })
 	}
 	c.sealOld(ctx)
 }

@@ -71,7 +71,7 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 	if !in || err != nil {
 		return Logon{}, false, err
 	}
-	if e != nil {
+	if e != nil && c.cacheUsable() == nil {
 		if p, ok := e.snapshot(); ok && p.BlockedCode == 0 && p.Verifier.Matches(cred.password) {
 			if p.SID != t.sid {
 				c.note(ctx, e, func(p *partition.Partition) { p.SID = t.sid })
@@ -90,6 +90,9 @@ func (c *CloudAP) askDomain(ctx context.Context, upn ids.UPN, password secret.Te
 		return ticket{}, false, nil
 	}
 	t, err := c.domain.ticket(ctx, upn, password, c.cfg.Clock.Now())
+	if err == nil && c.locals.Owns(t.sid) {
+		err = prterr.New(prterr.Unavailable, "domain: answer is not usable: it names an account of this device")
+	}
 	switch {
 	case err == nil:
 		return t, true, nil
@@ -112,8 +115,9 @@ func (c *CloudAP) hybrid(ctx context.Context) bool {
 // PRT, with the session, or with the ticket.
 type pending struct {
 	upn    ids.UPN
-	cred   proof
 	ticket ticket
+	// cred is what the domain took last; CloudAP.mu guards it.
+	cred proof
 	// wrong counts wrong passwords at the locked screen while the domain is out of
 	// reach; CloudAP.mu guards it.
 	wrong  int
@@ -151,7 +155,9 @@ func (c *CloudAP) await(s *session, p *pending) {
 	err := c.tryPending(ctx, p)
 	for n := 1; err != nil; n++ {
 		c.cfg.Log.WarnContext(ctx, "no PRT behind the sign-in by the domain yet", "sid", p.ticket.sid, "kind", prterr.KindOf(err), "error", err)
-		timer := c.cfg.Clock.NewTimer(retryAfter(err, n, c.cfg.RenewEvery))
+		// The password is not kept past the ticket, however long the wait would be.
+		left := p.ticket.until.Sub(c.cfg.Clock.Now())
+		timer := c.cfg.Clock.NewTimer(max(0, min(left, retryAfter(err, n, c.cfg.RenewEvery))))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
@@ -174,7 +180,10 @@ func (c *CloudAP) tryPending(ctx context.Context, p *pending) (err error) {
 	ctx, root := c.tracer.Start(ctx, "PRT behind a sign-in by the domain", trace.WithNewRoot())
 	defer func() { endSpan(root, err) }()
 	ctx = step.In(ctx, step.FirstSignIn)
-	e, err := c.acquire(ctx, p.upn, p.cred)
+	c.mu.Lock()
+	cred := p.cred
+	c.mu.Unlock()
+	e, err := c.acquire(ctx, p.upn, cred)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,11 @@ func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential)
 		if err := c.cacheUsable(); err != nil {
 			return Unlocked{}, err
 		}
-		_, err := c.locals.Check(s.local, cred.Password, c.cfg.Clock.Now())
+		a, err := c.locals.Check(s.local, cred.Password, c.cfg.Clock.Now())
+		if err == nil && a.SID != s.sid {
+			// The account was removed and the name given anew: the session is not theirs.
+			return Unlocked{}, noSession()
+		}
 		return Unlocked{}, err
 	case s.entry == nil:
 		return Unlocked{}, c.unlockPending(ctx, s, cred)
@@ -88,10 +92,27 @@ func (c *CloudAP) unlockPending(ctx context.Context, s session, cred Credential)
 	if cred.Password.Empty() {
 		return noPRT()
 	}
-	if _, asked, err := c.askDomain(ctx, s.upn, cred.Password); asked {
+	if t, asked, err := c.askDomain(ctx, s.upn, cred.Password); asked {
+		if err == nil && t.sid != s.sid {
+			// The domain gave the name to somebody else: the session is not theirs.
+			return replacedMeanwhile()
+		}
+		if err == nil {
+			c.retype(s.pending, cred.Password)
+		}
 		return err
 	}
 	return c.compare(s.pending, cred.Password)
+}
+
+// retype keeps the password that the domain took last in the place of the one before,
+// which is not to unlock any more, nor to be tried for the PRT.
+func (c *CloudAP) retype(p *pending, password secret.Text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p != nil {
+		p.cred.password, p.wrong = password, 0
+	}
 }
 
 // compare checks a password against the one that the domain took. Ten wrong ones in a

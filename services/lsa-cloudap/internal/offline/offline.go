@@ -46,6 +46,10 @@ const (
 	hresultNoLogonServers = 0x8007051F
 )
 
+// unknown is the highest time of a device that lost what it knew: no clock reaches it, so
+// that only the identity provider or an administrator ends it.
+func unknown() time.Time { return time.Date(9999, time.December, 31, 0, 0, 0, 0, time.UTC) }
+
 // Config is what the room needs.
 type Config struct {
 	// Files is the state folder.
@@ -64,6 +68,8 @@ type Policy struct {
 	mu  sync.Mutex
 	now kept // in memory
 	old kept // on disk
+	// lost says that it was noticed that the file is not the one that was written last.
+	lost bool
 }
 
 // kept is what a restart must not forget.
@@ -91,12 +97,19 @@ func New(cfg Config) (*Policy, error) {
 	return p, err
 }
 
-// Forget drops what was read, when the file turns out to be an older copy: there is no
-// break-glass, and the highest time is the one that Config.Seen knows of.
-func (p *Policy) Forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.old, p.now = kept{}, kept{highest: p.cfg.Seen}
+// forget drops what was read, once the file turns out to be an older copy, or to have been
+// removed: else that would be how to set the clock back. There is no break-glass, and
+// nobody comes in until the identity provider or an administrator was there. p.mu is held.
+func (p *Policy) forget() error {
+	if p.lost || !p.cfg.Files.Lost(FileName) {
+		return nil
+	}
+	p.old, p.now = kept{}, kept{highest: unknown()}
+	if err := p.write(p.now); err != nil {
+		return err
+	}
+	p.lost = true
+	return nil
 }
 
 // Lifetime is the limit, 0 when there is none.
@@ -110,6 +123,9 @@ func (p *Policy) Check(now, contact time.Time) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if err := p.forget(); err != nil {
+		return err
+	}
 	p.see(now)
 	if err := p.keep(); err != nil {
 		return err
@@ -118,6 +134,8 @@ func (p *Policy) Check(now, contact time.Time) error {
 	// By the highest time, so that a clock set back does not prolong it.
 	case p.now.highest.Before(p.now.breakGlass):
 		return nil
+	case p.now.highest.Equal(unknown()):
+		return refuse("what this device remembered of its time offline is lost or was changed: connect to the network, or ask an administrator for break-glass")
 	case now.Before(p.now.highest.Add(-slack)), now.Before(contact.Add(-slack)):
 		return refuse("the clock of this device was set back, so it is not known how long it was offline: set the clock or connect to the network")
 	case now.Sub(contact) >= p.cfg.Lifetime:
@@ -136,6 +154,9 @@ func (p *Policy) Online(now time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.now.highest = now
+	if p.cfg.Lifetime != 0 && !p.lost && p.cfg.Files.Lost(FileName) {
+		p.lost, p.now, p.old = true, kept{highest: now}, kept{}
+	}
 	if p.cfg.Lifetime == 0 || p.old.highest.Sub(now).Abs() < keepEvery {
 		return nil
 	}
@@ -155,7 +176,11 @@ func (p *Policy) Open(now time.Time, d time.Duration) (time.Time, error) {
 	// An administrator is there and says what time it is: a clock that was wrong
 	// before, in either direction, is right from here on.
 	next := kept{highest: now, breakGlass: now.Add(d)}
-	return next.breakGlass, p.write(next)
+	err := p.write(next)
+	if err == nil {
+		p.lost = p.cfg.Files.Lost(FileName)
+	}
+	return next.breakGlass, err
 }
 
 // Close ends that before its time.

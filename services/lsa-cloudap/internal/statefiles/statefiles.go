@@ -79,8 +79,9 @@ type Files struct {
 	// base is what was on disk at the start, listed what the manifest said then, nil
 	// without one; current is what is on disk.
 	base, listed, current manifest
-	// written are the files that this run wrote, refused those that it found unusable.
-	written, refused map[string]bool
+	// refused are the files that this run found unusable, lost those that it found old, or
+	// not at all.
+	refused, lost map[string]bool
 	// found are old files that nobody was told of yet.
 	found []string
 	// dirty says that current is not recorded, or not for certain.
@@ -102,7 +103,7 @@ func Open(cfg Config) (*Files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Files{cfg: cfg, quarantine: q, written: map[string]bool{}, refused: map[string]bool{}}
+	f := &Files{cfg: cfg, quarantine: q, refused: map[string]bool{}, lost: map[string]bool{}}
 	if cfg.Records == nil {
 		return f, nil
 	}

@@ -63,6 +63,14 @@ func (f *Files) Settle() (old []string) {
 	return old
 }
 
+// Lost reports whether a file that was written last is not the one that was found: an old
+// one, or none. Who takes a missing file for a first start asks.
+func (f *Files) Lost(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.lost[name]
+}
+
 // Verification tells how the files were found.
 func (f *Files) Verification() Verification {
 	f.mu.Lock()
@@ -136,7 +144,9 @@ func (f *Files) verify() error {
 
 // sortOut puts old files aside. With a manifest that is the recorded one, those are the
 // files that differ from it; with none, nobody can tell which are the newest, and all
-// are. What was written in this run is ours in either case.
+// are. What was written in this run in the place of an old file goes with it: it was made
+// of what was read there, and a wrong password must not make an old file a new one. What
+// this run wrote where nothing was is ours.
 func (f *Files) sortOut() error {
 	good := false
 	if f.listed != nil {
@@ -151,15 +161,17 @@ func (f *Files) sortOut() error {
 		reason = "it is not what was written last: an older copy, or changed by somebody else"
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.base)) {
-		if f.written[name] || good && f.base[name] == f.listed[name] {
+		if _, there := f.current[name]; !there || good && f.base[name] == f.listed[name] {
 			continue
 		}
 		_ = f.putAside(name, reason) // it says itself what became of it
 		f.current = f.current.without(name)
 		f.found, f.state = append(f.found, name), RolledBack
+		f.lost[name] = true
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.listed)) {
-		if _, there := f.base[name]; good && !there && !f.written[name] {
+		if _, there := f.base[name]; good && !there {
+			f.lost[name] = true
 			f.event(EventMissing, "a file of the cache is missing: its user signs in as for the first time", eventlog.Field{Name: "file", Value: f.Path(name)})
 		}
 	}

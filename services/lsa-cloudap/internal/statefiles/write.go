@@ -63,7 +63,7 @@ func (f *Files) change(name string, next manifest, do func() error, undo func())
 		f.look(name)
 		return err
 	}
-	f.written[name], f.current, f.dirty = true, next, true
+	f.current, f.dirty = next, true
 	delete(f.refused, name)
 	if err := staged.Commit(); err != nil {
 		f.cfg.Log.Warn("the manifest of the cache was not written", "error", err)
@@ -100,7 +100,7 @@ func (f *Files) look(name string) {
 	if was, known := f.current[name]; known == there && was == sum {
 		return
 	}
-	f.written[name], f.dirty = true, true
+	f.dirty = true
 	if f.current = f.current.without(name); there {
 		f.current[name] = sum
 	}

@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 )
 
@@ -55,6 +56,10 @@ func onePolicy(ctx context.Context, admin directoryv1.AdminServiceClient, arg ma
 	return err
 }
 
+// deeds are what an administrator can do, for who asks for something else.
+const deeds = "disable-user, enable-user, delete-user, create-user, set-password, revoke-sessions with user=NAME; " +
+	"disable-device, enable-device, delete-device; rotate-keys; policy with block, frequency=8h or none"
+
 // toUser does something to a user, and says whether it was about one:
 //
 //	admin do=disable-user user=alice     also enable-user, delete-user, revoke-sessions
@@ -92,7 +97,7 @@ func (r *Runner) toDevice(ctx context.Context, admin directoryv1.AdminServiceCli
 		return err
 	}
 	if !slices.Contains([]string{"disable-device", "enable-device", "delete-device"}, arg["do"]) {
-		return fmt.Errorf("there is nothing to do called %q", arg["do"])
+		return prterr.New(prterr.Invalid, "an administrator does nothing called %q: say do= and one of %s", arg["do"], deeds)
 	}
 	id, err := r.device.ID(ctx)
 	if err != nil {

@@ -91,7 +91,7 @@ func (r *Runner) onDevice(ctx context.Context, d *datadriven.TestData, arg map[s
 
 func (r *Runner) handle(ctx context.Context, arg map[string]string) string {
 	if r.chip == nil {
-		return failure(errors.New("the script has no TPM to handle: begin with \"plug chip\""))
+		return failure(prterr.New(prterr.Invalid, "there is no TPM to handle: a script of its own begins with plug chip; elsewhere stop component=tpm-agent has the device without keys"))
 	}
 	switch {
 	case arg["stop"] != "":

@@ -32,7 +32,7 @@ func (r *Runner) atPages(ctx context.Context, command string, arg map[string]str
 	case "visit": // visit user=nora [private] [resource=URI] [with=sms]
 		return r.visit(ctx, arg)
 	default:
-		return fmt.Sprintf("there is no command %q\n", command)
+		return fmt.Sprintf("there is no command %q: those of every day are join, sign-in, token, browse, sign-out, offline, online, advance, admin, stop, start, restart, state\n", command)
 	}
 }
 

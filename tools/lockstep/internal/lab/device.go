@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
@@ -192,7 +195,21 @@ func (d *Device) Restart(ctx context.Context, component string) error {
 }
 
 // Stop ends a component of the device.
-func (d *Device) Stop(component string) error { return d.lab.host.stop(d.Key(component)) }
+func (d *Device) Stop(component string) error {
+	if !slices.ContainsFunc(d.components(), func(s spec) bool { return s.name == component }) {
+		return d.unknown(component)
+	}
+	return d.lab.host.stop(d.Key(component))
+}
+
+// unknown names what there is to whoever names something else.
+func (d *Device) unknown(component string) error {
+	var names []string
+	for _, s := range d.components() {
+		names = append(names, s.name)
+	}
+	return prterr.New(prterr.Invalid, "%s has no component %.80q: it has %s; without the cloud a device is by the command offline", d.Name, component, strings.Join(names, ", "))
+}
 
 // AwaitKilled waits until a component has killed itself at a crash point, which the
 // setting lab-crash-at arms, in a lab of processes.
@@ -211,7 +228,7 @@ func (d *Device) Resume(ctx context.Context, component string) error {
 			return d.lab.start(ctx, s, d.peers())
 		}
 	}
-	return fmt.Errorf("device %s has no component %s", d.Name, component)
+	return d.unknown(component)
 }
 
 // Components are the names of the components of the device.

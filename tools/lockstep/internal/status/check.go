@@ -34,7 +34,7 @@ type Problem struct {
 // not work keep it from doing anything, and only then its PRT matters. What is not known
 // for want of an answer is never good, and never hides what is known to be bad.
 func Check(f Facts) []Problem {
-	v := &view{Facts: f, user: f.chosen()}
+	v := &view{Facts: f, user: f.judged()}
 	var found []Problem
 	add := func(e Exit, format string, args ...any) {
 		found = append(found, Problem{e, line(fmt.Sprintf(format, args...))})

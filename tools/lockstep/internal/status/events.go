@@ -34,12 +34,23 @@ type Filter struct {
 type Events struct {
 	door   Door
 	filter Filter
-	after  map[string]uint64
+	// last is the last event read of each component.
+	last map[string]*eventv1.Event
 }
 
 // NewEvents reads from the beginning of each log.
 func NewEvents(d Door, f Filter) *Events {
-	return &Events{door: d, filter: f, after: map[string]uint64{}}
+	return &Events{door: d, filter: f, last: map[string]*eventv1.Event{}}
+}
+
+// Components is how many components have a log.
+func (e *Events) Components() (n int) {
+	for _, c := range []grpc.ClientConnInterface{e.door.Dsreg, e.door.LSA, e.door.Broker} {
+		if c != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Read answers the events since the last Read in the order of their times, and the
@@ -56,15 +67,13 @@ func (e *Events) Read(ctx context.Context) ([]*eventv1.Event, []Missing) {
 		if c.conn == nil {
 			continue
 		}
-		resp, err := eventv1.NewEventServiceClient(c.conn).ListEvents(ctx, &eventv1.ListEventsRequest{
-			After: e.after[c.name], CorrelationId: e.filter.Correlation,
-		})
+		news, err := e.since(ctx, eventv1.NewEventServiceClient(c.conn), e.last[c.name])
 		if err != nil {
 			missing = append(missing, Missing{c.name, reason(err)})
 			continue
 		}
-		for _, one := range resp.GetEvents() {
-			e.after[c.name] = max(e.after[c.name], one.GetNumber())
+		for _, one := range news {
+			e.last[c.name] = one
 			if len(e.filter.IDs) == 0 || slices.Contains(e.filter.IDs, one.GetId()) {
 				found = append(found, one)
 			}
@@ -74,6 +83,25 @@ func (e *Events) Read(ctx context.Context) ([]*eventv1.Event, []Missing) {
 		return cmp.Or(a.GetTime().AsTime().Compare(b.GetTime().AsTime()), strings.Compare(a.GetComponent(), b.GetComponent()), cmp.Compare(a.GetNumber(), b.GetNumber()))
 	})
 	return found, missing
+}
+
+// since reads what came after an event. A component that was started anew counts from 1
+// again: the answer begins with the event itself, and where it does not, everything is new.
+func (e *Events) since(ctx context.Context, log eventv1.EventServiceClient, last *eventv1.Event) ([]*eventv1.Event, error) {
+	ask := &eventv1.ListEventsRequest{CorrelationId: e.filter.Correlation}
+	if last.GetNumber() > 0 {
+		ask.After = last.GetNumber() - 1
+	}
+	resp, err := log.ListEvents(ctx, ask)
+	if err != nil || last == nil {
+		return resp.GetEvents(), err
+	}
+	if news := resp.GetEvents(); len(news) > 0 && news[0].GetNumber() == last.GetNumber() && news[0].GetTime().AsTime().Equal(last.GetTime().AsTime()) {
+		return news[1:], nil
+	}
+	ask.After = 0
+	resp, err = log.ListEvents(ctx, ask)
+	return resp.GetEvents(), err
 }
 
 // Lines writes events for people, one line each. Those of one attempt stand in a bracket

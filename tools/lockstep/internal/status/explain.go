@@ -25,12 +25,29 @@ func Explain(what string, a *authorityv1.Attempt) Finding {
 	if net, ok := wincode.Lookup(wincode.Code(a.GetHttpError())); ok && a.GetAadsts() == 0 {
 		f.Code, f.Cause, f.Next = net.Code.String(), sentence(net.Meaning, net.Cause), net.Next
 	}
+	if own := ownComponent(a.GetEndpointUri()); own != "" && a.GetHttpError() != 0 && a.GetAadsts() == 0 {
+		// No network lies between a device's components.
+		f.Cause, f.Next = "The component "+own+" of this device gave no answer: it is stopped, or fails.", "Start "+own+", or read its log."
+	}
 	if a.GetAadsts() == 0 && a.GetEndpointUri() == "" && a.GetMessage() != "" {
 		// Nobody was asked: the device itself said no, and why.
 		f.Cause = line(a.GetMessage())
 	}
 	f.Evidence = attemptEvidence(a)
 	return f
+}
+
+// ownComponent is the component of the device itself that an attempt asked, or empty.
+func ownComponent(uri string) string {
+	rest, found := strings.CutPrefix(uri, "grpc://")
+	if !found {
+		return ""
+	}
+	switch name, _, _ := strings.Cut(rest, "/"); name {
+	case "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker":
+		return name
+	}
+	return ""
 }
 
 // attemptEvidence is what is known of an attempt, on a few lines.

@@ -17,12 +17,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	eventv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/event/v1"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
@@ -61,9 +63,11 @@ type Facts struct {
 	NoBroker, NoTPM bool
 	// Live says that live tests were asked for.
 	Live bool
-	// User to show; empty shows the one who was active last.
+	// User to show; empty shows the one who last got a PRT or failed to.
 	User    string
 	Missing []Missing
+	// AppFailures are the broker's events of applications that got no token, the oldest first.
+	AppFailures []*eventv1.Event
 }
 
 // Ask says what to find out.
@@ -122,7 +126,9 @@ func Gather(ctx context.Context, d Door, a Ask) Facts {
 	ask("wam-broker", d.Broker, func(ctx context.Context) (err error) {
 		if f.Accounts, err = wamv1.NewAccountStateServiceClient(d.Broker).GetAccountState(ctx, &wamv1.GetAccountStateRequest{}); err != nil {
 			f.Accounts = nil
+			return err
 		}
+		f.AppFailures, err = appFailures(ctx, d.Broker)
 		return err
 	})
 	ask("tpm-agent", d.TPM, func(ctx context.Context) (err error) {
@@ -148,7 +154,7 @@ func reason(err error) string {
 // line keeps a text on one line of printable characters.
 func line(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
+		if !unicode.IsPrint(r) { // control characters, also the second set of them, and marks that turn the direction
 			return ' '
 		}
 		return r
@@ -170,7 +176,7 @@ type user struct {
 	seen time.Time
 }
 
-// users of the device, who was active last first.
+// users of the device, who last got a PRT or failed to first.
 func (f Facts) users() []*user {
 	byName := map[string]*user{}
 	of := func(upn string) *user {
@@ -228,6 +234,19 @@ func (f Facts) chosen() *user {
 		}
 	}
 	return &user{upn: f.User}
+}
+
+// judged is the user whose PRT a check judges. Whoever stands before the device may type
+// any name: one that has nothing here says nothing about the device while another has.
+func (f Facts) judged() *user {
+	if f.User == "" {
+		for _, u := range f.users() {
+			if len(u.partitions) > 0 || len(u.accounts) > 0 || u.state.GetBlockedCode() != 0 {
+				return u
+			}
+		}
+	}
+	return f.chosen()
 }
 
 // newer is the later of two attempts, either of which may be nil.

@@ -36,6 +36,9 @@ func Why(f Facts) []Finding {
 	} {
 		found = append(found, look()...)
 	}
+	if len(found) == 0 {
+		found = v.whyApp()
+	}
 	return found
 }
 
@@ -53,7 +56,7 @@ func (v *view) whyMissing() (found []Finding) {
 func (v *view) whyDevice() (found []Finding) {
 	if v.deviceInvalid() {
 		f := Finding{
-			Problem: "The tenant refuses this device.", Cause: "An administrator disabled or deleted it in the directory.", Code: aadsts.DeviceAuthenticationFailed.String(),
+			Problem: "The tenant refuses this device.", Cause: "An administrator disabled or deleted it in the directory.", Code: v.deviceCode().String(),
 			Evidence: []string{"DeviceAuthStatus: " + deviceAuth(v), "device id " + v.State.GetDeviceId()},
 			Next:     "Enable the device in the directory; if it was deleted, leave and join again. Users are not to blame, and sign-in from the cache goes on.",
 		}
@@ -66,6 +69,15 @@ func (v *view) whyDevice() (found []Finding) {
 		found = append(found, windows(wincode.TPMInternal, "A key of this device does not do its work.", "KeySignTest: FAILED"))
 	}
 	return found
+}
+
+// deviceCode is the code by which the device was refused: that of the last attempt when
+// that was it, else the one of every device that is not taken.
+func (v *view) deviceCode() aadsts.Code {
+	if newer(v.user.acquire, v.user.refresh).GetAadsts() == uint32(aadsts.DeviceDisabled) {
+		return aadsts.DeviceDisabled
+	}
+	return aadsts.DeviceAuthenticationFailed
 }
 
 // windows is a finding about a code of Windows.
@@ -137,14 +149,24 @@ func (v *view) whyAttempts() (found []Finding) {
 
 // whyPRT is about a PRT that is over or old without an attempt that says why.
 func (v *view) whyPRT() []Finding {
-	if v.SSO == nil || !v.joined() || v.user.acquire != nil || v.user.refresh != nil {
+	if v.SSO == nil || !v.joined() {
 		return nil
 	}
 	p, good := v.user.prt(v.Now)
+	if v.user.acquire != nil || v.user.refresh != nil {
+		if p == nil || good || p.GetPrtExpiryTime() == nil || v.Now.Before(p.GetPrtExpiryTime().AsTime()) {
+			return nil // the attempt says it all
+		}
+		// The end stays when what the attempt met is mended: nothing renews a PRT that is over.
+	}
 	switch {
 	case p == nil && v.user.upn == "":
+		cause := "Nobody has signed in with an account of the tenant since the device joined."
+		if len(v.SSO.GetCache().GetQuarantined()) > 0 {
+			cause = "Nobody has signed in with an account of the tenant, or what was kept of it is among the files that are not used."
+		}
 		return []Finding{{
-			Problem: "Nobody has a PRT on this device.", Cause: "Nobody has signed in with an account of the tenant since the device joined.",
+			Problem: "Nobody has a PRT on this device.", Cause: cause,
 			Evidence: []string{"AzureAdPrt: NO", "no failed attempt is known"}, Next: "Sign in.",
 		}}
 	case p == nil:
@@ -154,18 +176,20 @@ func (v *view) whyPRT() []Finding {
 		}}
 	case !good:
 		return []Finding{{
-			Problem: v.noPRT() + ".", Cause: overCause(p), Evidence: []string{p.GetCredentialKind() + ": until " + stamp(p.GetPrtExpiryTime()), line(p.GetLastError())},
+			Problem: capital(v.noPRT()) + ".", Cause: overCause(p), Evidence: []string{p.GetCredentialKind() + ": until " + stamp(p.GetPrtExpiryTime()), line(p.GetLastError())},
 			Next: "Sign in to the device with the network.",
 		}}
 	}
 	for _, problem := range stale(v.Now.Sub(p.GetPrtUpdateTime().AsTime()), p.GetSessions() > 0) {
 		return []Finding{{
-			Problem: line(strings.ToUpper(problem.Text[:1]) + problem.Text[1:] + "."), Cause: "No attempt to renew it is known; the renewal clock may not run.",
+			Problem: line(capital(problem.Text) + "."), Cause: "No attempt to renew it is known; the renewal clock may not run.",
 			Evidence: []string{"AzureAdPrtUpdateTime: " + stamp(p.GetPrtUpdateTime())}, Next: "Lock and unlock: that forces an attempt.",
 		}}
 	}
 	return nil
 }
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 func overCause(p *lsav1.PartitionState) string {
 	switch p.GetValidity() {
