@@ -48,7 +48,7 @@ func ServeMetrics(addr string, text http.Handler) (*Scrape, error) {
 	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
 		return nil, fmt.Errorf("metrics address %q is not of this machine alone: use 127.0.0.1 or [::1], or have the metrics exported over OTLP", addr)
 	}
-	l, err := net.Listen("tcp", addr) //nolint:noctx // it lives until Close
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
