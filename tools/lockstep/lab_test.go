@@ -106,7 +106,7 @@ func TestALaboratoryIsUsedByCommands(t *testing.T) {
 	// Who errs is told what there is.
 	for typed, want := range map[string]string{
 		"dance": "join, sign-in", "admin do=dance": "disable-user", "admin disable-user user=alice": "say do=", "stop component=idp": "tpm-agent, dsreg, lsa-cloudap, wam-broker",
-		"start component=idp": "tpm-agent, dsreg, lsa-cloudap, wam-broker", "tpm stop": "stop component=tpm-agent",
+		"start component=idp": "tpm-agent, dsreg, lsa-cloudap, wam-broker", "tpm stop": "stop component=tpm-agent", "sign-in": "user= and one of", "join user=nobody": "alice, bob",
 	} {
 		if out, err := command(t, "play", typed); err == nil || !strings.Contains(out, want) || strings.Contains(out, "internal") {
 			t.Errorf("%s: %v\n%s", typed, err, out)

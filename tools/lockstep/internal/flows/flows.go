@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,7 +160,7 @@ func args(d *datadriven.TestData) map[string]string {
 func (r *Runner) person(arg map[string]string) (string, secret.Text, error) {
 	p, ok := demo.People()[arg["user"]]
 	if !ok {
-		return "", secret.Text{}, fmt.Errorf("there is no user %q", arg["user"])
+		return "", secret.Text{}, prterr.New(prterr.Invalid, "there is no user %.80q: say user= and one of %s", arg["user"], strings.Join(slices.Sorted(maps.Keys(demo.People())), ", "))
 	}
 	if pw := arg["password"]; pw != "" {
 		return p.UPN, secret.NewText(strings.ReplaceAll(pw, "-", " ")), nil
