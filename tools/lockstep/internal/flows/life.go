@@ -35,7 +35,7 @@ func (r *Runner) life(ctx context.Context, command string, arg map[string]string
 		"local-account":    r.localAccount,    // local-account name=frank password=own-password
 		"local-sign-in":    r.localSignIn,     // local-sign-in name=frank password=own-password
 		"unknown-provider": r.unknownProvider, // unknown-provider user=alice
-		"reach":            r.reach,           // reach part=idp|domain [off]
+		"reach":            r.reach,           // reach part=idp|domain [off|stall]
 		"break-glass":      r.breakGlass,      // break-glass for=24h|close
 		"await-prt":        r.awaitPRT,        // await-prt user=carol
 		"standing":         r.standing,        // standing: what the device learnt of PRTs and users
@@ -87,6 +87,9 @@ func (r *Runner) unknownProvider(ctx context.Context, arg map[string]string) str
 }
 
 func (r *Runner) reach(_ context.Context, arg map[string]string) string {
+	if arg["stall"] != "" {
+		return outcome(arg["part"]+" takes what is sent and answers nothing", r.device.Stall(arg["part"]))
+	}
 	off := arg["off"] != ""
 	how := "back"
 	if off {

@@ -14,6 +14,9 @@ func (r *Runner) subjects() []subject {
 		r.atRest,
 		r.life,
 		r.atWork,
+		r.onTheWire,
+		r.mishap,
+		r.hunt,
 		r.atRest,
 	}
 }
