@@ -5,8 +5,8 @@
 // What lives here: a PRT with a credential or from the end of a sign-in page, its
 // renewal and validation, requests and answers of applications. What never may: a key
 // (the tpm-agent signs and opens), a file, a timer, memory between two calls; those are
-// the caller's. The WAM plug-in calls it on registered devices; the CloudAP plug-in has
-// its rooms and its reading of pages, errors and kinds.
+// the caller's. The WAM plug-in calls it on registered devices, the CloudAP plug-in on
+// joined ones.
 package authority
 
 import (

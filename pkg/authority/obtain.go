@@ -48,24 +48,28 @@ func (a *Authority) nonce(ctx context.Context) (string, error) {
 
 // WithPassword obtains a PRT with the password of a user of the device's tenant.
 func (a *Authority) WithPassword(ctx context.Context, tenant ids.TenantID, upn ids.UPN, password secret.Text) (Issued, error) {
-	got, err := a.request(ctx, tenant, upn, &tpmv1.Credential{Kind: &tpmv1.Credential_Password{Password: password.Reveal()}})
-	got.Kind = KindPassword
-	return got, err
+	return a.Request(ctx, tenant, upn, KindPassword, &tpmv1.Credential{Kind: &tpmv1.Credential_Password{Password: password.Reveal()}})
 }
 
-// request is a nonce, a request signed with the device key, a PRT.
-func (a *Authority) request(ctx context.Context, tenant ids.TenantID, upn ids.UPN, credential *tpmv1.Credential) (Issued, error) {
+// Request obtains a PRT of a kind with a credential, in a request that the device key
+// signs.
+func (a *Authority) Request(ctx context.Context, tenant ids.TenantID, upn ids.UPN, kind string, credential *tpmv1.Credential) (Issued, error) {
+	return a.RequestSigned(ctx, tenant, upn, kind, func(ctx context.Context, nonce string) (string, error) {
+		r, err := call(ctx, a.timeout, a.keys.SignPRTRequest, &tpmv1.SignPRTRequestRequest{
+			UserPrincipalName: string(upn), Credential: credential, RequestNonce: nonce,
+		})
+		return r.GetRequest(), err
+	})
+}
+
+// RequestSigned is Request with a request that somebody else has the tpm-agent sign: a
+// nonce, the signed request, a PRT (first sign-in, steps C to E).
+func (a *Authority) RequestSigned(ctx context.Context, tenant ids.TenantID, upn ids.UPN, kind string, sign func(ctx context.Context, nonce string) (string, error)) (Issued, error) {
 	nonce, err := a.nonce(ctx)
 	if err != nil {
 		return Issued{}, err
 	}
-	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRequest, &tpmv1.SignPRTRequestRequest{
-		UserPrincipalName: string(upn), Credential: credential, RequestNonce: nonce,
-	})
-	if err != nil {
-		return Issued{}, err
-	}
-	request, err := signed(signedRequest.GetRequest())
+	request, err := signed(sign(ctx, nonce))
 	if err != nil {
 		return Issued{}, err
 	}
@@ -80,23 +84,27 @@ func (a *Authority) request(ctx context.Context, tenant ids.TenantID, upn ids.UP
 	if err != nil {
 		return Issued{}, err
 	}
+	got.Kind = kind
 	return got, got.mustBe(tenant, upn)
 }
 
-// Renew obtains a new PRT with the existing one; nobody is asked for anything. A PRT
-// that is no good any more is prterr.Interaction.
-func (a *Authority) Renew(ctx context.Context, c Cached) (Issued, error) {
+// Renew obtains a new PRT with the existing one (renewal, steps D to F). Without a
+// credential nobody is asked for anything: the PRT and the signature of its session key
+// carry the request, and no user is named in it. A PRT that is no good any more is
+// prterr.Interaction.
+func (a *Authority) Renew(ctx context.Context, c Cached, upn ids.UPN, credential *tpmv1.Credential) (Issued, error) {
 	nonce, err := a.nonce(ctx)
 	if err != nil {
 		return Issued{}, err
 	}
-	signedRequest, err := call(ctx, a.timeout, a.keys.SignPRTRenewal, &tpmv1.SignPRTRenewalRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), SealedPrt: c.sealedPRT(), RequestNonce: nonce,
-	})
-	if err != nil {
-		return Issued{}, err
+	req := &tpmv1.SignPRTRenewalRequest{
+		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), SealedPrt: c.sealedPRT(), RequestNonce: nonce, Credential: credential,
 	}
-	request, err := signed(signedRequest.GetRequest())
+	if credential != nil {
+		req.UserPrincipalName = string(upn)
+	}
+	renewal, err := call(ctx, a.timeout, a.keys.SignPRTRenewal, req)
+	request, err := signed(renewal.GetRequest(), err)
 	if err != nil {
 		return Issued{}, err
 	}

@@ -34,10 +34,7 @@ func (a *Authority) SignToken(ctx context.Context, c Cached, r TokenRequest) (st
 		req.Grant = &tpmv1.SignTokenRequestRequest_RefreshToken{RefreshToken: &tpmv1.SealedToken{Sealed: r.RefreshToken}}
 	}
 	resp, err := call(ctx, a.timeout, a.keys.SignTokenRequest, req)
-	if err != nil {
-		return "", err
-	}
-	return signed(resp.GetRequest())
+	return signed(resp.GetRequest(), err)
 }
 
 // OpenToken has the answer to an app-token request opened. What comes back was said
@@ -76,7 +73,11 @@ func (a *Authority) open(ctx context.Context, c Cached, client ids.ClientID, ans
 	return opened, nil
 }
 
-func signed(token string) (string, error) {
+// signed checks the form of what the tpm-agent signed, unless it failed to.
+func signed(token string, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
 	if !artefact.Opaque(token, artefact.MaxToken) {
 		return "", BadAnswer(tpmName, "it is not a compact token")
 	}

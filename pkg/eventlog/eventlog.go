@@ -13,6 +13,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -163,9 +164,11 @@ func (l *Log) List(after uint64, correlation string, limit int) []Event {
 	return found
 }
 
+// cut bounds a text, and makes it one: the name of a file on disk is any bytes, and one
+// event that cannot be sent would keep all of them from being read.
 func cut(s string) string {
 	if len(s) > maxValue {
-		return s[:maxValue]
+		s = s[:maxValue]
 	}
-	return s
+	return strings.ToValidUTF8(s, "?")
 }

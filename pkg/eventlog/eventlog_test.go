@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -52,4 +53,18 @@ func TestLongValuesAreCut(t *testing.T) {
 func TestNoLogTakesNoEvent(t *testing.T) {
 	var l *eventlog.Log
 	l.Add(t.Context(), eventlog.Event{ID: 1})
+}
+
+func TestAnEventCanAlwaysBeSent(t *testing.T) {
+	l, err := eventlog.New(eventlog.Config{Component: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("a", 1023) + "\u00e9" // the bound is inside its last letter
+	l.Add(t.Context(), eventlog.Event{Channel: eventlog.AADOperational, ID: 1, Message: long, Fields: []eventlog.Field{{Name: "file", Value: "\xff.json"}}})
+	for _, e := range l.List(0, "", 1) {
+		if !utf8.ValidString(e.Message) || !utf8.ValidString(e.Fields[0].Value) || len(e.Message) > 1024 {
+			t.Errorf("%+v", e)
+		}
+	}
 }

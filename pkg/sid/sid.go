@@ -81,6 +81,11 @@ func (m Machine) Account(rid uint32) SID {
 	return SID(fmt.Sprintf("%s-%d-%d-%d-%d", domain, m[0], m[1], m[2], rid))
 }
 
+// Has reports whether an identifier is of an account of this computer or domain.
+func (m Machine) Has(s SID) bool {
+	return strings.HasPrefix(string(s), strings.TrimSuffix(string(m.Account(0)), "0"))
+}
+
 // Parse reads an identifier of one of the two forms: S-1-12-1 and four numbers, or
 // S-1-5-21 and four. Each number is of 32 bits and has no zero in front.
 func Parse(s string) (SID, error) {

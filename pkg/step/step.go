@@ -12,11 +12,13 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 )
 
@@ -53,10 +55,18 @@ func FlowFrom(ctx context.Context) Flow {
 	return f
 }
 
-// Start begins a row that a room carries by itself. The caller ends the span.
+// Start begins a row that a room carries by itself. The caller ends the span with End.
 func Start(ctx context.Context, s stepv1.Step) (context.Context, trace.Span) {
 	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer(instrumentation)
 	return tracer.Start(In(ctx, FlowOf(s)), name(s), trace.WithAttributes(attributes(s)...))
+}
+
+// End ends the span of a row. What went wrong shows by its kind, never by its text.
+func End(span trace.Span, err error) {
+	if err != nil {
+		span.SetStatus(codes.Error, string(prterr.KindOf(err)))
+	}
+	span.End()
 }
 
 // Begin is called by the door of a flow, once it knows which row it carries. It

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
@@ -85,4 +86,24 @@ func TestPRO08_TheDeviceOfARecoveryGoes(t *testing.T) {
 	}
 	_, err := w.devices.RegisterDevice(context.Background(), &idpv1.RegisterDeviceRequest{JoinType: idpv1.JoinType_JOIN_TYPE_JOIN, ReplacedDeviceId: "../" + string(ids.NewDevice())})
 	wantNamed(t, err)
+}
+
+// TestPRO08_ABulkPackageRemovesNoDevice although it speaks for the administrator who made
+// it: it is on a stick, and is permission to add devices and nothing else.
+func TestPRO08_ABulkPackageRemovesNoDevice(t *testing.T) {
+	w := newWorld(t, idp.Config{})
+	r := w.foreign(t).roadtxJoin(t, alice, alicePassword, idpv1.JoinType_JOIN_TYPE_JOIN)
+	r.AccessToken = w.registrationToken(t, admin, "", time.Now(), claims{"appid": bulkClient, "amr": []string{"pwd"}, "deviceid": nil})
+	for name, owner := range map[string][2]string{"of another user": {alice, alicePassword}, "of the administrator": {admin, adminPassword}} {
+		old := w.join(t, owner[0], owner[1], 1, 2)
+		r.ReplacedDeviceId = old.id
+		a, err := w.devices.RegisterDevice(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := slices.ContainsFunc(devicesOf(t, w, contoso), func(d *directoryv1.Device) bool { return d.GetDeviceId() == old.id })
+		if a.GetReplacedDeviceRemoved() || !there {
+			t.Errorf("%s: said to be gone %v, there %v", name, a.GetReplacedDeviceRemoved(), there)
+		}
+	}
 }

@@ -236,3 +236,73 @@ func TestAJoinedDeviceAsksNoDomain(t *testing.T) {
 		}
 	})
 }
+
+// A refused PRT is tried again at the next cycle, four hours later: the password is not
+// kept that much longer than the ticket.
+func TestISS15_ThePasswordIsNotKeptPastTheTicketForTheNextTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.hybrid()
+		w.idp.set(func(f *faults) {
+			f.on = map[string]error{"idp:RequestPRT": prterr.AADSTS(aadsts.UserDisabled, "")}
+		})
+		session := m.signIn(alice).GetLogonSession()
+		synctest.Wait()
+		w.domain.set(func(f *faults) { f.down = errNetwork })
+		time.Sleep(9 * time.Hour)
+		if _, err := m.unlock(session, password); err != nil {
+			t.Errorf("while the ticket is good: %v", err)
+		}
+		time.Sleep(time.Hour + time.Minute)
+		synctest.Wait()
+		if _, err := m.unlock(session, password); prterr.KindOf(err) != prterr.Unavailable {
+			t.Errorf("after the ticket's end the password is still there: %v", err)
+		}
+	})
+}
+
+// The domain gave alice's name to another person, whose password opens no session of hers.
+func TestHybridAnotherOfTheSameNameDoesNotUnlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.hybrid()
+		w.cut(true)
+		session := m.signIn(alice).GetLogonSession()
+		if _, err := m.unlock(session, password); err != nil {
+			t.Error(err)
+		}
+		w.domain.password, w.domain.sid = "another's", "S-1-5-21-1-2-3-2222"
+		if _, err := m.unlock(session, "another's"); prterr.KindOf(err) != prterr.Conflict {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// The identifiers of the device's own accounts are the device's to give.
+func TestHybridTheDomainMakesNobodyOfALocalAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.hybrid()
+		w.domain.sid = m.putLocal("frank", "own-password")
+		if got := m.signIn(alice); got.GetPrtPending() || got.GetByDomain() || got.GetSid() == w.domain.sid {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// The domain's word lets the user in; it does not make a cache good that nobody checked.
+func TestHybridTheDomainDoesNotOpenAnUncheckedCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.hybrid()
+		m.signIn(alice)
+		synctest.Wait()
+		m.stop()
+		w.agentDown(true)
+		m = w.start(func(c *lsacloudap.Config) { c.Domain, c.RefuseUnverifiedCache = w.conns["domain"], true })
+		w.cut(true)
+		if got := m.signIn(alice); !got.GetPrtPending() || !m.account(got.GetLogonSession()).GetNoPrt() {
+			t.Errorf("got %v", got)
+		}
+	})
+}

@@ -169,3 +169,51 @@ func TestASessionOfATenantUserHasTheIdentifierOfTheObjectID(t *testing.T) {
 		}
 	})
 }
+
+// Whoever puts an older local.json in place while the tpm-agent is away gets in, and out
+// again as soon as the agent tells.
+func TestA43_SessionsOfAnOldFileOfLocalAccountsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.putLocal("frank", "stolen")
+		old := w.snapshot("local.json")
+		m.putLocal("frank", "new")
+		m.stop()
+		w.restore(old)
+		w.agentDown(true)
+		m = w.start()
+		got, err := m.try("frank", "stolen")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.agentDown(false)
+		m.signIn(alice)
+		_, err = m.tokens.DescribeAccount(t.Context(), &authorityv1.DescribeAccountRequest{LogonSession: got.GetLogonSession()})
+		if prterr.KindOf(err) != prterr.Unauthenticated {
+			t.Errorf("the session of the old file: %v", err)
+		}
+	})
+}
+
+// A sign-in beside the removal of its account leaves no session behind.
+func TestNoSessionOutlivesItsLocalAccount(t *testing.T) {
+	w := newWorld(t)
+	m := w.start()
+	for range 8 {
+		m.putLocal("frank", "one")
+		signedIn := make(chan string)
+		go func() {
+			got, _ := m.try("frank", "one") // refused, or ended by the removal
+			signedIn <- got.GetLogonSession()
+		}()
+		if _, err := m.locals.RemoveLocalAccount(t.Context(), &lsav1.RemoveLocalAccountRequest{Name: "frank"}); err != nil {
+			t.Fatal(err)
+		}
+		if s := <-signedIn; s != "" {
+			if _, err := m.tokens.DescribeAccount(t.Context(), &authorityv1.DescribeAccountRequest{LogonSession: s}); prterr.KindOf(err) != prterr.Unauthenticated {
+				t.Fatalf("a session of an account that is gone: %v", err)
+			}
+		}
+	}
+}

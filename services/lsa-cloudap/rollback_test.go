@@ -310,3 +310,44 @@ func TestAWrongPasswordCountsOnADiskThatTakesNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestAFileNameThatIsNoTextHidesNothing: names on disk are any bytes, and one of them in
+// the state or the events would keep an operator from reading all of it.
+func TestAFileNameThatIsNoTextHidesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		if err := os.Mkdir(filepath.Join(w.dir, "partitions"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.restore(map[string]string{filepath.Join(w.dir, "partitions", "\xff.json"): "{}"})
+		if got := w.start().cache(); len(got.GetQuarantined()) != 1 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestManyGuessesAtOnceAreCountedEach, so that haste gives no more than patience.
+func TestManyGuessesAtOnceAreCountedEach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		w.cut(true)
+		answers := make(chan error)
+		for range 24 {
+			go func() {
+				_, err := m.try(alice, "wrong")
+				answers <- err
+			}()
+		}
+		judged := 0
+		for range 24 {
+			if err := <-answers; prterr.KindOf(err) == prterr.Unauthenticated {
+				judged++
+			}
+		}
+		if judged != 10 {
+			t.Errorf("%d guesses were judged, of 10", judged)
+		}
+	})
+}

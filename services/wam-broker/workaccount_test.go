@@ -1,11 +1,13 @@
 package wambroker_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -211,5 +213,55 @@ func TestADamagedAccountIsPutAside(t *testing.T) {
 		if _, err := os.Stat(files[0]); err == nil {
 			t.Errorf("%s: the file is still there", name)
 		}
+	}
+}
+
+// TestTheDeviceDoesNotLeaveUnderAnAccountThatIsBeingAdded: maria removes the last account
+// while noah, whose account registered the device a moment ago, waits for his.
+func TestTheDeviceDoesNotLeaveUnderAnAccountThatIsBeingAdded(t *testing.T) {
+	d := registeredWithoutPRT(t)
+	settings, removed := d.settings(t), make(chan error, 1)
+	d.set(func(w *world) {
+		w.joinState = dsregv1.JoinState_JOIN_STATE_NONE // it left, and nobody told the broker
+		w.registering = func() {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_, err := settings.DisconnectAccount(context.WithoutCancel(t.Context()), &wamv1.DisconnectAccountRequest{LogonSession: "session-maria", Account: alice})
+				removed <- err
+			}()
+			select { // it must wait for this call; one that does not is given the time to do harm
+			case <-done:
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	})
+	req := account()
+	req.LogonSession = "session-noah"
+	if resp, err := d.client.AddWorkAccount(t.Context(), req); err != nil || !resp.GetRegistered() {
+		t.Fatal(resp, err)
+	}
+	if err := <-removed; err != nil {
+		t.Error(err)
+	}
+	if got := d.accounts(t, "session-noah"); len(got) != 1 {
+		t.Errorf("noah has %v", got)
+	}
+	if len(d.left) != 0 || d.joinState != dsregv1.JoinState_JOIN_STATE_REGISTERED {
+		t.Errorf("the device left under noah's account: %v", d.left)
+	}
+}
+
+// TestWhoIsNobodyGetsNoAccount: an account without a user of the device would be found by
+// nobody and never removed, so nothing is registered for it either.
+func TestWhoIsNobodyGetsNoAccount(t *testing.T) {
+	d := newDevice(t)
+	d.unregistered()
+	d.set(func(w *world) { w.sessions["session-maria"].Sid = "" })
+	if _, err := d.client.AddWorkAccount(t.Context(), account()); err == nil {
+		t.Error("an account was added for nobody")
+	}
+	if len(d.registered) != 0 || len(d.state(t)) != 0 {
+		t.Errorf("registered %v, accounts %v", d.registered, d.state(t))
 	}
 }

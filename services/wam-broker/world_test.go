@@ -70,21 +70,22 @@ type world struct {
 	n        int
 
 	// What a test changes.
-	claims     func(map[string]any) // of the next access tokens
-	opened     func(*tpmv1.OpenTokenAnswerResponse)
-	refuse     map[string]error // by RPC name
-	newPRT     string
-	weak       error   // what the PRT and refresh tokens meet until a page was completed
-	stages     []error // what the PRT meets after so many pages
-	proofs     int     // pages that were completed
-	pageURL    string  // of the next pages
-	lifetime   int64
-	joinState  dsregv1.JoinState
-	registered []*dsregv1.RegisterDeviceRequest
-	register   *dsregv1.RegisterDeviceResponse // the answer of dsreg
-	left       []*dsregv1.LeaveDeviceRequest
-	hold       chan struct{} // RedeemPRT waits for it
-	beforeHold func()
+	claims      func(map[string]any) // of the next access tokens
+	opened      func(*tpmv1.OpenTokenAnswerResponse)
+	refuse      map[string]error // by RPC name
+	newPRT      string
+	weak        error   // what the PRT and refresh tokens meet until a page was completed
+	stages      []error // what the PRT meets after so many pages
+	proofs      int     // pages that were completed
+	pageURL     string  // of the next pages
+	lifetime    int64
+	joinState   dsregv1.JoinState
+	registered  []*dsregv1.RegisterDeviceRequest
+	register    *dsregv1.RegisterDeviceResponse // the answer of dsreg
+	left        []*dsregv1.LeaveDeviceRequest
+	hold        chan struct{} // RedeemPRT waits for it
+	beforeHold  func()
+	registering func() // in RegisterDevice, when the device is registered
 }
 
 func newWorld() *world {
@@ -317,13 +318,17 @@ func (w *world) GetDeviceState(context.Context, *dsregv1.GetDeviceStateRequest) 
 
 func (w *world) RegisterDevice(_ context.Context, r *dsregv1.RegisterDeviceRequest) (*dsregv1.RegisterDeviceResponse, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.registered = append(w.registered, r)
 	err := w.enter("RegisterDevice")
 	if err == nil {
 		w.joinState = dsregv1.JoinState_JOIN_STATE_REGISTERED
 	}
-	return w.register, err
+	resp, then := w.register, w.registering
+	w.mu.Unlock()
+	if then != nil {
+		then()
+	}
+	return resp, err
 }
 
 func (w *world) LeaveDevice(_ context.Context, r *dsregv1.LeaveDeviceRequest) (*dsregv1.LeaveDeviceResponse, error) {

@@ -33,12 +33,12 @@ type Visit struct {
 // Visit decides about one visit. What is wrong with the application or its
 // address is shown on a page, because nobody knows whether the address is good;
 // what is wrong with the rest goes to the application. Errors are ours alone.
-func (s *Service) Visit(ctx context.Context, v Visit) (Outcome, error) {
+func (s *Service) Visit(ctx context.Context, v Visit) (_ Outcome, err error) {
 	// A visit without a PRT cookie is not step F: there is nothing to check yet.
 	if len(v.Credentials.PRTs) > 0 {
 		var span trace.Span
 		ctx, span = step.Start(ctx, stepv1.Step_STEP_BROWSER_SSO_F)
-		defer span.End()
+		defer func() { step.End(span, err) }()
 	}
 	a, err := s.application(v)
 	if err != nil {

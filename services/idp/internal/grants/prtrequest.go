@@ -24,9 +24,9 @@ type Issued struct {
 
 // RequestPRT checks a request for a first PRT and answers it (first sign-in,
 // step E).
-func (g *Gate) RequestPRT(ctx context.Context, r Request) (Issued, error) {
+func (g *Gate) RequestPRT(ctx context.Context, r Request) (_ Issued, err error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_E)
-	defer span.End()
+	defer func() { step.End(span, err) }()
 	return ByDevice(ctx, g, DeviceKind[entrawire.PRTRequest, Issued]{
 		Flow: signinlog.IssuePRT, Protocol: r.Protocol, Correlation: r.Correlation,
 		Nonce:  func(c *entrawire.PRTRequest) string { return c.RequestNonce },

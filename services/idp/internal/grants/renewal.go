@@ -21,9 +21,9 @@ import (
 // signed it (renewal, step F). Nothing is written: the old PRT stays good until
 // it expires, so renewals that race each other all succeed and none loses the
 // session.
-func (g *Gate) RenewPRT(ctx context.Context, r Request) (string, error) {
+func (g *Gate) RenewPRT(ctx context.Context, r Request) (_ string, err error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_RENEWAL_F)
-	defer span.End()
+	defer func() { step.End(span, err) }()
 	return g.bySession(ctx, signinlog.RenewPRT, sealed.PRT, r, checkRenewal, g.renew)
 }
 

@@ -71,7 +71,9 @@ func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err err
 	}
 	out, err = s.create(ctx, r, b, home, u, k, p)
 	e.Device = out.DeviceID
-	if err == nil && r.Replaces != "" {
+	// A package is permission to add devices. Whoever finds the stick with it must not
+	// take away those of the administrator who made it, or any in the tenant.
+	if err == nil && r.Replaces != "" && !b.Bulk() {
 		out.Removed = s.supersede(ctx, r, u)
 	}
 	return out, err

@@ -74,12 +74,12 @@ func (r refusal) Unwrap() error { return r.error }
 // Authorize decides about one visit. Errors are about the application only
 // (AADSTS700016, 50011, 900144, 90023), or AADSTS50058 when it wanted no page
 // and the user is not signed in, or the codes of the policies.
-func (s *Service) Authorize(ctx context.Context, r Request) (Outcome, error) {
+func (s *Service) Authorize(ctx context.Context, r Request) (_ Outcome, err error) {
 	// A visit without a credential is not step F: there is nothing to check yet.
 	if !r.Credential.Empty() {
 		var span trace.Span
 		ctx, span = step.Start(ctx, stepv1.Step_STEP_BROWSER_SSO_F)
-		defer span.End()
+		defer func() { step.End(span, err) }()
 	}
 	app, err := s.application(r)
 	if err != nil {

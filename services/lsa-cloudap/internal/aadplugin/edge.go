@@ -2,15 +2,14 @@ package aadplugin
 
 import (
 	"context"
-	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
@@ -26,7 +25,7 @@ func (e *edge) AuthenticateUser(ctx context.Context, req *cloudapv1.Authenticate
 	if err != nil {
 		return nil, err
 	}
-	return &cloudapv1.AuthenticateUserResponse{Issued: got.message()}, nil
+	return &cloudapv1.AuthenticateUserResponse{Issued: issued(got)}, nil
 }
 
 func (e *edge) RenewPRT(ctx context.Context, req *cloudapv1.RenewPRTRequest) (*cloudapv1.RenewPRTResponse, error) {
@@ -46,7 +45,7 @@ func (e *edge) RenewPRT(ctx context.Context, req *cloudapv1.RenewPRTRequest) (*c
 	if err != nil {
 		return nil, err
 	}
-	return &cloudapv1.RenewPRTResponse{Issued: got.message()}, nil
+	return &cloudapv1.RenewPRTResponse{Issued: issued(got)}, nil
 }
 
 func (e *edge) ValidatePRT(ctx context.Context, req *cloudapv1.ValidatePRTRequest) (*cloudapv1.ValidatePRTResponse, error) {
@@ -54,7 +53,7 @@ func (e *edge) ValidatePRT(ctx context.Context, req *cloudapv1.ValidatePRTReques
 	if err != nil {
 		return nil, err
 	}
-	if err := e.plugin.validate(ctx, c); err != nil {
+	if err := e.plugin.prt.Validate(ctx, c); err != nil {
 		return nil, err
 	}
 	return &cloudapv1.ValidatePRTResponse{}, nil
@@ -69,20 +68,20 @@ func (e *edge) SignTokenRequest(ctx context.Context, req *cloudapv1.SignTokenReq
 	if err != nil {
 		return nil, err
 	}
-	r := tokenRequest{
-		client: client, resource: req.GetResource(), redirectURI: req.GetRedirectUri(),
-		nonce: req.GetRequestNonce(), newPRT: req.GetRequestNewPrt(),
+	r := authority.TokenRequest{
+		Client: client, Resource: req.GetResource(), RedirectURI: req.GetRedirectUri(),
+		Nonce: req.GetRequestNonce(), NewPRT: req.GetRequestNewPrt(),
 	}
-	if err := r.check(); err != nil {
+	if err := check(r); err != nil {
 		return nil, err
 	}
 	if t := req.GetRefreshToken(); t != nil {
-		if n := len(t.GetSealed()); n == 0 || n > artefact.MaxSealed || r.newPRT {
+		if n := len(t.GetSealed()); n == 0 || n > artefact.MaxSealed || r.NewPRT {
 			return nil, prterr.New(prterr.Invalid, "refresh_token is empty, too long, or stands beside request_new_prt")
 		}
-		r.refreshToken = t.GetSealed()
+		r.RefreshToken = t.GetSealed()
 	}
-	request, err := e.plugin.device.signToken(ctx, c, r)
+	request, err := e.plugin.prt.SignToken(ctx, c, r)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +100,11 @@ func (e *edge) OpenTokenAnswer(ctx context.Context, req *cloudapv1.OpenTokenAnsw
 	if !artefact.Opaque(req.GetAnswer(), artefact.MaxToken) {
 		return nil, prterr.New(prterr.Invalid, "answer is not a compact token of at most 64 KiB")
 	}
-	answer, err := e.plugin.device.openToken(ctx, c, client, req.GetAnswer(), req.GetDiscardRefreshToken())
+	open := e.plugin.prt.OpenToken
+	if req.GetDiscardRefreshToken() {
+		open = e.plugin.prt.OpenAccess
+	}
+	answer, err := open(ctx, c, client, req.GetAnswer())
 	if err != nil {
 		return nil, err
 	}
@@ -116,20 +119,20 @@ func (e *edge) CreatePRTCookie(ctx context.Context, req *cloudapv1.CreatePRTCook
 	if !artefact.Opaque(req.GetRequestNonce(), artefact.MaxNonce) {
 		return nil, prterr.New(prterr.Invalid, "request_nonce is empty, too long or has a character that is not allowed")
 	}
-	cookie, err := e.plugin.device.signCookie(ctx, c, req.GetRequestNonce())
+	cookie, err := e.plugin.prt.SignCookie(ctx, c, req.GetRequestNonce())
 	if err != nil {
 		return nil, err
 	}
 	return &cloudapv1.CreatePRTCookieResponse{Name: entrawire.CookieName, Value: cookie}, nil
 }
 
-func (r tokenRequest) check() error {
+func check(r authority.TokenRequest) error {
 	switch {
-	case !artefact.Line(r.resource, artefact.MaxURI):
+	case !artefact.Line(r.Resource, artefact.MaxURI):
 		return prterr.New(prterr.Invalid, "resource is too long or has a character that is not allowed")
-	case r.redirectURI == "" || !artefact.Line(r.redirectURI, artefact.MaxURI):
+	case r.RedirectURI == "" || !artefact.Line(r.RedirectURI, artefact.MaxURI):
 		return prterr.New(prterr.Invalid, "redirect_uri is empty, too long or has a character that is not allowed")
-	case !artefact.Opaque(r.nonce, artefact.MaxNonce):
+	case !artefact.Opaque(r.Nonce, artefact.MaxNonce):
 		return prterr.New(prterr.Invalid, "request_nonce is empty, too long or has a character that is not allowed")
 	}
 	return nil
@@ -158,31 +161,25 @@ func readPassword(s string) (secret.Text, error) {
 	return secret.NewText(s), nil
 }
 
-func readCached(field string, m *cloudapv1.CachedPRT) (cached, error) {
+func readCached(field string, m *cloudapv1.CachedPRT) (authority.Cached, error) {
 	p := m.GetPartition()
 	key, err := partition.ParseKey(p.GetTenantId(), p.GetUserId(), p.GetCredentialKind())
 	if err != nil {
-		return cached{}, prterr.New(prterr.Invalid, "%s.partition: %v", field, err)
+		return authority.Cached{}, prterr.New(prterr.Invalid, "%s.partition: %v", field, err)
 	}
 	sealed := m.GetSessionKey().GetSealed()
 	switch {
 	case len(m.GetSealedPrt().GetSealed()) > artefact.MaxSealedPRT:
-		return cached{}, prterr.New(prterr.Invalid, "%s.sealed_prt is too long", field)
+		return authority.Cached{}, prterr.New(prterr.Invalid, "%s.sealed_prt is too long", field)
 	case m.GetSealedPrt() != nil && m.GetPrt() != "":
-		return cached{}, prterr.New(prterr.Invalid, "%s has its PRT sealed and in the clear", field)
+		return authority.Cached{}, prterr.New(prterr.Invalid, "%s has its PRT sealed and in the clear", field)
 	case len(m.GetSealedPrt().GetSealed()) == 0 && !artefact.Opaque(m.GetPrt(), artefact.MaxPRT):
-		return cached{}, prterr.New(prterr.Invalid, "%s.prt is empty, too long or has a character that is not allowed", field)
+		return authority.Cached{}, prterr.New(prterr.Invalid, "%s.prt is empty, too long or has a character that is not allowed", field)
 	case len(sealed) == 0 || len(sealed) > artefact.MaxSealedKey:
-		return cached{}, prterr.New(prterr.Invalid, "%s.session_key is empty or too long", field)
+		return authority.Cached{}, prterr.New(prterr.Invalid, "%s.session_key is empty or too long", field)
 	}
-	return cached{key: key, prt: secret.NewText(m.GetPrt()), sealedPRT: m.GetSealedPrt(), sealed: sealed}, nil
-}
-
-func (i issued) message() *cloudapv1.IssuedPRT {
-	return &cloudapv1.IssuedPRT{
-		Mfa: i.mfa(), MfaTime: i.mfaTime,
-		Partition: &tpmv1.Partition{TenantId: string(i.tenant), UserId: string(i.user), CredentialKind: string(i.kind)},
-		Prt:       i.prt.Reveal(), ExpiresIn: int64(i.life / time.Second), SessionKeyJwe: i.wrappedKey, DisplayName: i.name,
-		UserPrincipalName: string(i.upn),
-	}
+	return authority.Cached{
+		Key: authority.Key{Tenant: key.Tenant, User: key.User, Kind: string(key.Kind)},
+		PRT: secret.NewText(m.GetPrt()), SealedPRT: m.GetSealedPrt().GetSealed(), SealedKey: sealed,
+	}, nil
 }

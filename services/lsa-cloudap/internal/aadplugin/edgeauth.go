@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -15,47 +16,47 @@ import (
 )
 
 // authenticate reads which credential there is and uses it.
-func (e *edge) authenticate(ctx context.Context, req *cloudapv1.AuthenticateUserRequest) (issued, error) {
+func (e *edge) authenticate(ctx context.Context, req *cloudapv1.AuthenticateUserRequest) (authority.Issued, error) {
 	if c, ok := req.GetCredential().(*cloudapv1.AuthenticateUserRequest_Other); ok {
-		return issued{}, notSupported(c.Other)
+		return authority.Issued{}, notSupported(c.Other)
 	}
 	if c, ok := req.GetCredential().(*cloudapv1.AuthenticateUserRequest_Page); ok {
 		end, err := readPageEnd(c.Page)
 		if err != nil {
-			return issued{}, err
+			return authority.Issued{}, err
 		}
 		var upn ids.UPN
 		if req.GetUserPrincipalName() != "" {
 			if upn, err = readUPN(req.GetUserPrincipalName()); err != nil {
-				return issued{}, err
+				return authority.Issued{}, err
 			}
 		}
 		return e.plugin.authenticateAtPage(ctx, upn, end)
 	}
 	upn, err := readUPN(req.GetUserPrincipalName())
 	if err != nil {
-		return issued{}, err
+		return authority.Issued{}, err
 	}
 	switch c := req.GetCredential().(type) {
 	case *cloudapv1.AuthenticateUserRequest_Hello:
 		h, err := readHello(c.Hello)
 		if err != nil {
-			return issued{}, err
+			return authority.Issued{}, err
 		}
 		return e.plugin.authenticateHello(ctx, upn, h)
 	case *cloudapv1.AuthenticateUserRequest_SmartCard:
 		card, err := readSmartCard(c.SmartCard)
 		if err != nil {
-			return issued{}, err
+			return authority.Issued{}, err
 		}
 		return e.plugin.authenticateCard(ctx, upn, card)
 	default:
 		password, err := readPassword(req.GetPassword())
 		if err != nil {
-			return issued{}, err
+			return authority.Issued{}, err
 		}
 		if password.Empty() {
-			return issued{}, prterr.New(prterr.Invalid, "password is missing")
+			return authority.Issued{}, prterr.New(prterr.Invalid, "password is missing")
 		}
 		return e.plugin.authenticate(ctx, upn, password)
 	}

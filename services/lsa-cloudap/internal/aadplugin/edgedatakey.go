@@ -3,8 +3,8 @@ package aadplugin
 import (
 	"context"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 )
 
 // FetchDataKey asks the identity provider for its half of what the user's data key
@@ -14,11 +14,9 @@ func (e *edge) FetchDataKey(ctx context.Context, req *cloudapv1.FetchDataKeyRequ
 	if err != nil {
 		return nil, err
 	}
-	answer, err := e.plugin.dataKeys.Fetch(ctx, &tpmv1.SignDataKeyRequestRequest{
-		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.prt.Reveal(), SealedPrt: c.sealedPRT,
-	})
+	answer, err := e.plugin.prt.DataKey(c).Fetch(ctx)
 	if err != nil {
-		return nil, spent(err)
+		return nil, authority.Spent(err)
 	}
 	return &cloudapv1.FetchDataKeyResponse{Answer: answer}, nil
 }

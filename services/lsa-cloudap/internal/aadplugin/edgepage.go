@@ -42,8 +42,12 @@ func (e *edge) BeginPage(ctx context.Context, req *cloudapv1.BeginPageRequest) (
 	if err != nil {
 		return nil, err
 	}
+	state, err := got.State.Encode()
+	if err != nil {
+		return nil, err
+	}
 	return &cloudapv1.BeginPageResponse{
-		Url: got.url, RedirectUri: got.redirect, State: got.state, Headers: []*cloudapv1.PageHeader{{Name: got.headerName, Value: got.header}},
+		Url: got.URL, RedirectUri: got.State.Redirect, State: state, Headers: []*cloudapv1.PageHeader{{Name: got.HeaderName, Value: got.Header.Reveal()}},
 	}, nil
 }
 
@@ -56,11 +60,11 @@ func (e *edge) RedeemPage(ctx context.Context, req *cloudapv1.RedeemPageRequest)
 	if err != nil {
 		return nil, err
 	}
-	if got.access.Empty() { // a page for consent
+	if got.Access.Empty() { // a page for consent
 		return &cloudapv1.RedeemPageResponse{}, nil
 	}
 	return &cloudapv1.RedeemPageResponse{
-		AccessToken: got.access.Reveal(), TenantId: string(got.who.tenant), UserId: string(got.who.user), UserPrincipalName: string(got.who.upn),
+		AccessToken: got.Access.Reveal(), TenantId: string(got.Tenant), UserId: string(got.User), UserPrincipalName: string(got.UPN),
 	}, nil
 }
 

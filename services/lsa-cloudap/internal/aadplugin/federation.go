@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -31,7 +32,7 @@ func (f federation) assertion(ctx context.Context, r realm, upn ids.UPN, passwor
 	}
 	endpoints := meta.GetUsernameMixedUrls()
 	if len(endpoints) == 0 || !httpsURL(endpoints[0]) {
-		return secret.Text{}, badAnswer(federationName, "metadata names no https endpoint for passwords")
+		return secret.Text{}, authority.BadAnswer(federationName, "metadata names no https endpoint for passwords")
 	}
 	return f.issue(ctx, &federationv1.IssueTokenRequest{
 		EndpointUrl: endpoints[0], UserPrincipalName: string(upn), Password: password.Reveal(), AppliesTo: r.audience,
@@ -51,7 +52,7 @@ func (f federation) assertionByCard(ctx context.Context, r realm, upn ids.UPN, c
 	endpoints := meta.GetCertificateMixedUrls()
 	if len(endpoints) == 0 || !httpsURL(endpoints[0]) {
 		var named *prterr.Error
-		err := badAnswer(federationName, "metadata names no https endpoint for certificates")
+		err := authority.BadAnswer(federationName, "metadata names no https endpoint for certificates")
 		if errors.As(err, &named) {
 			return secret.Text{}, named.WithHRESULT(hresultNoCertificateURL)
 		}
@@ -68,17 +69,17 @@ func (f federation) metadata(ctx context.Context, r realm) (*federationv1.GetMet
 		return nil, prterr.New(prterr.Conflict, "the user is federated and no federation provider is configured")
 	}
 	meta, err := call(ctx, f.timeout, f.service.GetMetadata, &federationv1.GetMetadataRequest{MetadataUrl: r.metadataURL})
-	return meta, stranger(federationName, err)
+	return meta, authority.Stranger(federationName, err)
 }
 
 func (f federation) issue(ctx context.Context, req *federationv1.IssueTokenRequest) (secret.Text, error) {
 	token, err := call(ctx, f.timeout, f.service.IssueToken, req)
 	if err != nil {
-		return secret.Text{}, stranger(federationName, err)
+		return secret.Text{}, authority.Stranger(federationName, err)
 	}
 	xml := token.GetSamlAssertion()
 	if xml == "" || len(xml) > artefact.MaxAssertion {
-		return secret.Text{}, badAnswer(federationName, "saml_assertion is empty or too long")
+		return secret.Text{}, authority.BadAnswer(federationName, "saml_assertion is empty or too long")
 	}
 	return secret.NewText(xml), nil
 }

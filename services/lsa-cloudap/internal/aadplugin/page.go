@@ -2,8 +2,6 @@ package aadplugin
 
 import (
 	"context"
-	"net/url"
-	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
@@ -12,7 +10,6 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
 const (
@@ -25,7 +22,7 @@ const (
 type pageAsked struct {
 	purpose cloudapv1.PagePurpose
 	// cached signs in to the page; nil when nobody is signed in to the device.
-	cached *cached
+	cached *authority.Cached
 	hint   ids.UPN
 	claims string
 	signIn bool
@@ -41,18 +38,12 @@ type pageEnd struct {
 	final secret.Text
 }
 
-// page is what the framework shows.
-type page struct {
-	url, redirect, headerName, header string
-	state                             []byte
-}
-
 // beginPage makes a sign-in page of the device's tenant, and the header that proves
 // device and, where somebody is signed in, user.
-func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
+func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (authority.Page, error) {
 	tenant, err := p.device.tenant(ctx)
 	if err != nil {
-		return page{}, err
+		return authority.Page{}, err
 	}
 	ask := signinpage.Request{Tenant: tenant, Hint: a.hint, Claims: a.claims, SignIn: a.signIn}
 	switch a.purpose {
@@ -66,93 +57,60 @@ func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (page, error) {
 		ask.Client, ask.Resource, ask.Consents = string(a.app), a.resource, true
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
 	}
-	nonce, err := p.cloud.nonce(ctx)
-	if err != nil {
-		return page{}, err
-	}
-	var out page
-	if a.cached != nil {
-		out.headerName = entrawire.CookieName
-		out.header, err = p.device.signCookie(ctx, *a.cached, nonce)
-	} else {
-		out.headerName = entrawire.DeviceCookieName
-		out.header, err = p.device.signDeviceCookie(ctx, nonce)
-	}
-	if err != nil {
-		return page{}, err
-	}
-	var state signinpage.State
-	out.url, state = ask.Begin(p.signIn, nonce)
-	state.Purpose, out.redirect = int32(a.purpose), state.Redirect
-	out.state, err = state.Encode()
-	return out, err
+	made, err := p.prt.BeginPage(ctx, a.cached, ask)
+	made.State.Purpose = int32(a.purpose)
+	return made, err
 }
 
 // authenticateAtPage makes a PRT of the end of a page: code, refresh token of the
 // broker, PRT. upn is empty when the page says who signs in.
-func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEnd) (issued, error) {
+func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEnd) (authority.Issued, error) {
 	switch cloudapv1.PagePurpose(end.state.Purpose) {
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE:
 	default:
-		return issued{}, prterr.New(prterr.Denied, "the page was not made to sign in")
+		return authority.Issued{}, prterr.New(prterr.Denied, "the page was not made to sign in")
 	}
 	code, err := end.state.Code(end.final)
 	if err != nil {
-		return issued{}, err
+		return authority.Issued{}, err
 	}
 	tenant, err := p.device.tenant(ctx)
 	if err != nil {
-		return issued{}, err
+		return authority.Issued{}, err
 	}
-	got, err := p.cloud.redeemCode(ctx, end.state, code)
-	if err != nil {
-		return issued{}, err
-	}
-	switch {
-	case got.who.tenant != tenant || got.who.upn == "":
-		return issued{}, prterr.New(prterr.Denied, "the user of the page is not one of the device's tenant")
-	case upn != "" && got.who.upn != upn:
-		return issued{}, prterr.New(prterr.Denied, "another user signed in at the page")
-	case got.refresh.Empty():
-		return issued{}, badAnswer(idpName, "refresh_token is missing")
-	}
-	prt, err := p.request(ctx, tenant, got.who.upn, "", func(nonce string) (string, error) {
-		return p.device.signRequest(ctx, got.who.upn, proof{refreshToken: got.refresh}, nonce)
-	})
-	if err != nil {
-		return issued{}, err
-	}
-	prt.kind = partition.Kind(authority.KindAtPage(authority.Identity{Methods: prt.methods, AMR: prt.amr}))
-	return prt, nil
+	return p.prt.AtPage(ctx, end.state, code, tenant, upn)
 }
 
 // redeemPage makes an access token of the end of a page; none of one for consent.
-func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, end pageEnd) (tokens, error) {
+func (p *Plugin) redeemPage(ctx context.Context, purpose cloudapv1.PagePurpose, end pageEnd) (authority.Tokens, error) {
 	if cloudapv1.PagePurpose(end.state.Purpose) != purpose {
-		return tokens{}, prterr.New(prterr.Denied, "the page was made for another purpose")
+		return authority.Tokens{}, prterr.New(prterr.Denied, "the page was made for another purpose")
 	}
 	code, err := end.state.Code(end.final)
 	if err != nil {
-		return tokens{}, err
+		return authority.Tokens{}, err
 	}
 	if purpose == cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT {
-		return tokens{}, nil // what the page was for is done, and the code is the application's
+		return authority.Tokens{}, nil // what the page was for is done, and the code is the application's
 	}
-	got, err := p.cloud.redeemCode(ctx, end.state, code)
+	got, err := p.prt.RedeemCode(ctx, end.state, code, pageClaims(purpose))
 	switch {
 	case err != nil:
-		return tokens{}, err
-	case got.access.Empty() || got.who.upn == "":
-		return tokens{}, badAnswer(idpName, "access_token or the user's name is missing")
+		return authority.Tokens{}, err
+	case got.Access.Empty() || got.UPN == "":
+		return authority.Tokens{}, authority.BadAnswer(idpName, "access_token or the user's name is missing")
 	}
 	return got, nil
 }
 
-// httpsHost checks the base address of sign-in pages.
-func httpsHost(base string) (string, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", prterr.New(prterr.Invalid, "azure ad plug-in: the address of sign-in pages must be https and a host, such as https://login.microsoftonline.com")
+// pageClaims are what the token of a page has to say: a second factor that was fresh
+// already when the page was opened is named in it only where it is asked for.
+func pageClaims(purpose cloudapv1.PagePurpose) string {
+	switch purpose {
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO, cloudapv1.PagePurpose_PAGE_PURPOSE_RESET_PIN:
+		return `{"access_token":{"amr":{"essential":true,"values":["` + signinpage.FreshFactor + `"]}}}`
+	case cloudapv1.PagePurpose_PAGE_PURPOSE_UNSPECIFIED, cloudapv1.PagePurpose_PAGE_PURPOSE_SIGN_IN, cloudapv1.PagePurpose_PAGE_PURPOSE_UPGRADE,
+		cloudapv1.PagePurpose_PAGE_PURPOSE_CONSENT:
 	}
-	return "https://" + u.Host, nil
+	return ""
 }

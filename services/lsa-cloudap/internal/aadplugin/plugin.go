@@ -1,9 +1,10 @@
 // Package aadplugin is the Azure AD plug-in of CloudAP: the one room of this
 // service that knows the identity provider's protocol.
 //
-// What lives here: steps B to E of the first sign-in with each kind of credential, C
-// to F of the renewal, the validation of an offered PRT, token requests and PRT
-// cookies, sign-in pages and their ends, and the checks of every answer. What never may: a key (the tpm-agent signs and opens), a file, a
+// What lives here: the plug-in contract before pkg/authority, which is what every
+// authority of a PRT does, and what the logon of Windows alone does: realms and the
+// federation provider, each kind of credential, pages for Windows Hello, and the checks
+// of these answers. What never may: a key (the tpm-agent signs and opens), a file, a
 // timer, or memory of anything between two calls; all of that is the framework's.
 // The framework calls it over prt.cloudap.v1, and so could another framework.
 package aadplugin
@@ -11,11 +12,12 @@ package aadplugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
 
-	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	cloudapv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -40,11 +42,10 @@ type Config struct {
 
 // Plugin implements the plug-in contract.
 type Plugin struct {
+	prt        *authority.Authority
 	device     device
 	cloud      cloud
 	federation federation
-	dataKeys   *datakey.Provider
-	signIn     string
 }
 
 // New checks the configuration.
@@ -52,28 +53,22 @@ func New(cfg Config) (*Plugin, error) {
 	if cfg.TPM == nil || cfg.Dsreg == nil || cfg.IdP == nil {
 		return nil, errors.New("azure ad plug-in: TPM, Dsreg and IdP are all needed")
 	}
-	if cfg.CallTimeout <= 0 {
-		return nil, errors.New("azure ad plug-in: CallTimeout must be positive")
-	}
-	signIn, err := httpsHost(cfg.SignInURL)
-	if err != nil {
-		return nil, err
-	}
 	cfg.IdP, cfg.Federation = watch(cfg.IdP, cfg.Events, eventServerError), watch(cfg.Federation, cfg.Events, eventWSTrustError)
+	prt, err := authority.New(authority.Config{TPM: cfg.TPM, IdP: cfg.IdP, SignInURL: cfg.SignInURL, CallTimeout: cfg.CallTimeout})
+	if err != nil {
+		return nil, fmt.Errorf("azure ad plug-in: %w", err)
+	}
 	p := &Plugin{
-		signIn: signIn,
+		prt: prt,
 		device: device{
-			keys: tpmv1.NewPRTKeyServiceClient(cfg.TPM), hello: tpmv1.NewHelloKeyServiceClient(cfg.TPM),
+			hello: tpmv1.NewHelloKeyServiceClient(cfg.TPM),
 			state: dsregv1.NewDeviceStateServiceClient(cfg.Dsreg), timeout: cfg.CallTimeout,
 		},
 		cloud: cloud{
-			realms: idpv1.NewRealmServiceClient(cfg.IdP), nonces: idpv1.NewNonceServiceClient(cfg.IdP),
-			issuance: idpv1.NewIssuanceServiceClient(cfg.IdP), tokens: idpv1.NewTokenServiceClient(cfg.IdP),
-			grants: idpv1.NewGrantServiceClient(cfg.IdP), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.IdP),
+			realms: idpv1.NewRealmServiceClient(cfg.IdP), devices: idpv1.NewDeviceRegistrationServiceClient(cfg.IdP),
 			pinReset: idpv1.NewPINResetServiceClient(cfg.IdP), timeout: cfg.CallTimeout,
 		},
 		federation: federation{timeout: cfg.CallTimeout},
-		dataKeys:   datakey.NewProvider(cfg.TPM, cfg.IdP, cfg.CallTimeout),
 	}
 	if cfg.Federation != nil {
 		p.federation.service = federationv1.NewFederationServiceClient(cfg.Federation)

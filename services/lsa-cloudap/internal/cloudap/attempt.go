@@ -6,12 +6,9 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
@@ -20,43 +17,28 @@ import (
 // at the lock screen can make up: with one more, the oldest is forgotten.
 const maxNamedAttempts = 64
 
-// Attempt is an attempt to obtain or renew a PRT that failed, as the diagnostics of
-// dsregcmd /status show it. It is in memory only: after a restart there is none.
-type Attempt struct {
-	At time.Time
-	// Status is the Windows code of its end.
-	Status wincode.Code
-	UPN    ids.UPN
-	Kind   partition.Kind
-	// Correlation is the trace id.
-	Correlation string
-	Where       prterr.Where
-	Code        aadsts.Code
-	ErrorKind   prterr.Kind
-	Message     string
-}
-
 // named is who tries with what, before it is known whose partition that is.
 type named struct {
 	upn  ids.UPN
 	kind partition.Kind
 }
 
-// attempts keeps the last failure of each kind.
+// attempts keeps the last failure of each kind. It is in memory only: after a restart
+// there is none.
 type attempts struct {
 	mu      sync.Mutex
-	acquire map[named]Attempt
-	refresh map[partition.Key]Attempt
+	acquire map[named]authority.Attempt
+	refresh map[partition.Key]authority.Attempt
 }
 
 func newAttempts() *attempts {
-	return &attempts{acquire: map[named]Attempt{}, refresh: map[partition.Key]Attempt{}}
+	return &attempts{acquire: map[named]authority.Attempt{}, refresh: map[partition.Key]authority.Attempt{}}
 }
 
 // acquiring begins an attempt to obtain a PRT; the caller ends it with how it ended.
 func (c *CloudAP) acquiring(ctx context.Context, upn ids.UPN, cred proof) func(error) {
 	who := named{upn, cred.kind()}
-	return c.attempt(ctx, who, "obtain", func(a *Attempt) {
+	return c.attempt(ctx, who, "obtain", func(a *authority.Attempt) {
 		c.attempts.mu.Lock()
 		defer c.attempts.mu.Unlock()
 		if a == nil {
@@ -73,7 +55,7 @@ func (c *CloudAP) acquiring(ctx context.Context, upn ids.UPN, cred proof) func(e
 // refreshing is the same for a renewal.
 func (c *CloudAP) refreshing(ctx context.Context, e *entry) func(error) {
 	p, _ := e.snapshot()
-	return c.attempt(ctx, named{p.UPN, e.key.Kind}, "renew", func(a *Attempt) {
+	return c.attempt(ctx, named{p.UPN, e.key.Kind}, "renew", func(a *authority.Attempt) {
 		c.attempts.mu.Lock()
 		defer c.attempts.mu.Unlock()
 		if a == nil {
@@ -85,13 +67,13 @@ func (c *CloudAP) refreshing(ctx context.Context, e *entry) func(error) {
 }
 
 // attempt brackets with the events 1006 and 1007 and keeps a failure.
-func (c *CloudAP) attempt(ctx context.Context, who named, what string, keep func(*Attempt)) func(error) {
+func (c *CloudAP) attempt(ctx context.Context, who named, what string, keep func(*authority.Attempt)) func(error) {
 	add := func(id uint32, level eventlog.Level, message string, status wincode.Code, fields ...eventlog.Field) {
 		c.cfg.Events.Add(ctx, eventlog.Event{
 			Channel: eventlog.AADAnalytic, ID: id, Level: level, Message: message, Status: uint32(status), Fields: fields,
 		})
 	}
-	add(1006, eventlog.Information, "An attempt to "+what+" a PRT begins.", 0, eventlog.Field{Name: "CredentialType", Value: credentialType(who.kind)})
+	add(1006, eventlog.Information, "An attempt to "+what+" a PRT begins.", 0, eventlog.Field{Name: "CredentialType", Value: authority.CredentialType(string(who.kind))})
 	add(1144, eventlog.Information, "The user of the attempt.", 0, eventlog.Field{Name: "UPN", Value: string(who.upn)})
 	return func(err error) {
 		if err == nil {
@@ -99,13 +81,8 @@ func (c *CloudAP) attempt(ctx context.Context, who named, what string, keep func
 			add(1007, eventlog.Information, "The attempt to "+what+" a PRT ended well.", 0)
 			return
 		}
-		a := Attempt{
-			At: c.cfg.Clock.Now(), Status: wincode.Of(err), UPN: who.upn, Kind: who.kind, Where: prterr.WhereOf(err),
-			Code: prterr.CodeOf(err), ErrorKind: prterr.KindOf(err), Message: message(err),
-		}
-		if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
-			a.Correlation = sc.TraceID().String()
-		}
+		a := authority.Failed(ctx, c.cfg.Clock.Now(), err)
+		a.UPN, a.Kind, a.Message = who.upn, string(who.kind), message(err)
 		keep(&a)
 		add(1007, eventlog.Error, "The attempt to "+what+" a PRT failed.", a.Status,
 			eventlog.Field{Name: "Status", Value: a.Status.String()}, eventlog.Field{Name: "Error", Value: a.Message})
@@ -125,7 +102,7 @@ func (a *attempts) forgetOldest() {
 }
 
 // of are the last failures for a partition, each zero unless it is younger than the PRT.
-func (a *attempts) of(p partition.Partition) (acquire, refresh Attempt) {
+func (a *attempts) of(p partition.Partition) (acquire, refresh authority.Attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if one := a.acquire[named{p.UPN, attemptKind(p.Kind)}]; one.At.After(p.ObtainedAt) {
@@ -139,20 +116,20 @@ func (a *attempts) of(p partition.Partition) (acquire, refresh Attempt) {
 
 // Attempts are the failures to obtain a PRT that belong to no partition, the newest
 // first.
-func (c *CloudAP) Attempts() []Attempt {
+func (c *CloudAP) Attempts() []authority.Attempt {
 	known := map[named]bool{}
 	for _, s := range c.States() {
 		known[named{s.UPN, attemptKind(s.Kind)}] = true
 	}
 	c.attempts.mu.Lock()
 	defer c.attempts.mu.Unlock()
-	var found []Attempt
+	var found []authority.Attempt
 	for who, a := range c.attempts.acquire {
 		if !known[who] {
 			found = append(found, a)
 		}
 	}
-	slices.SortFunc(found, func(a, b Attempt) int { return b.At.Compare(a.At) })
+	slices.SortFunc(found, func(a, b authority.Attempt) int { return b.At.Compare(a.At) })
 	return found
 }
 
@@ -177,24 +154,4 @@ func attemptKind(k partition.Kind) partition.Kind {
 		return partition.Web
 	}
 	return k
-}
-
-// CredentialType is a kind in the words of dsregcmd /status.
-func (a Attempt) CredentialType() string { return credentialType(a.Kind) }
-
-func credentialType(k partition.Kind) string {
-	switch k {
-	case partition.Password:
-		return "Password"
-	case partition.Hello:
-		return "NGC"
-	case partition.SmartCard:
-		return "SmartCard"
-	case partition.FIDO:
-		return "FIDO"
-	case partition.AccessPass:
-		return "TAP"
-	default:
-		return "Web"
-	}
 }

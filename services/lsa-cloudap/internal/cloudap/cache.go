@@ -49,6 +49,7 @@ func (c *CloudAP) settleCache(ctx context.Context) {
 	c.mu.Unlock()
 	if slices.Contains(old, local.FileName) {
 		c.locals.Forget()
+		c.dropLocal(func(*session) bool { return true })
 	}
 	if slices.Contains(old, offline.FileName) {
 		c.offline.Forget()

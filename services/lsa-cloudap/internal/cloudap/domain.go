@@ -71,7 +71,7 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 	if !in || err != nil {
 		return Logon{}, false, err
 	}
-	if e != nil {
+	if e != nil && c.cacheUsable() == nil {
 		if p, ok := e.snapshot(); ok && p.BlockedCode == 0 && p.Verifier.Matches(cred.password) {
 			if p.SID != t.sid {
 				c.note(ctx, e, func(p *partition.Partition) { p.SID = t.sid })
@@ -90,6 +90,9 @@ func (c *CloudAP) askDomain(ctx context.Context, upn ids.UPN, password secret.Te
 		return ticket{}, false, nil
 	}
 	t, err := c.domain.ticket(ctx, upn, password, c.cfg.Clock.Now())
+	if err == nil && c.locals.Owns(t.sid) {
+		err = prterr.New(prterr.Unavailable, "domain: answer is not usable: it names an account of this device")
+	}
 	switch {
 	case err == nil:
 		return t, true, nil
@@ -151,7 +154,9 @@ func (c *CloudAP) await(s *session, p *pending) {
 	err := c.tryPending(ctx, p)
 	for n := 1; err != nil; n++ {
 		c.cfg.Log.WarnContext(ctx, "no PRT behind the sign-in by the domain yet", "sid", p.ticket.sid, "kind", prterr.KindOf(err), "error", err)
-		timer := c.cfg.Clock.NewTimer(retryAfter(err, n, c.cfg.RenewEvery))
+		// The password is not kept past the ticket, however long the wait would be.
+		left := p.ticket.until.Sub(c.cfg.Clock.Now())
+		timer := c.cfg.Clock.NewTimer(max(0, min(left, retryAfter(err, n, c.cfg.RenewEvery))))
 		select {
 		case <-ctx.Done():
 			timer.Stop()

@@ -23,6 +23,10 @@ const (
 type entry struct {
 	key partition.Key
 
+	// checking is held while a password is checked and counted. It is taken before
+	// writing.
+	checking sync.Mutex
+
 	// writing is held while file and memory change, so that both see one order
 	// of events. It is taken before mu.
 	writing sync.Mutex

@@ -22,6 +22,12 @@ func (c *CloudAP) LocalLogon(ctx context.Context, name local.Name, password secr
 	if err != nil {
 		return Logon{}, err
 	}
+	// An account that was removed since the check has left no session behind, so this one
+	// must not stay either.
+	if !c.locals.Has(a) {
+		_ = c.Logoff(opened) // ended by the removal already, or here
+		return Logon{}, noSession()
+	}
 	c.cfg.Log.InfoContext(ctx, "signed in to a local account", "sid", a.SID)
 	return Logon{Session: opened, DisplayName: string(a.Name), FromCache: true, SID: a.SID}, nil
 }
@@ -36,14 +42,19 @@ func (c *CloudAP) RemoveLocal(name local.Name) error {
 	if _, err := c.locals.Remove(name); err != nil {
 		return err
 	}
+	c.dropLocal(func(s *session) bool { return s.local == name })
+	return nil
+}
+
+// dropLocal ends sessions of local accounts.
+func (c *CloudAP) dropLocal(which func(*session) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for d, s := range c.sessions {
-		if s.local == name {
+		if s.local != "" && which(s) {
 			c.drop(d)
 		}
 	}
-	return nil
 }
 
 // ListLocal lists the local accounts.

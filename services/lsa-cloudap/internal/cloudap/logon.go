@@ -220,6 +220,10 @@ func (c *CloudAP) opened(e *entry, l Logon) (Logon, error) {
 // checkPassword checks a password against the cache and counts the wrong ones, on
 // disk, so that neither patience nor a restart gives more guesses.
 func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
+	// One at a time: else as many guesses as are made at once would pass before the first
+	// of them has counted.
+	e.checking.Lock()
+	defer e.checking.Unlock()
 	p, ok := e.snapshot()
 	if !ok {
 		return replacedMeanwhile()

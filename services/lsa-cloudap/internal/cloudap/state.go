@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
@@ -25,7 +26,7 @@ type State struct {
 	KeysLost, Over bool
 	Sessions       int
 	// Acquire and Refresh are the last failures, if they are younger than the PRT.
-	Acquire, Refresh Attempt
+	Acquire, Refresh authority.Attempt
 }
 
 // States lists the partitions by user name and kind.

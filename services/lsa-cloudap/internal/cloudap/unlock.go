@@ -34,7 +34,11 @@ func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential)
 		if err := c.cacheUsable(); err != nil {
 			return Unlocked{}, err
 		}
-		_, err := c.locals.Check(s.local, cred.Password, c.cfg.Clock.Now())
+		a, err := c.locals.Check(s.local, cred.Password, c.cfg.Clock.Now())
+		if err == nil && a.SID != s.sid {
+			// The account was removed and the name given anew: the session is not theirs.
+			return Unlocked{}, noSession()
+		}
 		return Unlocked{}, err
 	case s.entry == nil:
 		return Unlocked{}, c.unlockPending(ctx, s, cred)
@@ -88,7 +92,11 @@ func (c *CloudAP) unlockPending(ctx context.Context, s session, cred Credential)
 	if cred.Password.Empty() {
 		return noPRT()
 	}
-	if _, asked, err := c.askDomain(ctx, s.upn, cred.Password); asked {
+	if t, asked, err := c.askDomain(ctx, s.upn, cred.Password); asked {
+		if err == nil && t.sid != s.sid {
+			// The domain gave the name to somebody else: the session is not theirs.
+			return replacedMeanwhile()
+		}
 		return err
 	}
 	return c.compare(s.pending, cred.Password)

@@ -62,7 +62,7 @@ type Config struct {
 // Accounts are the accounts. It is safe for concurrent use.
 type Accounts struct {
 	cfg Config
-	// decoy costs what a real check costs, so that time does not tell who exists.
+	// decoy costs what the hash of a real check costs.
 	decoy partition.Verifier
 
 	mu    sync.Mutex
@@ -139,8 +139,25 @@ func (a *Accounts) List() []Account {
 	return all
 }
 
+// Owns reports whether an identifier is one that this device gives, to an account of
+// today or to none: nobody else's word makes somebody of it.
+func (a *Accounts) Owns(s sid.SID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return !a.state.machine.Zero() && a.state.machine.Has(s)
+}
+
+// Has reports whether an account is there, and still the same one.
+func (a *Accounts) Has(acc Account) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := a.state.find(acc.Name)
+	return i >= 0 && a.state.account(i) == acc
+}
+
 // Check checks a password. A name that nobody has is the same error as a wrong
-// password, at the same cost. Wrong ones are counted on disk, so that neither
+// password, and costs the same hash; it costs no write of a count, and is never locked,
+// so names are no secret: Windows shows them on the sign-in screen. Wrong ones are counted on disk, so that neither
 // patience nor a restart gives more guesses: what cannot be counted is not checked.
 func (a *Accounts) Check(name Name, password secret.Text, now time.Time) (Account, error) {
 	a.mu.Lock()

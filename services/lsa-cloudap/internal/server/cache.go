@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
@@ -16,7 +18,7 @@ func cacheState(c cloudap.Cache) *lsav1.CacheState {
 		statefiles.RolledBack: lsav1.CacheVerification_CACHE_VERIFICATION_ROLLED_BACK,
 	}[c.Verification]}
 	for _, q := range c.Quarantined {
-		out.Quarantined = append(out.Quarantined, &lsav1.QuarantinedFile{Path: q.Path, Reason: q.Reason, Time: timestamppb.New(q.Time)})
+		out.Quarantined = append(out.Quarantined, &lsav1.QuarantinedFile{Path: strings.ToValidUTF8(q.Path, "?"), Reason: q.Reason, Time: timestamppb.New(q.Time)})
 	}
 	return out
 }

@@ -21,7 +21,7 @@ type ssoState struct {
 func (s ssoState) GetSSOState(ctx context.Context, req *lsav1.GetSSOStateRequest) (*lsav1.GetSSOStateResponse, error) {
 	out := &lsav1.GetSSOStateResponse{Cache: cacheState(s.cloudAP.Cache())}
 	for _, a := range s.cloudAP.Attempts() {
-		out.Attempts = append(out.Attempts, attempt(a))
+		out.Attempts = append(out.Attempts, a.Proto())
 	}
 	for _, p := range s.cloudAP.States() {
 		out.Partitions = append(out.Partitions, partitionState(p))
@@ -40,7 +40,7 @@ func partitionState(p cloudap.State) *lsav1.PartitionState {
 		PrtUpdateTime: timestamppb.New(p.ObtainedAt), PrtExpiryTime: timestamppb.New(p.ExpiresAt),
 		PrtDigest: p.Digest(), RenewalRunning: p.RenewalRunning, LastError: p.LastError,
 		Mfa: mfa(p.MFA), MfaTime: stamp(p.MFATime), Validity: validity(p), Sessions: uint32(min(p.Sessions, 1<<16)), LastOnlineAt: stamp(p.LastOnlineAt),
-		LastAcquire: attempt(p.Acquire), LastRefresh: attempt(p.Refresh),
+		LastAcquire: p.Acquire.Proto(), LastRefresh: p.Refresh.Proto(),
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
@@ -97,35 +95,8 @@ func state(s own.State) *wamv1.AccountState {
 		m.PrtUpdateTime, m.PrtExpiryTime, m.PrtDigest = timestamppb.New(p.ObtainedAt), timestamppb.New(p.ExpiresAt), p.Digest()
 		m.Validity, m.Mfa = validity(s), factor(p.Factor)
 	}
-	m.LastAttempt = attempt(s)
+	m.LastAttempt = s.LastAttempt.Proto()
 	return m
-}
-
-func attempt(s own.State) *authorityv1.Attempt {
-	a := s.LastAttempt
-	if a == nil {
-		return nil
-	}
-	where := a.Err.Where
-	m := &authorityv1.Attempt{
-		Time: timestamppb.New(a.At), Status: a.Status, UserIdentity: string(s.UPN), CredentialType: credentialType(a.CredentialType), CorrelationId: a.Correlation,
-		EndpointUri: where.URI, HttpMethod: where.Method, HttpError: where.HTTPError, HttpStatus: uint32(max(0, min(where.HTTPStatus, 599))),
-		ServerErrorCode: where.ServerError, Aadsts: uint32(max(0, a.Err.Code)), Kind: string(a.Err.Kind), Message: a.Said(), Step: where.Step,
-	}
-	if row, ok := aadsts.Lookup(a.Err.Code); ok {
-		m.ServerErrorDescription = a.Said()
-		if m.GetServerErrorCode() == "" {
-			m.ServerErrorCode, _ = row.V1() // over gRPC; the token endpoint of a PRT is the old one
-		}
-	}
-	return m
-}
-
-// credentialType is a kind of credential in the words of dsregcmd /status.
-func credentialType(kind string) string {
-	return map[string]string{
-		prt.KindPassword: "Password", prt.KindHello: "NGC", prt.KindSmartCard: "SmartCard", prt.KindFIDO: "FIDO", prt.KindAccessPass: "TAP", prt.KindWeb: "Web",
-	}[kind]
 }
 
 func validity(s own.State) authorityv1.PRTValidity {

@@ -18,9 +18,9 @@ const offerTime = 10 * time.Second
 // keep is step D: the authority has the TPM open the answer, the refresh token is
 // cached sealed, and a new PRT goes down to the authority. The app's token does
 // not depend on what becomes of the other two.
-func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc known, answer string) (apptoken.Grant, error) {
+func (p *Plugin) keep(ctx context.Context, r apptoken.Request, acc known, answer string) (_ apptoken.Grant, err error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_APP_TOKEN_D)
-	defer span.End()
+	defer func() { step.End(span, err) }()
 	g, opened, err := p.open(ctx, r, acc, answer)
 	if err != nil || opened.NewPRT.Empty() {
 		return g, err

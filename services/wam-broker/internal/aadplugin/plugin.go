@@ -64,8 +64,8 @@ type Plugin struct {
 	clock   clock.Clock
 	log     *slog.Logger
 	flights singleflight.Group
-	// adding holds a token while an account is being added.
-	adding chan struct{}
+	// turn holds a token while an account is being added or removed.
+	turn chan struct{}
 }
 
 // New checks the configuration.
@@ -79,7 +79,7 @@ func New(cfg Config) (*Plugin, error) {
 	}
 	return &Plugin{
 		cloudAP: cfg.CloudAP, own: cfg.Own, idp: cfg.IdP, device: cfg.Device, cache: cfg.Cache, desk: cfg.Desk, events: cfg.Events,
-		clock: clock.Or(cfg.Clock), log: log, adding: make(chan struct{}, 1),
+		clock: clock.Or(cfg.Clock), log: log, turn: make(chan struct{}, 1),
 	}, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	own "github.com/lockstep-sso/lockstep/services/wam-broker/internal/authority"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
-	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/workaccount"
 )
 
@@ -31,17 +30,18 @@ func (p *Plugin) AddAccount(ctx context.Context, session secret.Text, c workacco
 	if err != nil {
 		return workaccount.Device{}, err
 	}
-	// Two at once would both find the device unregistered.
-	select {
-	case p.adding <- struct{}{}:
-		defer func() { <-p.adding }()
-	case <-ctx.Done():
-		return workaccount.Device{}, prterr.Wrap(prterr.Deadline, ctx.Err(), "another account is being added")
+	if who.SID == "" {
+		return workaccount.Device{}, prterr.New(prterr.Internal, "lsa-cloudap does not say who is signed in")
 	}
+	done, err := p.changing(ctx)
+	if err != nil {
+		return workaccount.Device{}, err
+	}
+	defer done()
 	if err := p.own.Room(who.SID); err != nil {
 		return workaccount.Device{}, err
 	}
-	d, err := p.registered(ctx, who, c)
+	d, err := p.registered(ctx, c)
 	if err != nil {
 		return workaccount.Device{}, err
 	}
@@ -52,19 +52,27 @@ func (p *Plugin) AddAccount(ctx context.Context, session secret.Text, c workacco
 	return d, err
 }
 
+// changing waits for the turn to change which accounts there are. Two who add one at once
+// would both find the device unregistered, and who removes the last one beside somebody who
+// adds one would have the device leave under that one's account.
+func (p *Plugin) changing(ctx context.Context) (done func(), err error) {
+	select {
+	case p.turn <- struct{}{}:
+		return func() { <-p.turn }, nil
+	case <-ctx.Done():
+		return nil, prterr.Wrap(prterr.Deadline, ctx.Err(), "another account is being added or removed")
+	}
+}
+
 // registered is the device after it was registered for an account, or as it is when it
 // is registered already. A joined device is refused by dsreg, by name.
-func (p *Plugin) registered(ctx context.Context, who upstream.SignedIn, c workaccount.Credentials) (workaccount.Device, error) {
+func (p *Plugin) registered(ctx context.Context, c workaccount.Credentials) (workaccount.Device, error) {
 	s, err := p.device.State(ctx)
 	if err != nil {
 		return workaccount.Device{}, err
 	}
 	if !s.Registered {
-		d, err := p.device.Register(ctx, c)
-		if err == nil && who.SID == "" {
-			err = prterr.New(prterr.Internal, "lsa-cloudap does not say who is signed in")
-		}
-		return d, err
+		return p.device.Register(ctx, c)
 	}
 	// dsreg has seen to this for the first account.
 	if err := p.own.Managed(ctx, c.User); err != nil {
@@ -103,6 +111,11 @@ func (p *Plugin) RemoveAccount(ctx context.Context, session secret.Text, name st
 	if err != nil {
 		return Left{}, err
 	}
+	done, err := p.changing(ctx)
+	if err != nil {
+		return Left{}, err
+	}
+	defer done()
 	rec, err := p.own.Remove(ctx, k.own.ID)
 	if err != nil {
 		return Left{}, err

@@ -20,7 +20,7 @@ type entry struct {
 	// gone says that it was removed.
 	gone bool
 	// attempt is the last one that failed.
-	attempt *Attempt
+	attempt prt.Attempt
 	// renewing says that a renewal runs; after one that failed the next waits.
 	renewing bool
 	failures int

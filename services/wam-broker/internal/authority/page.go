@@ -153,11 +153,14 @@ func (u *User) CompleteInteraction(ctx context.Context, session secret.Text, id 
 	if err != nil {
 		return err
 	}
+	code, err := p.state.Code(final)
 	if p.consent {
-		_, err := p.state.Code(final)
 		return err
 	}
-	got, err := a.cfg.Protocol.AtPage(ctx, p.state, final)
+	var got prt.Issued
+	if err == nil {
+		got, err = a.cfg.Protocol.AtPage(ctx, p.state, code, u.id.Tenant, "")
+	}
 	if err != nil {
 		return u.noted(ctx, e, err)
 	}

@@ -77,7 +77,7 @@ func (a *Authority) renewGuarded(ctx context.Context, e *entry) (err error) {
 func (a *Authority) renew(ctx context.Context, e *entry) error {
 	rec := e.snapshot()
 	cached := rec.Cached()
-	got, err := a.cfg.Protocol.Renew(ctx, cached)
+	got, err := a.cfg.Protocol.Renew(ctx, cached, "", nil)
 	if err != nil {
 		return err
 	}

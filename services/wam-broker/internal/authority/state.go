@@ -1,8 +1,8 @@
 package authority
 
 import (
+	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
-	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 )
 
 // State is an account as an operator sees it: no secret in it.
@@ -15,7 +15,7 @@ type State struct {
 	// Renewing says that a renewal runs.
 	Renewing bool
 	// LastAttempt is the last failure, if it is younger than the PRT.
-	LastAttempt *Attempt
+	LastAttempt prt.Attempt
 }
 
 // States of all accounts.
@@ -29,8 +29,8 @@ func (a *Authority) States() []State {
 		e.mu.Unlock()
 		if s.PRT != nil {
 			s.Expired = s.PRT.Expired(now)
-			if s.LastAttempt != nil && s.LastAttempt.At.Before(s.PRT.ObtainedAt) {
-				s.LastAttempt = nil
+			if s.LastAttempt.At.Before(s.PRT.ObtainedAt) {
+				s.LastAttempt = prt.Attempt{}
 			}
 		}
 		mine := a.Accounts(s.SID)
@@ -39,6 +39,3 @@ func (a *Authority) States() []State {
 	}
 	return all
 }
-
-// Said is what went wrong, in words of ours.
-func (a *Attempt) Said() string { return wamevent.Said(a.Err) }

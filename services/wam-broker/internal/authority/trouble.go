@@ -3,29 +3,14 @@ package authority
 import (
 	"context"
 	"errors"
-	"time"
-
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 )
-
-// Attempt is the last failure to obtain, renew or use a PRT.
-type Attempt struct {
-	At time.Time
-	// Operation is obtain, renew, use or validate.
-	Operation   string
-	Correlation string
-	// Status is the Windows code of it.
-	Status uint32
-	// CredentialType is the kind of the credential behind the PRT, or empty.
-	CredentialType string
-	Err            *prterr.Error
-}
 
 // noted keeps a failure to use a PRT and passes it on.
 func (u *User) noted(ctx context.Context, e *entry, err error) error {
@@ -104,21 +89,18 @@ func (a *Authority) failed(ctx context.Context, e *entry, err error, operation s
 	if !errors.As(err, &named) {
 		named = prterr.New(prterr.KindOf(err), "internal error: see the component's log")
 	}
-	attempt := &Attempt{At: a.cfg.Clock.Now(), Operation: operation, Err: named}
-	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
-		attempt.Correlation = sc.TraceID().String()
-	}
+	attempt := prt.Failed(ctx, a.cfg.Clock.Now(), named)
+	attempt.Status, attempt.Message = statusOf(named), wamevent.Said(named)
 	e.mu.Lock()
-	upn := e.rec.UPN
+	attempt.UPN = e.rec.UPN
 	if e.rec.PRT != nil {
-		attempt.CredentialType = e.rec.PRT.Kind
+		attempt.Kind = e.rec.PRT.Kind
 	}
-	attempt.Status = uint32(statusOf(named))
 	e.attempt = attempt
 	e.mu.Unlock()
 	// What a use came to is the plug-in's to tell, once for each request of an app.
 	if operation != "use" {
-		a.cfg.Events.Add(ctx, wamevent.Of(operation == "renew", named, upn))
+		a.cfg.Events.Add(ctx, wamevent.Of(operation == "renew", named, attempt.UPN))
 	}
 }
 

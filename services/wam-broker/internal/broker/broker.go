@@ -82,9 +82,9 @@ func (b *Broker) RequestToken(ctx context.Context, f apptoken.Fields) (Token, er
 }
 
 // handOver is step E. The plug-in is believed no more than any other component.
-func (b *Broker) handOver(ctx context.Context, r apptoken.Request, resp *wamv1.GetTokenResponse) (Token, error) {
+func (b *Broker) handOver(ctx context.Context, r apptoken.Request, resp *wamv1.GetTokenResponse) (_ Token, err error) {
 	ctx, span := step.Start(ctx, stepv1.Step_STEP_APP_TOKEN_E)
-	defer span.End()
+	defer func() { step.End(span, err) }()
 	t, err := b.read(resp)
 	if err != nil {
 		return Token{}, prterr.Wrap(prterr.Internal, err, "the plug-in's answer cannot be used")
