@@ -251,7 +251,7 @@ func (r *Runner) atOnce(ctx context.Context, arg map[string]string) string {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(append(failed, r.device.Operator.AwaitSSOState(untraced(ctx), nil))...); err != nil {
+	if err := errors.Join(errors.Join(failed...), r.device.Operator.AwaitSSOState(untraced(ctx), nil)); err != nil {
 		return failure(err)
 	}
 	return fmt.Sprintf("%d came at once, by sign-ins and by apps, and each got a token\n", n)
