@@ -34,9 +34,6 @@ func (s *Service) Nonces() *nonce.Issuer { return s.gate.Nonces }
 // Authority lets a test look into artefacts.
 func (s *Service) Authority() *issuance.Authority { return s.gate.Authority }
 
-// DefaultTenants is the embedded tenant file.
-func DefaultTenants() []byte { return tenant.Default() }
-
 // Snapshot is everything the store holds, for a comparison.
 func (s *Service) Snapshot(t testing.TB) string {
 	t.Helper()

@@ -1,6 +1,9 @@
 package idp
 
-import "github.com/lockstep-sso/lockstep/pkg/ids"
+import (
+	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
+)
 
 // Tenant names a directory that is served.
 type Tenant struct {
@@ -44,3 +47,6 @@ func (s *Service) Tenants() []Tenant {
 func (s *Service) Trust(domain string, certificate []byte) error {
 	return s.tenants.Trust(domain, certificate)
 }
+
+// DefaultTenants is the embedded tenant file in YAML, for who wants it but for a line.
+func DefaultTenants() []byte { return tenant.Default() }

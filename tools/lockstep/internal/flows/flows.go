@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/datadriven"
@@ -52,8 +53,15 @@ type Runner struct {
 	seat     *seat
 	// chip is the TPM that a script handles, nil for one that handles none; saved is the
 	// folder of a backup, or empty.
-	chip   *chip.Chip
-	saved  string
+	chip  *chip.Chip
+	saved string
+	// profile and idle change the embedded tenants; empty is as they are.
+	profile, idle string
+	// crash is a crash point of lsa-cloudap that is armed, or empty; log is what the
+	// components of a script's lab wrote.
+	crash  atomic.Value
+	die    func(at string)
+	log    *logged
 	passes map[string]secret.Text
 	names  map[string]string
 	// moving is told before the clocks are moved; nil is nobody.
@@ -84,6 +92,10 @@ func On(l *lab.Lab, devices ...*lab.Device) *Runner {
 // not when it fails.
 func (r *Runner) BeforeAdvance(f func(by time.Duration) error) { r.moving = f }
 
+// OnCrash says how lsa-cloudap dies at a crash point that a script armed: do does not
+// return. Without it a script has no crash points.
+func (r *Runner) OnCrash(do func(at string)) { r.die = do }
+
 // Close ends the lab of a script.
 func (r *Runner) Close() error {
 	var failed error
@@ -95,6 +107,9 @@ func (r *Runner) Close() error {
 	}
 	if r.saved != "" {
 		failed = errors.Join(failed, os.RemoveAll(r.saved))
+	}
+	if r.profile != "" || r.idle != "" {
+		failed = errors.Join(failed, os.Remove(r.cfg.Tenants))
 	}
 	return failed
 }
@@ -108,7 +123,7 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case proves: // proves REG10 what a reader should see
 		return said(words(d))
-	case "lab": // lab [domain] [without-broker] [set=(lsa-cloudap/NAME=VALUE)]
+	case "lab": // lab [domain] [without-broker] [profile=strict] [idle=240h] [crash-points] [log=debug] [set=(lsa-cloudap/NAME=VALUE)]
 		return r.configure(d)
 	case "plug": // plug chip|absent|old|file
 		return r.plug(d)

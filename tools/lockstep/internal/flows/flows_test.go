@@ -59,6 +59,7 @@ func sameRows(t *testing.T, cfg lab.Config) {
 func runner(t *testing.T, cfg lab.Config) *flows.Runner {
 	t.Helper()
 	r := flows.New(cfg)
+	r.OnCrash(func(at string) { panic("killed at " + at) })
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)

@@ -28,31 +28,23 @@ const foreignProvider = "{9f9a1c1e-3a0c-4c39-9d4b-1f0e6a1f7c55}"
 
 // life carries out the commands about how a session lives; known is false for every
 // other one.
-func (r *Runner) life(ctx context.Context, command string, arg map[string]string) (string, bool) {
-	switch command {
-	case "unlock": // unlock user=alice [password=wrong] [pin=135790]
-		return r.unlock(ctx, arg), true
-	case "guess": // guess user=alice n=9: so many wrong passwords
-		return r.guess(ctx, arg), true
-	case "local-account": // local-account name=frank password=own-password
-		return r.localAccount(ctx, arg), true
-	case "local-sign-in": // local-sign-in name=frank password=own-password
-		return r.localSignIn(ctx, arg), true
-	case "unknown-provider": // unknown-provider user=alice
-		return r.unknownProvider(ctx, arg), true
-	case "reach": // reach part=idp|domain [off]
-		return r.reach(arg), true
-	case "break-glass": // break-glass for=24h|close
-		return r.breakGlass(ctx, arg), true
-	case "await-prt": // await-prt user=carol
-		return r.awaitPRT(ctx, arg), true
-	case "standing": // standing: what the device learnt of PRTs and users
-		return r.standing(ctx), true
-	case "days": // days n=15 user=alice: each day an unlock and a fresh token
-		return r.days(ctx, arg), true
-	default:
+func (r *Runner) life(ctx context.Context, command string, arg map[string]string) (out string, known bool) {
+	do, known := map[string]func(context.Context, map[string]string) string{
+		"unlock":           r.unlock,          // unlock user=alice [password=wrong] [pin=135790]
+		"guess":            r.guess,           // guess user=alice n=9: so many wrong passwords
+		"local-account":    r.localAccount,    // local-account name=frank password=own-password
+		"local-sign-in":    r.localSignIn,     // local-sign-in name=frank password=own-password
+		"unknown-provider": r.unknownProvider, // unknown-provider user=alice
+		"reach":            r.reach,           // reach part=idp|domain [off|stall]
+		"break-glass":      r.breakGlass,      // break-glass for=24h|close
+		"await-prt":        r.awaitPRT,        // await-prt user=carol
+		"standing":         r.standing,        // standing: what the device learnt of PRTs and users
+		"days":             r.days,            // days n=15 user=alice: each day an unlock and a fresh token
+	}[command]
+	if !known {
 		return "", false
 	}
+	return do(ctx, arg), true
 }
 
 func (r *Runner) localAccount(ctx context.Context, arg map[string]string) string {
@@ -94,7 +86,10 @@ func (r *Runner) unknownProvider(ctx context.Context, arg map[string]string) str
 	return r.ladder(ctx, id) + outcome("signed in", err)
 }
 
-func (r *Runner) reach(arg map[string]string) string {
+func (r *Runner) reach(_ context.Context, arg map[string]string) string {
+	if arg["stall"] != "" {
+		return outcome(arg["part"]+" takes what is sent and answers nothing", r.device.Stall(arg["part"]))
+	}
 	off := arg["off"] != ""
 	how := "back"
 	if off {
@@ -174,7 +169,7 @@ func (r *Runner) awaitPRT(ctx context.Context, arg map[string]string) string {
 }
 
 // standing is what the device learnt of PRTs and of users.
-func (r *Runner) standing(ctx context.Context) string {
+func (r *Runner) standing(ctx context.Context, _ map[string]string) string {
 	state, err := r.device.Operator.State(ctx)
 	if err != nil {
 		return failure(err)

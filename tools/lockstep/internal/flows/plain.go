@@ -3,9 +3,11 @@ package flows
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
 // tokenClaims say for whom an access token is and where it came from.
@@ -41,7 +43,7 @@ func (r *Runner) claims(ctx context.Context, token, app string) string {
 }
 
 // plainApp is an app that knows of no broker: it signs its user in at a page of its own,
-// gets a token and renews it.
+// gets a token and renews it, at once or after a rest.
 func (r *Runner) plainApp(ctx context.Context, arg map[string]string) string {
 	upn, password, err := r.person(arg)
 	if err != nil {
@@ -56,8 +58,16 @@ func (r *Runner) plainApp(ctx context.Context, arg map[string]string) string {
 	if err != nil {
 		return failure(err)
 	}
+	if arg["rests"] != "" {
+		if by, err := lab.ParseDuration(arg["rests"]); err != nil {
+			return failure(err)
+		} else if err := r.Advance(ctx, by); err != nil {
+			return failure(err)
+		}
+	}
 	if tokens, err = app.Renew(ctx, tokens, scope); err != nil {
-		return failure(err)
+		first, _, _ := strings.Cut(failure(err), "\n") // below it are ids and times
+		return strings.TrimSpace(first) + "\n"
 	}
 	return "tokens by code flow, renewed by the app itself\n" + r.claims(ctx, tokens.Access.Reveal(), plainClient)
 }

@@ -50,7 +50,7 @@ func (r *Runner) atWork(ctx context.Context, command string, arg map[string]stri
 		return r.workToken(ctx, arg), true
 	case "office": // office by=maria for=24h [as=alice]
 		return r.office(ctx, arg), true
-	case "plain-app": // plain-app user=alice
+	case "plain-app": // plain-app user=alice [rests=241h]
 		return r.plainApp(ctx, arg), true
 	case "await-renewal": // await-renewal
 		return r.awaitRenewal(ctx), true

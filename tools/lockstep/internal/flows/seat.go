@@ -1,14 +1,18 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/cockroachdb/datadriven"
 
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/status"
@@ -23,8 +27,14 @@ type seat struct {
 	desktops map[string]actor.Desktop
 	// cookie is the one that the browser of the device got last.
 	cookie secret.Text
+	// session is the token of a session at Graph.
+	session secret.Text
 	// log is what was read of the device's events.
 	log *status.Events
+	// told are events that were read for a search.
+	told string
+	// keys are session keys as they lay on the disk earlier, by user.
+	keys map[string][]byte
 }
 
 // computer is the name under which the device is registered.
@@ -38,6 +48,9 @@ func (r *Runner) sit(ctx context.Context, name string) error {
 	}
 	ctx = context.WithoutCancel(ctx) // what starts stays longer than the command
 	if r.lab == nil {
+		if err := r.tenants(); err != nil {
+			return err
+		}
 		l, err := lab.Start(ctx, r.cfg)
 		if err != nil {
 			return err
@@ -80,6 +93,18 @@ func (r *Runner) configure(d *datadriven.TestData) string {
 			r.cfg.Domain = true
 		case "without-broker":
 			r.cfg.WithoutBroker = true
+		case "crash-points":
+			if r.die == nil {
+				return failure(errors.New("nobody said how a component of this lab dies"))
+			}
+			r.cfg.Points = map[string]durable.Points{"lsa-cloudap": r.dies}
+		case "log":
+			r.log = &logged{}
+			r.cfg.Log, r.cfg.LogLevel = r.log, cmp.Or(strings.Join(a.Vals, ""), "info")
+		case "profile": // profile=2020|today|strict: the compatibility profile of the tenants
+			r.profile = strings.Join(a.Vals, "")
+		case "idle": // idle=240h: how long a refresh token may lie unused
+			r.idle = strings.Join(a.Vals, "")
 		case "set":
 			for _, v := range a.Vals {
 				where, value, ok := strings.Cut(v, "=")
@@ -100,6 +125,31 @@ func (r *Runner) configure(d *datadriven.TestData) string {
 		}
 	}
 	return "the lab is as the script wants it\n"
+}
+
+// tenants makes the tenant file of a script that wants another than the embedded one.
+func (r *Runner) tenants() error {
+	if r.profile == "" && r.idle == "" {
+		return nil
+	}
+	const today, life = "    profile: today\n", "      refresh_token: 2160h\n"
+	file := string(idp.DefaultTenants())
+	if !strings.Contains(file, today) || !strings.Contains(file, life) {
+		return errors.New("the embedded tenants are not as they were")
+	}
+	if r.profile != "" {
+		file = strings.ReplaceAll(file, today, "    profile: "+r.profile+"\n")
+	}
+	if r.idle != "" {
+		file = strings.ReplaceAll(file, life, life+"      refresh_token_idle: "+r.idle+"\n")
+	}
+	f, err := os.CreateTemp("", "tenants-*.yaml")
+	if err != nil {
+		return err
+	}
+	r.cfg.Tenants = f.Name()
+	_, err = f.WriteString(file)
+	return errors.Join(err, f.Close())
 }
 
 // words are the arguments of a directive as they stand there.

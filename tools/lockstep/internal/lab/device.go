@@ -172,15 +172,32 @@ func (d *Device) SetOffline(off bool) error {
 // or "domain", which is the organisation of the federation provider as a whole. Only a
 // lab in one process can do that.
 func (d *Device) SetReach(part string, off bool) error {
+	addresses, err := d.partOfCloud(part)
+	if err == nil {
+		d.lab.network.setApart(d.Name, off, addresses...)
+	}
+	return err
+}
+
+// Stall has one part of the cloud take what the device sends and answer nothing, until
+// SetReach is called for it.
+func (d *Device) Stall(part string) error {
+	addresses, err := d.partOfCloud(part)
+	if err == nil {
+		d.lab.network.stall(d.Name, addresses...)
+	}
+	return err
+}
+
+func (d *Device) partOfCloud(part string) ([]string, error) {
 	key := map[string]string{"idp": "idp", "domain": "adfs"}[part]
 	switch {
 	case key == "":
-		return fmt.Errorf("the cloud has no part %.80q: use idp or domain", part)
+		return nil, fmt.Errorf("the cloud has no part %.80q: use idp or domain", part)
 	case d.lab.cfg.Processes:
-		return fmt.Errorf("a lab of processes cannot cut the network of %s", d.Name)
+		return nil, fmt.Errorf("a lab of processes cannot cut the network of %s", d.Name)
 	}
-	d.lab.network.setApart(d.Name, off, d.lab.addr(key), d.lab.addr(key+"-https"))
-	return nil
+	return []string{d.lab.addr(key), d.lab.addr(key + "-https")}, nil
 }
 
 // StateDir is the folder of a component of the device.

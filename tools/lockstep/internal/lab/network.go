@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 
@@ -19,11 +20,16 @@ type cuttable struct {
 	cut   map[string]bool
 	// apart are single addresses that a device does not reach, by device.
 	apart map[string]map[string]bool
-	open  map[string]map[net.Conn]struct{}
+	// stalled are addresses that take what a device sends and answer nothing.
+	stalled map[string]map[string]bool
+	open    map[string]map[net.Conn]struct{}
 }
 
 func newCuttable(n rpc.Network) *cuttable {
-	return &cuttable{inner: n, cut: map[string]bool{}, apart: map[string]map[string]bool{}, open: map[string]map[net.Conn]struct{}{}}
+	return &cuttable{
+		inner: n, cut: map[string]bool{}, apart: map[string]map[string]bool{}, stalled: map[string]map[string]bool{},
+		open: map[string]map[net.Conn]struct{}{},
+	}
 }
 
 // plain is the network as the actors of the lab see it: never cut.
@@ -57,12 +63,29 @@ func (c *cuttable) setApart(device string, off bool, addresses ...string) {
 	if c.apart[device] == nil {
 		c.apart[device] = map[string]bool{}
 	}
+	stalled := false
 	for _, a := range addresses {
 		c.apart[device][a] = off
+		stalled = stalled || c.stalled[device][a]
+		delete(c.stalled[device], a)
 	}
-	if off {
+	if off || stalled {
 		c.hangUp(device)
 	}
+}
+
+// stall has single addresses take what a device sends and answer nothing, until setApart
+// is told of them. All its connections under way break.
+func (c *cuttable) stall(device string, addresses ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stalled[device] == nil {
+		c.stalled[device] = map[string]bool{}
+	}
+	for _, a := range addresses {
+		c.stalled[device][a] = true
+	}
+	c.hangUp(device)
 }
 
 // hangUp breaks the connections of a device; c.mu is held.
@@ -90,7 +113,7 @@ func (d deviceNetwork) Dial(ctx context.Context, addr string) (net.Conn, error) 
 	if d.cut[d.device] || d.apart[d.device][addr] {
 		return nil, errCut
 	}
-	conn, err := d.inner.Dial(ctx, addr)
+	conn, err := d.reach(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -98,5 +121,18 @@ func (d deviceNetwork) Dial(ctx context.Context, addr string) (net.Conn, error) 
 		d.open[d.device] = map[net.Conn]struct{}{}
 	}
 	d.open[d.device][conn] = struct{}{}
+	return conn, nil
+}
+
+// reach dials an address, or what swallows everything in its place; d.mu is held.
+func (d deviceNetwork) reach(ctx context.Context, addr string) (net.Conn, error) {
+	if !d.stalled[d.device][addr] {
+		return d.inner.Dial(ctx, addr)
+	}
+	conn, other := net.Pipe()
+	go func() {
+		_, _ = io.Copy(io.Discard, other) // until conn is closed
+		_ = other.Close()
+	}()
 	return conn, nil
 }
