@@ -17,6 +17,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 )
 
 // endings counts two endings, one with words that are nobody else's business.
@@ -32,7 +33,7 @@ func endings(t *testing.T, mp metric.MeterProvider) {
 }
 
 func TestOBS12_PrometheusTextOnThisMachineAlone(t *testing.T) {
-	reader, text, err := obs.Prometheus()
+	reader, text, err := scrape.Prometheus()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,15 +43,15 @@ func TestOBS12_PrometheusTextOnThisMachineAlone(t *testing.T) {
 	}
 	endings(t, mp)
 	for _, addr := range []string{"0.0.0.0:0", ":0", "[::]:0", "localhost:0", "192.0.2.1:0", "127.0.0.1"} {
-		if s, err := obs.ServeMetrics(addr, text); err == nil {
+		if s, err := scrape.Serve(addr, text); err == nil {
 			t.Errorf("%s is served: %v", addr, s.Close())
 		}
 	}
-	s, err := obs.ServeMetrics("127.0.0.1:0", text)
+	s, err := scrape.Serve("127.0.0.1:0", text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := get(t, "http://"+s.Addr()+obs.MetricsPath)
+	got := get(t, "http://"+s.Addr()+scrape.Path)
 	for _, want := range []string{
 		`prt_renewals_total{prt_credential="hello",prt_result="success"} 2`, `prt_renewals_total{error_type="denied",prt_result="failure"} 1`,
 		`prt_renewals_total{error_type="internal",prt_result="failure"} 1`, `service_name="lsa-cloudap"`,

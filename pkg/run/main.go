@@ -30,7 +30,9 @@ type Flags struct {
 	OTLP     string
 	// Metrics is where Prometheus fetches metrics, HOST:PORT of this machine; empty is
 	// nowhere.
-	Metrics  string
+	Metrics string
+	// Scraper serves it; nil is a component that refuses Metrics.
+	Scraper  Scraper
 	LogLevel string
 	Lab      bool
 	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
@@ -105,12 +107,12 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	return errors.Join(err, r.Stop())
 }
 
-// Main is the whole main function of a component's own binary.
-func Main(name string, wire Wire) {
+// Main is the whole main function of a component's own binary. scraper is as in Flags.
+func Main(name string, wire Wire, scraper Scraper) {
 	if err := ForgetFreed(); err != nil {
 		fail(name, err)
 	}
-	var f Flags
+	f := Flags{Scraper: scraper}
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.Bind(fs)
 	if err := fs.Parse(os.Args[1:]); err != nil {

@@ -12,6 +12,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 )
 
+// Scraper serves the metrics of a process at an address until stop; pkg/scrape has the
+// one for Prometheus. It is handed in, because a process that does not serve any, as the
+// tpm-agent's, should not link it.
+type Scraper func(addr string) (reader sdkmetric.Reader, url string, stop func() error, err error)
+
 // metering makes the meter provider that the flags ask for, and what ends it. Without
 // --otlp and --metrics it is one that records nothing.
 func metering(ctx context.Context, name string, f Flags, log *slog.Logger) (metric.MeterProvider, func(context.Context) error, error) {
@@ -19,27 +24,21 @@ func metering(ctx context.Context, name string, f Flags, log *slog.Logger) (metr
 		return noop.NewMeterProvider(), func(context.Context) error { return nil }, nil
 	}
 	cfg := obs.MeterConfig{Service: name, OTLP: f.OTLP}
-	var scrape *obs.Scrape
-	if f.Metrics != "" {
-		reader, text, err := obs.Prometheus()
+	stop := func() error { return nil }
+	switch {
+	case f.Metrics != "" && f.Scraper == nil:
+		return nil, nil, errors.New("--metrics: " + name + " opens no listener for it, use --otlp")
+	case f.Metrics != "":
+		reader, url, end, err := f.Scraper(f.Metrics)
 		if err != nil {
 			return nil, nil, err
 		}
-		if scrape, err = obs.ServeMetrics(f.Metrics, text); err != nil {
-			return nil, nil, err
-		}
-		cfg.Readers = []sdkmetric.Reader{reader}
-		log.Info("metrics", "address", "http://"+scrape.Addr()+obs.MetricsPath)
-	}
-	closeScrape := func() error {
-		if scrape == nil {
-			return nil
-		}
-		return scrape.Close()
+		cfg.Readers, stop = []sdkmetric.Reader{reader}, end
+		log.Info("metrics", "address", url)
 	}
 	mp, err := obs.Metering(ctx, cfg)
 	if err != nil {
-		return nil, nil, errors.Join(err, closeScrape())
+		return nil, nil, errors.Join(err, stop())
 	}
-	return mp, func(ctx context.Context) error { return errors.Join(mp.Shutdown(ctx), closeScrape()) }, nil
+	return mp, func(ctx context.Context) error { return errors.Join(mp.Shutdown(ctx), stop()) }, nil
 }

@@ -11,9 +11,9 @@ import (
 
 	"go.opentelemetry.io/otel/metric/noop"
 
-	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 )
 
 // TestOBS12_MetricsAreServedWhenAskedFor: a component process records nothing unless its
@@ -32,13 +32,13 @@ func TestOBS12_MetricsAreServedWhenAskedFor(t *testing.T) {
 	}
 	free := l.Addr().String()
 	_ = l.Close()
-	flags := run.Flags{Listen: "unix:" + filepath.Join(dir, "run", "idp.sock"), Identity: filepath.Join(dir, "id"), State: dir, LogLevel: "off"}
-	for metrics, served := range map[string]bool{"": false, free: true} {
+	flags := run.Flags{Listen: "unix:" + filepath.Join(dir, "run", "idp.sock"), Identity: filepath.Join(dir, "id"), State: dir, LogLevel: "off", Scraper: scrape.Open}
+	for metrics, there := range map[string]bool{"": false, free: true} {
 		flags.Metrics = metrics
 		ctx, cancel := context.WithCancel(t.Context())
 		err := run.Process(ctx, "idp", flags, func(env *run.Env) (*run.Component, error) {
 			defer cancel()
-			if _, none := env.MeterProvider.(noop.MeterProvider); none == served {
+			if _, none := env.MeterProvider.(noop.MeterProvider); none == there {
 				t.Errorf("--metrics %q: recording is %v", metrics, !none)
 			}
 			c, err := env.MeterProvider.Meter("test").Int64Counter("things")
@@ -46,7 +46,7 @@ func TestOBS12_MetricsAreServedWhenAskedFor(t *testing.T) {
 				return nil, err
 			}
 			c.Add(ctx, 3)
-			if got := scrape(ctx, free); strings.Contains(got, "things_total 3") != served {
+			if got := served(ctx, free); strings.Contains(got, "things_total 3") != there {
 				t.Errorf("--metrics %q: served %q", metrics, got)
 			}
 			return wire("")(env)
@@ -55,18 +55,22 @@ func TestOBS12_MetricsAreServedWhenAskedFor(t *testing.T) {
 			t.Errorf("--metrics %q: %v", metrics, err)
 		}
 	}
-	if got := scrape(t.Context(), free); got != "" {
+	if got := served(t.Context(), free); got != "" {
 		t.Errorf("after the end there is %q", got)
 	}
 	flags.Metrics = "0.0.0.0:0"
 	if err := run.Process(t.Context(), "idp", flags, wire("")); err == nil || !strings.Contains(err.Error(), "this machine alone") {
 		t.Errorf("an address that others reach: %v", err)
 	}
+	flags.Metrics, flags.Scraper = free, nil
+	if err := run.Process(t.Context(), "idp", flags, wire("")); err == nil || !strings.Contains(err.Error(), "use --otlp") {
+		t.Errorf("a component that serves none: %v", err)
+	}
 }
 
-// scrape is what is served at an address, empty for nothing.
-func scrape(ctx context.Context, addr string) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+obs.MetricsPath, nil)
+// served is what is served at an address, empty for nothing.
+func served(ctx context.Context, addr string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+scrape.Path, nil)
 	if err != nil {
 		return ""
 	}

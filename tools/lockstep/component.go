@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
@@ -24,6 +25,9 @@ func componentCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "component", Short: "Run one component as this process"}
 	for _, name := range components.Names() {
 		var flags run.Flags
+		if name != "tpm-agent" { // as its own binary, which links no HTTP server for metrics
+			flags.Scraper = scrape.Open
+		}
 		c := &cobra.Command{
 			Use: name, Short: "Run " + name, Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {

@@ -3,7 +3,8 @@ package main
 
 import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/services/adfs"
 )
 
-func main() { run.Main("adfs", adfs.Wire) }
+func main() { run.Main("adfs", adfs.Wire, scrape.Open) }

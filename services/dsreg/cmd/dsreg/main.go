@@ -3,7 +3,8 @@ package main
 
 import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/services/dsreg"
 )
 
-func main() { run.Main("dsreg", dsreg.Wire) }
+func main() { run.Main("dsreg", dsreg.Wire, scrape.Open) }

@@ -3,7 +3,8 @@ package main
 
 import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/services/idp"
 )
 
-func main() { run.Main("idp", idp.Wire) }
+func main() { run.Main("idp", idp.Wire, scrape.Open) }

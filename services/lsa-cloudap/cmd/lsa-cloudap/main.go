@@ -3,7 +3,8 @@ package main
 
 import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
 )
 
-func main() { run.Main("lsa-cloudap", lsacloudap.Wire) }
+func main() { run.Main("lsa-cloudap", lsacloudap.Wire, scrape.Open) }

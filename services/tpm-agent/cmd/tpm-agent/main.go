@@ -1,4 +1,5 @@
-// Command tpm-agent runs the key holder as a process of its own.
+// Command tpm-agent runs the key holder as a process of its own. It opens no listener
+// for metrics: they are exported over OTLP.
 package main
 
 import (
@@ -6,4 +7,4 @@ import (
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
 )
 
-func main() { run.Main("tpm-agent", tpmagent.Wire) }
+func main() { run.Main("tpm-agent", tpmagent.Wire, nil) }

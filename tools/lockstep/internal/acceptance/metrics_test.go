@@ -17,8 +17,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority"
-	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
@@ -31,7 +31,7 @@ type meters struct {
 }
 
 func (m *meters) reader(key string) (sdkmetric.Reader, error) {
-	r, text, err := obs.Prometheus()
+	r, text, err := scrape.Prometheus()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.texts[key] = text
@@ -44,7 +44,7 @@ func (m *meters) scrape(t *testing.T) map[string][]*dto.MetricFamily {
 	all := map[string][]*dto.MetricFamily{}
 	for key, text := range m.texts {
 		answer := httptest.NewRecorder()
-		text.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, obs.MetricsPath, nil))
+		text.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, scrape.Path, nil))
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		families, err := parser.TextToMetricFamilies(answer.Body)
 		if answer.Code != http.StatusOK || err != nil {

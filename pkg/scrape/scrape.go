@@ -1,4 +1,10 @@
-package obs
+// Package scrape lets Prometheus fetch the metrics of a process of this machine.
+//
+// What lives here: the text format and the one listener for it. It is a room of its
+// own so that a process without that listener does not link what it needs: the
+// tpm-agent, which holds the keys, has its metrics exported over OTLP. The mains of the
+// other components hand Open to pkg/run.
+package scrape
 
 import (
 	"errors"
@@ -14,8 +20,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// MetricsPath is where the text is served.
-const MetricsPath = "/metrics"
+// Path is where the text is served.
+const Path = "/metrics"
 
 // scrapeTime bounds a request for the text, in both directions.
 const scrapeTime = 10 * time.Second
@@ -32,15 +38,15 @@ func Prometheus() (sdkmetric.Reader, http.Handler, error) {
 	return reader, promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: scrapeTime}), nil
 }
 
-// Scrape is a place where the text is fetched.
-type Scrape struct {
+// Server is a place where the text is fetched.
+type Server struct {
 	listener net.Listener
 	server   *http.Server
 }
 
-// ServeMetrics serves the text at an address HOST:PORT of this machine alone, until
+// Serve serves the text at an address HOST:PORT of this machine alone, until
 // Close: nobody is asked who they are. Port 0 is any free one.
-func ServeMetrics(addr string, text http.Handler) (*Scrape, error) {
+func Serve(addr string, text http.Handler) (*Server, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("metrics address %q is not HOST:PORT: %w", addr, err)
@@ -53,17 +59,30 @@ func ServeMetrics(addr string, text http.Handler) (*Scrape, error) {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+MetricsPath, text)
-	s := &Scrape{l, &http.Server{Handler: mux, ReadTimeout: scrapeTime, WriteTimeout: 2 * scrapeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}}
+	mux.Handle("GET "+Path, text)
+	s := &Server{l, &http.Server{Handler: mux, ReadTimeout: scrapeTime, WriteTimeout: 2 * scrapeTime, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}}
 	go func() { _ = s.server.Serve(l) }() // ends with Close
 	return s, nil
 }
 
+// Open serves the metrics of this process at addr until stop. It is what pkg/run takes.
+func Open(addr string) (reader sdkmetric.Reader, url string, stop func() error, err error) {
+	reader, text, err := Prometheus()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	s, err := Serve(addr, text)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	return reader, "http://" + s.Addr() + Path, s.Close, nil
+}
+
 // Addr is where it is served, with the port in use.
-func (s *Scrape) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Close ends it.
-func (s *Scrape) Close() error {
+func (s *Server) Close() error {
 	if err := s.server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("metrics: %w", err)
 	}
