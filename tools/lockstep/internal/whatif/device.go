@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg"
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
@@ -108,8 +109,21 @@ func (d *device) start() (err error) {
 			return err
 		}
 	}
-	d.conns["lsa-cloudap>tpm-agent"], err = between("lsa-cloudap", "tpm-agent", tpmagent.Allow(), d.tpm.Register)
+	d.conns["lsa-cloudap>tpm-agent"], err = between("lsa-cloudap", "tpm-agent", tpmagent.Allow(), func(r grpc.ServiceRegistrar) {
+		d.tpm.Register(noRecord{r})
+	})
 	return err
+}
+
+// noRecord leaves out the tpm-agent's record of CloudAP's files. It is one for a device,
+// and each desk has a CloudAP of its own: to the record they would be each other's
+// older copies.
+type noRecord struct{ grpc.ServiceRegistrar }
+
+func (r noRecord) RegisterService(d *grpc.ServiceDesc, impl any) {
+	if d.ServiceName != tpmv1.StateRecordService_ServiceDesc.ServiceName {
+		r.ServiceRegistrar.RegisterService(d, impl)
+	}
 }
 
 // enrol brings the device into its state. Disabled is left for later: such a device
