@@ -178,7 +178,7 @@ func (c *CloudAP) tryPending(ctx context.Context, p *pending) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
 	ctx, root := c.tracer.Start(ctx, "PRT behind a sign-in by the domain", trace.WithNewRoot())
-	defer func() { endSpan(root, err) }()
+	defer func() { step.End(root, err) }()
 	ctx = step.In(ctx, step.FirstSignIn)
 	c.mu.Lock()
 	cred := p.cred

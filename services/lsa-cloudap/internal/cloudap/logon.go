@@ -112,7 +112,7 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (Log
 // acquire obtains a PRT with a credential and puts it in its partition.
 func (c *CloudAP) acquire(ctx context.Context, upn ids.UPN, cred proof) (e *entry, err error) {
 	ctx, span := c.hop(ctx)
-	defer func() { endSpan(span, err) }()
+	defer func() { step.End(span, err) }()
 	ended := c.acquiring(ctx, upn, cred)
 	defer func() { ended(err) }()
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
@@ -156,9 +156,9 @@ func (c *CloudAP) afterSignIn(ctx context.Context, e *entry, got issued, cred pr
 // else happens, renewal or not: a password against its hash, a PIN by the TPM.
 func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Logon, err error) {
 	ctx, span := c.hop(ctx)
-	defer func() { endSpan(span, err) }()
+	defer func() { step.End(span, err) }()
 	_, row := step.Start(ctx, stepv1.Step_STEP_RENEWAL_B)
-	defer func() { endSpan(row, err) }()
+	defer func() { step.End(row, err) }()
 	if err = c.judge(ctx, e, cred); err != nil {
 		return Logon{}, err
 	}

@@ -7,9 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
@@ -107,7 +104,7 @@ func (c *CloudAP) renew(ctx context.Context, e *entry, cred proof) error {
 // install is step F of the first sign-in and G of the renewal.
 func (c *CloudAP) install(ctx context.Context, row stepv1.Step, e *entry, got issued, old []byte, also func(*partition.Partition)) (err error) {
 	ctx, span := step.Start(ctx, row)
-	defer func() { endSpan(span, err) }()
+	defer func() { step.End(span, err) }()
 	return c.adopt(ctx, e, got, old, also)
 }
 
@@ -204,12 +201,4 @@ func message(err error) string {
 	default:
 		return "internal error: see the component's log"
 	}
-}
-
-// endSpan puts the kind of an error on a span, never its text.
-func endSpan(span trace.Span, err error) {
-	if err != nil {
-		span.SetStatus(codes.Error, string(prterr.KindOf(err)))
-	}
-	span.End()
 }

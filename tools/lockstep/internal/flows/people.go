@@ -86,21 +86,29 @@ func (r *Runner) ask(ctx context.Context, arg map[string]string, app string, w a
 		resp, id, err := r.device.App(app).Ask(ctx, desktop, w)
 		return resp, "", id, err
 	}
-	window := r.device.Window
-	var err error
-	if window.Pages, err = r.before(ctx, arg); err != nil {
+	pages, err := r.before(ctx, arg)
+	if err != nil {
 		return nil, "", trace.TraceID{}, err
 	}
+	resp, prompts, id, err := r.askAtWindow(ctx, desktop, app, w, pages)
+	return resp, asked(desktop.DisplayName, prompts), id, err
+}
+
+// askAtWindow has an app ask interactively, with the broker's window open before who is
+// at the pages, and answers what they were asked for.
+func (r *Runner) askAtWindow(ctx context.Context, d actor.Desktop, app string, w actor.Wish, pages pageagent.Config) (*wamv1.RequestTokenResponse, []string, trace.TraceID, error) {
+	window := r.device.Window
+	window.Pages = pages
 	open, closeIt := context.WithCancel(ctx)
 	defer closeIt()
 	ledger := make(chan []string, 1)
 	go func() {
-		prompts, _ := window.Serve(open, desktop) // what went wrong there reaches the app
+		prompts, _ := window.Serve(open, d) // what went wrong there reaches the app
 		ledger <- prompts
 	}()
-	resp, id, err := r.device.App(app).Ask(ctx, desktop, w)
+	resp, id, err := r.device.App(app).Ask(ctx, d, w)
 	closeIt()
-	return resp, asked(desktop.DisplayName, <-ledger), id, err
+	return resp, <-ledger, id, err
 }
 
 // hello sets up Windows Hello for who is signed in.

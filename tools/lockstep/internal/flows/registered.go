@@ -219,21 +219,11 @@ func (r *Runner) askFor(ctx context.Context, arg map[string]string, app string, 
 		resp, id, err := r.device.App(app).Ask(ctx, desktop, w)
 		return resp, nil, id, err
 	}
-	window := r.device.Window
-	var err error
-	if window.Pages, err = r.before(ctx, map[string]string{"user": arg["as"], "with": arg["with"]}); err != nil {
+	pages, err := r.before(ctx, map[string]string{"user": arg["as"], "with": arg["with"]})
+	if err != nil {
 		return nil, nil, trace.TraceID{}, err
 	}
-	open, closeIt := context.WithCancel(ctx)
-	defer closeIt()
-	ledger := make(chan []string, 1)
-	go func() {
-		prompts, _ := window.Serve(open, desktop) // what went wrong there reaches the app
-		ledger <- prompts
-	}()
-	resp, id, err := r.device.App(app).Ask(ctx, desktop, w)
-	closeIt()
-	return resp, <-ledger, id, err
+	return r.askAtWindow(ctx, desktop, app, w, pages)
 }
 
 // office is an app like those of Office: it asks for a token every hour, in the
