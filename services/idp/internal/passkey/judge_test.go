@@ -12,6 +12,21 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
+// coseP256 is the size in bytes of a COSE_Key on P-256 with both coordinates whole.
+const coseP256 = 77
+
+// newCredential draws a credential whose public key is well formed: that authenticator
+// drops zeros in front of a coordinate, which RFC 9053 (section 7.1.1) forbids, and so one
+// key in 128 of its own is rightly refused.
+func newCredential(kind virtualwebauthn.KeyType) virtualwebauthn.Credential {
+	for {
+		c := virtualwebauthn.NewCredential(kind)
+		if kind != virtualwebauthn.KeyTypeEC2 || len(c.Key.AttestationData()) == coseP256 {
+			return c
+		}
+	}
+}
+
 // An authenticator that nobody here wrote reads our options and is understood, with
 // keys of each kind that it has.
 func TestAnAuthenticatorOfOthers(t *testing.T) {
@@ -20,7 +35,7 @@ func TestAnAuthenticatorOfOthers(t *testing.T) {
 			s := passkey.New(passkey.Config{Clock: clock.NewLab()})
 			u := store.User{ID: ids.NewUser(), Tenant: ids.NewTenant(), UPN: "ada@contoso.test", DisplayName: "Ada"}
 			rp := virtualwebauthn.RelyingParty{ID: host, Name: "Lockstep", Origin: origin}
-			auth, cred := virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(kind)
+			auth, cred := virtualwebauthn.NewAuthenticator(), newCredential(kind)
 			auth.Options.UserHandle = passkey.Handle(u.Tenant, u.ID)
 
 			options, c, err := s.BeginRegistration(host, u)
