@@ -78,6 +78,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if err != nil {
 		return err
 	}
+	id.LogTo(log)
 	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, OTLP: f.OTLP})
 	if err != nil {
 		return err
