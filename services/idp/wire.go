@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/host"
+	"github.com/lockstep-sso/lockstep/pkg/published"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
 
@@ -61,12 +62,14 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	var authority []byte
 	if env.Settings["https"] != "" {
-		if err := host.Component(env, s.Handler()); err != nil {
+		if authority, err = host.Component(env, s.Handler()); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	return &run.Component{Service: s, Allow: Allow()}, nil
+	certificates := published.Certificates{published.HTTPSAuthority: authority}
+	return &run.Component{Service: certificates.Beside(s), Allow: Allow()}, nil
 }
 
 // directoryLag reads the setting of that name, which is for laboratories.
