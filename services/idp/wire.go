@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/published"
@@ -16,7 +17,8 @@ import (
 // federation provider whose certificate is not in that file; "state" is keep to
 // keep keys and records over a restart; "tpm-makers" is KIND=PATH, or several with
 // commas between, the PEM of makers of TPMs whom every tenant trusts, where KIND is
-// hardware or emulated; "https" is where to serve HTTPS, "https-ca"
+// hardware or emulated; "lab-directory-lag" is how long the directory of a laboratory
+// does not know a new device, as 5s; "https" is where to serve HTTPS, "https-ca"
 // where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, MeterProvider: env.MeterProvider, Persons: env.Lab != nil}
@@ -53,6 +55,9 @@ func Wire(env *run.Env) (*run.Component, error) {
 	default:
 		return nil, fmt.Errorf("setting state: use keep, or leave it out to forget everything at the end")
 	}
+	if cfg.DirectoryLag, err = directoryLag(env); err != nil {
+		return nil, err
+	}
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
@@ -65,6 +70,23 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	certificates := published.Certificates{published.HTTPSAuthority: authority}
 	return &run.Component{Service: certificates.Beside(s), Allow: Allow()}, nil
+}
+
+// directoryLag reads the setting of that name, which is for laboratories.
+func directoryLag(env *run.Env) (time.Duration, error) {
+	const name = "lab-directory-lag"
+	text := env.Settings[name]
+	switch {
+	case text == "":
+		return 0, nil
+	case env.Lab == nil:
+		return 0, errors.New("setting " + name + " is for a laboratory: give --lab too")
+	}
+	lag, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("setting %s is %.40q: use a duration such as 5s", name, text)
+	}
+	return lag, nil
 }
 
 // tpmMakers reads the setting of that name.

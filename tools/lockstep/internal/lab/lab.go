@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,8 +82,8 @@ type Config struct {
 	// Ahead is how far the clocks of the lab are ahead of the machine's at its start: a
 	// lab that starts again on its folder goes on where it was.
 	Ahead time.Duration
-	// DeviceSettings are further settings for the components of every device, by
-	// component and name; they win over what the lab sets by itself.
+	// DeviceSettings are further settings for the components of every device and of the
+	// cloud, by component and name; they win over what the lab sets by itself.
 	DeviceSettings map[string]map[string]string
 	// Domain gives the devices a way to the domain of the federated organisation, as
 	// the peer "domain": the federation provider, over gRPC whatever HTTPS says.
@@ -147,6 +148,8 @@ func (l *Lab) cloud() []spec {
 	// open them.
 	adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
 	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
+	maps.Copy(adfs, l.cfg.DeviceSettings["adfs"])
+	maps.Copy(idp, l.cfg.DeviceSettings["idp"])
 	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
 }
 
