@@ -112,9 +112,9 @@ func around(log *slog.Logger, allow AllowList, patience Patience, who whose) []g
 }
 
 // Propagators are what crosses a border beside the call: the trace ids and the
-// name of the flow, no other baggage.
+// name of the flow, no other baggage and no tracestate.
 func Propagators() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, step.Propagator{})
+	return propagation.NewCompositeTextMapPropagator(traceIDs{}, step.Propagator{})
 }
 
 func telemetry(tp trace.TracerProvider) []otelgrpc.Option {
