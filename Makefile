@@ -106,6 +106,13 @@ tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (ne
 	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
 	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
 
+.PHONY: jaeger
+jaeger: $(BIN)/jaeger ## Build Jaeger, without its pages, into bin/ (some 12 minutes of one core)
+
+.PHONY: trace-check
+trace-check: $(or $(JAEGER),$(BIN)/jaeger) ## Run the demo, read its traces back from Jaeger, compare them with the golden ladders
+	JAEGER=$< LOCKSTEP_NEED_JAEGER=1 $(GO) test -count=1 -run 'OBS05|OBS10|Golden' ./tools/ladder/... ./tools/lockstep/...
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)
@@ -118,3 +125,5 @@ $(BIN)/protoc-gen-go-grpc: tools/pins/go.mod
 	$(PINS) google.golang.org/grpc/cmd/protoc-gen-go-grpc
 $(BIN)/golangci-lint: tools/pins/lint/go.mod
 	GOWORK=off $(GO) -C tools/pins/lint build -o $(BIN)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(BIN)/jaeger: tools/jaeger/go.mod
+	GOWORK=off CGO_ENABLED=0 $(GO) -C tools/jaeger build -ldflags '-s -w' -o $(BIN)/ github.com/jaegertracing/jaeger/cmd/jaeger

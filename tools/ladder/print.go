@@ -49,17 +49,22 @@ func (l Ladder) Print(w io.Writer, title string) {
 func (l Ladder) Text() string {
 	var b strings.Builder
 	for _, line := range l.Lines {
-		mark := " "
-		if line.Step != stepv1.Step_STEP_UNSPECIFIED {
-			mark = step.Letter(line.Step)
-		}
-		fmt.Fprintf(&b, "%s  %-16s -> %-16s %s", mark, line.From, line.To, line.What)
-		if line.Failed {
-			b.WriteString(" (failed)")
-		}
-		b.WriteByte('\n')
+		b.WriteString(row(line) + "\n")
 	}
 	return b.String()
+}
+
+// row is a line as plain text.
+func row(line Line) string {
+	mark := " "
+	if line.Step != stepv1.Step_STEP_UNSPECIFIED {
+		mark = step.Letter(line.Step)
+	}
+	text := fmt.Sprintf("%s  %-16s -> %-16s %s", mark, line.From, line.To, line.What)
+	if line.Failed {
+		text += " (failed)"
+	}
+	return text
 }
 
 // object is one step as a script reads it; the names are a promise.
