@@ -128,6 +128,9 @@ type Config struct {
 	Network  rpc.Network
 	// Listen is the component's own address on Network.
 	Listen string
+	// Health is where grpc.health.v1 is served in plaintext beside it, for probes that
+	// have no identity; empty is nowhere.
+	Health string
 	// Peers are the addresses of the others, by name.
 	Peers map[string]string
 	Env   Env
@@ -138,6 +141,7 @@ type Running struct {
 	// Component is what was wired.
 	Component *Component
 	server    *grpc.Server
+	health    *healthDoor
 	env       *Env
 	served    chan error
 }
@@ -181,7 +185,16 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())
 	}
-	go func() { r.served <- r.server.Serve(l) }()
+	if cfg.Health != "" {
+		if r.health, err = openHealth(cfg.Network, cfg.Health); err != nil {
+			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
+		}
+	}
+	go func() {
+		err := r.server.Serve(l)
+		r.health.stopping()
+		r.served <- err
+	}()
 	return r, nil
 }
 
@@ -190,8 +203,11 @@ func (r *Running) Failed() <-chan error { return r.served }
 
 // Stop ends serving, then the component, then its connections. Callers are told
 // before their connections end, so that their next call goes to whoever serves
-// next; calls under way get drainTime to finish.
+// next; calls under way get drainTime to finish. The health door says first that it
+// is over, and closes last.
 func (r *Running) Stop() error {
+	r.health.stopping()
+	defer r.health.close()
 	drained := make(chan struct{})
 	go func() {
 		r.server.GracefulStop()

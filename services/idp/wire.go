@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/host"
+	"github.com/lockstep-sso/lockstep/pkg/published"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
 
@@ -56,12 +57,14 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if err != nil {
 		return nil, err
 	}
+	var authority []byte
 	if env.Settings["https"] != "" {
-		if err := host.Component(env, s.Handler()); err != nil {
+		if authority, err = host.Component(env, s.Handler()); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	return &run.Component{Service: s, Allow: Allow()}, nil
+	certificates := published.Certificates{published.HTTPSAuthority: authority}
+	return &run.Component{Service: certificates.Beside(s), Allow: Allow()}, nil
 }
 
 // tpmMakers reads the setting of that name.

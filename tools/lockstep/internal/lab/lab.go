@@ -109,6 +109,7 @@ type Lab struct {
 	ways     map[way]grpc.ClientConnInterface
 	devices  []*Device
 	ahead    time.Duration
+	hands    hands
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -269,7 +270,7 @@ func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error 
 	if err := l.host.start(ctx, s, id); err != nil {
 		return fmt.Errorf("start %s: %w", s.key, err)
 	}
-	return nil
+	return l.handsAgain(ctx, s.key)
 }
 
 // tracer is the tracer provider of a component or actor of this process.
@@ -320,6 +321,9 @@ func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
 func (l *Lab) Ahead() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.hands.stopped.IsZero() {
+		return time.Until(l.hands.stopped)
+	}
 	return l.ahead
 }
 
@@ -332,26 +336,14 @@ func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
 	}
 	l.mu.Lock()
 	l.ahead += d
+	if !l.hands.stopped.IsZero() {
+		l.hands.stopped = l.hands.stopped.Add(d)
+	}
 	l.mu.Unlock()
-	keys := []string{"idp", "adfs"}
-	for _, dev := range l.devices {
-		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
-			keys = append(keys, dev.Key(component))
-		}
-	}
-	for _, key := range keys {
-		if !l.host.runs(key) {
-			continue
-		}
-		conn, err := l.Dial(ctx, "operator", key)
-		if err != nil {
-			return err
-		}
-		if _, err := labv1.NewClockServiceClient(conn).AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(d)}); err != nil {
-			return fmt.Errorf("advance the clock of %s: %w", key, err)
-		}
-	}
-	return nil
+	return l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
+		_, err := c.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(d)})
+		return err
+	})
 }
 
 // Close stops everything and removes a temporary folder.
