@@ -35,7 +35,7 @@ func judgeKind(ctx context.Context, w *world, court *judge.Court) error {
 	if err != nil {
 		return err
 	}
-	checks.Manifests{Cluster: c, Court: court, Stage: stageKind, Overlays: w.overlays()}.Run(ctx)
+	checks.Manifests{Cluster: c, Court: court, Stage: stageKind, Overlays: w.overlays(), Jobs: w.jobs()}.Run(ctx)
 	w.judgeFlows(ctx, c, court)
 	court.Check(stageKind, "network policies are enforced", "T5", func() (string, error) { return w.netpol(ctx) })
 	checks.Intruders{Cluster: c, Court: court, Stage: stageKind}.Run(ctx)

@@ -25,7 +25,7 @@ const (
 	playWithin  = 10 * time.Minute
 )
 
-func (w *world) playerDir() string { return filepath.Join(w.set.Root, "deploy", "jobs", "demo") }
+func (w *world) playerDir() string { return filepath.Join(w.jobs(), "demo") }
 
 // play runs the lockstep program in a pod of the player, and returns its exit code.
 func (w *world) play(ctx context.Context, c *kube.Cluster, name string, out io.Writer, args ...string) (int, error) {

@@ -94,7 +94,7 @@ func judgeBare(ctx context.Context, w *world, court *judge.Court, because string
 		return err
 	}
 	defer server.Close()
-	checks.Manifests{Cluster: cluster, Court: court, Stage: "bare API server", Overlays: w.overlays()}.Run(ctx)
+	checks.Manifests{Cluster: cluster, Court: court, Stage: "bare API server", Overlays: w.overlays(), Jobs: w.jobs()}.Run(ctx)
 	const missing = "needs a cluster: docker, kind and the image of its nodes"
 	for _, c := range checks.OnClusterOnly() {
 		court.Skip("kind", c.Check, c.Row, missing)

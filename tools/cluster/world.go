@@ -67,4 +67,6 @@ func (w *world) running(ctx context.Context) (*kube.Cluster, error) {
 
 func (w *world) overlays() string { return filepath.Join(w.set.Root, "deploy", "overlays") }
 
+func (w *world) jobs() string { return filepath.Join(w.set.Root, "deploy", "jobs") }
+
 func all() []need.Program { return []need.Program{need.Docker(), need.Kind(), need.Kubectl()} }

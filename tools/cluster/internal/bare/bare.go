@@ -111,7 +111,8 @@ func (s *Server) Log() string { return filepath.Join(s.cfg.Dir, "apiserver.log")
 func (s *Server) Close() {
 	for i := len(s.stop) - 1; i >= 0; i-- {
 		s.stop[i]()
-		_ = <-s.done[i] // it was told to end, so that it failed says nothing
+		for range s.done[i] { // until it is closed; an end by order is no news
+		}
 	}
 	for _, f := range s.logs {
 		_ = f.Close()

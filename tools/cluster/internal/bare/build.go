@@ -88,6 +88,14 @@ var (
 	folderLine  = regexp.MustCompile(`(?m)^.*=> \.\.?/.*\n`)
 )
 
+// rewrite makes a go.mod ours: folders beside it that are published as modules become
+// those, and others go.
+func rewrite(text string) string {
+	text = moduleLine.ReplaceAllString(text, "module built.invalid/program")
+	text = stagingLine.ReplaceAllString(text, "=> $1 "+stagingVersion)
+	return folderLine.ReplaceAllString(text, "")
+}
+
 func (b Builder) module(ctx context.Context, shell *sh.Shell, dir, module, version string) error {
 	answer, err := shell.Output(ctx, "go", "mod", "download", "-json", module+"@"+version)
 	if err != nil {
@@ -101,9 +109,7 @@ func (b Builder) module(ctx context.Context, shell *sh.Shell, dir, module, versi
 	if err != nil {
 		return fmt.Errorf("its go.mod: %w", err)
 	}
-	mod := moduleLine.ReplaceAllString(string(text), "module built.invalid/program")
-	mod = stagingLine.ReplaceAllString(mod, "=> $1 "+stagingVersion)
-	mod = folderLine.ReplaceAllString(mod, "")
+	mod := rewrite(string(text))
 	sums, err := os.ReadFile(filepath.Join(found.Dir, "go.sum"))
 	if err != nil {
 		return fmt.Errorf("its go.sum: %w", err)

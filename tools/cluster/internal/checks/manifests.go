@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -21,8 +20,8 @@ type Manifests struct {
 	Court   *judge.Court
 	// Stage names the kind of server.
 	Stage string
-	// Overlays is the folder of the overlays.
-	Overlays string
+	// Overlays and Jobs are the folders of the kustomizations, one a folder.
+	Overlays, Jobs string
 }
 
 // Run makes all checks.
@@ -34,11 +33,17 @@ func (m Manifests) Run(ctx context.Context) {
 		})
 		return
 	}
+	// After the overlays, for their namespaces are there then.
+	jobs, err := filepath.Glob(filepath.Join(m.Jobs, "*", "kustomization.yaml"))
+	if err != nil {
+		jobs = nil // the pattern is right
+	}
+	dirs = append(dirs, jobs...)
 	var first []kube.Object
 	for _, file := range dirs {
 		objects, err := m.Cluster.Render(ctx, filepath.Dir(file))
 		name := filepath.Base(filepath.Dir(file))
-		m.Court.Check(m.Stage, "overlay "+name+" is taken", "", func() (string, error) {
+		m.Court.Check(m.Stage, kindOf(file)+" "+name+" is taken", "", func() (string, error) {
 			if err != nil {
 				return "", err
 			}
@@ -52,6 +57,11 @@ func (m Manifests) Run(ctx context.Context) {
 		return m.privileged(ctx, first)
 	})
 	m.Court.Check(m.Stage, "a misspelt field is refused", "", func() (string, error) { return m.misspelt(ctx) })
+}
+
+// kindOf is overlay or job, by the folder.
+func kindOf(file string) string {
+	return strings.TrimSuffix(filepath.Base(filepath.Dir(filepath.Dir(file))), "s")
 }
 
 // taken has the server judge an overlay and the pods that its controllers would make.
@@ -124,10 +134,4 @@ func (m Manifests) misspelt(ctx context.Context) (string, error) {
 
 func namespaces(objects []kube.Object) []kube.Object {
 	return kube.Only(objects, func(o kube.Object) bool { return o.Kind == "Namespace" })
-}
-
-// Exists says whether there is a file.
-func Exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
 }

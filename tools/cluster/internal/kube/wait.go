@@ -109,7 +109,7 @@ func (c *Cluster) WaitFor(ctx context.Context, what string, within time.Duration
 		}
 		if c.sleep(ctx) != nil {
 			c.Diagnose(context.WithoutCancel(ctx), look)
-			return errors.Join(fmt.Errorf("no %s after %s", what, within), err)
+			return errors.Join(fmt.Errorf("waited %s for %s", within, what), err)
 		}
 	}
 }
