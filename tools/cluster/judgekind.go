@@ -44,7 +44,7 @@ func judgeKind(ctx context.Context, w *world, court *judge.Court) error {
 		return err
 	}
 	checks.Store{Cluster: c, Court: court, Shell: w.shell, Nodes: nodes, Stage: stageKind}.Run(ctx)
-	return nil
+	return w.judgeFaults(ctx, c, court)
 }
 
 // judgeFlows plays the flows and holds the traces that Jaeger has of them to the golden
@@ -56,7 +56,7 @@ func (w *world) judgeFlows(ctx context.Context, c *kube.Cluster, court *judge.Co
 	})
 	for _, flow := range []string{"first_sign_in", "app_token", "browser_sso", "renewal"} {
 		court.Check(stageKind, "Jaeger's trace of "+flow+" is the golden ladder", "OBS05 OBS10", func() (string, error) {
-			out, err := w.playQuietly(ctx, c, "trace", "trace", "last", "--flow", flow, "--golden", "--jaeger", jaeger)
+			out, err := w.playQuietly(ctx, c, "trace", "ladder", "--flow", flow, "--jaeger", jaeger, "--check")
 			return lastLine(out), err
 		})
 	}

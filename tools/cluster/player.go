@@ -72,7 +72,7 @@ func traceCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return w.played(ctx, c, "trace", "trace", "last", "--flow", flow, "--jaeger", jaeger)
+		return w.played(ctx, c, "trace", "ladder", "--flow", flow, "--jaeger", jaeger, "--hops")
 	})
 	cmd.Flags().StringVar(&flow, "flow", "", "the `flow`: first_sign_in, app_token, browser_sso, renewal")
 	return cmd

@@ -182,11 +182,25 @@ func (w *world) deploy(ctx context.Context, c *kube.Cluster, objects []kube.Obje
 	if err := c.WaitReady(ctx, first, w.set.Within(readyWithin)); err != nil {
 		return err
 	}
+	page, err := w.jaegerPage()
+	if err != nil {
+		return err
+	}
+	rest = append(rest, page...)
 	w.say("deploying everything else")
 	if err := c.Apply(ctx, rest); err != nil {
 		return err
 	}
 	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
+}
+
+// jaegerPage makes Jaeger's page visible on the machine that runs kind.
+func (w *world) jaegerPage() ([]kube.Object, error) {
+	text, err := os.ReadFile(filepath.Join(w.set.Root, "deploy", "kind", "jaeger-page.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("jaeger's page: %w", err)
+	}
+	return kube.Split(text)
 }
 
 // measure signs somebody in, and says how long it took from the beginning of the command.
