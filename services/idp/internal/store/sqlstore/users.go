@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -17,11 +17,10 @@ type userRecord struct {
 	PasswordHash, TOTPSecret string
 }
 
-func encodeUser(u store.User) (string, error) {
+func encodeUser(u store.User, before string) (string, error) {
 	r := userRecord{User: u, PasswordHash: u.PasswordHash.Reveal(), TOTPSecret: u.TOTPSecret.Reveal()}
 	r.User.PasswordHash, r.User.TOTPSecret = secret.Text{}, secret.Text{}
-	raw, err := json.Marshal(r)
-	return string(raw), err
+	return encode(r, before)
 }
 
 func decodeUser(raw string) (store.User, error) {
@@ -40,46 +39,45 @@ func decodeUser(raw string) (store.User, error) {
 
 // AddUser implements Store.
 func (s *Store) AddUser(ctx context.Context, u store.User) error {
-	raw, err := encodeUser(u)
+	raw, err := encodeUser(u, "")
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(tx *sql.Tx) error {
-		if err := taken(ctx, tx, "SELECT 1 FROM users WHERE id = ? OR upn = ?", u.ID, u.UPN); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO users (id, tenant, upn, immutable_id, record) VALUES (?, ?, ?, ?, ?)", u.ID, u.Tenant, u.UPN, u.ImmutableID, raw)
-		return err
-	})
+	return s.write.one(ctx, store.ErrExists, "INSERT INTO users (id, tenant, upn, immutable_id, record) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		string(u.ID), string(u.Tenant), string(u.UPN), u.ImmutableID, raw)
 }
 
 // User implements Store.
 func (s *Store) User(ctx context.Context, t ids.TenantID, id ids.UserID) (store.User, error) {
-	return readUser(s.read.QueryRowContext(ctx, "SELECT record FROM users WHERE id = ? AND tenant = ?", id, t))
+	return s.read.user(s.read.row(ctx, "SELECT record FROM users WHERE id = ? AND tenant = ?", string(id), string(t)))
 }
 
 // UserByUPN implements Store.
 func (s *Store) UserByUPN(ctx context.Context, upn ids.UPN) (store.User, error) {
-	return readUser(s.read.QueryRowContext(ctx, "SELECT record FROM users WHERE upn = ?", upn))
+	return s.read.user(s.read.row(ctx, "SELECT record FROM users WHERE upn = ?", string(upn)))
 }
 
 // UserByImmutableID implements Store.
 func (s *Store) UserByImmutableID(ctx context.Context, t ids.TenantID, immutable string) (store.User, error) {
-	return readUser(s.read.QueryRowContext(ctx, "SELECT record FROM users WHERE tenant = ? AND immutable_id = ? AND immutable_id <> ''", t, immutable))
+	return s.read.user(s.read.row(ctx, "SELECT record FROM users WHERE tenant = ? AND immutable_id = ? AND immutable_id <> ''", string(t), immutable))
 }
 
-func readUser(row *sql.Row) (store.User, error) {
+func (c conn) user(row *sql.Row) (store.User, error) {
 	var raw string
 	if err := row.Scan(&raw); err != nil {
-		return store.User{}, found(err)
+		return store.User{}, c.found(err)
 	}
 	return decodeUser(raw)
 }
 
 // UpdateUser implements Store.
 func (s *Store) UpdateUser(ctx context.Context, t ids.TenantID, id ids.UserID, change func(*store.User) error) error {
-	return s.change(ctx, func(tx *sql.Tx) error {
-		u, err := readUser(tx.QueryRowContext(ctx, "SELECT record FROM users WHERE id = ? AND tenant = ?", id, t))
+	return s.change(ctx, func(tx conn) error {
+		var before string
+		if err := tx.row(ctx, "SELECT record FROM users WHERE id = ? AND tenant = ? FOR UPDATE", string(id), string(t)).Scan(&before); err != nil {
+			return tx.found(err)
+		}
+		u, err := decodeUser(before)
 		if err != nil {
 			return err
 		}
@@ -88,42 +86,20 @@ func (s *Store) UpdateUser(ctx context.Context, t ids.TenantID, id ids.UserID, c
 			return err
 		}
 		next.ID, next.Tenant, next.UPN = u.ID, u.Tenant, u.UPN
-		raw, err := encodeUser(next)
+		raw, err := encodeUser(next, before)
 		if err != nil {
 			return err
 		}
-		return one(tx.ExecContext(ctx, "UPDATE users SET immutable_id = ?, record = ? WHERE id = ?", next.ImmutableID, raw, id))
+		return tx.one(ctx, store.ErrNotFound, "UPDATE users SET immutable_id = ?, record = ? WHERE id = ?", next.ImmutableID, raw, string(id))
 	})
 }
 
 // Users implements Store.
 func (s *Store) Users(ctx context.Context, t ids.TenantID) ([]store.User, error) {
-	return list(ctx, s.read, decodeUser, "SELECT record FROM users WHERE tenant = ? ORDER BY upn", t)
+	return list(ctx, s.read, decodeUser, "SELECT record FROM users WHERE tenant = ? ORDER BY upn", string(t))
 }
 
 // DeleteUser implements Store.
 func (s *Store) DeleteUser(ctx context.Context, t ids.TenantID, id ids.UserID) error {
-	return one(s.write.ExecContext(ctx, "DELETE FROM users WHERE id = ? AND tenant = ?", id, t))
-}
-
-// list reads the one column of all rows.
-func list[T any](ctx context.Context, db *sql.DB, decode func(string) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := db.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []T
-	for rows.Next() {
-		var raw string
-		if err := rows.Scan(&raw); err != nil {
-			return nil, err
-		}
-		v, err := decode(raw)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, v)
-	}
-	return out, rows.Err()
+	return s.write.one(ctx, store.ErrNotFound, "DELETE FROM users WHERE id = ? AND tenant = ?", string(id), string(t))
 }
