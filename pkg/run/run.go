@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -158,6 +159,9 @@ type Running struct {
 	server    *grpc.Server
 	env       *Env
 	served    chan error
+	// at is where it serves, moving is held while that changes.
+	at     *place
+	moving sync.Mutex
 }
 
 // Start wires a component and serves it until Stop.
@@ -202,7 +206,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())
 	}
-	go func() { r.served <- r.server.Serve(l) }()
+	r.serve(l)
 	return r, nil
 }
 
