@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in browsertest conformance tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest conformance identity images tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -105,6 +105,10 @@ tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (ne
 	@GOWORK=off $(GO) -C tools/tpmdiff vet ./... && GOWORK=off $(GO) -C tools/tpmdiff test ./...
 	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
 	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
+
+.PHONY: identity-test
+identity-test: ## Test the signer of pod certificates, and pkg/rpc under what it issues
+	@GOWORK=off $(GO) -C tools/identity vet ./... && GOWORK=off $(GO) -C tools/identity test ./...
 
 .PHONY: clean
 clean: ## Remove what was built
