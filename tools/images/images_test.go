@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -175,38 +177,96 @@ func openssl(t *testing.T, out, public string) {
 	}
 }
 
-// TestImagesOfTheDistribution makes those that can be made here, and starts their
-// programs from nothing but the image.
-func TestImagesOfTheDistribution(t *testing.T) {
-	for name, probe := range map[string][]string{"swtpm": {"/usr/bin/swtpm", "--version"}} {
-		t.Run(name, func(t *testing.T) {
-			if _, err := exec.LookPath("dpkg-query"); err != nil {
-				t.Skip("this machine has no dpkg-query: its programs are not of Debian")
-			}
-			if _, err := os.Stat(probe[0]); err != nil {
-				t.Skipf("%s is not installed here", probe[0])
-			}
-			out := t.TempDir()
-			if said, err := run(t, "archives", name, "--root", repository, "--out", out); err != nil {
-				t.Fatal(err, said)
-			}
-			folder := unpack(t, filepath.Join(out, name+".tar"))
-			bom, err := os.ReadFile(filepath.Join(out, name+".cdx.json"))
-			if err != nil || !strings.Contains(string(bom), "pkg:deb/debian/libc6@") {
-				t.Errorf("%s, %v", bom, err)
-			}
-			if os.Geteuid() != 0 {
-				t.Skip("only root can start a program in another root folder")
-			}
-			said, err := exec.CommandContext(t.Context(), "chroot", append([]string{folder}, probe...)...).CombinedOutput()
-			if err != nil || !strings.Contains(string(said), "version") {
-				t.Errorf("%v\n%s", err, said)
-			}
-		})
+// rooted makes an image of the distribution and returns the folder of a container of it.
+// It skips where the machine has not what the image is taken from.
+func rooted(t *testing.T, name, program string) string {
+	t.Helper()
+	if _, err := exec.LookPath("dpkg-query"); err != nil {
+		t.Skip("this machine has no dpkg-query: its programs are not of Debian")
+	}
+	if found, err := filepath.Glob(program); err != nil || len(found) == 0 {
+		t.Skipf("%s is not installed here", program)
+	}
+	out := t.TempDir()
+	if said, err := run(t, "archives", name, "--root", repository, "--out", out); err != nil {
+		t.Fatal(err, said)
+	}
+	bom, err := os.ReadFile(filepath.Join(out, name+".cdx.json"))
+	if err != nil || !strings.Contains(string(bom), "pkg:deb/debian/libc6@") {
+		t.Errorf("%s, %v", bom, err)
+	}
+	folder := unpack(t, filepath.Join(out, name+".tar"))
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a program in another root folder")
+	}
+	return folder
+}
+
+// TestSwtpmStarts from nothing but the image.
+func TestSwtpmStarts(t *testing.T) {
+	folder := rooted(t, "swtpm", "/usr/bin/swtpm")
+	said, err := exec.CommandContext(t.Context(), "chroot", folder, "/usr/bin/swtpm", "--version").CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "TPM emulator version") {
+		t.Errorf("%v\n%s", err, said)
 	}
 	if _, err := distro.New(t.Context(), "none"); err == nil {
 		t.Error("an image of nothing")
 	}
+}
+
+// TestPostgresStarts twice, from nothing but the image and a folder for its data: the
+// first start makes the database.
+func TestPostgresStarts(t *testing.T) {
+	folder := rooted(t, "postgres", "/usr/lib/postgresql/*/bin/postgres")
+	script := `cd "$1" && mkdir -p dev/shm data var/run/postgresql && chmod 1777 dev/shm && mknod -m 666 dev/null c 1 3 && echo >dev/null && printf secret >password && chown -R 65532:65532 data var password && chmod 755 .`
+	if said, err := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", folder).CombinedOutput(); err != nil {
+		t.Skipf("a root folder with a device in it cannot be made here: %v, %s", err, said)
+	}
+	for _, making := range []bool{true, false} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cmd := exec.CommandContext(ctx, "chroot", "--userspec=65532:65532", folder, "/start", "-c", "listen_addresses=")
+		cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PGHOME=" + home(t), "PGDATA=/data/db", "LC_ALL=C", "POSTGRES_USER=idp", "POSTGRES_DB=idp", "POSTGRES_PASSWORD_FILE=/password"}
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+		said, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		var all strings.Builder
+		ready := false
+		for s := bufio.NewScanner(said); s.Scan(); {
+			all.WriteString(s.Text() + "\n")
+			if strings.Contains(s.Text(), "ready to accept connections") {
+				ready = true
+				cancel()
+			}
+		}
+		_ = cmd.Wait() // it was interrupted
+		cancel()
+		if !ready {
+			t.Fatalf("it does not start:\n%s%s", out.String(), all.String())
+		}
+		if made := strings.Contains(out.String(), "creating configuration files"); made != making {
+			t.Errorf("data were made: %v", made)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(folder, "data", "db")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the data: %v, %v", info, err)
+	}
+}
+
+// home is where Debian has its newest PostgreSQL.
+func home(t *testing.T) string {
+	t.Helper()
+	all, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+	if err != nil || len(all) == 0 {
+		t.Fatal(all, err)
+	}
+	return filepath.Dir(filepath.Dir(all[len(all)-1]))
 }
 
 // TestT15_TwoBuildersGiveTheSameDigests builds images in two copies of the sources, in

@@ -25,11 +25,13 @@ type Image struct {
 }
 
 // Names are the images that New makes.
-func Names() []string { return []string{"swtpm"} }
+func Names() []string { return []string{"postgres", "swtpm"} }
 
 // New takes the files of an image from this machine.
 func New(ctx context.Context, name string) (*Image, error) {
 	switch name {
+	case "postgres":
+		return postgres(ctx)
 	case "swtpm":
 		return swtpm(ctx)
 	default:
@@ -140,13 +142,20 @@ func (c *collection) image(s oci.Spec) (*Image, error) {
 // packagesOf asks which packages the files belong to.
 func packagesOf(ctx context.Context, files []string) ([]sbom.Package, error) {
 	names := map[string]bool{}
+	// It fails when one of them has no owner, and says the owners of the others.
+	out, err := exec.CommandContext(ctx, "dpkg-query", append([]string{"-S"}, files...)...).Output()
+	found := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		owner, file, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		names[owner], found[file] = true, true
+	}
 	for _, f := range files {
+		if found[f] {
+			continue
+		}
 		// A package may name the file below /lib, which is a link to /usr/lib.
-		out, err := exec.CommandContext(ctx, "dpkg-query", "-S", f).Output()
-		if err != nil {
-			if out, err = exec.CommandContext(ctx, "dpkg-query", "-S", strings.TrimPrefix(f, "/usr")).Output(); err != nil {
-				return nil, fmt.Errorf("%s belongs to no package: %w", f, err)
-			}
+		if out, err = exec.CommandContext(ctx, "dpkg-query", "-S", strings.TrimPrefix(f, "/usr")).Output(); err != nil {
+			return nil, fmt.Errorf("%s belongs to no package: %w", f, err)
 		}
 		owner, _, _ := strings.Cut(string(out), ": ")
 		names[owner] = true

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"debug/buildinfo"
 	"fmt"
+	"net/url"
 	"runtime/debug"
 	"strings"
 
@@ -34,11 +35,17 @@ func module(m *debug.Module) cyclonedx.Component {
 	if m.Replace != nil {
 		m = m.Replace
 	}
-	url := "pkg:golang/" + m.Path + "@" + m.Version
+	purl := "pkg:golang/" + m.Path + "@" + escape(m.Version)
 	return cyclonedx.Component{
-		Type: cyclonedx.ComponentTypeLibrary, BOMRef: url, Name: m.Path, Version: m.Version, PackageURL: url,
+		Type: cyclonedx.ComponentTypeLibrary, BOMRef: purl, Name: m.Path, Version: m.Version, PackageURL: purl,
 		Properties: &[]cyclonedx.Property{{Name: "lockstep:go.sum", Value: m.Sum}},
 	}
+}
+
+// escape is the form of a version in a package URL (PURL specification, "Character
+// encoding"): a plus is escaped, a colon is not.
+func escape(version string) string {
+	return strings.ReplaceAll(url.QueryEscape(version), "%3A", ":")
 }
 
 // Package is one of the distribution.
@@ -48,8 +55,8 @@ type Package struct{ Name, Version, Arch string }
 func OfPackages(image string, all []Package) ([]byte, error) {
 	parts := []cyclonedx.Component{}
 	for _, p := range all {
-		url := "pkg:deb/debian/" + p.Name + "@" + p.Version + "?arch=" + p.Arch
-		parts = append(parts, cyclonedx.Component{Type: cyclonedx.ComponentTypeLibrary, BOMRef: url, Name: p.Name, Version: p.Version, PackageURL: url})
+		purl := "pkg:deb/debian/" + p.Name + "@" + escape(p.Version) + "?arch=" + p.Arch
+		parts = append(parts, cyclonedx.Component{Type: cyclonedx.ComponentTypeLibrary, BOMRef: purl, Name: p.Name, Version: p.Version, PackageURL: purl})
 	}
 	return encode(image, "", parts)
 }
