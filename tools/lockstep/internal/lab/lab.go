@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +29,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 // Config says what lab to make. The zero value is one in this process, with
@@ -81,8 +82,8 @@ type Config struct {
 	// Ahead is how far the clocks of the lab are ahead of the machine's at its start: a
 	// lab that starts again on its folder goes on where it was.
 	Ahead time.Duration
-	// DeviceSettings are further settings for the components of every device, by
-	// component and name; they win over what the lab sets by itself.
+	// DeviceSettings are further settings for the components of every device and of the
+	// cloud, by component and name; they win over what the lab sets by itself.
 	DeviceSettings map[string]map[string]string
 	// Domain gives the devices a way to the domain of the federated organisation, as
 	// the peer "domain": the federation provider, over gRPC whatever HTTPS says.
@@ -147,6 +148,8 @@ func (l *Lab) cloud() []spec {
 	// open them.
 	adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
 	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
+	maps.Copy(adfs, l.cfg.DeviceSettings["adfs"])
+	maps.Copy(idp, l.cfg.DeviceSettings["idp"])
 	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
 }
 
@@ -316,6 +319,9 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 
 // Recorder holds the spans of everything that ran.
 func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
+
+// Traces are where a whole trace of the lab is read.
+func (l *Lab) Traces() ladder.Source { return l.recorder }
 
 // Ahead is how far the clocks of the lab are ahead of the machine's.
 func (l *Lab) Ahead() time.Duration {
