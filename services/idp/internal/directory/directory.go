@@ -87,7 +87,11 @@ func (d *Directory) seed(ctx context.Context, t ids.TenantID, u tenant.User) err
 	if _, err := d.store.UserByUPN(ctx, u.UPN); err == nil {
 		return nil
 	}
-	return d.store.AddUser(ctx, record(t, u))
+	err := d.store.AddUser(ctx, record(t, u))
+	if errors.Is(err, store.ErrExists) {
+		return nil // another replica begins at the same time
+	}
+	return err
 }
 
 // User finds a user of a tenant.

@@ -29,7 +29,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 // Config says what lab to make. The zero value is one in this process, with
@@ -319,6 +319,9 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 
 // Recorder holds the spans of everything that ran.
 func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
+
+// Traces are where a whole trace of the lab is read.
+func (l *Lab) Traces() ladder.Source { return l.recorder }
 
 // Ahead is how far the clocks of the lab are ahead of the machine's.
 func (l *Lab) Ahead() time.Duration {
