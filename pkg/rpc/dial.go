@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -60,7 +59,7 @@ func dial(cfg DialConfig, tries *attempts, around grpc.UnaryClientInterceptor) (
 			}
 			return c, err
 		}),
-		grpc.WithTransportCredentials(credentials.NewTLS(cfg.Identity.client(cfg.Server))),
+		grpc.WithTransportCredentials(cfg.Identity.handshakes(cfg.Server)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 2 * time.Second},

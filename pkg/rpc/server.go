@@ -15,9 +15,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
@@ -35,6 +35,9 @@ const (
 	// shave is taken off a caller's deadline, so that the callee can still say
 	// what timed out.
 	shave = 50 * time.Millisecond
+	// maxConnection is after how long a caller has to show again who it is: certificates
+	// live for a day, and an authority may be withdrawn. Calls under way are finished.
+	maxConnection = time.Hour
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 256
 )
@@ -78,7 +81,8 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 		who = behindStandIn(cfg.Identity.Name)
 	}
 	options := []grpc.ServerOption{
-		grpc.Creds(credentials.NewTLS(cfg.Identity.server())),
+		grpc.Creds(cfg.Identity.handshakes(cfg.Identity.Name)),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnection}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
 		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, who)...),
@@ -108,9 +112,9 @@ func around(log *slog.Logger, allow AllowList, patience Patience, who whose) []g
 }
 
 // Propagators are what crosses a border beside the call: the trace ids and the
-// name of the flow, no other baggage.
+// name of the flow, no other baggage and no tracestate.
 func Propagators() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, step.Propagator{})
+	return propagation.NewCompositeTextMapPropagator(traceIDs{}, step.Propagator{})
 }
 
 func telemetry(tp trace.TracerProvider) []otelgrpc.Option {

@@ -32,7 +32,10 @@ type Flags struct {
 	// nowhere.
 	Metrics string
 	// Scraper serves it; nil is a component that refuses Metrics.
-	Scraper  Scraper
+	Scraper Scraper
+	// Health is where probes without an identity ask whether the component serves,
+	// tcp:HOST:PORT; empty is nowhere.
+	Health   string
 	LogLevel string
 	Lab      bool
 	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
@@ -51,6 +54,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.State, "state", "", "folder for the component's state")
 	fs.StringVar(&f.OTLP, "otlp", "", "export traces and metrics to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
 	fs.StringVar(&f.Metrics, "metrics", "", "serve metrics for Prometheus at this address of the machine alone, such as 127.0.0.1:0")
+	fs.StringVar(&f.Health, "health", "", "answer plaintext gRPC health checks, and nothing else, at this address: tcp:HOST:PORT")
 	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")
 	fs.DurationVar(&f.LabAhead, "lab-ahead", 0, "laboratory: how far the clock is ahead of the machine's at the start")
 	fs.BoolVar(&f.Lab, "lab", false, "laboratory: the clock can be moved by the operator")
@@ -81,6 +85,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if err != nil {
 		return err
 	}
+	id.LogTo(log)
 	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, OTLP: f.OTLP})
 	if err != nil {
 		return err
@@ -102,7 +107,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 		env.Lab.Advance(f.LabAhead)
 		env.Clock = env.Lab
 	}
-	r, err := Start(Config{Name: own, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Peers: f.Peers, Env: env}, wire)
+	r, err := Start(Config{Name: own, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Health: f.Health, Peers: f.Peers, Env: env}, wire)
 	if err != nil {
 		return err
 	}

@@ -137,6 +137,7 @@ func callGraph() map[call]string {
 		{"operator", "idp"}:            "administers the directory, moves the clock of a lab",
 		{"operator", "lab"}:            "moves the clocks of a whole lab, has persons act in it, reads traces",
 		{"operator", "adfs"}:           "moves the clock of a lab",
+		{"idp", "adfs"}:                "fetches the token-signing certificate of the federated domain",
 		{"operator", standIn}:          "says in a lab which calls break",
 		{"lsa-cloudap", "lsa-cloudap"}: "the CloudAP framework dials its plug-in",
 		{"wam-broker", "wam-broker"}:   "the WAM framework dials its plug-in",

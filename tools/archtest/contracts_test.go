@@ -25,6 +25,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 )
 

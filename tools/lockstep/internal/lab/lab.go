@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,7 +29,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 // Config says what lab to make. The zero value is one in this process, with
@@ -81,8 +82,8 @@ type Config struct {
 	// Ahead is how far the clocks of the lab are ahead of the machine's at its start: a
 	// lab that starts again on its folder goes on where it was.
 	Ahead time.Duration
-	// DeviceSettings are further settings for the components of every device, by
-	// component and name; they win over what the lab sets by itself.
+	// DeviceSettings are further settings for the components of every device and of the
+	// cloud, by component and name; they win over what the lab sets by itself.
 	DeviceSettings map[string]map[string]string
 	// Domain gives the devices a way to the domain of the federated organisation, as
 	// the peer "domain": the federation provider, over gRPC whatever HTTPS says.
@@ -119,6 +120,7 @@ type Lab struct {
 	ahead    time.Duration
 	// swapped are the keys of the components that a stand-in is before.
 	swapped map[string]bool
+	hands   hands
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -156,6 +158,8 @@ func (l *Lab) cloud() []spec {
 	// open them.
 	adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
 	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
+	maps.Copy(adfs, l.cfg.DeviceSettings["adfs"])
+	maps.Copy(idp, l.cfg.DeviceSettings["idp"])
 	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
 }
 
@@ -286,7 +290,7 @@ func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error 
 	if err := l.host.start(ctx, s, id); err != nil {
 		return fmt.Errorf("start %s: %w", s.key, err)
 	}
-	return nil
+	return l.handsAgain(ctx, s.key)
 }
 
 // tracer is the tracer provider of a component or actor of this process.
@@ -333,10 +337,16 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 // Recorder holds the spans of everything that ran.
 func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
 
+// Traces are where a whole trace of the lab is read.
+func (l *Lab) Traces() ladder.Source { return l.recorder }
+
 // Ahead is how far the clocks of the lab are ahead of the machine's.
 func (l *Lab) Ahead() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.hands.stopped.IsZero() {
+		return time.Until(l.hands.stopped)
+	}
 	return l.ahead
 }
 
@@ -349,26 +359,14 @@ func (l *Lab) Advance(ctx context.Context, d time.Duration) error {
 	}
 	l.mu.Lock()
 	l.ahead += d
+	if !l.hands.stopped.IsZero() {
+		l.hands.stopped = l.hands.stopped.Add(d)
+	}
 	l.mu.Unlock()
-	keys := []string{"idp", "adfs"}
-	for _, dev := range l.devices {
-		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
-			keys = append(keys, dev.Key(component))
-		}
-	}
-	for _, key := range keys {
-		if !l.host.runs(key) {
-			continue
-		}
-		conn, err := l.Dial(ctx, "operator", key)
-		if err != nil {
-			return err
-		}
-		if _, err := labv1.NewClockServiceClient(conn).AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(d)}); err != nil {
-			return fmt.Errorf("advance the clock of %s: %w", key, err)
-		}
-	}
-	return nil
+	return l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
+		_, err := c.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(d)})
+		return err
+	})
 }
 
 // Close stops everything and removes a temporary folder.

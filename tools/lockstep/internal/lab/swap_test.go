@@ -10,7 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 func start(t *testing.T, cfg lab.Config) *lab.Lab {
