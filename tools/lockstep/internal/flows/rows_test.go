@@ -21,7 +21,7 @@ func sectioned() []string {
 		INV01 INV02 INV03 INV04 INV05 INV06 INV07 INV08 INV09 INV10 INV11 INV12 INV13 INV14 INV15 INV16 INV17 INV18 INV19
 		OFF01 OFF02 OFF03 OFF04 OFF05 OFF06
 		OBS01 OBS02 OBS03 OBS04 OBS05 OBS06 OBS09 OBS10 OBS11
-		FLT12`)
+		FLT01 FLT12`)
 }
 
 // A row cannot lose its last section unnoticed, and one that gets its first is named here.
