@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -25,6 +26,7 @@ import (
 	faultv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/fault/v1"
 	"github.com/lockstep-sso/lockstep/services/faulty/internal/contract"
 	"github.com/lockstep-sso/lockstep/services/faulty/internal/grpcfront"
+	"github.com/lockstep-sso/lockstep/services/faulty/internal/httpsfront"
 )
 
 // Front is one side at which a stand-in takes what it breaks: gRPC, or another.
@@ -39,6 +41,9 @@ type Config struct {
 	Component string
 	// Real is that component, Other another device's, nil where there is none.
 	Real, Other *rpc.RawConn
+	// HTTPS gives what reaches that component's HTTPS side, whatever host a request names,
+	// as soon as that side is there; nil is a stand-in without one.
+	HTTPS func() (*http.Client, error)
 	// Rules that are in force at the start, and the seed of what is left to chance; 0
 	// chooses one.
 	Rules fault.Rules
@@ -52,6 +57,7 @@ type Service struct {
 	component string
 	engine    *fault.Engine
 	grpc      *grpcfront.Front
+	https     *httpsfront.Front
 	fronts    []Front
 	mu        sync.Mutex
 }
@@ -74,6 +80,13 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	s.fronts = []Front{s.grpc}
+	if cfg.HTTPS != nil {
+		s.https, err = httpsfront.New(httpsfront.Config{Component: cfg.Component, Engine: engine, Real: cfg.HTTPS, Clock: cfg.Clock, Log: cfg.Log})
+		if err != nil {
+			return nil, err
+		}
+		s.fronts = append(s.fronts, s.https)
+	}
 	return s, s.Set(cfg.Rules, cfg.Seed)
 }
 
@@ -107,6 +120,14 @@ func (s *Service) can(r fault.Rule) error {
 // Answer hands a call on, or breaks it; it is the rpc.RawHandler of the stand-in.
 func (s *Service) Answer(ctx context.Context, method string, request []byte) ([]byte, error) {
 	return s.grpc.Answer(ctx, method, request)
+}
+
+// Handler takes HTTPS requests in the place of the component's HTTPS side; nil without one.
+func (s *Service) Handler() http.Handler {
+	if s.https == nil {
+		return nil
+	}
+	return s.https
 }
 
 // Register adds prt.fault.v1.

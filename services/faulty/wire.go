@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/fault"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
@@ -20,7 +23,10 @@ const Name = "faulty"
 
 // Wire builds the stand-in for a component, whose identity the environment has. It has
 // no peers. Settings: "real" is the address of the component, "other" that of another
-// device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number.
+// device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number. Before
+// a component with an HTTPS side: "https" is where to take its place, "https-ca" where to
+// write the certificate to trust, "https-name" a further host name, "https-real" the address
+// of the component's own and "https-real-roots" the PEM file of whom to trust there.
 func Wire(component string) run.Wire {
 	return func(env *run.Env) (*run.Component, error) {
 		if env.Lab == nil {
@@ -33,6 +39,9 @@ func Wire(component string) run.Wire {
 		s, err := New(cfg)
 		if err != nil {
 			return nil, err
+		}
+		if err := fronts(env, s); err != nil {
+			return nil, errors.Join(err, s.Close())
 		}
 		return &run.Component{Service: s, Allow: Allow(), Raw: s.Answer}, nil
 	}
@@ -64,8 +73,48 @@ func configure(component string, env *run.Env) (cfg Config, err error) {
 			return cfg, fmt.Errorf("setting seed is %.40q: use a number from 0, which chooses one", text)
 		}
 	}
+	if env.Settings["https"] != "" {
+		if env.Settings["https-real"] == "" || env.Settings["https-real-roots"] == "" {
+			return cfg, errors.New("setting https: https-real and https-real-roots are needed with it")
+		}
+		cfg.HTTPS = once(func() (*http.Client, error) {
+			peer, err := env.HTTPSAt("https-real")
+			return peer.Client(), err
+		})
+	}
 	cfg.Rules, err = rules(env.Settings)
 	return cfg, err
+}
+
+// once asks until there is an answer, and keeps it.
+func once[T any](ask func() (*T, error)) func() (*T, error) {
+	var mu sync.Mutex
+	var kept *T
+	return func() (*T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept != nil {
+			return kept, nil
+		}
+		got, err := ask()
+		if err == nil {
+			kept = got
+		}
+		return got, err
+	}
+}
+
+// fronts opens what the stand-in takes beside gRPC.
+func fronts(env *run.Env, s *Service) error {
+	if s.Handler() == nil {
+		return nil
+	}
+	var names []string
+	if n := env.Settings["https-name"]; n != "" {
+		names = []string{n}
+	}
+	_, err := host.Component(env, s.Handler(), names...)
+	return err
 }
 
 func rules(settings map[string]string) (fault.Rules, error) {
