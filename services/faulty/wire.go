@@ -1,10 +1,12 @@
 package faulty
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -26,7 +28,8 @@ const Name = "faulty"
 // device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number. Before
 // a component with an HTTPS side: "https" is where to take its place, "https-ca" where to
 // write the certificate to trust, "https-name" a further host name, "https-real" the address
-// of the component's own and "https-real-roots" the PEM file of whom to trust there.
+// of the component's own and "https-real-roots" the PEM file of whom to trust there. Before a TPM, under the name tpm: "tpm-listen" is the socket for
+// the tpm-agent and "tpm" that of the TPM.
 func Wire(component string) run.Wire {
 	return func(env *run.Env) (*run.Component, error) {
 		if env.Lab == nil {
@@ -47,9 +50,12 @@ func Wire(component string) run.Wire {
 	}
 }
 
+// TPM is the name that a stand-in has before a TPM, which is no component.
+const TPM = "tpm"
+
 // Known says that there is no component of that name to stand in for.
 func Known(component string) error {
-	if _, known := Contracts()[component]; known {
+	if _, known := Contracts()[component]; known || component == TPM {
 		return nil
 	}
 	return fmt.Errorf("--stand-in-for %.40q: name a component, one of %s", component, strings.Join(slices.Sorted(maps.Keys(Contracts())), ", "))
@@ -60,6 +66,11 @@ func configure(component string, env *run.Env) (cfg Config, err error) {
 		return cfg, err
 	}
 	cfg = Config{Component: component, Clock: env.Clock, Log: env.Log}
+	if component == TPM {
+		if err := beforeTPM(env, &cfg); err != nil {
+			return cfg, err
+		}
+	}
 	for name, conn := range map[string]**rpc.RawConn{"real": &cfg.Real, "other": &cfg.Other} {
 		if env.Settings[name] == "" {
 			continue
@@ -84,6 +95,21 @@ func configure(component string, env *run.Env) (cfg Config, err error) {
 	}
 	cfg.Rules, err = rules(env.Settings)
 	return cfg, err
+}
+
+// beforeTPM opens the socket of a stand-in before a TPM. Sockets of TPMs are those of the
+// machine, whatever network the components of a laboratory live on.
+func beforeTPM(env *run.Env, cfg *Config) error {
+	listen, to := env.Settings["tpm-listen"], env.Settings["tpm"]
+	if listen == "" || to == "" {
+		return errors.New("settings tpm-listen and tpm: a stand-in before a TPM needs both, as unix:PATH or tcp:HOST:PORT")
+	}
+	var err error
+	if cfg.TPMListener, err = (rpc.OS{}).Listen(listen); err != nil {
+		return fmt.Errorf("setting tpm-listen: %w", err)
+	}
+	cfg.DialTPM = func(ctx context.Context) (net.Conn, error) { return rpc.OS{}.Dial(ctx, to) }
+	return nil
 }
 
 // once asks until there is an answer, and keeps it.

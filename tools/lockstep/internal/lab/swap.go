@@ -41,6 +41,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 	if l.Swapped(key) {
 		return l.SetRules(ctx, key, rules)
 	}
+	if device, ok := l.tpmOf(key); ok {
+		return l.swapInTPM(ctx, device, key, rules)
+	}
 	if err := l.mayMove(key); err != nil {
 		return err
 	}
@@ -166,7 +169,7 @@ func (l *Lab) Keys() []string {
 }
 
 func (l *Lab) has(key string) error {
-	if slices.Contains(l.Keys(), key) {
+	if _, ok := l.tpmOf(key); ok || slices.Contains(l.Keys(), key) {
 		return nil
 	}
 	return prterr.New(prterr.Invalid, "the lab has no component %.80q: it has %s", key, strings.Join(l.Keys(), ", "))
