@@ -118,9 +118,9 @@ type Lab struct {
 	ways     map[way]grpc.ClientConnInterface
 	devices  []*Device
 	ahead    time.Duration
-	hands    hands
 	// swapped are the keys of the components that a stand-in is before.
 	swapped map[string]bool
+	hands   hands
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The

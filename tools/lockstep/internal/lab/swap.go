@@ -31,7 +31,7 @@ func nameAt(key string) string { return strings.TrimSuffix(path.Base(key), realS
 // component itself listens at RealKey from now on. Where there is a stand-in already it
 // gets the rules. A key is "idp", or "device-1/tpm-agent".
 //
-// In one process the component notices nothing but that its connections break. As a
+// In one process the component notices nothing and calls under way end well. As a
 // process it starts anew on what it keeps, and so a cloud that keeps nothing refuses:
 // start such a lab with Config.StandIns.
 func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
