@@ -287,6 +287,7 @@ func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error 
 	s.door, s.state, s.peers = s.key, l.path(filepath.FromSlash(s.key)), map[string]string{}
 	if l.Swapped(s.key) {
 		s.door = RealKey(s.key)
+		l.behindHTTPS(s)
 	}
 	s.listen = l.addr(s.door)
 	for name, key := range peers {
