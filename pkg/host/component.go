@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -11,26 +12,27 @@ import (
 
 // Component serves a component's handler over HTTPS beside its door, when its
 // setting "https" names an address to listen at; "https-ca" is where to write the
-// certificate to trust. It ends with the component.
-func Component(env *run.Env, handler http.Handler, names ...string) error {
+// certificate to trust, which is returned too; nil without HTTPS. It ends with the
+// component.
+func Component(env *run.Env, handler http.Handler, names ...string) (ca []byte, err error) {
 	addr := env.Settings["https"]
 	if addr == "" {
-		return nil
+		return nil, nil
 	}
 	h, err := New(Config{Handler: handler, Names: names, StateDir: filepath.Join(env.StateDir, "https"), Log: env.Log})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	l, err := env.Listen(addr)
 	if err != nil {
-		return fmt.Errorf("setting https: %w", err)
+		return nil, errors.Join(fmt.Errorf("setting https: %w", err), h.Close())
 	}
 	h.ServeOn(l)
 	env.Own(h)
 	if path := env.Settings["https-ca"]; path != "" {
 		if err := durable.WriteFile(path, h.CAPEM(), nil); err != nil {
-			return fmt.Errorf("setting https-ca: %w", err)
+			return nil, fmt.Errorf("setting https-ca: %w", err)
 		}
 	}
-	return nil
+	return h.CAPEM(), nil
 }

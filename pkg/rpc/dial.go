@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -43,10 +42,15 @@ type DialConfig struct {
 // it breaks, within two seconds. A call that cannot be made fails at once with
 // Unavailable: who can do without (a sign-in from the cache) must not wait long.
 func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
+	var tries attempts
+	return dial(cfg, &tries, call(cfg.Server, cfg.KeepWhere, &tries))
+}
+
+// dial makes the connection with one interceptor around its calls.
+func dial(cfg DialConfig, tries *attempts, around grpc.UnaryClientInterceptor) (*grpc.ClientConn, error) {
 	if cfg.Network == nil || cfg.Identity == nil || cfg.Addr == "" || cfg.Server == "" {
 		return nil, errors.New("rpc dial: Network, Addr, Identity and Server are all needed")
 	}
-	var tries attempts
 	conn, err := grpc.NewClient("passthrough:///"+cfg.Addr,
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			c, err := cfg.Network.Dial(ctx, addr)
@@ -55,14 +59,14 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 			}
 			return c, err
 		}),
-		grpc.WithTransportCredentials(credentials.NewTLS(cfg.Identity.client(cfg.Server))),
+		grpc.WithTransportCredentials(cfg.Identity.handshakes(cfg.Server)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.WithChainUnaryInterceptor(call(cfg.Server, cfg.KeepWhere, &tries)),
+		grpc.WithChainUnaryInterceptor(around),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", cfg.Server, err)
@@ -79,7 +83,7 @@ func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterc
 			ctx, cancel = context.WithTimeout(ctx, maxCall)
 			defer cancel()
 		}
-		if cc.GetState() == connectivity.TransientFailure {
+		if broken(cc) {
 			reconnect(ctx, cc, tries)
 		}
 		if !keepWhere {
@@ -97,6 +101,8 @@ func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterc
 		return at(ctx, err, server, method, answered)
 	}
 }
+
+func broken(cc *grpc.ClientConn) bool { return cc.GetState() == connectivity.TransientFailure }
 
 // reconnect tries a broken connection once at once: the network may have come back
 // long before the back-off of earlier attempts ends. It waits until that attempt has

@@ -12,12 +12,11 @@ import (
 	"fmt"
 	"math/big"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"google.golang.org/grpc/credentials"
 )
 
 // trustDomain is the host of the SPIFFE-style names in certificates.
@@ -57,13 +56,35 @@ func NewCA() (*CA, error) {
 	return &CA{cert: cert, key: key}, nil
 }
 
-// Identity is what a component shows to others and what it trusts.
+// Identity is what a component shows to others and what it trusts. One that was loaded
+// from a folder follows it: see LoadIdentity.
 type Identity struct {
 	// Name of the component, such as "tpm-agent".
-	Name  string
-	cert  tls.Certificate
-	roots *x509.CertPool
-	rootD []byte
+	Name    string
+	current atomic.Pointer[material]
+	folder  *folder
+}
+
+// material is one state of an identity, which does not change.
+type material struct {
+	cert tls.Certificate
+	// roots are what authorities bundles in PEM.
+	roots       *x509.CertPool
+	authorities []byte
+	// serving is made once, so that all connections of one state share their session
+	// tickets, and those of another state are worth nothing.
+	serving credentials.TransportCredentials
+}
+
+func newMaterial(cert tls.Certificate, authorities []byte) (*material, error) {
+	roots, err := parseAuthorities(authorities)
+	if err != nil {
+		return nil, err
+	}
+	return &material{cert: cert, roots: roots, authorities: authorities, serving: credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{cert},
+		ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert,
+	})}, nil
 }
 
 // Issue makes the identity of one component.
@@ -87,9 +108,13 @@ func (ca *CA) Issue(name string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity of %s: %w", name, err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(ca.cert)
-	return &Identity{Name: name, cert: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots: pool, rootD: ca.cert.Raw}, nil
+	m, err := newMaterial(tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw}))
+	if err != nil {
+		return nil, fmt.Errorf("identity of %s: %w", name, err)
+	}
+	id := &Identity{Name: name}
+	id.current.Store(m)
+	return id, nil
 }
 
 func template(cn string) (*x509.Certificate, error) {
@@ -129,60 +154,4 @@ func componentName(cert *x509.Certificate) (string, error) {
 		return "", errNoIdentity
 	}
 	return name, nil
-}
-
-func (id *Identity) server() *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{id.cert},
-		ClientCAs: id.roots, ClientAuth: tls.RequireAndVerifyClientCert,
-	}
-}
-
-func (id *Identity) client(server string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{id.cert},
-		RootCAs: id.roots, ServerName: server,
-	}
-}
-
-// Save writes the identity as cert.pem, key.pem and ca.pem, readable by the
-// owner only, for a component in a process of its own.
-func (id *Identity) Save(dir string) error {
-	key, err := x509.MarshalPKCS8PrivateKey(id.cert.PrivateKey)
-	if err != nil {
-		return fmt.Errorf("identity of %s: %w", id.Name, err)
-	}
-	for name, block := range map[string]*pem.Block{
-		"cert.pem": {Type: "CERTIFICATE", Bytes: id.cert.Certificate[0]},
-		"key.pem":  {Type: "PRIVATE KEY", Bytes: key},
-		"ca.pem":   {Type: "CERTIFICATE", Bytes: id.rootD},
-	} {
-		if err := durable.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), nil); err != nil {
-			return fmt.Errorf("identity of %s: %w", id.Name, err)
-		}
-	}
-	return nil
-}
-
-// LoadIdentity reads what Save wrote, or what a cluster put there in the same
-// form. The name comes from the certificate.
-func LoadIdentity(dir string) (*Identity, error) {
-	cert, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("identity in %s: %w", dir, err)
-	}
-	name, err := componentName(cert.Leaf)
-	if err != nil {
-		return nil, fmt.Errorf("identity in %s: %w", dir, err)
-	}
-	ca, err := os.ReadFile(filepath.Join(dir, "ca.pem"))
-	if err != nil {
-		return nil, fmt.Errorf("identity in %s: %w", dir, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("identity in %s: ca.pem holds no certificate", dir)
-	}
-	block, _ := pem.Decode(ca)
-	return &Identity{Name: name, cert: cert, roots: pool, rootD: block.Bytes}, nil
 }

@@ -27,17 +27,25 @@ type Flags struct {
 	Identity string
 	Peers    map[string]string
 	State    string
-	OTLP     string
+	// Stateless is true for a component that keeps nothing and needs no State.
+	Stateless bool
+	OTLP      string
 	// Metrics is where Prometheus fetches metrics, HOST:PORT of this machine; empty is
 	// nowhere.
 	Metrics string
 	// Scraper serves it; nil is a component that refuses Metrics.
-	Scraper  Scraper
+	Scraper Scraper
+	// Health is where probes without an identity ask whether the component serves,
+	// tcp:HOST:PORT; empty is nowhere.
+	Health   string
 	LogLevel string
 	Lab      bool
 	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
 	LabAhead time.Duration
 	Set      map[string]string
+	// StandInFor is the component in whose place this one is, under its identity; it is
+	// for who binds a flag to it. Empty is none.
+	StandInFor string
 }
 
 // Bind adds the flags to a flag set.
@@ -48,6 +56,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 	fs.StringVar(&f.State, "state", "", "folder for the component's state")
 	fs.StringVar(&f.OTLP, "otlp", "", "export traces and metrics to this OTLP/gRPC receiver: HOST:PORT or unix:PATH")
 	fs.StringVar(&f.Metrics, "metrics", "", "serve metrics for Prometheus at this address of the machine alone, such as 127.0.0.1:0")
+	fs.StringVar(&f.Health, "health", "", "answer plaintext gRPC health checks, and nothing else, at this address: tcp:HOST:PORT")
 	fs.StringVar(&f.LogLevel, "log", "info", "log level: debug, info, warn, error or off")
 	fs.DurationVar(&f.LabAhead, "lab-ahead", 0, "laboratory: how far the clock is ahead of the machine's at the start")
 	fs.BoolVar(&f.Lab, "lab", false, "laboratory: the clock can be moved by the operator")
@@ -56,7 +65,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 
 // Process runs one component as this process until ctx ends.
 func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
-	if f.Listen == "" || f.Identity == "" || f.State == "" {
+	if f.Listen == "" || f.Identity == "" || f.State == "" && !f.Stateless {
 		return errors.New("--listen, --identity and --state are all needed")
 	}
 	if err := NoDumps(f.Lab); err != nil {
@@ -66,6 +75,10 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if err != nil {
 		return err
 	}
+	own := name // is that of the identity
+	if f.StandInFor != "" {
+		own, name = f.StandInFor, name+"-"+f.StandInFor
+	}
 	log, err := obs.Logger(os.Stderr, f.LogLevel, name)
 	if err != nil {
 		return err
@@ -74,6 +87,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	if err != nil {
 		return err
 	}
+	id.LogTo(log)
 	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, OTLP: f.OTLP})
 	if err != nil {
 		return err
@@ -95,7 +109,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 		env.Lab.Advance(f.LabAhead)
 		env.Clock = env.Lab
 	}
-	r, err := Start(Config{Name: name, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Peers: f.Peers, Env: env}, wire)
+	r, err := Start(Config{Name: own, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Health: f.Health, Peers: f.Peers, Env: env}, wire)
 	if err != nil {
 		return err
 	}
@@ -109,12 +123,19 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 
 // Main is the whole main function of a component's own binary. scraper is as in Flags.
 func Main(name string, wire Wire, scraper Scraper) {
+	MainWith(name, func(Flags) (Wire, error) { return wire, nil }, func(*pflag.FlagSet, *Flags) {}, scraper)
+}
+
+// MainWith is Main for a component that has flags of its own, which bind adds, and that
+// is wired by what they say.
+func MainWith(name string, wire func(Flags) (Wire, error), bind func(*pflag.FlagSet, *Flags), scraper Scraper) {
 	if err := ForgetFreed(); err != nil {
 		fail(name, err)
 	}
 	f := Flags{Scraper: scraper}
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.Bind(fs)
+	bind(fs, &f)
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			return
@@ -126,7 +147,11 @@ func Main(name string, wire Wire, scraper Scraper) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := Process(ctx, name, f, wire); err != nil {
+	w, err := wire(f)
+	if err == nil {
+		err = Process(ctx, name, f, w)
+	}
+	if err != nil {
 		stop()
 		fail(name, err)
 	}

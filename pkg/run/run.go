@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -44,10 +45,11 @@ type Env struct {
 	// Settings are the component's own, by name.
 	Settings map[string]string
 
-	network rpc.Network
-	peers   map[string]string
-	dial    func(name, server string) (*grpc.ClientConn, error)
-	conns   []io.Closer
+	network  rpc.Network
+	peers    map[string]string
+	dial     func(name, server string) (*grpc.ClientConn, error)
+	identity *rpc.Identity
+	conns    []io.Closer
 }
 
 // Listen opens a listener of the component's own beside its door, on the network
@@ -95,6 +97,20 @@ func (e *Env) Peers(names ...string) (map[string]grpc.ClientConnInterface, error
 	return all, nil
 }
 
+// HandOn connects to a server of the component's own name at an address that is no
+// peer's: the component in whose place a stand-in is.
+func (e *Env) HandOn(addr string) (*rpc.RawConn, error) {
+	if e.network == nil {
+		return nil, errors.New("the component has no network")
+	}
+	conn, err := rpc.DialRaw(rpc.DialConfig{Network: e.network, Addr: addr, Identity: e.identity, Server: e.identity.Name, TracerProvider: e.TracerProvider})
+	if err != nil {
+		return nil, err
+	}
+	e.Own(conn)
+	return conn, nil
+}
+
 func (e *Env) close() error {
 	var errs []error
 	for _, c := range e.conns {
@@ -115,6 +131,9 @@ type Component struct {
 	Allow   rpc.AllowList
 	// Patience has the methods that wait for a person.
 	Patience rpc.Patience
+	// Raw answers calls of services that the component does not register: it is a
+	// stand-in. What a laboratory asks of a component is then asked of the real one.
+	Raw rpc.RawHandler
 }
 
 // Wire builds a component from its environment.
@@ -128,6 +147,9 @@ type Config struct {
 	Network  rpc.Network
 	// Listen is the component's own address on Network.
 	Listen string
+	// Health is where grpc.health.v1 is served in plaintext beside it, for probes that
+	// have no identity; empty is nowhere.
+	Health string
 	// Peers are the addresses of the others, by name.
 	Peers map[string]string
 	Env   Env
@@ -138,8 +160,12 @@ type Running struct {
 	// Component is what was wired.
 	Component *Component
 	server    *grpc.Server
+	health    *healthDoor
 	env       *Env
 	served    chan error
+	// at is where it serves, moving is held while that changes.
+	at     *place
+	moving sync.Mutex
 }
 
 // Start wires a component and serves it until Stop.
@@ -148,7 +174,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 		return nil, fmt.Errorf("component %s: its identity is missing or names another component", cfg.Name)
 	}
 	env := cfg.Env
-	env.network, env.peers = cfg.Network, cfg.Peers
+	env.network, env.peers, env.identity = cfg.Network, cfg.Peers, cfg.Identity
 	env.Clock, env.MeterProvider = clock.Or(env.Clock), obs.MeterOr(env.MeterProvider)
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
@@ -165,23 +191,31 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.close())
 	}
 	r := &Running{Component: comp, env: &env, served: make(chan error, 1)}
-	allow := comp.Allow
-	if env.Lab != nil {
+	allow, hands := comp.Allow, env.Lab != nil && comp.Raw == nil
+	if hands {
 		allow = rpc.Join(allow, LabAllow())
 	}
-	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: allow, Patience: comp.Patience, Log: env.Log, TracerProvider: env.TracerProvider})
+	r.server, err = rpc.NewServer(rpc.ServerConfig{
+		Identity: cfg.Identity, Allow: allow, Patience: comp.Patience, Log: env.Log, TracerProvider: env.TracerProvider,
+		StandIn: env.Lab != nil, Raw: comp.Raw,
+	})
 	if err != nil {
 		return nil, errors.Join(err, comp.Service.Close(), env.close())
 	}
 	comp.Service.Register(r.server)
-	if env.Lab != nil {
+	if hands {
 		registerLab(r.server, env.Lab)
 	}
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())
 	}
-	go func() { r.served <- r.server.Serve(l) }()
+	if cfg.Health != "" {
+		if r.health, err = openHealth(cfg.Network, cfg.Health); err != nil {
+			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
+		}
+	}
+	r.serve(l)
 	return r, nil
 }
 
@@ -190,8 +224,11 @@ func (r *Running) Failed() <-chan error { return r.served }
 
 // Stop ends serving, then the component, then its connections. Callers are told
 // before their connections end, so that their next call goes to whoever serves
-// next; calls under way get drainTime to finish.
+// next; calls under way get drainTime to finish. The health door says first that it
+// is over, and closes last.
 func (r *Running) Stop() error {
+	r.health.stopping()
+	defer r.health.close()
 	drained := make(chan struct{})
 	go func() {
 		r.server.GracefulStop()

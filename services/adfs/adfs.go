@@ -7,7 +7,7 @@
 // never may: anything of the cloud's, which trusts this organisation's
 // certificate and no more. Its one caller is lsa-cloudap (first sign-in and
 // renewal of a federated user, between realm discovery and the nonce; sign-in to a
-// hybrid joined computer).
+// hybrid joined computer); idp and operator may fetch its certificates.
 package adfs
 
 import (
@@ -25,6 +25,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	domainv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	federationv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
+	trustv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/card"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/front"
 	"github.com/lockstep-sso/lockstep/services/adfs/internal/org"
@@ -150,5 +151,8 @@ func Allow() rpc.AllowList {
 		federationv1.FederationService_GetMetadata_FullMethodName: {"lsa-cloudap"},
 		federationv1.FederationService_IssueToken_FullMethodName:  {"lsa-cloudap"},
 		domainv1.DomainService_RequestTicket_FullMethodName:       {"lsa-cloudap"},
+		// Entra reads a provider's certificate out of its metadata; over a contract the
+		// cloud asks for it.
+		trustv1.CertificateService_GetCertificate_FullMethodName: {"idp", "lsa-cloudap", "operator"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
+	trustv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 )
 
 // Allow says which component may call what. What is not here is refused.
@@ -35,6 +36,8 @@ func Allow() rpc.AllowList {
 		idpv1.DeviceRegistrationService_ReplaceDeviceKeys_FullMethodName:           {dsreg},
 		idpv1.DeviceRegistrationService_CheckDevice_FullMethodName:                 {dsreg},
 		idpv1.MetadataService_DescribeRegistrationServices_FullMethodName:          {dsreg},
+
+		trustv1.CertificateService_GetCertificate_FullMethodName: {lsa, wam, dsreg, operator},
 
 		directoryv1.ReadService_ListDevices_FullMethodName:      {operator},
 		directoryv1.ReadService_ListTenants_FullMethodName:      {operator},

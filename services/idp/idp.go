@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -97,6 +98,9 @@ type Config struct {
 	// that types thousands of them. It does not go with StateDir: such hashes are not
 	// worth keeping.
 	QuickHashes bool
+	// DirectoryLag is how long the directory does not know a device that was registered
+	// just now, at most an hour; 0 is not at all. For laboratories only.
+	DirectoryLag time.Duration
 	// StateDir is a folder that keeps keys and records over a restart, for one
 	// process at a time; empty keeps nothing. Its file holds private keys in the
 	// clear and is for its owner alone.
@@ -155,6 +159,9 @@ func New(cfg Config) (*Service, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
+	if cfg.DirectoryLag < 0 || cfg.DirectoryLag > time.Hour {
+		return nil, errors.New("idp: DirectoryLag is 0 to an hour")
+	}
 	tenants, err := tenant.Parse(file)
 	if err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
@@ -197,6 +204,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	s.outbox = outbox.New(outbox.Config{Clock: clk})
 	s.directory, err = directory.New(context.Background(), directory.Config{
 		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts, QuickHashes: cfg.QuickHashes,
+		Lag: cfg.DirectoryLag, Clock: clk,
 	})
 	if err != nil {
 		return err

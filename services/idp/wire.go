@@ -6,8 +6,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/host"
+	"github.com/lockstep-sso/lockstep/pkg/published"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
@@ -19,7 +21,8 @@ import (
 // several processes share, and then "database" is the path of a file with its DSN;
 // "tpm-makers" is KIND=PATH, or several with
 // commas between, the PEM of makers of TPMs whom every tenant trusts, where KIND is
-// hardware or emulated; "https" is where to serve HTTPS, "https-ca"
+// hardware or emulated; "lab-directory-lag" is how long the directory of a laboratory
+// does not know a new device, as 5s; "https" is where to serve HTTPS, "https-ca"
 // where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
 	cfg := Config{Clock: env.Clock, Log: env.Log, TracerProvider: env.TracerProvider, MeterProvider: env.MeterProvider, Persons: env.Lab != nil}
@@ -63,16 +66,38 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if env.Settings["database"] != "" && cfg.Database.Empty() {
 		return nil, fmt.Errorf("setting database: it goes with state=postgres")
 	}
+	if cfg.DirectoryLag, err = directoryLag(env); err != nil {
+		return nil, err
+	}
 	s, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
+	var authority []byte
 	if env.Settings["https"] != "" {
-		if err := host.Component(env, s.Handler()); err != nil {
+		if authority, err = host.Component(env, s.Handler()); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 	}
-	return &run.Component{Service: s, Allow: Allow()}, nil
+	certificates := published.Certificates{published.HTTPSAuthority: authority}
+	return &run.Component{Service: certificates.Beside(s), Allow: Allow()}, nil
+}
+
+// directoryLag reads the setting of that name, which is for laboratories.
+func directoryLag(env *run.Env) (time.Duration, error) {
+	const name = "lab-directory-lag"
+	text := env.Settings[name]
+	switch {
+	case text == "":
+		return 0, nil
+	case env.Lab == nil:
+		return 0, errors.New("setting " + name + " is for a laboratory: give --lab too")
+	}
+	lag, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("setting %s is %.40q: use a duration such as 5s", name, text)
+	}
+	return lag, nil
 }
 
 // maxDSN bounds a DSN in bytes.

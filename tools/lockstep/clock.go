@@ -82,10 +82,11 @@ func clockCommand() *cobra.Command {
 	var state string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "clock", Short: "Tell and move the clock of a running lockstep lab or serve --lab",
+		Use: "clock", Short: "Tell, move, stop and skew the clock of a running lockstep lab or serve --lab",
 		Long: `Tell and move the clock of a running lockstep lab, or of a lockstep serve that was
 started with --lab. It goes forward only. All components of a laboratory are moved,
-the cloud's first, and the command waits until the renewals that fell due have ended.`,
+the cloud's first, and the command waits until the renewals that fell due have ended.
+A clock can also be stopped, and that of one component set wrong.`,
 	}
 	f := cmd.PersistentFlags()
 	f.StringVar(&state, "state", "", "folder of the lockstep serve or lab that is meant (default the newest that runs)")
@@ -121,7 +122,7 @@ the cloud's first, and the command waits until the renewals that fell due have e
 	cmd.AddCommand(&cobra.Command{
 		Use: "now", Short: "Tell the time in the laboratory", Args: cobra.NoArgs,
 		RunE: with(func(ctx context.Context, h hands, _ []string) (time.Time, error) { return h.now(ctx) }),
-	}, advanceClockCommand(with))
+	}, advanceClockCommand(with), freezeClockCommand(with), resumeClockCommand(with), skewClockCommand(with))
 	return cmd
 }
 

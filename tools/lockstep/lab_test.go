@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/door"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/labserver"
@@ -143,9 +144,50 @@ func TestTheClockOfALaboratory(t *testing.T) {
 	refuses(t, "a minute or more", "clock", "advance", "4h", "--every", "1s")
 }
 
+func TestFLT05_TheClockOfALaboratoryStandsAndErrs(t *testing.T) {
+	laboratory(t, labserver.Config{Lab: lab.Config{TPM: "mem:"}})
+	stood := timeOf(t, "freeze")
+	time.Sleep(20 * time.Millisecond)
+	if now := timeOf(t, "now"); !now.Equal(stood) {
+		t.Errorf("a clock that stands went on by %v", now.Sub(stood))
+	}
+	if moved := timeOf(t, "advance", "2h").Sub(stood); moved != 2*time.Hour {
+		t.Errorf("a clock that stands was moved by %v", moved)
+	}
+	refuses(t, "all clocks of this lab stand", "clock", "resume", "dsreg")
+	if late := timeOf(t, "resume").Sub(stood); late < 2*time.Hour || late > 3*time.Hour {
+		t.Errorf("it goes on from %v", late)
+	}
+	if wrong := timeOf(t, "skew", "device-1/dsreg", "slow:1h").Sub(timeOf(t, "now")); wrong.Round(time.Minute) != -time.Hour {
+		t.Errorf("wrong by %v", wrong)
+	}
+	does(t, "clock", "skew", "dsreg", "0s")
+	does(t, "clock", "freeze", "dsreg")
+	does(t, "clock", "advance", "4h")
+	if behind := timeOf(t, "now").Sub(timeOf(t, "resume", "dsreg")); behind.Abs() > time.Minute {
+		t.Errorf("a component that goes on is behind by %v", behind)
+	}
+	refuses(t, "there is no component", "clock", "freeze", "nobody")
+	refuses(t, "400 days", "clock", "skew", "dsreg", "401d")
+	refuses(t, "a duration such as 5m", "clock", "skew", "dsreg", "wrong")
+}
+
+func TestFLT05_TheClockOfAServerStandsAndErrs(t *testing.T) {
+	serving(t, serve.Config{Lab: clock.NewLab()})
+	stood := timeOf(t, "freeze")
+	if now := timeOf(t, "now"); !now.Equal(stood) {
+		t.Errorf("a clock that stands went on by %v", now.Sub(stood))
+	}
+	timeOf(t, "resume")
+	if wrong := timeOf(t, "skew", "idp", "1h").Sub(stood); wrong < time.Hour {
+		t.Errorf("wrong by %v", wrong)
+	}
+	refuses(t, "one clock", "clock", "skew", "dsreg", "1h")
+}
+
 func TestTheClockIsRefusedOutsideALaboratory(t *testing.T) {
 	serving(t, serve.Config{})
-	for _, args := range [][]string{{"clock", "now"}, {"clock", "advance", "4h"}, {"tenant", "advance", "4h"}} {
+	for _, args := range [][]string{{"clock", "now"}, {"clock", "advance", "4h"}, {"clock", "freeze"}, {"clock", "skew", "idp", "1h"}, {"tenant", "advance", "4h"}} {
 		refuses(t, "it is no laboratory", args...)
 	}
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())

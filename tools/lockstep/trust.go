@@ -65,6 +65,7 @@ shell can read it:
 	f.BoolVar(&hosts, "hosts", false, "print lines for /etc/hosts only")
 	f.StringVar(&write, "write", "", "write ca.pem, env and hosts into this folder")
 	cmd.MarkFlagsMutuallyExclusive("shell", "json", "hosts", "write")
+	cmd.AddCommand(trustFetchCommand())
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -19,6 +20,35 @@ func (r *Runner) advance(ctx context.Context, arg map[string]string) string {
 		err = r.Advance(ctx, by)
 	}
 	return outcome("it is "+arg["by"]+" later", err)
+}
+
+// clock stops clocks, lets them go on, and sets one wrong.
+func (r *Runner) clock(ctx context.Context, arg map[string]string) string {
+	whose := "the clock of " + arg["component"]
+	if arg["component"] == "" {
+		whose = "every clock"
+	}
+	var err error
+	switch {
+	case arg["freeze"] != "":
+		_, err = r.lab.Freeze(ctx, arg["component"])
+		return outcome(whose+" stands", err)
+	case arg["resume"] != "":
+		_, err = r.lab.Resume(ctx, arg["component"])
+		return outcome(whose+" goes on", err)
+	case arg["skew"] != "":
+		text, slow := strings.CutPrefix(arg["skew"], "-")
+		by, err := lab.ParseDuration(text)
+		if slow {
+			by = -by
+		}
+		if err == nil {
+			_, err = r.lab.Skew(ctx, arg["component"], by)
+		}
+		return outcome(whose+" is wrong by "+arg["skew"], err)
+	default:
+		return failure(errors.New("use clock freeze, clock resume, or clock skew=-10m component=lsa-cloudap"))
+	}
 }
 
 // Advance moves the clocks of the whole lab, and waits until the renewals that fell

@@ -36,6 +36,8 @@ func (r *Runner) everyday(ctx context.Context, command string, arg map[string]st
 		return r.browse(ctx, arg), true
 	case "advance": // advance by=4h1m
 		return r.advance(ctx, arg), true
+	case "clock": // clock freeze|resume|skew=-10m [component=lsa-cloudap]
+		return r.clock(ctx, arg), true
 	case "offline": // offline
 		return outcome("the device has no network", r.device.SetOffline(true)), true
 	case "online": // online

@@ -67,6 +67,35 @@ func (s *service) AdvanceLab(ctx context.Context, r *labv1.AdvanceLabRequest) (*
 	return &labv1.AdvanceLabResponse{Now: s.now()}, nil
 }
 
+// AdjustLab stops clocks, lets them go on, or sets one wrong.
+func (s *service) AdjustLab(ctx context.Context, r *labv1.AdjustLabRequest) (*labv1.AdjustLabResponse, error) {
+	ctx, end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var now time.Time
+	switch a := r.GetAdjustment().(type) {
+	case *labv1.AdjustLabRequest_Frozen:
+		set := s.lab.Resume
+		if a.Frozen {
+			set = s.lab.Freeze
+		}
+		now, err = set(ctx, r.GetComponent())
+	case *labv1.AdjustLabRequest_Skew:
+		if err := a.Skew.CheckValid(); err != nil {
+			return nil, prterr.New(prterr.Invalid, "skew: is no duration")
+		}
+		now, err = s.lab.Skew(ctx, r.GetComponent(), a.Skew.AsDuration())
+	default:
+		return nil, prterr.New(prterr.Invalid, "adjustment: is missing: use frozen or skew")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &labv1.AdjustLabResponse{Now: timestamppb.New(now)}, nil
+}
+
 // PlayCommand carries out one command.
 func (s *service) PlayCommand(ctx context.Context, r *labv1.PlayCommandRequest) (*labv1.PlayCommandResponse, error) {
 	if len(r.GetCommand()) > maxCommand || len(r.GetDevice()) > maxCommand {

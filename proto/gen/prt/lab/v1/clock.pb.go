@@ -67,7 +67,11 @@ func (*DescribeClockRequest) Descriptor() ([]byte, []int) {
 type DescribeClockResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Now is the component's time.
-	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	Now *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	// Frozen is true for a clock that was stopped.
+	Frozen bool `protobuf:"varint,2,opt,name=frozen,proto3" json:"frozen,omitempty"`
+	// Skew is how far it is wrong, below zero when it is slow.
+	Skew          *durationpb.Duration `protobuf:"bytes,3,opt,name=skew,proto3" json:"skew,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -105,6 +109,20 @@ func (*DescribeClockResponse) Descriptor() ([]byte, []int) {
 func (x *DescribeClockResponse) GetNow() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Now
+	}
+	return nil
+}
+
+func (x *DescribeClockResponse) GetFrozen() bool {
+	if x != nil {
+		return x.Frozen
+	}
+	return false
+}
+
+func (x *DescribeClockResponse) GetSkew() *durationpb.Duration {
+	if x != nil {
+		return x.Skew
 	}
 	return nil
 }
@@ -201,22 +219,295 @@ func (x *AdvanceClockResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
+// FreezeClockRequest is empty.
+type FreezeClockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeClockRequest) Reset() {
+	*x = FreezeClockRequest{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeClockRequest) ProtoMessage() {}
+
+func (x *FreezeClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeClockRequest.ProtoReflect.Descriptor instead.
+func (*FreezeClockRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{4}
+}
+
+// FreezeClockResponse tells the time.
+type FreezeClockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Now is the component's time, and stays it.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FreezeClockResponse) Reset() {
+	*x = FreezeClockResponse{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FreezeClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FreezeClockResponse) ProtoMessage() {}
+
+func (x *FreezeClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FreezeClockResponse.ProtoReflect.Descriptor instead.
+func (*FreezeClockResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FreezeClockResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+// ResumeClockRequest is empty.
+type ResumeClockRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeClockRequest) Reset() {
+	*x = ResumeClockRequest{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeClockRequest) ProtoMessage() {}
+
+func (x *ResumeClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeClockRequest.ProtoReflect.Descriptor instead.
+func (*ResumeClockRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{6}
+}
+
+// ResumeClockResponse tells the time.
+type ResumeClockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Now is the component's time.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeClockResponse) Reset() {
+	*x = ResumeClockResponse{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeClockResponse) ProtoMessage() {}
+
+func (x *ResumeClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeClockResponse.ProtoReflect.Descriptor instead.
+func (*ResumeClockResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ResumeClockResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+// SkewClockRequest says how far the clock is to be wrong.
+type SkewClockRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Skew is at most 400 days either way, in place of the one before; zero sets it right.
+	Skew          *durationpb.Duration `protobuf:"bytes,1,opt,name=skew,proto3" json:"skew,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkewClockRequest) Reset() {
+	*x = SkewClockRequest{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkewClockRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkewClockRequest) ProtoMessage() {}
+
+func (x *SkewClockRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkewClockRequest.ProtoReflect.Descriptor instead.
+func (*SkewClockRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SkewClockRequest) GetSkew() *durationpb.Duration {
+	if x != nil {
+		return x.Skew
+	}
+	return nil
+}
+
+// SkewClockResponse tells the time.
+type SkewClockResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Now is the component's time after that.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SkewClockResponse) Reset() {
+	*x = SkewClockResponse{}
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SkewClockResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SkewClockResponse) ProtoMessage() {}
+
+func (x *SkewClockResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_clock_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SkewClockResponse.ProtoReflect.Descriptor instead.
+func (*SkewClockResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_clock_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SkewClockResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
 var File_prt_lab_v1_clock_proto protoreflect.FileDescriptor
 
 const file_prt_lab_v1_clock_proto_rawDesc = "" +
 	"\n" +
 	"\x16prt/lab/v1/clock.proto\x12\n" +
 	"prt.lab.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n" +
-	"\x14DescribeClockRequest\"E\n" +
+	"\x14DescribeClockRequest\"\x8c\x01\n" +
 	"\x15DescribeClockResponse\x12,\n" +
-	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"@\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\x12\x16\n" +
+	"\x06frozen\x18\x02 \x01(\bR\x06frozen\x12-\n" +
+	"\x04skew\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04skew\"@\n" +
 	"\x13AdvanceClockRequest\x12)\n" +
 	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\"D\n" +
 	"\x14AdvanceClockResponse\x12,\n" +
-	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now2\xb7\x01\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\x14\n" +
+	"\x12FreezeClockRequest\"C\n" +
+	"\x13FreezeClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\x14\n" +
+	"\x12ResumeClockRequest\"C\n" +
+	"\x13ResumeClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"A\n" +
+	"\x10SkewClockRequest\x12-\n" +
+	"\x04skew\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x04skew\"A\n" +
+	"\x11SkewClockResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now2\xa1\x03\n" +
 	"\fClockService\x12T\n" +
 	"\rDescribeClock\x12 .prt.lab.v1.DescribeClockRequest\x1a!.prt.lab.v1.DescribeClockResponse\x12Q\n" +
-	"\fAdvanceClock\x12\x1f.prt.lab.v1.AdvanceClockRequest\x1a .prt.lab.v1.AdvanceClockResponseB\xa3\x01\n" +
+	"\fAdvanceClock\x12\x1f.prt.lab.v1.AdvanceClockRequest\x1a .prt.lab.v1.AdvanceClockResponse\x12N\n" +
+	"\vFreezeClock\x12\x1e.prt.lab.v1.FreezeClockRequest\x1a\x1f.prt.lab.v1.FreezeClockResponse\x12N\n" +
+	"\vResumeClock\x12\x1e.prt.lab.v1.ResumeClockRequest\x1a\x1f.prt.lab.v1.ResumeClockResponse\x12H\n" +
+	"\tSkewClock\x12\x1c.prt.lab.v1.SkewClockRequest\x1a\x1d.prt.lab.v1.SkewClockResponseB\xa3\x01\n" +
 	"\x0ecom.prt.lab.v1B\n" +
 	"ClockProtoP\x01Z;github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1;labv1\xa2\x02\x03PLX\xaa\x02\n" +
 	"Prt.Lab.V1\xca\x02\n" +
@@ -234,28 +525,45 @@ func file_prt_lab_v1_clock_proto_rawDescGZIP() []byte {
 	return file_prt_lab_v1_clock_proto_rawDescData
 }
 
-var file_prt_lab_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_prt_lab_v1_clock_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_prt_lab_v1_clock_proto_goTypes = []any{
 	(*DescribeClockRequest)(nil),  // 0: prt.lab.v1.DescribeClockRequest
 	(*DescribeClockResponse)(nil), // 1: prt.lab.v1.DescribeClockResponse
 	(*AdvanceClockRequest)(nil),   // 2: prt.lab.v1.AdvanceClockRequest
 	(*AdvanceClockResponse)(nil),  // 3: prt.lab.v1.AdvanceClockResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(*FreezeClockRequest)(nil),    // 4: prt.lab.v1.FreezeClockRequest
+	(*FreezeClockResponse)(nil),   // 5: prt.lab.v1.FreezeClockResponse
+	(*ResumeClockRequest)(nil),    // 6: prt.lab.v1.ResumeClockRequest
+	(*ResumeClockResponse)(nil),   // 7: prt.lab.v1.ResumeClockResponse
+	(*SkewClockRequest)(nil),      // 8: prt.lab.v1.SkewClockRequest
+	(*SkewClockResponse)(nil),     // 9: prt.lab.v1.SkewClockResponse
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
 }
 var file_prt_lab_v1_clock_proto_depIdxs = []int32{
-	4, // 0: prt.lab.v1.DescribeClockResponse.now:type_name -> google.protobuf.Timestamp
-	5, // 1: prt.lab.v1.AdvanceClockRequest.by:type_name -> google.protobuf.Duration
-	4, // 2: prt.lab.v1.AdvanceClockResponse.now:type_name -> google.protobuf.Timestamp
-	0, // 3: prt.lab.v1.ClockService.DescribeClock:input_type -> prt.lab.v1.DescribeClockRequest
-	2, // 4: prt.lab.v1.ClockService.AdvanceClock:input_type -> prt.lab.v1.AdvanceClockRequest
-	1, // 5: prt.lab.v1.ClockService.DescribeClock:output_type -> prt.lab.v1.DescribeClockResponse
-	3, // 6: prt.lab.v1.ClockService.AdvanceClock:output_type -> prt.lab.v1.AdvanceClockResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	10, // 0: prt.lab.v1.DescribeClockResponse.now:type_name -> google.protobuf.Timestamp
+	11, // 1: prt.lab.v1.DescribeClockResponse.skew:type_name -> google.protobuf.Duration
+	11, // 2: prt.lab.v1.AdvanceClockRequest.by:type_name -> google.protobuf.Duration
+	10, // 3: prt.lab.v1.AdvanceClockResponse.now:type_name -> google.protobuf.Timestamp
+	10, // 4: prt.lab.v1.FreezeClockResponse.now:type_name -> google.protobuf.Timestamp
+	10, // 5: prt.lab.v1.ResumeClockResponse.now:type_name -> google.protobuf.Timestamp
+	11, // 6: prt.lab.v1.SkewClockRequest.skew:type_name -> google.protobuf.Duration
+	10, // 7: prt.lab.v1.SkewClockResponse.now:type_name -> google.protobuf.Timestamp
+	0,  // 8: prt.lab.v1.ClockService.DescribeClock:input_type -> prt.lab.v1.DescribeClockRequest
+	2,  // 9: prt.lab.v1.ClockService.AdvanceClock:input_type -> prt.lab.v1.AdvanceClockRequest
+	4,  // 10: prt.lab.v1.ClockService.FreezeClock:input_type -> prt.lab.v1.FreezeClockRequest
+	6,  // 11: prt.lab.v1.ClockService.ResumeClock:input_type -> prt.lab.v1.ResumeClockRequest
+	8,  // 12: prt.lab.v1.ClockService.SkewClock:input_type -> prt.lab.v1.SkewClockRequest
+	1,  // 13: prt.lab.v1.ClockService.DescribeClock:output_type -> prt.lab.v1.DescribeClockResponse
+	3,  // 14: prt.lab.v1.ClockService.AdvanceClock:output_type -> prt.lab.v1.AdvanceClockResponse
+	5,  // 15: prt.lab.v1.ClockService.FreezeClock:output_type -> prt.lab.v1.FreezeClockResponse
+	7,  // 16: prt.lab.v1.ClockService.ResumeClock:output_type -> prt.lab.v1.ResumeClockResponse
+	9,  // 17: prt.lab.v1.ClockService.SkewClock:output_type -> prt.lab.v1.SkewClockResponse
+	13, // [13:18] is the sub-list for method output_type
+	8,  // [8:13] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_prt_lab_v1_clock_proto_init() }
@@ -269,7 +577,7 @@ func file_prt_lab_v1_clock_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_lab_v1_clock_proto_rawDesc), len(file_prt_lab_v1_clock_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,18 +24,28 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	ClockService_DescribeClock_FullMethodName = "/prt.lab.v1.ClockService/DescribeClock"
 	ClockService_AdvanceClock_FullMethodName  = "/prt.lab.v1.ClockService/AdvanceClock"
+	ClockService_FreezeClock_FullMethodName   = "/prt.lab.v1.ClockService/FreezeClock"
+	ClockService_ResumeClock_FullMethodName   = "/prt.lab.v1.ClockService/ResumeClock"
+	ClockService_SkewClock_FullMethodName     = "/prt.lab.v1.ClockService/SkewClock"
 )
 
 // ClockServiceClient is the client API for ClockService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ClockService tells and moves the clock of one component forward. Caller: operator.
+// ClockService tells the clock of one component, moves it forward, stops it and sets it
+// wrong. Caller: operator.
 type ClockServiceClient interface {
 	// DescribeClock tells the time.
 	DescribeClock(ctx context.Context, in *DescribeClockRequest, opts ...grpc.CallOption) (*DescribeClockResponse, error)
 	// AdvanceClock moves the clock; timers that fall due fire.
 	AdvanceClock(ctx context.Context, in *AdvanceClockRequest, opts ...grpc.CallOption) (*AdvanceClockResponse, error)
+	// FreezeClock stops the clock: it can still be moved. Twice does nothing.
+	FreezeClock(ctx context.Context, in *FreezeClockRequest, opts ...grpc.CallOption) (*FreezeClockResponse, error)
+	// ResumeClock lets it go on from where it stands. One that goes is left alone.
+	ResumeClock(ctx context.Context, in *ResumeClockRequest, opts ...grpc.CallOption) (*ResumeClockResponse, error)
+	// SkewClock sets the clock wrong. Timers that run already do not notice.
+	SkewClock(ctx context.Context, in *SkewClockRequest, opts ...grpc.CallOption) (*SkewClockResponse, error)
 }
 
 type clockServiceClient struct {
@@ -66,16 +76,53 @@ func (c *clockServiceClient) AdvanceClock(ctx context.Context, in *AdvanceClockR
 	return out, nil
 }
 
+func (c *clockServiceClient) FreezeClock(ctx context.Context, in *FreezeClockRequest, opts ...grpc.CallOption) (*FreezeClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FreezeClockResponse)
+	err := c.cc.Invoke(ctx, ClockService_FreezeClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clockServiceClient) ResumeClock(ctx context.Context, in *ResumeClockRequest, opts ...grpc.CallOption) (*ResumeClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResumeClockResponse)
+	err := c.cc.Invoke(ctx, ClockService_ResumeClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clockServiceClient) SkewClock(ctx context.Context, in *SkewClockRequest, opts ...grpc.CallOption) (*SkewClockResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SkewClockResponse)
+	err := c.cc.Invoke(ctx, ClockService_SkewClock_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClockServiceServer is the server API for ClockService service.
 // All implementations must embed UnimplementedClockServiceServer
 // for forward compatibility.
 //
-// ClockService tells and moves the clock of one component forward. Caller: operator.
+// ClockService tells the clock of one component, moves it forward, stops it and sets it
+// wrong. Caller: operator.
 type ClockServiceServer interface {
 	// DescribeClock tells the time.
 	DescribeClock(context.Context, *DescribeClockRequest) (*DescribeClockResponse, error)
 	// AdvanceClock moves the clock; timers that fall due fire.
 	AdvanceClock(context.Context, *AdvanceClockRequest) (*AdvanceClockResponse, error)
+	// FreezeClock stops the clock: it can still be moved. Twice does nothing.
+	FreezeClock(context.Context, *FreezeClockRequest) (*FreezeClockResponse, error)
+	// ResumeClock lets it go on from where it stands. One that goes is left alone.
+	ResumeClock(context.Context, *ResumeClockRequest) (*ResumeClockResponse, error)
+	// SkewClock sets the clock wrong. Timers that run already do not notice.
+	SkewClock(context.Context, *SkewClockRequest) (*SkewClockResponse, error)
 	mustEmbedUnimplementedClockServiceServer()
 }
 
@@ -91,6 +138,15 @@ func (UnimplementedClockServiceServer) DescribeClock(context.Context, *DescribeC
 }
 func (UnimplementedClockServiceServer) AdvanceClock(context.Context, *AdvanceClockRequest) (*AdvanceClockResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AdvanceClock not implemented")
+}
+func (UnimplementedClockServiceServer) FreezeClock(context.Context, *FreezeClockRequest) (*FreezeClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FreezeClock not implemented")
+}
+func (UnimplementedClockServiceServer) ResumeClock(context.Context, *ResumeClockRequest) (*ResumeClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResumeClock not implemented")
+}
+func (UnimplementedClockServiceServer) SkewClock(context.Context, *SkewClockRequest) (*SkewClockResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SkewClock not implemented")
 }
 func (UnimplementedClockServiceServer) mustEmbedUnimplementedClockServiceServer() {}
 func (UnimplementedClockServiceServer) testEmbeddedByValue()                      {}
@@ -149,6 +205,60 @@ func _ClockService_AdvanceClock_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClockService_FreezeClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FreezeClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClockServiceServer).FreezeClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClockService_FreezeClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClockServiceServer).FreezeClock(ctx, req.(*FreezeClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClockService_ResumeClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResumeClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClockServiceServer).ResumeClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClockService_ResumeClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClockServiceServer).ResumeClock(ctx, req.(*ResumeClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ClockService_SkewClock_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SkewClockRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClockServiceServer).SkewClock(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClockService_SkewClock_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClockServiceServer).SkewClock(ctx, req.(*SkewClockRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ClockService_ServiceDesc is the grpc.ServiceDesc for ClockService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -163,6 +273,18 @@ var ClockService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AdvanceClock",
 			Handler:    _ClockService_AdvanceClock_Handler,
+		},
+		{
+			MethodName: "FreezeClock",
+			Handler:    _ClockService_FreezeClock_Handler,
+		},
+		{
+			MethodName: "ResumeClock",
+			Handler:    _ClockService_ResumeClock_Handler,
+		},
+		{
+			MethodName: "SkewClock",
+			Handler:    _ClockService_SkewClock_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

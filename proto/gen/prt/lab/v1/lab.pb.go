@@ -210,6 +210,151 @@ func (x *AdvanceLabResponse) GetNow() *timestamppb.Timestamp {
 	return nil
 }
 
+// AdjustLabRequest says what is to be done with which clock.
+type AdjustLabRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Component by its key, as idp or device-1/lsa-cloudap, or by its name, which means the
+	// first device's; empty is all of them.
+	Component string `protobuf:"bytes,1,opt,name=component,proto3" json:"component,omitempty"`
+	// Adjustment to make.
+	//
+	// Types that are valid to be assigned to Adjustment:
+	//
+	//	*AdjustLabRequest_Frozen
+	//	*AdjustLabRequest_Skew
+	Adjustment    isAdjustLabRequest_Adjustment `protobuf_oneof:"adjustment"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustLabRequest) Reset() {
+	*x = AdjustLabRequest{}
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustLabRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustLabRequest) ProtoMessage() {}
+
+func (x *AdjustLabRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustLabRequest.ProtoReflect.Descriptor instead.
+func (*AdjustLabRequest) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AdjustLabRequest) GetComponent() string {
+	if x != nil {
+		return x.Component
+	}
+	return ""
+}
+
+func (x *AdjustLabRequest) GetAdjustment() isAdjustLabRequest_Adjustment {
+	if x != nil {
+		return x.Adjustment
+	}
+	return nil
+}
+
+func (x *AdjustLabRequest) GetFrozen() bool {
+	if x != nil {
+		if x, ok := x.Adjustment.(*AdjustLabRequest_Frozen); ok {
+			return x.Frozen
+		}
+	}
+	return false
+}
+
+func (x *AdjustLabRequest) GetSkew() *durationpb.Duration {
+	if x != nil {
+		if x, ok := x.Adjustment.(*AdjustLabRequest_Skew); ok {
+			return x.Skew
+		}
+	}
+	return nil
+}
+
+type isAdjustLabRequest_Adjustment interface {
+	isAdjustLabRequest_Adjustment()
+}
+
+type AdjustLabRequest_Frozen struct {
+	// Frozen stops the clock, or lets it go on. One component that goes on has the time of
+	// all others again.
+	Frozen bool `protobuf:"varint,2,opt,name=frozen,proto3,oneof"`
+}
+
+type AdjustLabRequest_Skew struct {
+	// Skew sets the clock of one component wrong, by at most 400 days either way; zero sets
+	// it right.
+	Skew *durationpb.Duration `protobuf:"bytes,3,opt,name=skew,proto3,oneof"`
+}
+
+func (*AdjustLabRequest_Frozen) isAdjustLabRequest_Adjustment() {}
+
+func (*AdjustLabRequest_Skew) isAdjustLabRequest_Adjustment() {}
+
+// AdjustLabResponse tells the time.
+type AdjustLabResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Now by the clock that was meant, or by the lab's.
+	Now           *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdjustLabResponse) Reset() {
+	*x = AdjustLabResponse{}
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdjustLabResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdjustLabResponse) ProtoMessage() {}
+
+func (x *AdjustLabResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdjustLabResponse.ProtoReflect.Descriptor instead.
+func (*AdjustLabResponse) Descriptor() ([]byte, []int) {
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AdjustLabResponse) GetNow() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
 // PlayCommandRequest carries a command.
 type PlayCommandRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -223,7 +368,7 @@ type PlayCommandRequest struct {
 
 func (x *PlayCommandRequest) Reset() {
 	*x = PlayCommandRequest{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[4]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +380,7 @@ func (x *PlayCommandRequest) String() string {
 func (*PlayCommandRequest) ProtoMessage() {}
 
 func (x *PlayCommandRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[4]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +393,7 @@ func (x *PlayCommandRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlayCommandRequest.ProtoReflect.Descriptor instead.
 func (*PlayCommandRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{4}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PlayCommandRequest) GetCommand() string {
@@ -280,7 +425,7 @@ type PlayCommandResponse struct {
 
 func (x *PlayCommandResponse) Reset() {
 	*x = PlayCommandResponse{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[5]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -292,7 +437,7 @@ func (x *PlayCommandResponse) String() string {
 func (*PlayCommandResponse) ProtoMessage() {}
 
 func (x *PlayCommandResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[5]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -305,7 +450,7 @@ func (x *PlayCommandResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlayCommandResponse.ProtoReflect.Descriptor instead.
 func (*PlayCommandResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{5}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PlayCommandResponse) GetOutput() string {
@@ -344,7 +489,7 @@ type ListTracesRequest struct {
 
 func (x *ListTracesRequest) Reset() {
 	*x = ListTracesRequest{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[6]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +501,7 @@ func (x *ListTracesRequest) String() string {
 func (*ListTracesRequest) ProtoMessage() {}
 
 func (x *ListTracesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[6]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +514,7 @@ func (x *ListTracesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTracesRequest.ProtoReflect.Descriptor instead.
 func (*ListTracesRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{6}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListTracesRequest) GetLimit() uint32 {
@@ -412,7 +557,7 @@ type TraceSummary struct {
 
 func (x *TraceSummary) Reset() {
 	*x = TraceSummary{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[7]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -424,7 +569,7 @@ func (x *TraceSummary) String() string {
 func (*TraceSummary) ProtoMessage() {}
 
 func (x *TraceSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[7]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -437,7 +582,7 @@ func (x *TraceSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceSummary.ProtoReflect.Descriptor instead.
 func (*TraceSummary) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{7}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TraceSummary) GetTraceId() string {
@@ -486,7 +631,7 @@ type ListTracesResponse struct {
 
 func (x *ListTracesResponse) Reset() {
 	*x = ListTracesResponse{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[8]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -498,7 +643,7 @@ func (x *ListTracesResponse) String() string {
 func (*ListTracesResponse) ProtoMessage() {}
 
 func (x *ListTracesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[8]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -511,7 +656,7 @@ func (x *ListTracesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTracesResponse.ProtoReflect.Descriptor instead.
 func (*ListTracesResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{8}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListTracesResponse) GetTraces() []*TraceSummary {
@@ -534,7 +679,7 @@ type GetTraceRequest struct {
 
 func (x *GetTraceRequest) Reset() {
 	*x = GetTraceRequest{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[9]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +691,7 @@ func (x *GetTraceRequest) String() string {
 func (*GetTraceRequest) ProtoMessage() {}
 
 func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[9]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +704,7 @@ func (x *GetTraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceRequest.ProtoReflect.Descriptor instead.
 func (*GetTraceRequest) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{9}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetTraceRequest) GetTraceId() string {
@@ -605,7 +750,7 @@ type TraceSpan struct {
 
 func (x *TraceSpan) Reset() {
 	*x = TraceSpan{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[10]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +762,7 @@ func (x *TraceSpan) String() string {
 func (*TraceSpan) ProtoMessage() {}
 
 func (x *TraceSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[10]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +775,7 @@ func (x *TraceSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceSpan.ProtoReflect.Descriptor instead.
 func (*TraceSpan) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{10}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TraceSpan) GetSpanId() string {
@@ -716,7 +861,7 @@ type GetTraceResponse struct {
 
 func (x *GetTraceResponse) Reset() {
 	*x = GetTraceResponse{}
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[11]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +873,7 @@ func (x *GetTraceResponse) String() string {
 func (*GetTraceResponse) ProtoMessage() {}
 
 func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_prt_lab_v1_lab_proto_msgTypes[11]
+	mi := &file_prt_lab_v1_lab_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +886,7 @@ func (x *GetTraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTraceResponse.ProtoReflect.Descriptor instead.
 func (*GetTraceResponse) Descriptor() ([]byte, []int) {
-	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{11}
+	return file_prt_lab_v1_lab_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetTraceResponse) GetTraceId() string {
@@ -771,6 +916,14 @@ const file_prt_lab_v1_lab_proto_rawDesc = "" +
 	"\x11AdvanceLabRequest\x12)\n" +
 	"\x02by\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x02by\"B\n" +
 	"\x12AdvanceLabResponse\x12,\n" +
+	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"\x89\x01\n" +
+	"\x10AdjustLabRequest\x12\x1c\n" +
+	"\tcomponent\x18\x01 \x01(\tR\tcomponent\x12\x18\n" +
+	"\x06frozen\x18\x02 \x01(\bH\x00R\x06frozen\x12/\n" +
+	"\x04skew\x18\x03 \x01(\v2\x19.google.protobuf.DurationH\x00R\x04skewB\f\n" +
+	"\n" +
+	"adjustment\"A\n" +
+	"\x11AdjustLabResponse\x12,\n" +
 	"\x03now\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x03now\"F\n" +
 	"\x12PlayCommandRequest\x12\x18\n" +
 	"\acommand\x18\x01 \x01(\tR\acommand\x12\x16\n" +
@@ -808,12 +961,13 @@ const file_prt_lab_v1_lab_proto_rawDesc = "" +
 	" \x01(\bR\x04http\"Z\n" +
 	"\x10GetTraceResponse\x12\x19\n" +
 	"\btrace_id\x18\x01 \x01(\tR\atraceId\x12+\n" +
-	"\x05spans\x18\x02 \x03(\v2\x15.prt.lab.v1.TraceSpanR\x05spans2\x8d\x03\n" +
+	"\x05spans\x18\x02 \x03(\v2\x15.prt.lab.v1.TraceSpanR\x05spans2\xd7\x03\n" +
 	"\n" +
 	"LabService\x12N\n" +
 	"\vDescribeLab\x12\x1e.prt.lab.v1.DescribeLabRequest\x1a\x1f.prt.lab.v1.DescribeLabResponse\x12K\n" +
 	"\n" +
-	"AdvanceLab\x12\x1d.prt.lab.v1.AdvanceLabRequest\x1a\x1e.prt.lab.v1.AdvanceLabResponse\x12N\n" +
+	"AdvanceLab\x12\x1d.prt.lab.v1.AdvanceLabRequest\x1a\x1e.prt.lab.v1.AdvanceLabResponse\x12H\n" +
+	"\tAdjustLab\x12\x1c.prt.lab.v1.AdjustLabRequest\x1a\x1d.prt.lab.v1.AdjustLabResponse\x12N\n" +
 	"\vPlayCommand\x12\x1e.prt.lab.v1.PlayCommandRequest\x1a\x1f.prt.lab.v1.PlayCommandResponse\x12K\n" +
 	"\n" +
 	"ListTraces\x12\x1d.prt.lab.v1.ListTracesRequest\x1a\x1e.prt.lab.v1.ListTracesResponse\x12E\n" +
@@ -834,48 +988,54 @@ func file_prt_lab_v1_lab_proto_rawDescGZIP() []byte {
 	return file_prt_lab_v1_lab_proto_rawDescData
 }
 
-var file_prt_lab_v1_lab_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_prt_lab_v1_lab_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_prt_lab_v1_lab_proto_goTypes = []any{
 	(*DescribeLabRequest)(nil),    // 0: prt.lab.v1.DescribeLabRequest
 	(*DescribeLabResponse)(nil),   // 1: prt.lab.v1.DescribeLabResponse
 	(*AdvanceLabRequest)(nil),     // 2: prt.lab.v1.AdvanceLabRequest
 	(*AdvanceLabResponse)(nil),    // 3: prt.lab.v1.AdvanceLabResponse
-	(*PlayCommandRequest)(nil),    // 4: prt.lab.v1.PlayCommandRequest
-	(*PlayCommandResponse)(nil),   // 5: prt.lab.v1.PlayCommandResponse
-	(*ListTracesRequest)(nil),     // 6: prt.lab.v1.ListTracesRequest
-	(*TraceSummary)(nil),          // 7: prt.lab.v1.TraceSummary
-	(*ListTracesResponse)(nil),    // 8: prt.lab.v1.ListTracesResponse
-	(*GetTraceRequest)(nil),       // 9: prt.lab.v1.GetTraceRequest
-	(*TraceSpan)(nil),             // 10: prt.lab.v1.TraceSpan
-	(*GetTraceResponse)(nil),      // 11: prt.lab.v1.GetTraceResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*AdjustLabRequest)(nil),      // 4: prt.lab.v1.AdjustLabRequest
+	(*AdjustLabResponse)(nil),     // 5: prt.lab.v1.AdjustLabResponse
+	(*PlayCommandRequest)(nil),    // 6: prt.lab.v1.PlayCommandRequest
+	(*PlayCommandResponse)(nil),   // 7: prt.lab.v1.PlayCommandResponse
+	(*ListTracesRequest)(nil),     // 8: prt.lab.v1.ListTracesRequest
+	(*TraceSummary)(nil),          // 9: prt.lab.v1.TraceSummary
+	(*ListTracesResponse)(nil),    // 10: prt.lab.v1.ListTracesResponse
+	(*GetTraceRequest)(nil),       // 11: prt.lab.v1.GetTraceRequest
+	(*TraceSpan)(nil),             // 12: prt.lab.v1.TraceSpan
+	(*GetTraceResponse)(nil),      // 13: prt.lab.v1.GetTraceResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_prt_lab_v1_lab_proto_depIdxs = []int32{
-	12, // 0: prt.lab.v1.DescribeLabResponse.now:type_name -> google.protobuf.Timestamp
-	13, // 1: prt.lab.v1.AdvanceLabRequest.by:type_name -> google.protobuf.Duration
-	12, // 2: prt.lab.v1.AdvanceLabResponse.now:type_name -> google.protobuf.Timestamp
-	12, // 3: prt.lab.v1.TraceSummary.start:type_name -> google.protobuf.Timestamp
-	13, // 4: prt.lab.v1.TraceSummary.duration:type_name -> google.protobuf.Duration
-	7,  // 5: prt.lab.v1.ListTracesResponse.traces:type_name -> prt.lab.v1.TraceSummary
-	12, // 6: prt.lab.v1.TraceSpan.start:type_name -> google.protobuf.Timestamp
-	12, // 7: prt.lab.v1.TraceSpan.end:type_name -> google.protobuf.Timestamp
-	10, // 8: prt.lab.v1.GetTraceResponse.spans:type_name -> prt.lab.v1.TraceSpan
-	0,  // 9: prt.lab.v1.LabService.DescribeLab:input_type -> prt.lab.v1.DescribeLabRequest
-	2,  // 10: prt.lab.v1.LabService.AdvanceLab:input_type -> prt.lab.v1.AdvanceLabRequest
-	4,  // 11: prt.lab.v1.LabService.PlayCommand:input_type -> prt.lab.v1.PlayCommandRequest
-	6,  // 12: prt.lab.v1.LabService.ListTraces:input_type -> prt.lab.v1.ListTracesRequest
-	9,  // 13: prt.lab.v1.LabService.GetTrace:input_type -> prt.lab.v1.GetTraceRequest
-	1,  // 14: prt.lab.v1.LabService.DescribeLab:output_type -> prt.lab.v1.DescribeLabResponse
-	3,  // 15: prt.lab.v1.LabService.AdvanceLab:output_type -> prt.lab.v1.AdvanceLabResponse
-	5,  // 16: prt.lab.v1.LabService.PlayCommand:output_type -> prt.lab.v1.PlayCommandResponse
-	8,  // 17: prt.lab.v1.LabService.ListTraces:output_type -> prt.lab.v1.ListTracesResponse
-	11, // 18: prt.lab.v1.LabService.GetTrace:output_type -> prt.lab.v1.GetTraceResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	14, // 0: prt.lab.v1.DescribeLabResponse.now:type_name -> google.protobuf.Timestamp
+	15, // 1: prt.lab.v1.AdvanceLabRequest.by:type_name -> google.protobuf.Duration
+	14, // 2: prt.lab.v1.AdvanceLabResponse.now:type_name -> google.protobuf.Timestamp
+	15, // 3: prt.lab.v1.AdjustLabRequest.skew:type_name -> google.protobuf.Duration
+	14, // 4: prt.lab.v1.AdjustLabResponse.now:type_name -> google.protobuf.Timestamp
+	14, // 5: prt.lab.v1.TraceSummary.start:type_name -> google.protobuf.Timestamp
+	15, // 6: prt.lab.v1.TraceSummary.duration:type_name -> google.protobuf.Duration
+	9,  // 7: prt.lab.v1.ListTracesResponse.traces:type_name -> prt.lab.v1.TraceSummary
+	14, // 8: prt.lab.v1.TraceSpan.start:type_name -> google.protobuf.Timestamp
+	14, // 9: prt.lab.v1.TraceSpan.end:type_name -> google.protobuf.Timestamp
+	12, // 10: prt.lab.v1.GetTraceResponse.spans:type_name -> prt.lab.v1.TraceSpan
+	0,  // 11: prt.lab.v1.LabService.DescribeLab:input_type -> prt.lab.v1.DescribeLabRequest
+	2,  // 12: prt.lab.v1.LabService.AdvanceLab:input_type -> prt.lab.v1.AdvanceLabRequest
+	4,  // 13: prt.lab.v1.LabService.AdjustLab:input_type -> prt.lab.v1.AdjustLabRequest
+	6,  // 14: prt.lab.v1.LabService.PlayCommand:input_type -> prt.lab.v1.PlayCommandRequest
+	8,  // 15: prt.lab.v1.LabService.ListTraces:input_type -> prt.lab.v1.ListTracesRequest
+	11, // 16: prt.lab.v1.LabService.GetTrace:input_type -> prt.lab.v1.GetTraceRequest
+	1,  // 17: prt.lab.v1.LabService.DescribeLab:output_type -> prt.lab.v1.DescribeLabResponse
+	3,  // 18: prt.lab.v1.LabService.AdvanceLab:output_type -> prt.lab.v1.AdvanceLabResponse
+	5,  // 19: prt.lab.v1.LabService.AdjustLab:output_type -> prt.lab.v1.AdjustLabResponse
+	7,  // 20: prt.lab.v1.LabService.PlayCommand:output_type -> prt.lab.v1.PlayCommandResponse
+	10, // 21: prt.lab.v1.LabService.ListTraces:output_type -> prt.lab.v1.ListTracesResponse
+	13, // 22: prt.lab.v1.LabService.GetTrace:output_type -> prt.lab.v1.GetTraceResponse
+	17, // [17:23] is the sub-list for method output_type
+	11, // [11:17] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_prt_lab_v1_lab_proto_init() }
@@ -883,13 +1043,17 @@ func file_prt_lab_v1_lab_proto_init() {
 	if File_prt_lab_v1_lab_proto != nil {
 		return
 	}
+	file_prt_lab_v1_lab_proto_msgTypes[4].OneofWrappers = []any{
+		(*AdjustLabRequest_Frozen)(nil),
+		(*AdjustLabRequest_Skew)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prt_lab_v1_lab_proto_rawDesc), len(file_prt_lab_v1_lab_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

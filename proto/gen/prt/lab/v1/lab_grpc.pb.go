@@ -24,6 +24,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	LabService_DescribeLab_FullMethodName = "/prt.lab.v1.LabService/DescribeLab"
 	LabService_AdvanceLab_FullMethodName  = "/prt.lab.v1.LabService/AdvanceLab"
+	LabService_AdjustLab_FullMethodName   = "/prt.lab.v1.LabService/AdjustLab"
 	LabService_PlayCommand_FullMethodName = "/prt.lab.v1.LabService/PlayCommand"
 	LabService_ListTraces_FullMethodName  = "/prt.lab.v1.LabService/ListTraces"
 	LabService_GetTrace_FullMethodName    = "/prt.lab.v1.LabService/GetTrace"
@@ -41,6 +42,9 @@ type LabServiceClient interface {
 	// AdvanceLab moves the clocks of all components, the cloud's first, and waits until
 	// the renewals that fell due have ended.
 	AdvanceLab(ctx context.Context, in *AdvanceLabRequest, opts ...grpc.CallOption) (*AdvanceLabResponse, error)
+	// AdjustLab stops the clocks of all components or of one, lets them go on, or sets the
+	// clock of one component wrong.
+	AdjustLab(ctx context.Context, in *AdjustLabRequest, opts ...grpc.CallOption) (*AdjustLabResponse, error)
 	// PlayCommand carries out one command of a flow script and answers what a reader
 	// should see of it.
 	PlayCommand(ctx context.Context, in *PlayCommandRequest, opts ...grpc.CallOption) (*PlayCommandResponse, error)
@@ -72,6 +76,16 @@ func (c *labServiceClient) AdvanceLab(ctx context.Context, in *AdvanceLabRequest
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(AdvanceLabResponse)
 	err := c.cc.Invoke(ctx, LabService_AdvanceLab_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *labServiceClient) AdjustLab(ctx context.Context, in *AdjustLabRequest, opts ...grpc.CallOption) (*AdjustLabResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdjustLabResponse)
+	err := c.cc.Invoke(ctx, LabService_AdjustLab_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -120,6 +134,9 @@ type LabServiceServer interface {
 	// AdvanceLab moves the clocks of all components, the cloud's first, and waits until
 	// the renewals that fell due have ended.
 	AdvanceLab(context.Context, *AdvanceLabRequest) (*AdvanceLabResponse, error)
+	// AdjustLab stops the clocks of all components or of one, lets them go on, or sets the
+	// clock of one component wrong.
+	AdjustLab(context.Context, *AdjustLabRequest) (*AdjustLabResponse, error)
 	// PlayCommand carries out one command of a flow script and answers what a reader
 	// should see of it.
 	PlayCommand(context.Context, *PlayCommandRequest) (*PlayCommandResponse, error)
@@ -142,6 +159,9 @@ func (UnimplementedLabServiceServer) DescribeLab(context.Context, *DescribeLabRe
 }
 func (UnimplementedLabServiceServer) AdvanceLab(context.Context, *AdvanceLabRequest) (*AdvanceLabResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AdvanceLab not implemented")
+}
+func (UnimplementedLabServiceServer) AdjustLab(context.Context, *AdjustLabRequest) (*AdjustLabResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdjustLab not implemented")
 }
 func (UnimplementedLabServiceServer) PlayCommand(context.Context, *PlayCommandRequest) (*PlayCommandResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PlayCommand not implemented")
@@ -205,6 +225,24 @@ func _LabService_AdvanceLab_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(LabServiceServer).AdvanceLab(ctx, req.(*AdvanceLabRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LabService_AdjustLab_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdjustLabRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LabServiceServer).AdjustLab(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LabService_AdjustLab_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LabServiceServer).AdjustLab(ctx, req.(*AdjustLabRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -277,6 +315,10 @@ var LabService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AdvanceLab",
 			Handler:    _LabService_AdvanceLab_Handler,
+		},
+		{
+			MethodName: "AdjustLab",
+			Handler:    _LabService_AdjustLab_Handler,
 		},
 		{
 			MethodName: "PlayCommand",

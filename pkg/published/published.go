@@ -1,0 +1,110 @@
+// Package published hands out the certificates that a component publishes, over its own
+// door, and fetches them from there: how the identity provider of a cluster learns which
+// certificate a federation provider signs with, and a browser whom to trust, without a
+// shared volume and without an object that somebody else may write.
+//
+// What lives here: prt.trust.v1 and a client of it. What never may: a private key.
+// Callers: the Wire functions of idp and adfs, and tools/lockstep.
+package published
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	trustv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
+)
+
+// Names of what is published.
+const (
+	// HTTPSAuthority is whom to trust at the component's HTTPS side.
+	HTTPSAuthority = "https-authority"
+	// TokenSigning is the certificate of a federation provider's assertions.
+	TokenSigning = "token-signing"
+)
+
+// MaxPEM bounds what is published and what is taken, in bytes.
+const MaxPEM = 64 << 10
+
+// Certificates are PEM by name; an empty one is not published.
+type Certificates map[string][]byte
+
+// Beside is the service with these certificates at its door.
+func (c Certificates) Beside(s run.Service) run.Service {
+	return &beside{Service: s, server: &server{certificates: maps.Clone(c)}}
+}
+
+type beside struct {
+	run.Service
+	server *server
+}
+
+// Register implements run.Service.
+func (b *beside) Register(r grpc.ServiceRegistrar) {
+	b.Service.Register(r)
+	trustv1.RegisterCertificateServiceServer(r, b.server)
+}
+
+type server struct {
+	trustv1.UnimplementedCertificateServiceServer
+	certificates Certificates
+}
+
+// GetCertificate gives one certificate.
+func (s *server) GetCertificate(_ context.Context, r *trustv1.GetCertificateRequest) (*trustv1.GetCertificateResponse, error) {
+	text := s.certificates[r.GetName()]
+	if len(text) == 0 {
+		return nil, prterr.New(prterr.NotFound, "name: nothing of that name is published here")
+	}
+	return &trustv1.GetCertificateResponse{Pem: slices.Clone(text)}, nil
+}
+
+// retry is how long Fetch waits before it asks again.
+const retry = 500 * time.Millisecond
+
+// Fetch asks a component for a certificate until it answers or ctx ends, because a
+// cluster starts everything at once. A component that answers and has none of that name
+// is not asked again, nor one whose answer is no certificate.
+func Fetch(ctx context.Context, from grpc.ClientConnInterface, name string) ([]byte, error) {
+	client := trustv1.NewCertificateServiceClient(from)
+	for {
+		resp, err := client.GetCertificate(ctx, &trustv1.GetCertificateRequest{Name: name})
+		if err == nil {
+			return resp.GetPem(), check(resp.GetPem())
+		}
+		if prterr.KindOf(err) != prterr.Unavailable {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), err)
+		case <-time.After(retry):
+		}
+	}
+}
+
+// check refuses what is not certificates and nothing else.
+func check(text []byte) error {
+	if len(text) == 0 || len(text) > MaxPEM {
+		return prterr.New(prterr.Invalid, "what was published is empty or more than 64 KiB")
+	}
+	for len(strings.TrimSpace(string(text))) > 0 {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil || block.Type != "CERTIFICATE" {
+			return prterr.New(prterr.Invalid, "what was published is no certificate in PEM")
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return prterr.New(prterr.Invalid, "what was published is no certificate")
+		}
+	}
+	return nil
+}
