@@ -119,8 +119,8 @@ func TestT10_AStandInSpeaksForOthersInALabAlone(t *testing.T) {
 				return &idpv1.IssueNonceResponse{}, nil
 			})
 			ctx := t.Context()
-			for _, s := range c.says {
-				ctx = metadata.AppendToOutgoingContext(ctx, standInFor, s)
+			if c.says != nil {
+				ctx = metadata.NewOutgoingContext(ctx, metadata.MD{standInFor: c.says})
 			}
 			_, err := idpv1.NewNonceServiceClient(w.dial(c.peer, "mem:idp")).IssueNonce(ctx, &idpv1.IssueNonceRequest{})
 			if c.caller == "" && prterr.KindOf(err) != prterr.Denied || c.caller != "" && err != nil || caller != c.caller || via != c.via {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -162,6 +163,9 @@ type Running struct {
 	health    *healthDoor
 	env       *Env
 	served    chan error
+	// at is where it serves, moving is held while that changes.
+	at     *place
+	moving sync.Mutex
 }
 
 // Start wires a component and serves it until Stop.
@@ -211,11 +215,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
 		}
 	}
-	go func() {
-		err := r.server.Serve(l)
-		r.health.stopping()
-		r.served <- err
-	}()
+	r.serve(l)
 	return r, nil
 }
 

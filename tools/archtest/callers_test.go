@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/adfs"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/dsreg"
 	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/services/idp"
@@ -41,6 +42,7 @@ func doors() map[string][]rpc.AllowList {
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
 		"idp":         {idp.Allow(), idp.FrontAllow(), run.LabAllow()},
 		"adfs":        {adfs.Allow(), run.LabAllow()},
+		"browsercore": {browsercore.Allow()},
 		"lab":         {run.WholeLabAllow()},
 		standIn:       {faulty.Allow()},
 	}
@@ -119,6 +121,7 @@ func callGraph() map[call]string {
 		{"window", "wam-broker"}:       "fetches the sign-in pages that the broker wants shown, and says where they ended",
 		{"browsercore", "lsa-cloudap"}: "asks the authority of the PRT for a cookie",
 		{"browser", "idp"}:             "visits the sign-in page",
+		{"browser", "browsercore"}:     "in a deployment, where it cannot start its native host: has a message answered",
 		{"wam-broker", "lsa-cloudap"}:  "has requests signed and answers opened, hands down a new PRT",
 		{"wam-broker", "dsreg"}:        "asks what the device is; registers it when the user of a work account consents, leaves with the last account",
 		{"wam-broker", "idp"}:          "gets nonces, redeems refresh tokens and the PRT; on a registered device obtains and renews it",

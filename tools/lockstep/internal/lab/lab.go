@@ -93,6 +93,14 @@ type Config struct {
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
+	// StandIns says by its key which component has a stand-in before it from the start,
+	// without rules; nil is none. Others get one by SwapIn.
+	StandIns func(key string) bool
+	// FaultSeed is the seed of every stand-in; 0 has each choose one.
+	FaultSeed uint64
+	// StandInSettings are further settings of stand-ins, by the component in whose place
+	// they are; they win over what the lab sets by itself.
+	StandInSettings map[string]map[string]string
 }
 
 // Lab is a running lab.
@@ -111,6 +119,8 @@ type Lab struct {
 	devices  []*Device
 	ahead    time.Duration
 	hands    hands
+	// swapped are the keys of the components that a stand-in is before.
+	swapped map[string]bool
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -176,7 +186,7 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if cfg.KeepTraces > 0 {
 		recorder = ladder.NewBoundedRecorder(cfg.KeepTraces, maxSpans)
 	}
-	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, swapped: map[string]bool{}, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -260,7 +270,14 @@ func (l *Lab) path(parts ...string) string {
 
 // start runs one component; peers are the keys of those it may need.
 func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error {
-	s.listen, s.state, s.peers = l.addr(s.key), l.path(filepath.FromSlash(s.key)), map[string]string{}
+	if err := l.fromTheStart(ctx, s); err != nil {
+		return err
+	}
+	s.door, s.state, s.peers = s.key, l.path(filepath.FromSlash(s.key)), map[string]string{}
+	if l.Swapped(s.key) {
+		s.door = RealKey(s.key)
+	}
+	s.listen = l.addr(s.door)
 	for name, key := range peers {
 		if s.peers[name] = key; !strings.HasPrefix(key, "https://") {
 			s.peers[name] = l.addr(key)
@@ -308,7 +325,7 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	if err != nil {
 		return nil, err
 	}
-	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: filepath.Base(key), TracerProvider: tp})
+	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: nameAt(key), TracerProvider: tp})
 	if err != nil {
 		return nil, err
 	}
