@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in browsertest conformance tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest cluster conformance tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -106,6 +106,44 @@ tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (ne
 	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
 	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
 
+.PHONY: jaeger
+jaeger: $(BIN)/jaeger ## Build Jaeger, without its pages, into bin/ (some 12 minutes of one core)
+
+.PHONY: trace-check
+trace-check: $(or $(JAEGER),$(BIN)/jaeger) ## Run the demo, read its traces back from Jaeger, compare them with the golden ladders
+	JAEGER=$< LOCKSTEP_NEED_JAEGER=1 $(GO) test -count=1 -run 'OBS05|OBS10|Golden' ./tools/ladder/... ./tools/lockstep/...
+
+CLUSTER = GOWORK=off $(GO) -C tools/cluster build -o $(BIN)/cluster . && $(BIN)/cluster --root $(CURDIR)
+
+.PHONY: kind-up
+kind-up: ## Make a cluster of kind with everything in it (needs docker, kind, kubectl)
+	@$(CLUSTER) up
+
+.PHONY: kind-demo
+kind-demo: ## Play the four flows in the cluster, ladders read back from Jaeger
+	@$(CLUSTER) demo
+
+.PHONY: kind-trace
+kind-trace: ## Show the newest trace of a flow in the cluster: FLOW=first_sign_in
+	@$(CLUSTER) trace --flow "$$FLOW"
+
+.PHONY: kind-fault
+kind-fault: ## Break a component in the cluster: C=tpm-agent RULES='(delay 200ms)'
+	@$(CLUSTER) fault --component "$$C" --rules "$$RULES"
+
+.PHONY: kind-heal
+kind-heal: ## Put a component in the cluster right again: C=tpm-agent
+	@$(CLUSTER) heal --component "$$C"
+
+.PHONY: kind-down
+kind-down: ## Remove the cluster
+	@$(CLUSTER) down
+
+.PHONY: cluster-test
+cluster-test: ## Judge the system in a cluster; without docker the manifests at a bare API server
+	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
+	@$(CLUSTER) test $(CLUSTER_TEST)
+
 .PHONY: clean
 clean: ## Remove what was built
 	rm -rf $(BIN)
@@ -118,3 +156,5 @@ $(BIN)/protoc-gen-go-grpc: tools/pins/go.mod
 	$(PINS) google.golang.org/grpc/cmd/protoc-gen-go-grpc
 $(BIN)/golangci-lint: tools/pins/lint/go.mod
 	GOWORK=off $(GO) -C tools/pins/lint build -o $(BIN)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(BIN)/jaeger: tools/jaeger/go.mod
+	GOWORK=off CGO_ENABLED=0 $(GO) -C tools/jaeger build -ldflags '-s -w' -o $(BIN)/ github.com/jaegertracing/jaeger/cmd/jaeger

@@ -4,31 +4,56 @@ import (
 	"context"
 	"path/filepath"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store/postgres"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store/sqlite"
 )
 
 // stateFile is the name of the one file in a state folder.
 const stateFile = "idp.db"
 
-// openStore opens the store of a state folder, or one that lives as long as the
-// process.
-func openStore(dir string) (store.Store, error) {
-	if dir == "" {
-		return store.NewMemory(), nil
+// openStore opens a database, the store of a state folder, or one that lives as long as
+// the process; and what is remembered of uses and wrong tries, which is the database's
+// when there is one, and else the process's: a file would cost every token a write.
+func (s *Service) openStore(cfg Config, clk clock.Clock) error {
+	s.replays, s.attempts = replay.New(clk, 0), lockout.New(clk)
+	var err error
+	switch {
+	case !cfg.Database.Empty():
+		var db *postgres.Store
+		if db, err = postgres.New(context.Background(), postgres.Config{DSN: cfg.Database}); err != nil {
+			return err
+		}
+		s.store, s.shared = db, true
+		s.replays, s.attempts = replay.NewShared(clk, 0, db), lockout.NewShared(clk, db)
+	case cfg.StateDir != "":
+		s.store, err = sqlite.New(context.Background(), sqlite.Config{Path: filepath.Join(cfg.StateDir, stateFile)})
+	default:
+		s.store = store.NewMemory()
 	}
-	return sqlite.New(context.Background(), sqlite.Config{Path: filepath.Join(dir, stateFile)})
+	return err
 }
 
 // vault is where keys are kept, nil when they are not.
-//
-// The key of the nonces is not among them. What was used already is remembered by
-// the process, so a nonce from before a restart could be used a second time after
-// it; with a new key none is good, and devices ask for another.
 func (s *Service) vault(cfg Config) issuance.Vault {
-	if cfg.StateDir == "" {
+	if cfg.StateDir == "" && !s.shared {
 		return nil
 	}
 	return s.store
+}
+
+// nonceSealer has the keys of nonces: those of the vault where replicas share what was
+// used. Else nil, a key of this process: what was used already is remembered by
+// the process, so a nonce from before a restart could be used a second time after
+// it; with a new key none is good, and devices ask for another.
+func (s *Service) nonceSealer(a *issuance.Authority) nonce.Sealer {
+	if !s.shared {
+		return nil
+	}
+	return a
 }

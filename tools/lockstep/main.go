@@ -36,7 +36,7 @@ func root() *cobra.Command {
 	}
 	cmd.AddCommand(
 		demoCommand(), componentCommand(),
-		labCommand(), playCommand(), clockCommand(), traceCommand(),
+		labCommand(), playCommand(), clockCommand(), traceCommand(), ladderCommand(),
 		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
 		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
 	)

@@ -12,11 +12,12 @@ import (
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/diagram"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 // allTraces is more than a laboratory keeps.
@@ -24,7 +25,7 @@ const allTraces = 10000
 
 // view is how a trace is shown.
 type view struct {
-	dir, flow, svg             string
+	dir, flow, svg, jaeger     string
 	diagram, asJSON, hops, all bool
 	limit                      uint32
 }
@@ -36,13 +37,16 @@ func traceCommand() *cobra.Command {
 		Short: "Show what ran in a running lockstep lab: as a table, a sequence diagram, an SVG",
 		Long: `Show what ran in a running lockstep lab, read from the spans of its components: the
 lettered rows of the documents' tables, as a table, as a sequence diagram, or as an
-SVG. ID is the id of a trace, which is also the Correlation ID in lockstep status and
+SVG. With --jaeger it is read from a Jaeger, wherever the components run. ID is the id of a trace, which is also the Correlation ID in lockstep status and
 in the sign-in log; its first digits are enough.`,
 		Example: "  lockstep trace last --diagram\n  lockstep trace list --flow renewal\n  lockstep trace 0f92c3ab --svg first-sign-in.svg",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			if v.flow != "" && !slices.Contains(step.Flows(), step.Flow(v.flow)) {
 				return fmt.Errorf("there is no flow %.80q: there are %v", v.flow, step.Flows())
+			}
+			if v.jaeger != "" {
+				return v.inJaeger(cmd.Context(), cmd.OutOrStdout(), args[0])
 			}
 			i, err := theLab(cmd.ErrOrStderr(), v.dir)
 			if err != nil {
@@ -62,6 +66,7 @@ in the sign-in log; its first digits are enough.`,
 	}
 	f := cmd.Flags()
 	labFlag(f, &v.dir)
+	f.StringVar(&v.jaeger, "jaeger", "", "read from the Jaeger at this address, as http://127.0.0.1:16686, in place of a laboratory")
 	f.StringVar(&v.flow, "flow", "", "the flow that is meant: first_sign_in, renewal, app_token or browser_sso (default the first of the trace)")
 	f.BoolVar(&v.diagram, "diagram", false, "draw a sequence diagram")
 	f.StringVar(&v.svg, "svg", "", "write the sequence diagram into this file as SVG; - is standard output")
@@ -70,6 +75,7 @@ in the sign-in log; its first digits are enough.`,
 	f.BoolVar(&v.all, "all", false, "list traces without a flow too")
 	f.Uint32Var(&v.limit, "limit", 20, "number of traces of a list")
 	cmd.MarkFlagsMutuallyExclusive("diagram", "svg", "json")
+	cmd.MarkFlagsMutuallyExclusive("jaeger", "lab")
 	return cmd
 }
 
@@ -134,6 +140,11 @@ func (v *view) show(ctx context.Context, out io.Writer, l labv1.LabServiceClient
 	if err != nil {
 		return err
 	}
+	return v.draw(out, id, spans)
+}
+
+// draw shows the spans of a trace.
+func (v *view) draw(out io.Writer, id trace.TraceID, spans []ladder.Span) (err error) {
 	flow := step.Flow(v.flow)
 	if all := ladder.Flows(spans); flow == "" && len(all) > 0 {
 		flow = all[0]

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 )
@@ -21,6 +22,8 @@ type Memory struct {
 	docs    map[[2]string][]byte
 
 	dataKeys map[dataKeyOf][]byte
+	uses     map[Digest]time.Time
+	tries    map[Digest]tries
 }
 
 var _ Store = (*Memory)(nil)
@@ -30,6 +33,7 @@ func NewMemory() *Memory {
 	return &Memory{
 		users: map[ids.UserID]User{}, names: map[ids.UPN]ids.UserID{}, devices: map[ids.DeviceID]Device{},
 		pending: map[[2]string]Pending{}, docs: map[[2]string][]byte{}, dataKeys: map[dataKeyOf][]byte{},
+		uses: map[Digest]time.Time{}, tries: map[Digest]tries{},
 	}
 }
 

@@ -5,9 +5,9 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 type (

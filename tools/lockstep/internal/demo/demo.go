@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -14,9 +15,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 const (
@@ -48,7 +49,19 @@ type Demo struct {
 	summary []line
 	// keys says where the keys of the device are, and what was proven of them.
 	keys string
+	ran  []Run
 }
+
+// Run is a flow that ran.
+type Run struct {
+	Flow step.Flow
+	// Rows of its table that it has to have, in order.
+	Rows  []stepv1.Step
+	Trace trace.TraceID
+}
+
+// Ran are the flows that ran, in order.
+func (d *Demo) Ran() []Run { return slices.Clone(d.ran) }
 
 // New prepares a run.
 func New(cfg Config) *Demo {
@@ -174,9 +187,8 @@ func (d *Demo) renewal(ctx context.Context) error {
 // show waits for the whole flow, checks it and prints it.
 func (d *Demo) show(ctx context.Context, flow step.Flow, id trace.TraceID, title, rows string) error {
 	want := rowsOf(flow, rows)
-	rec := d.cfg.Lab.Recorder()
-	waitErr := rec.AwaitRows(ctx, id, want)
-	spans := rec.Trace(id)
+	d.ran = append(d.ran, Run{Flow: flow, Rows: want, Trace: id})
+	spans, waitErr := ladder.Await(ctx, d.cfg.Lab.Traces(), id, want)
 	l := ladder.Build(flow, id, spans, d.cfg.Hops)
 	for _, s := range l.Rows() {
 		d.seen[s] = true

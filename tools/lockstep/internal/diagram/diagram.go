@@ -15,7 +15,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 // Diagram is one run of a flow, ready to be drawn.

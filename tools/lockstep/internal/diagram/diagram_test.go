@@ -16,8 +16,8 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/diagram"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 // golden compares with a file, or renews it.

@@ -12,10 +12,10 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/diagram"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 // pictures is where the documentation has the pictures of the flows.

@@ -21,11 +21,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 const (

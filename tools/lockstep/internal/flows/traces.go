@@ -13,8 +13,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/diagram"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
 )
 
 // signIns is how many rows of the sign-in log are searched.

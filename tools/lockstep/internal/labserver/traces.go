@@ -13,7 +13,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
-	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/ladder"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 // usual is how many traces are listed when nobody says; all that are kept fit into

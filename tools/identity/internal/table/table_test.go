@@ -1,0 +1,58 @@
+package table_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lockstep-sso/lockstep/tools/identity/internal/table"
+)
+
+func TestTheExample(t *testing.T) {
+	got, err := table.Load("../../testdata/table.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"app", "browser", "browsercore", "logonui", "operator", "settings", "window"}; !slices.Equal(got.Namespaces["lockstep-player"].Names(), want) {
+		t.Errorf("the player is %v", got.Namespaces["lockstep-player"].Names())
+	}
+	if got.Namespaces["lockstep-device-2"].Accounts["telemetry"].Name != "observer" {
+		t.Errorf("device 2 is %+v", got.Namespaces["lockstep-device-2"])
+	}
+	for namespace, n := range got.Namespaces {
+		if namespace != "lockstep-player" && slices.Contains(n.Names(), "operator") {
+			t.Errorf("an operator comes from %s", namespace)
+		}
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "there is none",
+		"namespaces: {a: {trusts: [a], accounts: {x: {name: x}}}, b: {trusts: [c]}}":             "b: trusts c, which is not in the table",
+		"namespaces: {a: {trusts: [a, a]}}":                                                      "stands twice",
+		"namespaces: {a: {accounts: {x: {name: x}}}}":                                            "a: trusts nobody",
+		"namespaces: {a: {trusts: [a], accounts: {x: {}}}}":                                      "account x is nobody",
+		"namespaces: {a: {trusts: [a], accounts: {x: {actors: [y, y]}}}}":                        "an actor stands twice",
+		"namespaces: {a: {trusts: [a], accounts: {x: {name: X}}}}":                               `"X" is no name`,
+		"namespaces: {a: {trusts: [a], accounts: {x: {name: ../x}}}}":                            "is no name",
+		"namespaces: {A: {trusts: [A]}}":                                                         "is no name of a namespace",
+		"namespaces: {a: {trusts: [a], account: {}}}":                                            "unknown field",
+		"namespaces: {a: {trusts: [a], accounts: {x: {nam: x}}}}":                                "unknown field",
+		"namespaces: {a: {trusts: [a], accounts: {x: {name: x}, x: {name: y}}}}":                 "already set",
+		"namespaces: {a: {trusts: [a], accounts: {x: {name: " + strings.Repeat("n", 64) + "}}}}": "is no name",
+		"- a": "cannot unmarshal",
+	} {
+		if _, err := table.Parse([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	big := t.TempDir() + "/table.yaml"
+	if err := os.WriteFile(big, make([]byte, 1<<20+1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := table.Load(big); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("a large file: %v", err)
+	}
+}
