@@ -20,6 +20,7 @@ func demoCommand() *cobra.Command {
 		asJSON  bool
 		hops    bool
 		tenants string
+		faults  []string
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -31,6 +32,9 @@ out of order.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			cfg.Tenants = tenants
+			if cfg.Faults, err = faultsOf(faults); err != nil {
+				return err
+			}
 			if cfg.Processes {
 				self, err := os.Executable()
 				if err != nil {
@@ -44,6 +48,7 @@ out of order.`,
 			}
 			defer func() { err = errors.Join(err, l.Close()) }()
 			stop := progress(cmd.ErrOrStderr())
+			defer func() { err = errors.Join(err, tellStruck(cmd, l)) }()
 			defer stop("")
 			return demo.New(demo.Config{Lab: l, Out: cmd.OutOrStdout(), JSON: asJSON, Hops: hops, Progress: stop}).Run(cmd.Context())
 		},
@@ -56,6 +61,8 @@ out of order.`,
 	f.StringVar(&cfg.SoftwareKeys, "software-keys", "", "when the TPM cannot be used: allow or refuse keys in software; only ignores the TPM")
 	f.StringVar(&cfg.TPM, "tpm", "", "TPM of the device: mem:, soft:PATH, swtpm:DIR, unix:PATH, tcp:HOST:PORT or device:/dev/tpmrm0 (default a soft TPM in a file)")
 	f.BoolVar(&cfg.NativeSessionKeys, "native-session-keys", false, "have session keys wrapped for the TPM, which derives from them inside, in place of Entra's form")
+	f.StringArrayVar(&faults, "fault", nil, "break calls of a component, 'COMPONENT: RULES' such as 'tpm-agent: (delay 200ms)'; repeat")
+	f.Uint64Var(&cfg.FaultSeed, "fault-seed", 0, "seed of what the rules leave to chance, to have a failure again (default one of its own)")
 	f.StringVar(&cfg.LogLevel, "log", "", "print the components' logs of this level on standard error: debug, info, warn, error")
 	return cmd
 }
