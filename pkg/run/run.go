@@ -161,10 +161,10 @@ type Running struct {
 	Component *Component
 	server    *grpc.Server
 	health    *healthDoor
+	identity  *rpc.Identity
 	env       *Env
 	served    chan error
-	// at is where it serves, moving is held while that changes.
-	at     *place
+	// moving is held while server changes.
 	moving sync.Mutex
 }
 
@@ -190,21 +190,9 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.close())
 	}
-	r := &Running{Component: comp, env: &env, served: make(chan error, 1)}
-	allow, hands := comp.Allow, env.Lab != nil && comp.Raw == nil
-	if hands {
-		allow = rpc.Join(allow, LabAllow())
-	}
-	r.server, err = rpc.NewServer(rpc.ServerConfig{
-		Identity: cfg.Identity, Allow: allow, Patience: comp.Patience, Log: env.Log, TracerProvider: env.TracerProvider,
-		StandIn: env.Lab != nil, Raw: comp.Raw,
-	})
-	if err != nil {
+	r := &Running{Component: comp, identity: cfg.Identity, env: &env, served: make(chan error, 1)}
+	if r.server, err = r.newServer(); err != nil {
 		return nil, errors.Join(err, comp.Service.Close(), env.close())
-	}
-	comp.Service.Register(r.server)
-	if hands {
-		registerLab(r.server, env.Lab)
 	}
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
@@ -215,8 +203,42 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
 		}
 	}
-	r.serve(l)
+	r.serve(r.server, l)
 	return r, nil
+}
+
+// newServer makes a server of the component, and of what a laboratory asks of each.
+func (r *Running) newServer() (*grpc.Server, error) {
+	allow, hands := r.Component.Allow, r.env.Lab != nil && r.Component.Raw == nil
+	if hands {
+		allow = rpc.Join(allow, LabAllow())
+	}
+	s, err := rpc.NewServer(rpc.ServerConfig{
+		Identity: r.identity, Allow: allow, Patience: r.Component.Patience, Log: r.env.Log, TracerProvider: r.env.TracerProvider,
+		StandIn: r.env.Lab != nil, Raw: r.Component.Raw,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Component.Service.Register(s)
+	if hands {
+		registerLab(s, r.env.Lab)
+	}
+	return s, nil
+}
+
+// serve takes calls at a listener. The end of a server in whose place there is another
+// by now is no failure.
+func (r *Running) serve(s *grpc.Server, l net.Listener) {
+	go func() {
+		err := s.Serve(l)
+		r.moving.Lock()
+		defer r.moving.Unlock()
+		if r.server == s {
+			r.health.stopping()
+			r.served <- err
+		}
+	}()
 }
 
 // Failed delivers the error with which serving ended by itself.
@@ -229,9 +251,15 @@ func (r *Running) Failed() <-chan error { return r.served }
 func (r *Running) Stop() error {
 	r.health.stopping()
 	defer r.health.close()
+	drain(r.server)
+	return errors.Join(r.Component.Service.Close(), r.env.close())
+}
+
+// drain ends a server, after the calls under way if they end in time.
+func drain(s *grpc.Server) {
 	drained := make(chan struct{})
 	go func() {
-		r.server.GracefulStop()
+		s.GracefulStop()
 		close(drained)
 	}()
 	late := time.NewTimer(drainTime)
@@ -239,8 +267,7 @@ func (r *Running) Stop() error {
 	select {
 	case <-drained:
 	case <-late.C:
-		r.server.Stop()
+		s.Stop()
 		<-drained
 	}
-	return errors.Join(r.Component.Service.Close(), r.env.close())
 }

@@ -67,7 +67,7 @@ func (p *Program) Run(ctx context.Context) error {
 // goes on with comes in TRACEPARENT and BAGGAGE, as OpenTelemetry does with child
 // processes.
 func (p *Program) answer(ctx context.Context) (err error) {
-	session, err := readSession(p.SessionFD)
+	session, err := ReadSession(p.SessionFD)
 	if err != nil {
 		return err
 	}
@@ -93,9 +93,9 @@ func (p *Program) answer(ctx context.Context) (err error) {
 	return host.Serve(ctx, p.In, p.Out)
 }
 
-// readSession takes the logon session from an inherited pipe: it is a secret, and
+// ReadSession takes the logon session from an inherited pipe: it is a secret, and
 // neither arguments nor environment keep one.
-func readSession(fd uint) (secret.Text, error) {
+func ReadSession(fd uint) (secret.Text, error) {
 	f := os.NewFile(uintptr(fd), "session")
 	if f == nil {
 		return secret.Text{}, fmt.Errorf("file descriptor %d is not open", fd)
