@@ -84,7 +84,7 @@ func TestSealSessionKeyRefuses(t *testing.T) {
 	}
 }
 
-func TestParseSessionKeyJWERefuses(t *testing.T) {
+func TestT14_OtherSessionKeyJWEsAreRefused(t *testing.T) {
 	good := load(t, "captured_exchange.json")["session_key_jwe"]
 	p := strings.Split(good, ".")
 	with := func(i int, s string) string {

@@ -42,10 +42,15 @@ type DialConfig struct {
 // it breaks, within two seconds. A call that cannot be made fails at once with
 // Unavailable: who can do without (a sign-in from the cache) must not wait long.
 func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
+	var tries attempts
+	return dial(cfg, &tries, call(cfg.Server, cfg.KeepWhere, &tries))
+}
+
+// dial makes the connection with one interceptor around its calls.
+func dial(cfg DialConfig, tries *attempts, around grpc.UnaryClientInterceptor) (*grpc.ClientConn, error) {
 	if cfg.Network == nil || cfg.Identity == nil || cfg.Addr == "" || cfg.Server == "" {
 		return nil, errors.New("rpc dial: Network, Addr, Identity and Server are all needed")
 	}
-	var tries attempts
 	conn, err := grpc.NewClient("passthrough:///"+cfg.Addr,
 		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
 			c, err := cfg.Network.Dial(ctx, addr)
@@ -61,7 +66,7 @@ func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.WithChainUnaryInterceptor(call(cfg.Server, cfg.KeepWhere, &tries)),
+		grpc.WithChainUnaryInterceptor(around),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", cfg.Server, err)
@@ -78,7 +83,7 @@ func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterc
 			ctx, cancel = context.WithTimeout(ctx, maxCall)
 			defer cancel()
 		}
-		if cc.GetState() == connectivity.TransientFailure {
+		if broken(cc) {
 			reconnect(ctx, cc, tries)
 		}
 		if !keepWhere {
@@ -96,6 +101,8 @@ func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterc
 		return at(ctx, err, server, method, answered)
 	}
 }
+
+func broken(cc *grpc.ClientConn) bool { return cc.GetState() == connectivity.TransientFailure }
 
 // reconnect tries a broken connection once at once: the network may have come back
 // long before the back-off of earlier attempts ends. It waits until that attempt has

@@ -45,7 +45,7 @@ func Direct(cfg LoopbackConfig, register func(grpc.ServiceRegistrar)) (grpc.Clie
 		return nil, errors.New("rpc direct: Caller and Server are component names, and both are needed")
 	}
 	d := &direct{server: cfg.Server, tracer: orUntraced(cfg.TracerProvider).Tracer(directInstrumentation), methods: map[string]served{}}
-	caller := func(context.Context) (string, error) { return cfg.Caller, nil } // nobody else can reach it
+	caller := func(context.Context) (party, error) { return party{name: cfg.Caller}, nil } // nobody else can reach it
 	d.around = chain(around(orDiscard(cfg.Log), cfg.Allow, cfg.Patience, caller))
 	register(registrar{d})
 	return d, nil

@@ -50,21 +50,33 @@ func Caller(ctx context.Context) string {
 const healthCheck = "/grpc.health.v1.Health/Check"
 
 // authorize is the allow-list interceptor; who says whose call it is.
-func authorize(allow AllowList, who func(context.Context) (string, error)) grpc.UnaryServerInterceptor {
+func authorize(allow AllowList, who whose) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-		name, err := who(ctx)
+		p, err := who(ctx)
 		if err != nil {
-			return nil, prterr.New(prterr.Denied, "the caller has no identity")
+			return nil, noIdentity(err)
 		}
-		if info.FullMethod != healthCheck && !slices.Contains(allow[info.FullMethod], name) {
-			return nil, prterr.New(prterr.Denied, "%s may not call %s", name, info.FullMethod)
+		if info.FullMethod != healthCheck && !slices.Contains(allow[info.FullMethod], p.name) {
+			return nil, prterr.New(prterr.Denied, "%s may not call %s", p.name, info.FullMethod)
 		}
-		return h(context.WithValue(ctx, callerKey{}, name), req)
+		return h(p.in(ctx), req)
 	}
 }
 
-// refuseStreams closes the door that no contract uses.
-func refuseStreams(any, grpc.ServerStream, *grpc.StreamServerInfo, grpc.StreamHandler) error {
+// noIdentity is the answer to who did not prove a name, or claimed another's.
+func noIdentity(err error) error {
+	if prterr.KindOf(err) == prterr.Denied {
+		return err
+	}
+	return prterr.New(prterr.Denied, "the caller has no identity")
+}
+
+// refuseStreams closes the door that no contract uses. Raw calls come as streams of a
+// service that is not there, and have a handler of their own.
+func refuseStreams(service any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+	if service == nil {
+		return h(nil, ss)
+	}
 	return prterr.ToStatus(prterr.New(prterr.Denied, "streams are not served"))
 }
 

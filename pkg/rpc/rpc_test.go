@@ -111,7 +111,7 @@ func TestErrorsPanicsAndDeadlinesHaveNames(t *testing.T) {
 	}
 }
 
-func TestOnlyTheFlowCrossesAsBaggage(t *testing.T) {
+func TestT8_OnlyTheFlowCrossesAsBaggage(t *testing.T) {
 	var flow step.Flow
 	var left int
 	conn := loopback(t, "lsa-cloudap", func(ctx context.Context) (*idpv1.IssueNonceResponse, error) {

@@ -52,6 +52,11 @@ type ServerConfig struct {
 	Log *slog.Logger
 	// TracerProvider gets one span a call; nil records none.
 	TracerProvider trace.TracerProvider
+	// StandIn takes the word of a peer with the server's own name for whose call it hands
+	// on. It is for laboratories alone.
+	StandIn bool
+	// Raw answers calls of services that are not registered; nil refuses them.
+	Raw RawHandler
 }
 
 // Patience is how long a call may take that waits for a person, by the full name of
@@ -71,15 +76,22 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 	if cfg.Identity == nil {
 		return nil, errors.New("rpc server: Identity is missing")
 	}
-	log := orDiscard(cfg.Log)
-	s := grpc.NewServer(
+	log, who := orDiscard(cfg.Log), whose(byCertificate)
+	if cfg.StandIn {
+		who = behindStandIn(cfg.Identity.Name)
+	}
+	options := []grpc.ServerOption{
 		grpc.Creds(cfg.Identity.handshakes(cfg.Identity.Name)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnection}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
-		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, peerName)...),
+		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, who)...),
 		grpc.StreamInterceptor(refuseStreams),
-	)
+	}
+	if cfg.Raw != nil {
+		options = append(options, serveRaw(cfg.Raw, who, log)...)
+	}
+	s := grpc.NewServer(options...)
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
 	return s, nil
 }
@@ -87,21 +99,22 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 // around is what stands around every handler, outermost first: log, error form,
 // recovery, allow-list, step name, deadline. The allow-list stands before
 // everything that could spend work on a stranger's behalf.
-func around(log *slog.Logger, allow AllowList, patience Patience, who func(context.Context) (string, error)) []grpc.UnaryServerInterceptor {
+func around(log *slog.Logger, allow AllowList, patience Patience, who whose) []grpc.UnaryServerInterceptor {
 	return []grpc.UnaryServerInterceptor{
 		callLog(log),
 		errorForm(log),
 		recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(recovered(log))),
 		authorize(allow, who),
+		standInLog(log),
 		step.UnaryServerInterceptor(),
 		patience.deadline,
 	}
 }
 
 // Propagators are what crosses a border beside the call: the trace ids and the
-// name of the flow, no other baggage.
+// name of the flow, no other baggage and no tracestate.
 func Propagators() propagation.TextMapPropagator {
-	return propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, step.Propagator{})
+	return propagation.NewCompositeTextMapPropagator(traceIDs{}, step.Propagator{})
 }
 
 func telemetry(tp trace.TracerProvider) []otelgrpc.Option {

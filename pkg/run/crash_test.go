@@ -36,7 +36,7 @@ func TestCrashPoint(t *testing.T) {
 	}
 }
 
-func TestCrashPointsAreForALaboratory(t *testing.T) {
+func TestT11_CrashPointsAreForALaboratory(t *testing.T) {
 	if p, err := crashPoints(nil, false); p != nil || err != nil {
 		t.Errorf("nothing armed: %v", err)
 	}

@@ -43,6 +43,9 @@ type Flags struct {
 	// LabAhead is how far the clock of a lab is ahead of the machine's at the start.
 	LabAhead time.Duration
 	Set      map[string]string
+	// StandInFor is the component in whose place this one is, under its identity; it is
+	// for who binds a flag to it. Empty is none.
+	StandInFor string
 }
 
 // Bind adds the flags to a flag set.
@@ -71,6 +74,10 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	points, err := crashPoints(f.Set, f.Lab)
 	if err != nil {
 		return err
+	}
+	own := name // is that of the identity
+	if f.StandInFor != "" {
+		own, name = f.StandInFor, name+"-"+f.StandInFor
 	}
 	log, err := obs.Logger(os.Stderr, f.LogLevel, name)
 	if err != nil {
@@ -102,7 +109,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 		env.Lab.Advance(f.LabAhead)
 		env.Clock = env.Lab
 	}
-	r, err := Start(Config{Name: name, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Health: f.Health, Peers: f.Peers, Env: env}, wire)
+	r, err := Start(Config{Name: own, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Health: f.Health, Peers: f.Peers, Env: env}, wire)
 	if err != nil {
 		return err
 	}
@@ -116,12 +123,19 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 
 // Main is the whole main function of a component's own binary. scraper is as in Flags.
 func Main(name string, wire Wire, scraper Scraper) {
+	MainWith(name, func(Flags) (Wire, error) { return wire, nil }, func(*pflag.FlagSet, *Flags) {}, scraper)
+}
+
+// MainWith is Main for a component that has flags of its own, which bind adds, and that
+// is wired by what they say.
+func MainWith(name string, wire func(Flags) (Wire, error), bind func(*pflag.FlagSet, *Flags), scraper Scraper) {
 	if err := ForgetFreed(); err != nil {
 		fail(name, err)
 	}
 	f := Flags{Scraper: scraper}
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	f.Bind(fs)
+	bind(fs, &f)
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		if errors.Is(err, pflag.ErrHelp) {
 			return
@@ -133,7 +147,11 @@ func Main(name string, wire Wire, scraper Scraper) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := Process(ctx, name, f, wire); err != nil {
+	w, err := wire(f)
+	if err == nil {
+		err = Process(ctx, name, f, w)
+	}
+	if err != nil {
 		stop()
 		fail(name, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -44,10 +45,11 @@ type Env struct {
 	// Settings are the component's own, by name.
 	Settings map[string]string
 
-	network rpc.Network
-	peers   map[string]string
-	dial    func(name, server string) (*grpc.ClientConn, error)
-	conns   []io.Closer
+	network  rpc.Network
+	peers    map[string]string
+	dial     func(name, server string) (*grpc.ClientConn, error)
+	identity *rpc.Identity
+	conns    []io.Closer
 }
 
 // Listen opens a listener of the component's own beside its door, on the network
@@ -95,6 +97,20 @@ func (e *Env) Peers(names ...string) (map[string]grpc.ClientConnInterface, error
 	return all, nil
 }
 
+// HandOn connects to a server of the component's own name at an address that is no
+// peer's: the component in whose place a stand-in is.
+func (e *Env) HandOn(addr string) (*rpc.RawConn, error) {
+	if e.network == nil {
+		return nil, errors.New("the component has no network")
+	}
+	conn, err := rpc.DialRaw(rpc.DialConfig{Network: e.network, Addr: addr, Identity: e.identity, Server: e.identity.Name, TracerProvider: e.TracerProvider})
+	if err != nil {
+		return nil, err
+	}
+	e.Own(conn)
+	return conn, nil
+}
+
 func (e *Env) close() error {
 	var errs []error
 	for _, c := range e.conns {
@@ -115,6 +131,9 @@ type Component struct {
 	Allow   rpc.AllowList
 	// Patience has the methods that wait for a person.
 	Patience rpc.Patience
+	// Raw answers calls of services that the component does not register: it is a
+	// stand-in. What a laboratory asks of a component is then asked of the real one.
+	Raw rpc.RawHandler
 }
 
 // Wire builds a component from its environment.
@@ -142,8 +161,11 @@ type Running struct {
 	Component *Component
 	server    *grpc.Server
 	health    *healthDoor
+	identity  *rpc.Identity
 	env       *Env
 	served    chan error
+	// moving is held while server changes.
+	moving sync.Mutex
 }
 
 // Start wires a component and serves it until Stop.
@@ -152,7 +174,7 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 		return nil, fmt.Errorf("component %s: its identity is missing or names another component", cfg.Name)
 	}
 	env := cfg.Env
-	env.network, env.peers = cfg.Network, cfg.Peers
+	env.network, env.peers, env.identity = cfg.Network, cfg.Peers, cfg.Identity
 	env.Clock, env.MeterProvider = clock.Or(env.Clock), obs.MeterOr(env.MeterProvider)
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
@@ -168,18 +190,9 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.close())
 	}
-	r := &Running{Component: comp, env: &env, served: make(chan error, 1)}
-	allow := comp.Allow
-	if env.Lab != nil {
-		allow = rpc.Join(allow, LabAllow())
-	}
-	r.server, err = rpc.NewServer(rpc.ServerConfig{Identity: cfg.Identity, Allow: allow, Patience: comp.Patience, Log: env.Log, TracerProvider: env.TracerProvider})
-	if err != nil {
+	r := &Running{Component: comp, identity: cfg.Identity, env: &env, served: make(chan error, 1)}
+	if r.server, err = r.newServer(); err != nil {
 		return nil, errors.Join(err, comp.Service.Close(), env.close())
-	}
-	comp.Service.Register(r.server)
-	if env.Lab != nil {
-		registerLab(r.server, env.Lab)
 	}
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
@@ -190,12 +203,42 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
 		}
 	}
-	go func() {
-		err := r.server.Serve(l)
-		r.health.stopping()
-		r.served <- err
-	}()
+	r.serve(r.server, l)
 	return r, nil
+}
+
+// newServer makes a server of the component, and of what a laboratory asks of each.
+func (r *Running) newServer() (*grpc.Server, error) {
+	allow, hands := r.Component.Allow, r.env.Lab != nil && r.Component.Raw == nil
+	if hands {
+		allow = rpc.Join(allow, LabAllow())
+	}
+	s, err := rpc.NewServer(rpc.ServerConfig{
+		Identity: r.identity, Allow: allow, Patience: r.Component.Patience, Log: r.env.Log, TracerProvider: r.env.TracerProvider,
+		StandIn: r.env.Lab != nil, Raw: r.Component.Raw,
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.Component.Service.Register(s)
+	if hands {
+		registerLab(s, r.env.Lab)
+	}
+	return s, nil
+}
+
+// serve takes calls at a listener. The end of a server in whose place there is another
+// by now is no failure.
+func (r *Running) serve(s *grpc.Server, l net.Listener) {
+	go func() {
+		err := s.Serve(l)
+		r.moving.Lock()
+		defer r.moving.Unlock()
+		if r.server == s {
+			r.health.stopping()
+			r.served <- err
+		}
+	}()
 }
 
 // Failed delivers the error with which serving ended by itself.
@@ -208,9 +251,15 @@ func (r *Running) Failed() <-chan error { return r.served }
 func (r *Running) Stop() error {
 	r.health.stopping()
 	defer r.health.close()
+	drain(r.server)
+	return errors.Join(r.Component.Service.Close(), r.env.close())
+}
+
+// drain ends a server, after the calls under way if they end in time.
+func drain(s *grpc.Server) {
 	drained := make(chan struct{})
 	go func() {
-		r.server.GracefulStop()
+		s.GracefulStop()
 		close(drained)
 	}()
 	late := time.NewTimer(drainTime)
@@ -218,8 +267,7 @@ func (r *Running) Stop() error {
 	select {
 	case <-drained:
 	case <-late.C:
-		r.server.Stop()
+		s.Stop()
 		<-drained
 	}
-	return errors.Join(r.Component.Service.Close(), r.env.close())
 }

@@ -91,7 +91,7 @@ func TestTwoComponentsReachEachOther(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOperatorMovesTheClockAndOnlyInALab(t *testing.T) {
+func TestT11_OnlyTheOperatorMovesTheClockAndOnlyInALab(t *testing.T) {
 	ca, _ := rpc.NewCA()
 	net := rpc.NewMem()
 	id, _ := ca.Issue("idp")

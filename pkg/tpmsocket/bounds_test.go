@@ -49,7 +49,7 @@ func (a *alone) Send([]byte) ([]byte, error) {
 	return make([]byte, a.size), nil
 }
 
-func TestOneCommandAtATime(t *testing.T) {
+func TestT14_OneCommandAtATime(t *testing.T) {
 	tpm := &alone{size: 10}
 	v := serve(t, tpmsocket.Config{Framing: tpmsocket.SWTPM, TPM: tpm}, "tcp")
 	var all sync.WaitGroup

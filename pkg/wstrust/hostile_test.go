@@ -151,7 +151,7 @@ func hostileMetadata(t testing.TB) []hostile {
 }
 
 // A28: wrapping, DTD, entities, comments, deep nesting.
-func TestA28_HostileMessagesAreRefused(t *testing.T) {
+func TestA28_T14_HostileMessagesAreRefused(t *testing.T) {
 	for kind, c := range map[string]struct {
 		all  []hostile
 		read func([]byte) error

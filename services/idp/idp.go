@@ -16,12 +16,14 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/secret"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/authorize"
@@ -47,6 +49,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store/postgres"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -95,10 +98,17 @@ type Config struct {
 	// that types thousands of them. It does not go with StateDir: such hashes are not
 	// worth keeping.
 	QuickHashes bool
+	// DirectoryLag is how long the directory does not know a device that was registered
+	// just now, at most an hour; 0 is not at all. For laboratories only.
+	DirectoryLag time.Duration
 	// StateDir is a folder that keeps keys and records over a restart, for one
 	// process at a time; empty keeps nothing. Its file holds private keys in the
 	// clear and is for its owner alone.
 	StateDir string
+	// Database is the DSN of a PostgreSQL database that keeps them for any number of
+	// processes at a time, which behave as one; empty is none. It does not go with
+	// StateDir. The database holds private keys in the clear.
+	Database secret.Text
 
 	// TPMMakers are makers of TPMs whom every tenant trusts, beside those of the
 	// tenant file. For laboratories, whose TPMs are made when they start.
@@ -113,6 +123,8 @@ type Config struct {
 type Service struct {
 	tenants   *tenant.Set
 	store     store.Store
+	replays   *replay.Cache
+	shared    *postgres.Store // the store, when others share it, else nil
 	directory *directory.Directory
 	gate      *grants.Gate
 	sessions  *session.Service
@@ -144,8 +156,11 @@ func New(cfg Config) (*Service, error) {
 	if file == nil {
 		file = tenant.Default()
 	}
-	if cfg.QuickHashes && cfg.StateDir != "" {
-		return nil, errors.New("idp: QuickHashes does not go with StateDir: leave one of them out")
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("idp: %w", err)
+	}
+	if cfg.DirectoryLag < 0 || cfg.DirectoryLag > time.Hour {
+		return nil, errors.New("idp: DirectoryLag is 0 to an hour")
 	}
 	tenants, err := tenant.Parse(file)
 	if err != nil {
@@ -156,14 +171,14 @@ func New(cfg Config) (*Service, error) {
 			return nil, fmt.Errorf("idp: %w", err)
 		}
 	}
-	if cfg.Assertions == nil {
-		if cfg.Assertions, err = newAssertions(clk, log); err != nil {
-			return nil, fmt.Errorf("idp: %w", err)
-		}
-	}
 	s := &Service{tenants: tenants, front: httpsFront{clock: clk, log: log, traces: cfg.TracerProvider}}
-	if s.store, err = openStore(cfg.StateDir); err != nil {
+	if err = s.openStore(cfg, clk); err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
+	}
+	if cfg.Assertions == nil {
+		if cfg.Assertions, err = s.newAssertions(clk, log); err != nil {
+			return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
+		}
 	}
 	if err := s.furnish(cfg, clk, log); err != nil {
 		return nil, errors.Join(fmt.Errorf("idp: %w", err), s.Close())
@@ -171,12 +186,25 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
+// check finds what does not go together.
+func (c Config) check() error {
+	kept := c.StateDir != "" || !c.Database.Empty()
+	switch {
+	case c.QuickHashes && kept:
+		return errors.New("QuickHashes does not go with StateDir or Database: leave one of them out")
+	case c.StateDir != "" && !c.Database.Empty():
+		return errors.New("StateDir does not go with Database: leave one of them out")
+	}
+	return nil
+}
+
 // furnish makes the rooms.
 func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	var err error
-	s.attempts, s.outbox = lockout.New(clk), outbox.New(outbox.Config{Clock: clk})
+	s.outbox = outbox.New(outbox.Config{Clock: clk})
 	s.directory, err = directory.New(context.Background(), directory.Config{
 		Tenants: s.tenants, Store: s.store, Assertions: cfg.Assertions, Attempts: s.attempts, QuickHashes: cfg.QuickHashes,
+		Lag: cfg.DirectoryLag, Clock: clk,
 	})
 	if err != nil {
 		return err
@@ -189,13 +217,13 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	nonces, err := nonce.New(nonce.Config{Clock: clk, Refused: counts.refused})
+	nonces, err := nonce.New(nonce.Config{Clock: clk, Refused: counts.refused, Sealer: s.nonceSealer(authority)})
 	if err != nil {
 		return err
 	}
 	s.gate = &grants.Gate{
 		Tenants: s.tenants, Directory: s.directory, Authority: authority, Nonces: nonces,
-		Replays: replay.New(clk, 0), Log: signinlog.New(log, sinks(counts.noted, cfg.SignInLog)), Clock: clk,
+		Replays: s.replays, Log: signinlog.New(log, sinks(counts.noted, cfg.SignInLog)), Clock: clk,
 		Consents: consent.New(consent.Config{Documents: s.store}),
 	}
 	s.flows = deviceflow.New(deviceflow.Config{Pendings: s.store, Sealer: authority, Clock: clk})
@@ -216,6 +244,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
+	r = s.upToDate(r)
 	s.registerProtocol(r)
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
@@ -246,6 +275,7 @@ func registerOne(r grpc.ServiceRegistrar, desc grpc.ServiceDesc, method string, 
 
 // registerFront adds what the HTTPS front calls.
 func (s *Service) registerFront(r grpc.ServiceRegistrar) {
+	r = s.upToDate(r)
 	s.registerProtocol(r)
 	r = server.Seen(r)
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})

@@ -430,23 +430,23 @@ func TestLockoutCountsAttemptsAtOnce(t *testing.T) {
 	lab := clock.NewLab()
 	c := lockout.New(lab)
 	for i := range lockout.Limit + 3 {
-		if err := c.Try("a"); (err != nil) != (i >= lockout.Limit) || err != nil && prterr.CodeOf(err) != aadsts.AccountLocked {
+		if err := c.Try(t.Context(), "a"); (err != nil) != (i >= lockout.Limit) || err != nil && prterr.CodeOf(err) != aadsts.AccountLocked {
 			t.Errorf("attempt %d: %v", i, err)
 		}
 	}
-	if c.Try("b") != nil {
+	if c.Try(t.Context(), "b") != nil {
 		t.Error("another name is locked too")
 	}
 	lab.Advance(lockout.Pause)
-	if c.Try("a") != nil || c.Try("a") == nil {
+	if c.Try(t.Context(), "a") != nil || c.Try(t.Context(), "a") == nil {
 		t.Error("after the pause one attempt is taken, and then none")
 	}
 	lab.Advance(lockout.Pause)
-	if c.Try("a") != nil {
+	if c.Try(t.Context(), "a") != nil {
 		t.Error("locked for longer than the pause")
 	}
-	c.Right("a")
-	if c.Try("a") != nil {
+	c.Right(t.Context(), "a")
+	if c.Try(t.Context(), "a") != nil {
 		t.Error("locked after a good one")
 	}
 }

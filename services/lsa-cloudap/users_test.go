@@ -18,7 +18,7 @@ import (
 
 // Two users at the device at the same time: each session is of its user alone, what is
 // made for one is useless to the other, and what is learnt of one leaves the other be.
-func TestAPP19_TwoUsersAtOnceAreIsolated(t *testing.T) {
+func TestAPP19_T3_TwoUsersAtOnceAreIsolated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		m := w.start()

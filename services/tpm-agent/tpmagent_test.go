@@ -15,6 +15,11 @@ func TestConformance(t *testing.T) {
 	tpmagenttest.Run(t, tpmagenttest.Start(t, tpmagent.Config{NativeSessionKeys: true}).Dial)
 }
 
+// TestT3_KeysAreOfOnePartition: who may use one user's key uses no other's with it.
+func TestT3_KeysAreOfOnePartition(t *testing.T) {
+	tpmagenttest.OtherPartitions(t, tpmagenttest.Start(t, tpmagent.Config{}))
+}
+
 // TestDEP08_OnSWTPM is the same suite on a TPM that is not ours.
 func TestDEP08_OnSWTPM(t *testing.T) {
 	needSWTPM(t)

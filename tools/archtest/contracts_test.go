@@ -19,6 +19,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/fault/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/federation/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"

@@ -65,6 +65,10 @@ func reserved() map[string]reservation {
 			[]string{"tools/..."},
 			"a socket without authentication is a door to a TPM that the tpm-agent never opens to its own",
 		},
+		"pkg/fault": {
+			[]string{"services/faulty/...", "tools/..."},
+			"a component that knows rules for faults can be told to fail: the stand-in alone does",
+		},
 		"pkg/adfscarrier": {
 			[]string{"services/lsa-cloudap/...", "tools/..."},
 			"it sends users' passwords to another organisation: the logon authority alone does that",

@@ -36,12 +36,17 @@ type Ladder struct {
 // hops is true.
 func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 	l := Ladder{Flow: flow, Trace: id}
-	known := map[trace.SpanID]Span{}
+	known, passed := map[trace.SpanID]Span{}, map[trace.SpanID]bool{}
 	var end time.Time
 	for _, s := range spans {
 		known[s.ID] = s
 		if s.End.After(end) {
 			end = s.End
+		}
+	}
+	for _, s := range spans {
+		if way := known[s.Parent]; s.Server && standsIn(way) {
+			passed[way.Parent] = true
 		}
 	}
 	last := -1
@@ -55,6 +60,7 @@ func Build(flow step.Flow, id trace.TraceID, spans []Span, hops bool) Ladder {
 			row := step.RowOf(s.Step)
 			last, began = len(l.Lines), s.Start
 			l.Lines = append(l.Lines, Line{Step: s.Step, From: row.GetFrom(), To: row.GetTo(), What: row.GetDoes(), Failed: s.Failed})
+		case passed[s.ID]: // a stand-in handed the call on: the callee's own span tells
 		case hops && s.Server && !s.HTTP && s.Step == stepv1.Step_STEP_UNSPECIFIED:
 			l.Lines = append(l.Lines, Line{From: caller(known, s), To: s.Service, What: short(s.Name), Failed: s.Failed})
 		}
@@ -84,11 +90,21 @@ func Flows(spans []Span) []step.Flow {
 // on by the front of the callee, which is not whom it came from.
 func caller(known map[trace.SpanID]Span, s Span) string {
 	parent := known[s.Parent]
+	for standsIn(parent) { // who called the stand-in
+		parent = known[parent.Parent]
+	}
 	if parent.HTTP {
 		return known[parent.Parent].Service
 	}
 	return parent.Service
 }
+
+// standInPrefix begins the service name of a stand-in; the component's own name follows.
+const standInPrefix = "faulty-"
+
+// standsIn says whether a span is that of a stand-in. A call that it hands on has a span
+// of its own at the callee, and one that it breaks has none but the stand-in's.
+func standsIn(s Span) bool { return strings.HasPrefix(s.Service, standInPrefix) }
 
 // short is Service/Method without the package.
 func short(method string) string {

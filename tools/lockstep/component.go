@@ -6,6 +6,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
+	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
 )
 
@@ -30,7 +31,24 @@ func componentCommand() *cobra.Command {
 		flags.Bind(c.Flags())
 		cmd.AddCommand(c)
 	}
-	cmd.AddCommand(browsercoreCommand())
+	cmd.AddCommand(browsercoreCommand(), faultyCommand())
+	return cmd
+}
+
+// faultyCommand makes this process a stand-in.
+func faultyCommand() *cobra.Command {
+	flags := run.Flags{Scraper: scrape.Open}
+	cmd := &cobra.Command{
+		Use: faulty.Name, Short: "Stand in the place of a component of a laboratory and break calls by rules", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := faulty.Known(flags.StandInFor); err != nil {
+				return err
+			}
+			return run.Process(cmd.Context(), faulty.Name, flags, faulty.Wire(flags.StandInFor))
+		},
+	}
+	flags.Bind(cmd.Flags())
+	cmd.Flags().StringVar(&flags.StandInFor, "stand-in-for", "", "component in whose place to stand, under its identity")
 	return cmd
 }
 

@@ -328,3 +328,11 @@ func (a *Agent) reRegister(t *testing.T, sealed *tpmv1.SealedSessionKey, rests *
 		t.Errorf("a second delete: %v", err)
 	}
 }
+
+// OtherPartitions asks with a session key of one user for another one, another tenant and
+// another kind of credential: each is denied.
+func OtherPartitions(t *testing.T, a *Agent) {
+	t.Helper()
+	_, sealed := a.Import(a.Register(), UserA)
+	a.otherPartition(t, sealed)
+}

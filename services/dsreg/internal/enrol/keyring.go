@@ -61,7 +61,7 @@ func publicKey(spki []byte) (*rsa.PublicKey, bool) {
 }
 
 func badKeys(what string) error {
-	return &ofKeys{prterr.New(prterr.Internal, "the tpm-agent's answer was not used: %s", what)}
+	return &ofKeys{prterr.New(prterr.TPMFailed, "the tpm-agent's answer was not used: %s", what)}
 }
 
 // request has a certificate request signed and checks that it is for the set's
@@ -74,7 +74,7 @@ func (k keyring) request(ctx context.Context, s state.Keys) ([]byte, error) {
 	der := resp.GetCertificateRequest()
 	csr, err := entrawire.ParseCSR(der)
 	if err != nil {
-		return nil, &ofKeys{prterr.Wrap(prterr.Internal, err, "the tpm-agent's certificate request was not used")}
+		return nil, &ofKeys{prterr.Wrap(prterr.TPMFailed, err, "the tpm-agent's certificate request was not used")}
 	}
 	if !bytes.Equal(csr.RawSubjectPublicKeyInfo, s.Device) {
 		return nil, badKeys("the certificate request is for another key")

@@ -72,9 +72,10 @@ func (e *Enroller) stopWaiting(ctx context.Context, r state.Record) error {
 	return e.put(state.Record{})
 }
 
-// cannotProve says what is left to do when the keys are gone already.
+// cannotProve says what is left to do when the keys are gone already: lost, or of a
+// tpm-agent that has none at all.
 func cannotProve(err error) error {
-	if prterr.KindOf(err) != prterr.KeysLost {
+	if k := prterr.KindOf(err); k != prterr.KeysLost && k != prterr.Conflict {
 		return err
 	}
 	return prterr.Wrap(prterr.KeysLost, err, "the device has lost its keys and cannot remove itself: leave with local_only and have it removed from the tenant")

@@ -111,7 +111,7 @@ func (s *Service) once(ctx context.Context, st *flowstate.State) error {
 		return err
 	}
 	began := time.Unix(st.Began, 0)
-	first, err := s.gate.Replays.UseOnce(sha256.Sum256([]byte("sign-in|"+st.ID)), began, began.Add(flowstate.Lifetime))
+	first, err := s.gate.Replays.UseOnce(ctx, sha256.Sum256([]byte("sign-in|"+st.ID)), began, began.Add(flowstate.Lifetime))
 	if err == nil && (over || !first) {
 		return prterr.AADSTS(aadsts.FlowTokenExpired, "")
 	}

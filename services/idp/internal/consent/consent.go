@@ -8,12 +8,12 @@
 package consent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -38,11 +38,7 @@ type Config struct {
 }
 
 // Service is safe for concurrent use.
-type Service struct {
-	docs store.Documents
-	// changing is held while a document is read and written.
-	changing sync.Mutex
-}
+type Service struct{ docs store.Documents }
 
 // New makes the room.
 func New(cfg Config) *Service { return &Service{docs: cfg.Documents} }
@@ -123,22 +119,50 @@ func (s *Service) Grant(ctx context.Context, a Ask, forOrganization bool) error 
 	if forOrganization {
 		who = everybody
 	}
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	g, err := s.read(ctx, a.Tenant, a.App.ID, who)
-	if err != nil {
-		return err
-	}
-	for _, scope := range a.Wanted() {
-		if !has(g[a.Resource.URI], scope) {
-			g[a.Resource.URI] = append(g[a.Resource.URI], scope)
+	return s.change(ctx, key(a.Tenant, a.App.ID, who), func(g grants) error {
+		for _, scope := range a.Wanted() {
+			if !has(g[a.Resource.URI], scope) {
+				g[a.Resource.URI] = append(g[a.Resource.URI], scope)
+			}
+		}
+		if len(g[a.Resource.URI]) > maxScopes {
+			return prterr.New(prterr.Exhausted, "the application was allowed more than %d things on one resource: revoke its consent", maxScopes)
+		}
+		return nil
+	})
+}
+
+// change reads, changes and writes a document, again when somebody else changed it
+// between the two.
+func (s *Service) change(ctx context.Context, key string, f func(grants) error) error {
+	for range maxRaces {
+		old, err := s.docs.Document(ctx, kind, key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return prterr.Wrap(prterr.Internal, err, "consent cannot be read")
+		}
+		g, err := decode(old)
+		if err != nil {
+			return err
+		}
+		if err := f(g); err != nil {
+			return err
+		}
+		raw, err := json.Marshal(g)
+		if err != nil {
+			return prterr.Wrap(prterr.Internal, err, "consent cannot be kept")
+		}
+		switch stands, err := s.docs.SwapDocument(ctx, kind, key, old, raw); {
+		case err != nil:
+			return prterr.Wrap(prterr.Internal, err, "consent cannot be kept")
+		case bytes.Equal(stands, raw):
+			return nil
 		}
 	}
-	if len(g[a.Resource.URI]) > maxScopes {
-		return prterr.New(prterr.Exhausted, "the application was allowed more than %d things on one resource: revoke its consent", maxScopes)
-	}
-	return s.write(ctx, a.Tenant, a.App.ID, who, g)
+	return prterr.New(prterr.Unavailable, "others change the same consent: try again")
 }
+
+// maxRaces bounds how often a change is made again; each round one gets through.
+const maxRaces = 16
 
 func key(t ids.TenantID, app ids.ClientID, who string) string {
 	return string(t) + "/" + string(app) + "/" + who
@@ -149,23 +173,20 @@ func (s *Service) read(ctx context.Context, t ids.TenantID, app ids.ClientID, wh
 	if errors.Is(err, store.ErrNotFound) {
 		return grants{}, nil
 	}
-	g := grants{}
-	if err == nil {
-		err = json.Unmarshal(raw, &g)
-	}
 	if err != nil {
 		return nil, prterr.Wrap(prterr.Internal, err, "consent cannot be read")
 	}
-	return g, nil
+	return decode(raw)
 }
 
-func (s *Service) write(ctx context.Context, t ids.TenantID, app ids.ClientID, who string, g grants) error {
-	raw, err := json.Marshal(g)
-	if err == nil {
-		err = s.docs.PutDocument(ctx, kind, key(t, app, who), raw)
+// decode reads a document; none is no grants.
+func decode(raw []byte) (grants, error) {
+	g := grants{}
+	if raw == nil {
+		return g, nil
 	}
-	if err != nil {
-		return prterr.Wrap(prterr.Internal, err, "consent cannot be kept")
+	if err := json.Unmarshal(raw, &g); err != nil {
+		return nil, prterr.Wrap(prterr.Internal, err, "consent cannot be read")
 	}
-	return nil
+	return g, nil
 }

@@ -52,8 +52,6 @@ func (s *Service) List(ctx context.Context, t ids.TenantID) ([]Granted, error) {
 // by everybody and for the organisation. Access tokens that are out live to their end;
 // the next one asks. NotFound when there was nothing.
 func (s *Service) Revoke(ctx context.Context, t ids.TenantID, app ids.ClientID, user ids.UserID) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
 	all, err := s.List(ctx, t)
 	if err != nil {
 		return err
@@ -68,7 +66,7 @@ func (s *Service) Revoke(ctx context.Context, t ids.TenantID, app ids.ClientID, 
 			who = everybody
 		}
 		found = true
-		if err := s.write(ctx, t, app, who, grants{}); err != nil {
+		if err := s.change(ctx, key(t, app, who), func(g grants) error { clear(g); return nil }); err != nil {
 			return err
 		}
 	}

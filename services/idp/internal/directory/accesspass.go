@@ -79,7 +79,7 @@ func passHash(user ids.UserID, pass secret.Text) []byte {
 // error, AADSTS130503; wrong ones are counted by name, AADSTS50053.
 func (d *Directory) TypedPass(ctx context.Context, upn ids.UPN, pass secret.Text, now time.Time) (store.User, error) {
 	key := "pass|" + string(upn)
-	if err := d.attempts.Try(key); err != nil {
+	if err := d.attempts.Try(ctx, key); err != nil {
 		return store.User{}, err
 	}
 	u, err := d.store.UserByUPN(ctx, upn)
@@ -99,7 +99,7 @@ func (d *Directory) TypedPass(ctx context.Context, upn ids.UPN, pass secret.Text
 	if err := d.usePass(ctx, u, hash, now); err != nil {
 		return u, err
 	}
-	d.attempts.Right(key)
+	d.attempts.Right(ctx, key)
 	return u, nil
 }
 

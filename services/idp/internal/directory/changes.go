@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -86,16 +87,37 @@ func (d *Directory) keepRulebook(ctx context.Context, t ids.TenantID, b tenant.R
 	return d.keepAs(ctx, rulebookKind, string(t), kept{Rulebook: &b})
 }
 
-// replacedPolicies says whether the policies of a tenant were ever replaced.
-func (d *Directory) replacedPolicies(ctx context.Context, t ids.TenantID) (bool, error) {
-	_, err := d.store.Document(ctx, rulebookKind, string(t))
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return false, nil
-	case err != nil:
-		return false, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
+// replaced are the policies of a tenant once they were replaced as a whole, and the
+// document they stand in, nil before that.
+func (d *Directory) replaced(ctx context.Context, t ids.TenantID) (tenant.Rulebook, []byte, error) {
+	raw, err := d.store.Document(ctx, rulebookKind, string(t))
+	if errors.Is(err, store.ErrNotFound) {
+		return tenant.Rulebook{}, nil, nil
 	}
-	return true, nil
+	var k kept
+	if err == nil {
+		err = json.Unmarshal(raw, &k)
+	}
+	if err != nil || k.Rulebook == nil {
+		return tenant.Rulebook{}, nil, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
+	}
+	return *k.Rulebook, raw, nil
+}
+
+// swapRulebook puts policies in the place of those that were read in the document old.
+func (d *Directory) swapRulebook(ctx context.Context, t ids.TenantID, b tenant.Rulebook, old []byte) error {
+	raw, err := json.Marshal(kept{Rulebook: &b})
+	var stands []byte
+	if err == nil {
+		stands, err = d.store.SwapDocument(ctx, rulebookKind, string(t), old, raw)
+	}
+	switch {
+	case err != nil:
+		return prterr.Wrap(prterr.Internal, err, "the directory cannot be changed")
+	case !bytes.Equal(stands, raw):
+		return prterr.New(prterr.Unavailable, "somebody else changes the policies of the tenant at the same time: try again")
+	}
+	return nil
 }
 
 func (d *Directory) keepRemoval(ctx context.Context, kind string, t ids.TenantID, id string) error {
@@ -129,6 +151,25 @@ func (d *Directory) replayChanges(ctx context.Context) error {
 			if err := d.replayChange(ctx, kind, key); err != nil {
 				return fmt.Errorf("change %s %s of a tenant: %w", kind, key, err)
 			}
+		}
+	}
+	return nil
+}
+
+// Changed takes over what other processes changed of tenants: the documents named, or
+// all.
+func (d *Directory) Changed(ctx context.Context, docs []store.Change, all bool) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if all {
+		return d.replayChanges(ctx)
+	}
+	for _, c := range docs {
+		if c.Kind != applicationKind && c.Kind != policyKind && c.Kind != rulebookKind {
+			continue
+		}
+		if err := d.replayChange(ctx, c.Kind, c.Key); err != nil {
+			return fmt.Errorf("change %s %s of a tenant: %w", c.Kind, c.Key, err)
 		}
 	}
 	return nil

@@ -12,8 +12,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -32,6 +34,11 @@ type Config struct {
 	Attempts *lockout.Counters
 	// QuickHashes makes hashes that cost next to nothing and protect nothing.
 	QuickHashes bool
+	// Lag is how long nobody finds a device that was registered, as in a directory whose
+	// replicas learn of it one after the other; 0 is not at all. For laboratories. Clock
+	// tells the time for it; nil is the machine's.
+	Lag   time.Duration
+	Clock clock.Clock
 }
 
 // Directory is the objects of all tenants. It is safe for concurrent use.
@@ -43,13 +50,18 @@ type Directory struct {
 	// changing is held by those who change a tenant.
 	changing sync.Mutex
 	attempts *lockout.Counters
+	lag      time.Duration
+	clock    clock.Clock
 }
 
 // New makes a directory and adds the users and devices of the tenant file that
 // the store does not have and that nobody removed. One that the store has keeps
 // what it has. Then it puts into the tenants what an operator had changed.
 func New(ctx context.Context, cfg Config) (*Directory, error) {
-	d := &Directory{tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(cost(cfg.QuickHashes)), attempts: cfg.Attempts}
+	d := &Directory{
+		tenants: cfg.Tenants, store: cfg.Store, assertions: cfg.Assertions, passwords: newPasswords(cost(cfg.QuickHashes)), attempts: cfg.Attempts,
+		lag: cfg.Lag, clock: clock.Or(cfg.Clock),
+	}
 	for _, t := range cfg.Tenants.All() {
 		for _, u := range t.Users {
 			if err := d.seed(ctx, t.ID, u); err != nil {
@@ -75,7 +87,11 @@ func (d *Directory) seed(ctx context.Context, t ids.TenantID, u tenant.User) err
 	if _, err := d.store.UserByUPN(ctx, u.UPN); err == nil {
 		return nil
 	}
-	return d.store.AddUser(ctx, record(t, u))
+	err := d.store.AddUser(ctx, record(t, u))
+	if errors.Is(err, store.ErrExists) {
+		return nil // another replica begins at the same time
+	}
+	return err
 }
 
 // User finds a user of a tenant.
@@ -92,18 +108,23 @@ func (d *Directory) User(ctx context.Context, t ids.TenantID, id ids.UserID) (st
 	return u, nil
 }
 
-// Device finds a device of a tenant. One that is gone, or belongs to another
-// tenant, is AADSTS50155; a disabled one is returned and its state is the
+// Device finds a device of a tenant. One that is gone, belongs to another tenant, or
+// is too new for this directory to know, is AADSTS50155; a disabled one is returned and its state is the
 // caller's to judge.
 func (d *Directory) Device(ctx context.Context, t ids.TenantID, id ids.DeviceID) (store.Device, error) {
 	dev, err := d.store.Device(ctx, id)
 	switch {
-	case errors.Is(err, store.ErrNotFound) || err == nil && dev.Tenant != t:
+	case errors.Is(err, store.ErrNotFound) || err == nil && (dev.Tenant != t || d.isTooNew(dev)):
 		return store.Device{}, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
 	case err != nil:
 		return store.Device{}, prterr.Wrap(prterr.Internal, err, "the directory cannot be read")
 	}
 	return dev, nil
+}
+
+// isTooNew says that a device was registered only just now.
+func (d *Directory) isTooNew(dev store.Device) bool {
+	return d.lag > 0 && d.clock.Now().Before(dev.RegisteredAt.Add(d.lag))
 }
 
 // Password checks a user name and a password, every name at one cost. A wrong

@@ -109,16 +109,17 @@ func (d *Directory) ReplacePolicies(ctx context.Context, t ids.TenantID, book te
 // changePolicies keeps and makes a change of one policy: by itself, or, once all of
 // them were replaced, as part of the whole, which is then what counts at a restart.
 func (d *Directory) changePolicies(ctx context.Context, home *tenant.Tenant, change func(*tenant.Tenant), keepAlone func() error) error {
-	replaced, err := d.replacedPolicies(ctx, home.ID)
+	whole, old, err := d.replaced(ctx, home.ID)
 	if err != nil {
 		return err
 	}
-	if !replaced {
+	if old == nil {
 		err = keepAlone()
 	} else {
 		next := *home
+		putRulebook(&next, whole) // as it is now, whatever this process has seen of it
 		change(&next)
-		err = d.keepRulebook(ctx, home.ID, rulebookOf(&next))
+		err = d.swapRulebook(ctx, home.ID, rulebookOf(&next), old)
 	}
 	if err != nil {
 		return err

@@ -28,13 +28,13 @@ func (d *Directory) ChangePassword(ctx context.Context, upn ids.UPN, password se
 // name does not lock its user out of the device.
 func (d *Directory) TypedPassword(ctx context.Context, upn ids.UPN, password secret.Text) (store.User, error) {
 	key := "pwd|" + string(upn)
-	if err := d.attempts.Try(key); err != nil {
+	if err := d.attempts.Try(ctx, key); err != nil {
 		return store.User{}, err
 	}
 	u, err := d.Password(ctx, upn, password)
 	// Not after an end of the context: whoever sets short ones would start anew.
 	if code := prterr.CodeOf(err); err == nil || code == aadsts.UserDisabled || code == aadsts.NoPassword {
-		d.attempts.Right(key)
+		d.attempts.Right(ctx, key)
 	}
 	return u, err
 }

@@ -88,7 +88,7 @@ func TestCorrelation(t *testing.T) {
 	}
 }
 
-func TestBodiesAndHeadersAreBounded(t *testing.T) {
+func TestT14_BodiesAndHeadersAreBounded(t *testing.T) {
 	c := newCloud()
 	always(c, authorizeMethod, answerOf(signedIn("query")))
 	always(c, idpv1.IssuanceService_RequestPRT_FullMethodName, prt())

@@ -81,7 +81,7 @@ func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], reques
 		return answer, err
 	}
 	e.User, e.Client = name(k.User(&c)), client(k.Client(&c))
-	if err := g.fresh(d.Tenant.Profile, t, k.Nonce(&c)); err != nil {
+	if err := g.fresh(ctx, d.Tenant.Profile, t, k.Nonce(&c)); err != nil {
 		return answer, err
 	}
 	if err := d.standing(k.Flow); err != nil {

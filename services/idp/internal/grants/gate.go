@@ -89,18 +89,18 @@ func shape(err error) error {
 
 // fresh is the phase that checks the nonce and that neither it nor the request
 // was used more often than the profile allows. AADSTS140000 for all of it.
-func (g *Gate) fresh(p profile.Profile, t *jose.Token, text string) error {
+func (g *Gate) fresh(ctx context.Context, p profile.Profile, t *jose.Token, text string) error {
 	n, err := g.Nonces.Check(text)
 	if err != nil {
 		return err
 	}
 	if p.NonceOnce {
-		if err := g.once(n.Digest, n.Expires); err != nil {
+		if err := g.once(ctx, n.Digest, n.Expires); err != nil {
 			return err
 		}
 	}
 	if p.RequestOnce {
-		return g.once(t.Digest(), n.Expires)
+		return g.once(ctx, t.Digest(), n.Expires)
 	}
 	return nil
 }
@@ -115,8 +115,8 @@ func (g *Gate) freshByDate(most time.Duration, made time.Time) error {
 	return nil
 }
 
-func (g *Gate) once(d replay.Digest, until time.Time) error {
-	first, err := g.Replays.Use(d, until)
+func (g *Gate) once(ctx context.Context, d replay.Digest, until time.Time) error {
+	first, err := g.Replays.Use(ctx, d, until)
 	if err == nil && !first {
 		return g.Nonces.Refuse(nonce.Replayed)
 	}

@@ -52,7 +52,7 @@ func (g *Gate) hello(ctx context.Context, d Device, c *entrawire.PRTRequest) (st
 	if exp.Sub(iat) > helloLongest || iat.After(now.Add(helloSkew)) || !now.Before(exp) {
 		return store.User{}, prterr.AADSTS(aadsts.InvalidAssertion, "the times of the assertion are not right: make one for up to two hours from now")
 	}
-	if err := g.helloFresh(d, t, a.RequestNonce, c.RequestNonce); err != nil {
+	if err := g.helloFresh(ctx, d, t, a.RequestNonce, c.RequestNonce); err != nil {
 		return store.User{}, err
 	}
 	if err := g.helloDeviceStands(ctx, d, key); err != nil {
@@ -92,15 +92,15 @@ func (g *Gate) helloKey(ctx context.Context, d Device, issuer, kid string) (stor
 // helloFresh checks the assertion's own nonce. Clients fetch one for it and another
 // one for the request around it; where one may be used once, it is used up here
 // unless the request used it already.
-func (g *Gate) helloFresh(d Device, t *jose.Token, inner, outer string) error {
+func (g *Gate) helloFresh(ctx context.Context, d Device, t *jose.Token, inner, outer string) error {
 	if inner != outer {
-		return g.fresh(d.Tenant.Profile, t, inner)
+		return g.fresh(ctx, d.Tenant.Profile, t, inner)
 	}
 	n, err := g.Nonces.Check(inner)
 	if err != nil || !d.Tenant.Profile.RequestOnce {
 		return err
 	}
-	return g.once(t.Digest(), n.Expires)
+	return g.once(ctx, t.Digest(), n.Expires)
 }
 
 // helloDeviceStands refuses the key of a device that is disabled or gone, on whatever

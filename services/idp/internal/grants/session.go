@@ -89,7 +89,7 @@ func BySession[C, A any](ctx context.Context, g *Gate, k SessionKind[C, A], requ
 	if k.DatedAge != nil {
 		age = k.DatedAge(ctx, s)
 	}
-	if err := g.freshSession(t, s, k.Nonce(&c), date(k, &c), age); err != nil {
+	if err := g.freshSession(ctx, t, s, k.Nonce(&c), date(k, &c), age); err != nil {
 		return answer, err
 	}
 	if err := g.standing(ctx, &s, e); err != nil {
@@ -152,11 +152,11 @@ func kdfInvalid(ver int) error {
 	return prterr.AADSTS(aadsts.KDFVersionInvalid, "Symmetric Key Derivation Function version '%d' is invalid: use the one that was agreed on when the device was registered.", ver)
 }
 
-func (g *Gate) freshSession(t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {
+func (g *Gate) freshSession(ctx context.Context, t *jose.Token, s Session, nonce string, made time.Time, age time.Duration) error {
 	if nonce == "" && !made.IsZero() {
 		return g.freshByDate(age, made)
 	}
-	return g.fresh(s.Tenant.Profile, t, nonce)
+	return g.fresh(ctx, s.Tenant.Profile, t, nonce)
 }
 
 // standing is the phase that asks the directory whether what the artefact stands

@@ -8,6 +8,7 @@
 package issuance
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/sha256"
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -36,9 +38,8 @@ type Config struct {
 	// Signer is the token-signing key, RSA of 2048 bits or more; it may be in a
 	// hardware module. Nil makes one.
 	Signer crypto.Signer
-	// SealingKeys, newest first; none makes one.
-	SealingKeys []sealed.Key
-	// Vault keeps the keys made here over a restart; nil keeps them in this process.
+	// Vault keeps the keys made here over a restart; nil keeps them in this process. Of
+	// several authorities with one vault all have the same keys.
 	Vault Vault
 	// DeviceKeys makes the keys of device authorities; nil draws them at random.
 	DeviceKeys DrawKey
@@ -59,37 +60,40 @@ type Authority struct {
 
 	rotating sync.Mutex   // held by those who change keys
 	sealing  []sealed.Key // what the ring holds, newest first
+	stands   []byte       // the document of the keys, as this authority saw it last
+
+	looking sync.Mutex // held by who looks for keys that are not known here
+	looked  time.Time  // when somebody did
 }
 
 // New makes an authority. Keys that are not given are made in the background,
 // and the first who needs one waits for it; with a vault New waits, because a key
 // that cannot be kept is found out now and not after it was used.
 func New(cfg Config) (*Authority, error) {
-	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, draw: cfg.DeviceKeys, given: cfg.Signer != nil, sealing: cfg.SealingKeys, cas: map[ids.TenantID]*later[*deviceCA]{}}
+	a := &Authority{clock: clock.Or(cfg.Clock), vault: cfg.Vault, draw: cfg.DeviceKeys, given: cfg.Signer != nil, cas: map[ids.TenantID]*later[*deviceCA]{}}
 	if a.draw == nil {
 		a.draw = drawKey
 	}
-	kept, err := a.openKeys()
-	if err != nil {
-		return nil, err
-	}
-	if len(a.sealing) == 0 {
-		a.sealing = []sealed.Key{sealed.FreshKey(1)}
-	}
+	a.sealing = []sealed.Key{sealed.FreshKey(1)}
+	var err error
 	if a.ring, err = sealed.NewRing(a.sealing...); err != nil {
 		return nil, err
 	}
-	switch {
-	case cfg.Signer != nil:
+	if cfg.Signer != nil {
 		k, err := newSigningKey(cfg.Signer)
 		if err != nil {
 			return nil, err
 		}
 		a.keys.Store(&signingKeys{now: k})
-	case kept != nil:
-		a.keys.Store(kept)
-	default:
+	}
+	if err := a.adopt(context.Background()); err != nil {
+		return nil, err
+	}
+	if a.keys.Load() == nil {
 		a.first = begin(makeSigningKey)
+	}
+	if a.vault != nil {
+		a.ring.OnUnknown(a.look)
 	}
 	for _, t := range cfg.Tenants.All() {
 		a.cas[t.ID] = begin(func() (*deviceCA, error) { return a.openDeviceCA(t.ID) })
@@ -105,7 +109,7 @@ func New(cfg Config) (*Authority, error) {
 	if a.signing().now == nil {
 		return nil, errors.New("there is no token-signing key")
 	}
-	return a, a.saveKeys(a.signing())
+	return a, a.agree()
 }
 
 // deviceCA is the device authority of a tenant, when there is one.
@@ -137,6 +141,12 @@ func (a *Authority) OpenState(text secret.Text) ([]byte, error) {
 
 // Newest says whether a sealed text is under the key that seals now.
 func (a *Authority) Newest(text secret.Text) bool { return a.ring.Newest(text.Reveal()) }
+
+// SealShort seals what has no form of its own, such as a nonce.
+func (a *Authority) SealShort(plain []byte) []byte { return a.ring.SealShort(plain) }
+
+// OpenShort reads what SealShort sealed; sealed.ErrArtefact when it is not ours.
+func (a *Authority) OpenShort(text []byte) ([]byte, error) { return a.ring.OpenShort(text) }
 
 // NewSessionKey draws a session key: 32 bytes that only the one device will be
 // able to unwrap (first sign-in, step E).

@@ -1,6 +1,7 @@
 package issuance
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
@@ -142,22 +143,32 @@ func (a *Authority) announce() (*signingKeys, error) {
 	return a.withNext()
 }
 
-// withNext is announce for who holds the lock.
+// withNext is announce for who holds the lock. Making a key takes a while; when another
+// authority announced one meanwhile, that is the next.
 func (a *Authority) withNext() (*signingKeys, error) {
-	s := a.signing()
-	if s.now == nil || s.next != nil {
-		return s, nil
+	var fresh *signingKey
+	for range maxRaces {
+		s := a.signing()
+		if s.now == nil || s.next != nil {
+			return s, nil
+		}
+		if fresh == nil {
+			var err error
+			if fresh, err = makeSigningKey(); err != nil {
+				return nil, err
+			}
+		}
+		s = &signingKeys{now: s.now, next: fresh, before: s.before}
+		err := a.save(s, a.sealing)
+		if err == nil {
+			a.keys.Store(s)
+			return s, nil
+		}
+		if !errors.Is(err, errOther) {
+			return nil, err
+		}
 	}
-	next, err := makeSigningKey()
-	if err != nil {
-		return nil, err
-	}
-	s = &signingKeys{now: s.now, next: next, before: s.before}
-	if err := a.saveKeys(s); err != nil {
-		return nil, err
-	}
-	a.keys.Store(s)
-	return s, nil
+	return nil, errOther
 }
 
 // Rotate takes the announced key into use and announces another, and draws a
@@ -166,6 +177,19 @@ func (a *Authority) withNext() (*signingKeys, error) {
 func (a *Authority) Rotate() (string, error) {
 	a.rotating.Lock()
 	defer a.rotating.Unlock()
+	if err := a.adopt(context.Background()); err != nil {
+		return "", err
+	}
+	for range maxRaces {
+		id, err := a.rotate()
+		if !errors.Is(err, errOther) {
+			return id, err
+		}
+	}
+	return "", errOther
+}
+
+func (a *Authority) rotate() (string, error) {
 	s, err := a.withNext()
 	if err != nil {
 		return "", err
@@ -176,16 +200,14 @@ func (a *Authority) Rotate() (string, error) {
 	before := append([]*signingKey{s.now}, s.before...)
 	next := &signingKeys{now: s.next, before: before[:min(len(before), keptKeys)]}
 	fresh := append([]sealed.Key{sealed.FreshKey(a.sealing[0].ID + 1)}, a.sealing...)
-	old := a.sealing
-	a.sealing = slices.Clone(fresh[:min(len(fresh), keptKeys+1)])
-	if err := a.saveKeys(next); err != nil {
-		a.sealing = old
+	sealing := slices.Clone(fresh[:min(len(fresh), keptKeys+1)])
+	if err := a.save(next, sealing); err != nil {
 		return "", err
 	}
-	if err := a.ring.Use(a.sealing...); err != nil {
-		a.sealing = old
+	if err := a.ring.Use(sealing...); err != nil {
 		return "", err
 	}
+	a.sealing = sealing
 	a.keys.Store(next)
 	return next.now.told.ID, nil
 }
@@ -193,13 +215,25 @@ func (a *Authority) Rotate() (string, error) {
 // Verify checks a token of ours: RS256 by the key that its kid names, if that is
 // the one in use or one that is still good.
 func (a *Authority) Verify(t *jose.Token) error {
-	s := a.signing()
+	k := a.signing().named(t.Header.Kid)
+	if k == nil && a.vault != nil { // another process may have taken it into use
+		a.look()
+		k = a.signing().named(t.Header.Kid)
+	}
+	if k == nil {
+		return jose.ErrKey
+	}
+	return t.VerifyRS256(k.public)
+}
+
+// named finds a key that verifies.
+func (s *signingKeys) named(kid string) *signingKey {
 	for _, k := range append([]*signingKey{s.now}, s.before...) {
-		if k != nil && k.told.ID == t.Header.Kid {
-			return t.VerifyRS256(k.public)
+		if k != nil && k.told.ID == kid {
+			return k
 		}
 	}
-	return jose.ErrKey
+	return nil
 }
 
 // sign makes a token under the key in use. A token of version 1.0 names the

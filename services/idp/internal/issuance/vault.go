@@ -1,12 +1,14 @@
 package issuance
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -24,6 +26,9 @@ const (
 	authorityKey = "device-authority/"
 )
 
+// IsKey says whether documents of a kind are keys.
+func IsKey(kind string) bool { return kind == keyKind }
+
 // keptRing is the signing and the sealing keys as they are kept. They are one
 // document, so that a rotation is there whole or not at all.
 type keptRing struct {
@@ -40,24 +45,19 @@ type keptSealing struct {
 
 type keptAuthority struct{ Key, Certificate []byte }
 
-// openKeys reads what the vault has: the sealing keys into the authority, unless
-// they were given, and the signing keys, nil when there are none.
-func (a *Authority) openKeys() (*signingKeys, error) {
-	var kept keptRing
-	if ok, err := a.load(tokenKeys, &kept); !ok {
-		return nil, err
-	}
-	if len(a.sealing) == 0 {
-		for _, k := range kept.Sealing {
-			a.sealing = append(a.sealing, sealed.Key{ID: k.ID, Key: secret.NewBytes(k.Key)})
-		}
+// read makes the keys of a document: the signing keys, nil when there are none, and the
+// sealing keys.
+func (kept keptRing) read() (*signingKeys, []sealed.Key, error) {
+	var sealing []sealed.Key
+	for _, k := range kept.Sealing {
+		sealing = append(sealing, sealed.Key{ID: k.ID, Key: secret.NewBytes(k.Key)})
 	}
 	s := &signingKeys{}
 	for i, der := range kept.Signing {
 		k, err := signingKeyOf(der)
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case i == 0:
 			s.now = k
 		default:
@@ -65,13 +65,13 @@ func (a *Authority) openKeys() (*signingKeys, error) {
 		}
 	}
 	if s.now == nil {
-		return nil, nil
+		return nil, sealing, nil
 	}
 	var err error
 	if len(kept.Next) > 0 {
 		s.next, err = signingKeyOf(kept.Next)
 	}
-	return s, err
+	return s, sealing, err
 }
 
 func signingKeyOf(der []byte) (*signingKey, error) {
@@ -85,46 +85,160 @@ func signingKeyOf(der []byte) (*signingKey, error) {
 func rsaKeyOf(der []byte) (*rsa.PrivateKey, error) {
 	parsed, err := x509.ParsePKCS8PrivateKey(der)
 	if err != nil {
-		return nil, fmt.Errorf("key of the state folder: %w", err)
+		return nil, fmt.Errorf("key of the vault: %w", err)
 	}
 	key, ok := parsed.(*rsa.PrivateKey)
 	if !ok {
-		return nil, errors.New("key of the state folder is not RSA")
+		return nil, errors.New("key of the vault is not RSA")
 	}
 	return key, nil
 }
 
-// saveKeys keeps the state s and the sealing keys, when there is a vault. A
+// document is the state s and the sealing keys as they are kept. A
 // signing key that was given is somebody else's to keep: then those made after it
 // are not kept either, and a restart begins with the given one.
-func (a *Authority) saveKeys(s *signingKeys) error {
-	if a.vault == nil {
-		return nil
-	}
+func (a *Authority) document(s *signingKeys, sealing []sealed.Key) ([]byte, error) {
 	var kept keptRing
-	for _, k := range a.sealing {
+	for _, k := range sealing {
 		kept.Sealing = append(kept.Sealing, keptSealing{ID: k.ID, Key: k.Key.Reveal()})
 	}
 	if a.given {
-		return a.keep(tokenKeys, kept)
+		return json.Marshal(kept)
 	}
 	for _, k := range append([]*signingKey{s.now}, s.before...) {
 		der, err := x509.MarshalPKCS8PrivateKey(k.signer)
 		if err != nil {
-			return fmt.Errorf("token-signing key does not go into the state folder: %w", err)
+			return nil, fmt.Errorf("token-signing key does not go into the vault: %w", err)
 		}
 		kept.Signing = append(kept.Signing, der)
 	}
 	if s.next != nil {
 		var err error
 		if kept.Next, err = x509.MarshalPKCS8PrivateKey(s.next.signer); err != nil {
-			return fmt.Errorf("token-signing key does not go into the state folder: %w", err)
+			return nil, fmt.Errorf("token-signing key does not go into the vault: %w", err)
 		}
 	}
-	return a.keep(tokenKeys, kept)
+	return json.Marshal(kept)
 }
 
-// openDeviceCA reads the device authority of a tenant, or makes it.
+// errOther says that another authority changed the keys meanwhile; ours are those now.
+var errOther = errors.New("the keys were changed elsewhere at the same time: try again")
+
+// save puts keys in the place of those that this authority saw last. When those are not
+// the ones in the vault, another authority was faster: then what it put there counts,
+// and errOther is returned. The lock is held.
+func (a *Authority) save(s *signingKeys, sealing []sealed.Key) error {
+	if a.vault == nil {
+		return nil
+	}
+	raw, err := a.document(s, sealing)
+	if err != nil || bytes.Equal(raw, a.stands) {
+		return err
+	}
+	stands, err := a.vault.SwapDocument(context.Background(), keyKind, tokenKeys, a.stands, raw)
+	if err != nil {
+		return fmt.Errorf("keys do not go into the vault: %w", err)
+	}
+	if !bytes.Equal(stands, raw) {
+		if err := a.take(stands); err != nil {
+			return err
+		}
+		return errOther
+	}
+	a.stands = raw
+	return nil
+}
+
+// agree keeps the keys that New found or made; of several that begin at once all have
+// those of the fastest.
+func (a *Authority) agree() error {
+	a.rotating.Lock()
+	defer a.rotating.Unlock()
+	for range maxRaces {
+		err := a.save(a.signing(), a.sealing)
+		if !errors.Is(err, errOther) {
+			return err
+		}
+	}
+	return errOther
+}
+
+// maxRaces bounds how often a change of keys is made again because another authority
+// made one. Each round one of them gets through.
+const maxRaces = 16
+
+// adopt looks at what the vault has, and takes it over when it is something else. The
+// lock is held, or nobody else has the authority yet.
+func (a *Authority) adopt(ctx context.Context) error {
+	if a.vault == nil {
+		return nil
+	}
+	raw, err := a.vault.Document(ctx, keyKind, tokenKeys)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("keys of the vault: %w", err)
+	case bytes.Equal(raw, a.stands):
+		return nil
+	}
+	return a.take(raw)
+}
+
+// take makes the keys of a document ours.
+func (a *Authority) take(raw []byte) error {
+	var kept keptRing
+	if err := json.Unmarshal(raw, &kept); err != nil {
+		return fmt.Errorf("keys of the vault: %w", err)
+	}
+	signing, sealing, err := kept.read()
+	if err == nil && len(sealing) > 0 {
+		err = a.ring.Use(sealing...)
+	}
+	if err != nil {
+		return fmt.Errorf("keys of the vault: %w", err)
+	}
+	if len(sealing) > 0 {
+		a.sealing = sealing
+	}
+	if signing != nil && !a.given {
+		a.keys.Store(signing)
+	}
+	a.stands = raw
+	return nil
+}
+
+// Refresh takes over what another authority with the same vault changed.
+func (a *Authority) Refresh(ctx context.Context) error {
+	a.rotating.Lock()
+	defer a.rotating.Unlock()
+	return a.adopt(ctx)
+}
+
+// lookEvery is how often an authority looks for keys that it does not know, at most:
+// anybody can make up the name of one.
+const lookEvery = time.Second
+
+// lookTime bounds one such look.
+const lookTime = 5 * time.Second
+
+// look is Refresh for who met a key that is not known here. Of many who do at once one
+// looks and the others wait for it.
+func (a *Authority) look() {
+	a.looking.Lock()
+	defer a.looking.Unlock()
+	now := a.clock.Now()
+	if since := now.Sub(a.looked); since >= 0 && since < lookEvery {
+		return
+	}
+	a.looked = now
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	_ = a.Refresh(ctx) // then the key stays unknown
+}
+
+// openDeviceCA reads the device authority of a tenant, or makes it. Of several that
+// make it at once all have the first.
 func (a *Authority) openDeviceCA(t ids.TenantID) (*deviceCA, error) {
 	var kept keptAuthority
 	ok, err := a.load(authorityKey+string(t), &kept)
@@ -132,11 +246,7 @@ func (a *Authority) openDeviceCA(t ids.TenantID) (*deviceCA, error) {
 		return nil, err
 	}
 	if ok {
-		key, err := rsaKeyOf(kept.Key)
-		if err != nil {
-			return nil, err
-		}
-		return deviceCAOf(key, kept.Certificate)
+		return kept.read()
 	}
 	ca, err := newDeviceCA(t, a.draw, a.clock.Now())
 	if err != nil || a.vault == nil {
@@ -146,7 +256,25 @@ func (a *Authority) openDeviceCA(t ids.TenantID) (*deviceCA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key of the device authority: %w", err)
 	}
-	return ca, a.keep(authorityKey+string(t), keptAuthority{Key: der, Certificate: ca.cert.Raw})
+	raw, err := json.Marshal(keptAuthority{Key: der, Certificate: ca.cert.Raw})
+	if err == nil {
+		raw, err = a.vault.SwapDocument(context.Background(), keyKind, authorityKey+string(t), nil, raw)
+	}
+	if err == nil {
+		err = json.Unmarshal(raw, &kept)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("key of the device authority: %w", err)
+	}
+	return kept.read()
+}
+
+func (kept keptAuthority) read() (*deviceCA, error) {
+	key, err := rsaKeyOf(kept.Key)
+	if err != nil {
+		return nil, err
+	}
+	return deviceCAOf(key, kept.Certificate)
 }
 
 // load reads a document of the vault and reports whether it is there.
@@ -162,18 +290,7 @@ func (a *Authority) load(name string, into any) (bool, error) {
 		err = json.Unmarshal(raw, into)
 	}
 	if err != nil {
-		return false, fmt.Errorf("keys of the state folder: %w", err)
+		return false, fmt.Errorf("keys of the vault: %w", err)
 	}
 	return true, nil
-}
-
-func (a *Authority) keep(name string, v any) error {
-	raw, err := json.Marshal(v)
-	if err == nil {
-		err = a.vault.PutDocument(context.Background(), keyKind, name, raw)
-	}
-	if err != nil {
-		return fmt.Errorf("keys do not go into the state folder: %w", err)
-	}
-	return nil
 }

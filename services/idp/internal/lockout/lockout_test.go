@@ -17,17 +17,17 @@ func TestAttackAFloodOfNamesFreesNone(t *testing.T) {
 	lab := clock.NewLab()
 	c := lockout.New(lab)
 	for range lockout.Limit {
-		if err := c.Try("victim"); err != nil {
+		if err := c.Try(t.Context(), "victim"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	lab.Advance(time.Second)
 	for i := range 100_010 {
-		if err := c.Try("flood " + strconv.Itoa(i)); err != nil {
+		if err := c.Try(t.Context(), "flood "+strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := c.Try("victim"); prterr.CodeOf(err) != aadsts.AccountLocked {
+	if err := c.Try(t.Context(), "victim"); prterr.CodeOf(err) != aadsts.AccountLocked {
 		t.Errorf("a flood freed the name: %v", err)
 	}
 }

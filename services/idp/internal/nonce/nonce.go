@@ -8,8 +8,6 @@
 package nonce
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -20,7 +18,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
 const (
@@ -29,8 +27,8 @@ const (
 	// skew is how far the clock of another replica may run ahead.
 	skew = 5 * time.Second
 
-	timeSize, issuerSize, ivSize, tagSize = 8, 16, 12, 16
-	sealedSize                            = ivSize + timeSize + issuerSize + tagSize
+	timeSize, plainSize = 8, 24
+	sealedSize          = plainSize + sealed.ShortOverhead
 )
 
 // Reason is why a nonce was refused. Who asked never learns it.
@@ -61,58 +59,48 @@ type Nonce struct {
 	Expires time.Time
 }
 
+// Sealer seals times under keys that every replica has.
+type Sealer interface {
+	SealShort(plain []byte) []byte
+	OpenShort(text []byte) ([]byte, error)
+}
+
 // Issuer issues nonces and takes its own back. It is safe for concurrent use.
 type Issuer struct {
-	clock clock.Clock
-	aead  cipher.AEAD
-	id    [issuerSize]byte
-	told  func(Reason)
+	clock  clock.Clock
+	sealer Sealer
+	told   func(Reason)
 }
 
 // Config of an issuer.
 type Config struct {
 	Clock clock.Clock
-	// Key is 32 bytes that replicas share; empty draws one for this process.
-	Key secret.Bytes
+	// Sealer has keys that replicas share; nil draws one for this process.
+	Sealer Sealer
 	// Refused is told of each refusal, to be counted; nil is nobody.
 	Refused func(Reason)
 }
 
 // New makes an issuer.
 func New(cfg Config) (*Issuer, error) {
-	key := cfg.Key
-	if key.Empty() {
-		fresh := make([]byte, 32)
-		_, _ = rand.Read(fresh) // never fails: crypto/rand ends the process instead
-		key = secret.NewBytes(fresh)
+	i := &Issuer{clock: clock.Or(cfg.Clock), sealer: cfg.Sealer, told: cfg.Refused}
+	if i.sealer == nil {
+		own, err := sealed.NewRing(sealed.FreshKey(1))
+		if err != nil {
+			return nil, fmt.Errorf("nonce key: %w", err)
+		}
+		i.sealer = own
 	}
-	if key.Len() != 32 {
-		return nil, fmt.Errorf("nonce key is not 32 bytes")
-	}
-	block, err := aes.NewCipher(key.Reveal())
-	if err != nil {
-		return nil, fmt.Errorf("nonce key: %w", err)
-	}
-	aead, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, fmt.Errorf("nonce key: %w", err)
-	}
-	i := &Issuer{clock: clock.Or(cfg.Clock), aead: aead, told: cfg.Refused}
-	// The id follows from the key, so that replicas agree on it.
-	sum := sha256.Sum256(append([]byte("lockstep nonce issuer"), key.Reveal()...))
-	copy(i.id[:], sum[:])
 	return i, nil
 }
 
-// Issue makes a nonce: base64url of iv | sealed(time, issuer id). The random iv
-// makes it unique.
+// Issue makes a nonce: base64url of the sealed time and of chance, which makes it
+// unique.
 func (i *Issuer) Issue() string {
-	out := make([]byte, ivSize, sealedSize)
-	_, _ = rand.Read(out)
-	var plain [timeSize + issuerSize]byte
+	var plain [plainSize]byte
 	binary.BigEndian.PutUint64(plain[:], uint64(i.clock.Now().UnixMilli()))
-	copy(plain[timeSize:], i.id[:])
-	return jose.EncodeSegment(i.aead.Seal(out, out, plain[:], nil))
+	_, _ = rand.Read(plain[timeSize:]) // never fails: crypto/rand ends the process instead
+	return jose.EncodeSegment(i.sealer.SealShort(plain[:]))
 }
 
 // Check takes a nonce that this issuer made within the last 300 seconds. There
@@ -126,8 +114,8 @@ func (i *Issuer) Check(s string) (Nonce, error) {
 	if err != nil || len(raw) != sealedSize {
 		return Nonce{}, i.Refuse(Malformed)
 	}
-	plain, err := i.aead.Open(nil, raw[:ivSize], raw[ivSize:], nil)
-	if err != nil || [issuerSize]byte(plain[timeSize:]) != i.id {
+	plain, err := i.sealer.OpenShort(raw)
+	if err != nil || len(plain) != plainSize {
 		return Nonce{}, i.Refuse(Foreign)
 	}
 	issued := time.UnixMilli(int64(binary.BigEndian.Uint64(plain)))

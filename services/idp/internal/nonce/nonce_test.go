@@ -9,8 +9,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/sealed"
 )
 
 func issuer(t *testing.T, cfg nonce.Config) *nonce.Issuer {
@@ -74,12 +74,29 @@ func TestAttack06_Attack36_OnlyItsOwn(t *testing.T) {
 }
 
 func TestReplicasShareAKey(t *testing.T) {
-	key := secret.NewBytes(make([]byte, 32))
-	a, b := issuer(t, nonce.Config{Key: key}), issuer(t, nonce.Config{Key: key})
-	if _, err := b.Check(a.Issue()); err != nil {
-		t.Error(err)
+	ring := func(keys ...sealed.Key) *sealed.Ring {
+		r, err := sealed.NewRing(keys...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
 	}
-	if _, err := nonce.New(nonce.Config{Key: secret.NewBytes(make([]byte, 16))}); err == nil {
-		t.Error("a key of 16 bytes was taken")
+	old, fresh := sealed.FreshKey(1), sealed.FreshKey(2)
+	a, behind := ring(fresh, old), ring(old)
+	b := issuer(t, nonce.Config{Sealer: behind})
+	n := issuer(t, nonce.Config{Sealer: a}).Issue()
+	if _, err := b.Check(n); prterr.CodeOf(err) != aadsts.InvalidNonce {
+		t.Errorf("of a key that nobody knows: %v", err)
+	}
+	// The other replica draws a key; this one looks for it when it meets it.
+	looked := 0
+	behind.OnUnknown(func() { looked++; _ = behind.Use(fresh, old) })
+	for range 2 {
+		if _, err := b.Check(n); err != nil || looked != 1 {
+			t.Errorf("looked %d times: %v", looked, err)
+		}
+	}
+	if _, err := b.Check(issuer(t, nonce.Config{Sealer: ring(old)}).Issue()); err != nil {
+		t.Errorf("of the key before: %v", err)
 	}
 }

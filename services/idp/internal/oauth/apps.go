@@ -20,11 +20,11 @@ type ClientCredentials struct{}
 
 func (ClientCredentials) flow() signinlog.Flow { return signinlog.ClientCredentials }
 
-func (ClientCredentials) redeem(_ context.Context, x *exchange) (Answer, error) {
+func (ClientCredentials) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if x.within == nil {
 		return Answer{}, prterr.AADSTS(aadsts.TenantNotIdentified, "an application acts in one tenant: name it in the path")
 	}
-	if err := x.settle(x.within.ID); err != nil {
+	if err := x.settle(ctx, x.within.ID); err != nil {
 		return Answer{}, err
 	}
 	if err := x.confidential(); err != nil {
@@ -78,7 +78,7 @@ func (o OnBehalfOf) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if !ok || x.within != nil && x.within.ID != t.Tenant {
 		return Answer{}, refused
 	}
-	if err := x.settle(t.Tenant); err != nil {
+	if err := x.settle(ctx, t.Tenant); err != nil {
 		return Answer{}, err
 	}
 	if err := x.confidential(); err != nil {
@@ -117,7 +117,7 @@ func (d DeviceCode) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if d.Code.Empty() {
 		return Answer{}, prterr.AADSTS(aadsts.MissingParameter, "device_code is missing")
 	}
-	flow, who, err := x.flows.Redeem(ctx, d.Code, x.client, x.mayPoll)
+	flow, who, err := x.flows.Redeem(ctx, d.Code, x.client, func(f deviceflow.Flow, who sealed.Artefact) error { return x.mayPoll(ctx, f, who) })
 	if err != nil {
 		return Answer{}, err
 	}
@@ -142,7 +142,7 @@ func (d DeviceCode) redeem(ctx context.Context, x *exchange) (Answer, error) {
 // mayPoll has the tenant and the application checked before the code is used up:
 // who answered decides which tenant it is, and before that the tenant that the
 // flow was started in, if it was one.
-func (x *exchange) mayPoll(f deviceflow.Flow, who sealed.Artefact) error {
+func (x *exchange) mayPoll(ctx context.Context, f deviceflow.Flow, who sealed.Artefact) error {
 	id := who.Tenant
 	if id == "" {
 		id = f.Tenant
@@ -150,5 +150,5 @@ func (x *exchange) mayPoll(f deviceflow.Flow, who sealed.Artefact) error {
 	if id == "" {
 		return nil
 	}
-	return x.settle(id)
+	return x.settle(ctx, id)
 }

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 
@@ -17,11 +18,11 @@ const (
 )
 
 // identify finds the application in the tenant and has it prove itself.
-func (x *exchange) identify() error {
+func (x *exchange) identify(ctx context.Context) error {
 	if err := x.find(); err != nil {
 		return err
 	}
-	return x.prove()
+	return x.prove(ctx)
 }
 
 func (x *exchange) find() error {
@@ -44,7 +45,7 @@ func (x *exchange) find() error {
 // with must not pretend. Secrets are long and random, so they are compared and not
 // hashed like passwords: a hash that costs a processor 30 ms for each token would
 // protect nothing.
-func (x *exchange) prove() error {
+func (x *exchange) prove(ctx context.Context) error {
 	switch {
 	case !x.app.Confidential() && (!x.Secret.Empty() || !x.Assertion.Empty()):
 		return prterr.AADSTS(aadsts.PublicClientProof, "")
@@ -52,7 +53,7 @@ func (x *exchange) prove() error {
 		return nil
 	case !x.Assertion.Empty():
 		x.app.Proof = provedCertificate
-		return x.checkAssertion()
+		return x.checkAssertion(ctx)
 	case x.Secret.Empty():
 		return prterr.AADSTS(aadsts.MissingClientSecret, "")
 	}

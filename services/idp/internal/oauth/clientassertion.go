@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha1" // x5t is a thumbprint by definition; it picks a certificate and proves nothing
@@ -68,7 +69,7 @@ func (n *number) UnmarshalJSON(b []byte) error {
 // a registered certificate, which the header may only point at. Two algorithms are
 // taken, both of RSA with SHA-256: RS256, and PS256, which the current libraries
 // of Entra's clients use and nothing else; a key of one is no weaker in the other.
-func (x *exchange) checkAssertion() error {
+func (x *exchange) checkAssertion(ctx context.Context) error {
 	refused := prterr.AADSTS(aadsts.ClientAssertionInvalid, "")
 	text := x.Assertion.Reveal()
 	if len(text) > jose.MaxToken {
@@ -93,7 +94,7 @@ func (x *exchange) checkAssertion() error {
 	if cert == nil || !verifies(h.Alg, parts[0]+"."+parts[1], raw[2], cert) {
 		return refused
 	}
-	return x.judgeAssertion(c)
+	return x.judgeAssertion(ctx, c)
 }
 
 // registered finds the certificate that the header points at.
@@ -143,7 +144,7 @@ func verifies(alg, input string, signature []byte, cert *x509.Certificate) bool 
 }
 
 // judgeAssertion judges the claims of an assertion whose signature is good.
-func (x *exchange) judgeAssertion(c assertionClaims) error {
+func (x *exchange) judgeAssertion(ctx context.Context, c assertionClaims) error {
 	now := x.gate.Clock.Now()
 	ends := time.Unix(int64(c.Exp), 0)
 	switch {
@@ -159,7 +160,7 @@ func (x *exchange) judgeAssertion(c assertionClaims) error {
 		return nil
 	}
 	name := sha256.Sum256([]byte("client assertion|" + string(x.tenant.ID) + "|" + string(x.client) + "|" + c.JTI))
-	first, err := x.gate.Replays.Use(replay.Digest(name), ends.Add(skew))
+	first, err := x.gate.Replays.Use(ctx, replay.Digest(name), ends.Add(skew))
 	if err == nil && !first {
 		return prterr.AADSTS(aadsts.ClientAssertionInvalid, "the client assertion was used before: make one for each request")
 	}

@@ -49,11 +49,11 @@ func (c Code) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	// Code in a browser keeps no secret, even where the application has one for
 	// its server.
 	if !code.SPA {
-		if err := x.prove(); err != nil {
+		if err := x.prove(ctx); err != nil {
 			return Answer{}, err
 		}
 	}
-	if err := c.bound(x, code); err != nil {
+	if err := c.bound(ctx, x, code); err != nil {
 		return Answer{}, err
 	}
 	if c.PRTProtocol != 0 {
@@ -88,7 +88,7 @@ func (x *exchange) open(want sealed.Type, text secret.Text) (sealed.Artefact, er
 // redirect address, proof key, page; that it has not ended; and, last, that it is
 // redeemed for the first time. A code is used up by a request that meets all of
 // the rest, and not by a stranger's guess.
-func (c Code) bound(x *exchange, code sealed.Artefact) error {
+func (c Code) bound(ctx context.Context, x *exchange, code sealed.Artefact) error {
 	switch {
 	case code.Client != x.client || code.ID == "":
 		return prterr.AADSTS(aadsts.InvalidGrant, "the code was made for another application")
@@ -103,7 +103,7 @@ func (c Code) bound(x *exchange, code sealed.Artefact) error {
 	if err := c.provesKey(code); err != nil {
 		return err
 	}
-	first, err := x.gate.Replays.UseOnce(replay.Digest(sha256.Sum256([]byte("code|"+code.ID))), code.Issued, code.Expires)
+	first, err := x.gate.Replays.UseOnce(ctx, replay.Digest(sha256.Sum256([]byte("code|"+code.ID))), code.Issued, code.Expires)
 	if err == nil && !first {
 		return prterr.AADSTS(aadsts.CodeRedeemed, "")
 	}

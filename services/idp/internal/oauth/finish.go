@@ -199,9 +199,9 @@ func (x *exchange) tokenType() string {
 }
 
 // settle fixes the tenant and has the application prove itself.
-func (x *exchange) settle(id ids.TenantID) error {
+func (x *exchange) settle(ctx context.Context, id ids.TenantID) error {
 	if err := x.enter(id); err != nil {
 		return err
 	}
-	return x.identify()
+	return x.identify(ctx)
 }

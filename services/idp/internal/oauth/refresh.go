@@ -37,7 +37,7 @@ func (r RefreshToken) redeem(ctx context.Context, x *exchange) (Answer, error) {
 		return Answer{}, err
 	}
 	if !rt.SPA {
-		if err := x.prove(); err != nil {
+		if err := x.prove(ctx); err != nil {
 			return Answer{}, err
 		}
 	}

@@ -43,7 +43,7 @@ func (p Password) redeem(ctx context.Context, x *exchange) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if err := x.settle(t.ID); err != nil {
+	if err := x.settle(ctx, t.ID); err != nil {
 		return Answer{}, err
 	}
 	a, err := x.audience("", "")
@@ -111,7 +111,7 @@ func (s Assertion) redeem(ctx context.Context, x *exchange) (Answer, error) {
 		return Answer{}, err
 	}
 	x.event.User = u.UPN
-	if err := x.settle(u.Tenant); err != nil {
+	if err := x.settle(ctx, u.Tenant); err != nil {
 		return Answer{}, err
 	}
 	a, err := x.audience("", "")

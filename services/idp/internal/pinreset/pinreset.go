@@ -104,10 +104,13 @@ func (s *Service) openKey() (*rsa.PrivateKey, error) {
 		return nil, err
 	}
 	raw, err := json.Marshal(kept{Key: der})
-	if err == nil {
-		err = s.cfg.Vault.PutDocument(ctx, keyKind, keyName, raw)
+	if err == nil { // of several that make it at once all have the first
+		raw, err = s.cfg.Vault.SwapDocument(ctx, keyKind, keyName, nil, raw)
 	}
-	return key, err
+	if err != nil {
+		return nil, err
+	}
+	return readKey(raw)
 }
 
 func readKey(raw []byte) (*rsa.PrivateKey, error) {
@@ -119,7 +122,7 @@ func readKey(raw []byte) (*rsa.PrivateKey, error) {
 	if key, ok := parsed.(*rsa.PrivateKey); err == nil && ok && key.N.BitLen() == bits {
 		return key, nil
 	}
-	return nil, fmt.Errorf("the key in the state folder is not RSA of %d bits", bits)
+	return nil, fmt.Errorf("the key in the vault is not RSA of %d bits", bits)
 }
 
 // PublicKey is the DER SubjectPublicKeyInfo that devices wrap for.

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"context"
 	"errors"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -37,7 +38,7 @@ func (s *Service) Challenge(name string, k attestation.Keys) (attestation.Challe
 // prove finds out what is proven of the keys of a registration. An attestation that
 // is there and wrong refuses the registration everywhere. What is not proven by a
 // trusted maker's TPM is refused where the profile demands that.
-func (s *Service) prove(home *tenant.Tenant, a *attestation.Attestation, k keys, e *signinlog.Event) (proven, error) {
+func (s *Service) prove(ctx context.Context, home *tenant.Tenant, a *attestation.Attestation, k keys, e *signinlog.Event) (proven, error) {
 	p := proven{protection: store.ProtectionSoftware}
 	if a != nil {
 		v, err := s.attestations.Verify(home.ID, *a, k.device, k.transport)
@@ -48,7 +49,7 @@ func (s *Service) prove(home *tenant.Tenant, a *attestation.Attestation, k keys,
 			}
 			return p, err
 		}
-		if err := s.once(home, v); err != nil {
+		if err := s.once(ctx, home, v); err != nil {
 			return p, err
 		}
 		p.protection = v.Protection
@@ -64,11 +65,11 @@ func (s *Service) prove(home *tenant.Tenant, a *attestation.Attestation, k keys,
 }
 
 // once lets a challenge be answered one time, where the profile wants that.
-func (s *Service) once(home *tenant.Tenant, v attestation.Verdict) error {
+func (s *Service) once(ctx context.Context, home *tenant.Tenant, v attestation.Verdict) error {
 	if !home.Profile.ChallengeOnce {
 		return nil
 	}
-	first, err := s.gate.Replays.UseOnce(replay.Digest(v.Use), v.Made, v.Ends)
+	first, err := s.gate.Replays.UseOnce(ctx, replay.Digest(v.Use), v.Made, v.Ends)
 	if err == nil && !first {
 		return prterr.New(prterr.Invalid, "attestation answers a challenge that was answered before: ask for another one")
 	}

@@ -65,7 +65,7 @@ func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err err
 	if err != nil {
 		return Enrolled{}, err
 	}
-	p, err := s.prove(home, r.Attestation, k, &e)
+	p, err := s.prove(ctx, home, r.Attestation, k, &e)
 	if err != nil {
 		return Enrolled{}, err
 	}

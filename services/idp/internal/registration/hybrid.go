@@ -59,7 +59,7 @@ func (s *Service) JoinHybrid(ctx context.Context, r HybridJoin) (out Enrolled, e
 		return Enrolled{}, err
 	}
 	e.Tenant, e.Device = dev.Tenant, dev.ID
-	if err := s.identified(dev, r); err != nil {
+	if err := s.identified(ctx, dev, r); err != nil {
 		return Enrolled{}, err
 	}
 	k, err := readKeys(r.CertificateRequest, r.TransportKey, "")
@@ -73,7 +73,7 @@ func (s *Service) JoinHybrid(ctx context.Context, r HybridJoin) (out Enrolled, e
 	if !ok {
 		return Enrolled{}, prterr.AADSTS(aadsts.TenantNotFound, "")
 	}
-	p, err := s.prove(home, r.Attestation, k, &e)
+	p, err := s.prove(ctx, home, r.Attestation, k, &e)
 	if err != nil {
 		return Enrolled{}, err
 	}
@@ -82,7 +82,7 @@ func (s *Service) JoinHybrid(ctx context.Context, r HybridJoin) (out Enrolled, e
 
 // identified checks who speaks. One error for all of it, but for the time, which
 // is told only to who holds the key.
-func (s *Service) identified(dev store.Device, r HybridJoin) error {
+func (s *Service) identified(ctx context.Context, dev store.Device, r HybridJoin) error {
 	refused := prterr.New(prterr.Unauthenticated, "client_identity is not signed by the key that was synchronised with the device")
 	cert, err := x509.ParseCertificate(dev.OnPremises.Certificate)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *Service) identified(dev store.Device, r HybridJoin) error {
 	if age := s.gate.Clock.Now().Sub(made); err != nil || age > identityAge || age < -identityAge {
 		return prterr.New(prterr.Unauthenticated, "client_identity has no time within five minutes of now: set the clock of the device")
 	}
-	first, err := s.gate.Replays.Use(replay.Digest(sha256.Sum256([]byte(string(dev.ID)+" "+r.Identity))), made.Add(identityAge))
+	first, err := s.gate.Replays.Use(ctx, replay.Digest(sha256.Sum256([]byte(string(dev.ID)+" "+r.Identity))), made.Add(identityAge))
 	if err == nil && !first {
 		return refused
 	}

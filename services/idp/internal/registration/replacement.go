@@ -78,7 +78,7 @@ func again(dev store.Device, c *entrawire.KeyReplacement) (Enrolled, error) {
 }
 
 func (s *Service) replace(ctx context.Context, d grants.Device, r Replacement, k keys) (Enrolled, error) {
-	p, err := s.prove(d.Tenant, r.Attestation, k, d.Event())
+	p, err := s.prove(ctx, d.Tenant, r.Attestation, k, d.Event())
 	if err != nil {
 		return Enrolled{}, err
 	}

@@ -14,7 +14,7 @@ import (
 
 func use(t *testing.T, c *replay.Cache, n byte, until time.Time) bool {
 	t.Helper()
-	fresh, err := c.Use(replay.Digest{n}, until)
+	fresh, err := c.Use(t.Context(), replay.Digest{n}, until)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestFullRefusesAndForgetsNothing(t *testing.T) {
 		end := time.Now().Add(time.Minute)
 		use(t, c, 1, end)
 		use(t, c, 2, end)
-		if _, err := c.Use(replay.Digest{3}, end); prterr.KindOf(err) != prterr.Exhausted {
+		if _, err := c.Use(t.Context(), replay.Digest{3}, end); prterr.KindOf(err) != prterr.Exhausted {
 			t.Errorf("%v", err)
 		}
 		if use(t, c, 1, end) {
@@ -64,7 +64,7 @@ func TestOfManyAtOnceExactlyOne(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {
-			if fresh, err := c.Use(replay.Digest{1}, time.Now().Add(time.Hour)); err == nil && fresh {
+			if fresh, err := c.Use(t.Context(), replay.Digest{1}, time.Now().Add(time.Hour)); err == nil && fresh {
 				passed.Add(1)
 			}
 		})
@@ -86,11 +86,11 @@ func TestWhatWasMadeBeforeTheCacheBeganIsNeverNew(t *testing.T) {
 		made time.Time
 		want bool
 	}{{"before", old, false}, {"in its second", lab.Now().Truncate(time.Second), true}, {"no time", time.Time{}, false}} {
-		fresh, err := c.UseOnce(replay.Digest{byte(len(u.name))}, u.made, until)
+		fresh, err := c.UseOnce(t.Context(), replay.Digest{byte(len(u.name))}, u.made, until)
 		if err != nil || fresh != u.want {
 			t.Errorf("%s: %v, %v", u.name, fresh, err)
 		}
-		if again, _ := c.UseOnce(replay.Digest{byte(len(u.name))}, u.made, until); again {
+		if again, _ := c.UseOnce(t.Context(), replay.Digest{byte(len(u.name))}, u.made, until); again {
 			t.Errorf("%s: twice", u.name)
 		}
 	}

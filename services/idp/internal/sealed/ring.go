@@ -1,10 +1,10 @@
 package sealed
 
 import (
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -38,12 +38,15 @@ const (
 // is safe for concurrent use; a change of keys makes nobody wait.
 type Ring struct {
 	now atomic.Pointer[keys]
+	// unknown is called when something is sealed under a key that the ring does not have.
+	unknown func()
 }
 
 // keys is one state of a ring; it never changes.
 type keys struct {
 	newest uint32
 	aeads  map[uint32]cipher.AEAD
+	shorts map[uint32]cipher.AEAD // for what is not an artefact
 }
 
 // Key is one sealing key.
@@ -67,6 +70,28 @@ func NewRing(list ...Key) (*Ring, error) {
 	return r, r.Use(list...)
 }
 
+// OnUnknown has f look for other keys when something is sealed under one that the ring
+// does not have: another process may have drawn it. F must bound how often it looks,
+// because anybody can make up the number of a key. It must be set before the ring is
+// used.
+func (r *Ring) OnUnknown(f func()) { r.unknown = f }
+
+// under finds the keys with a number; nil when there are none.
+func (r *Ring) under(id uint32) *keys {
+	k := r.now.Load()
+	if _, known := k.aeads[id]; known {
+		return k
+	}
+	if r.unknown == nil {
+		return nil
+	}
+	r.unknown()
+	if k = r.now.Load(); k.aeads[id] == nil {
+		return nil
+	}
+	return k
+}
+
 // Use puts other keys in place of those that the ring holds, the one that seals
 // first. What was sealed under a key that is not among them does not open any
 // more. On an error the ring stays as it was.
@@ -74,16 +99,15 @@ func (r *Ring) Use(list ...Key) error {
 	if len(list) == 0 {
 		return fmt.Errorf("sealing keys are missing")
 	}
-	next := &keys{newest: list[0].ID, aeads: map[uint32]cipher.AEAD{}}
+	next := &keys{newest: list[0].ID, aeads: map[uint32]cipher.AEAD{}, shorts: map[uint32]cipher.AEAD{}}
 	for _, k := range list {
 		if _, twice := next.aeads[k.ID]; twice || k.Key.Len() != keySize {
 			return fmt.Errorf("sealing key %d is there twice or not %d bytes", k.ID, keySize)
 		}
-		block, err := aes.NewCipher(k.Key.Reveal())
-		if err != nil {
-			return fmt.Errorf("sealing key %d: %w", k.ID, err)
-		}
-		if next.aeads[k.ID], err = cipher.NewGCM(block); err != nil {
+		var err, err2 error
+		next.aeads[k.ID], err = newAEAD(k.Key.Reveal())
+		next.shorts[k.ID], err2 = newAEAD(shortKey(k.Key))
+		if err := errors.Join(err, err2); err != nil {
 			return fmt.Errorf("sealing key %d: %w", k.ID, err)
 		}
 	}
@@ -173,11 +197,11 @@ func (r *Ring) open(want Type, text string) (route, plain []byte, err error) {
 		return nil, nil, ErrArtefact
 	}
 	id := binary.BigEndian.Uint32(raw)
-	aead, known := r.now.Load().aeads[id]
-	if !known {
+	k := r.under(id)
+	if k == nil {
 		return nil, nil, ErrArtefact
 	}
-	plain, err = aead.Open(nil, raw[keyIDSize:keyIDSize+ivSize], raw[keyIDSize+ivSize:], bound(want, route, id))
+	plain, err = k.aeads[id].Open(nil, raw[keyIDSize:keyIDSize+ivSize], raw[keyIDSize+ivSize:], bound(want, route, id))
 	if err != nil {
 		return nil, nil, ErrArtefact
 	}

@@ -61,7 +61,7 @@ func (s *Service) Begin(ctx context.Context, c Call, b Begin) (Begun, error) {
 	case methods.SoftwareOATH:
 		out.URI, err = s.oneTimeCodes(p, r)
 	case methods.SMS, methods.Voice:
-		err = s.phone(p, r, b.Phone)
+		err = s.phone(ctx, p, r, b.Phone)
 	case methods.Push:
 		out.ActivationCode, err = s.cfg.Pairing.Begin(ctx, p.User, slices.Contains(p.AMR, "mfa"))
 		r.Code = out.ActivationCode.Reveal()
@@ -94,12 +94,12 @@ func (s *Service) oneTimeCodes(p person, r *registration) (secret.Text, error) {
 }
 
 // phone sends a code to a number, or has it spoken there.
-func (s *Service) phone(p person, r *registration, number string) error {
+func (s *Service) phone(ctx context.Context, p person, r *registration, number string) error {
 	if problem := tenant.PhoneProblem(number); problem != "" || number == "" {
 		return prterr.New(prterr.Invalid, "phone_number is not +CC NUMBER, such as +1 5550100")
 	}
 	// One's own token lets one make telephones ring: as often as codes may be wrong.
-	if err := s.cfg.Attempts.Try("security-info-call|" + string(p.User.ID)); err != nil {
+	if err := s.cfg.Attempts.Try(ctx, "security-info-call|"+string(p.User.ID)); err != nil {
 		return err
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))

@@ -60,10 +60,10 @@ func (s *Service) register(ctx context.Context, p person, r *registration, proof
 	if r.Kind == methods.FIDO2 {
 		return s.addPasskey(ctx, p, r, proof.Credential)
 	}
-	if err := s.typed(p, r, proof.Code); err != nil {
+	if err := s.typed(ctx, p, r, proof.Code); err != nil {
 		return store.User{}, "", err
 	}
-	if err := s.once(r); err != nil {
+	if err := s.once(ctx, r); err != nil {
 		return store.User{}, "", err
 	}
 	now := s.cfg.Clock.Now().UTC()
@@ -100,9 +100,9 @@ func (s *Service) register(ctx context.Context, p person, r *registration, proof
 const telephone = 2
 
 // typed checks a code, and counts it when it is wrong.
-func (s *Service) typed(p person, r *registration, code secret.Text) error {
+func (s *Service) typed(ctx context.Context, p person, r *registration, code secret.Text) error {
 	key := "security-info|" + string(p.User.ID)
-	if err := s.cfg.Attempts.Try(key); err != nil {
+	if err := s.cfg.Attempts.Try(ctx, key); err != nil {
 		return err
 	}
 	var good bool
@@ -116,12 +116,12 @@ func (s *Service) typed(p person, r *registration, code secret.Text) error {
 	if !good {
 		return prterr.AADSTS(aadsts.StrongAuthFailed, "the code is wrong: try the newest one")
 	}
-	s.cfg.Attempts.Right(key)
+	s.cfg.Attempts.Right(ctx, key)
 	return nil
 }
 
 func (s *Service) addPasskey(ctx context.Context, p person, r *registration, credential secret.Text) (store.User, string, error) {
-	first, err := s.cfg.Replays.UseOnce(r.Passkey.Digest(), time.Unix(r.Passkey.Made, 0), r.Passkey.Ends())
+	first, err := s.cfg.Replays.UseOnce(ctx, r.Passkey.Digest(), time.Unix(r.Passkey.Made, 0), r.Passkey.Ends())
 	switch {
 	case err != nil:
 		return store.User{}, "", err

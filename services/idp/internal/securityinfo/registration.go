@@ -1,6 +1,7 @@
 package securityinfo
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"time"
@@ -76,9 +77,9 @@ func (s *Service) open(p person, text secret.Text) (*registration, error) {
 }
 
 // once uses a registration up.
-func (s *Service) once(r *registration) error {
+func (s *Service) once(ctx context.Context, r *registration) error {
 	made := time.Unix(r.Made, 0)
-	first, err := s.cfg.Replays.UseOnce(sha256.Sum256([]byte("security-info|"+r.ID)), made, made.Add(Life))
+	first, err := s.cfg.Replays.UseOnce(ctx, sha256.Sum256([]byte("security-info|"+r.ID)), made, made.Add(Life))
 	if err == nil && !first {
 		err = prterr.New(prterr.Conflict, "registration was used already: begin again")
 	}

@@ -158,7 +158,7 @@ func (s *Service) checkBegun(ctx context.Context, st *flowstate.State, u store.U
 	case methods.IDPush, methods.IDPhoneSignIn, methods.IDVoice:
 		return s.answered(ctx, st)
 	case methods.IDCode:
-		return s.oneTime(u, code)
+		return s.oneTime(ctx, u, code)
 	case methods.IDSMS:
 		return s.textCode(ctx, st, u, code)
 	default: // it has a form of its own

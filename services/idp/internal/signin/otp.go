@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"crypto/sha256"
 	"strings"
 	"time"
@@ -24,14 +25,14 @@ const (
 
 // oneTime checks a one-time code. A good one is good once (RFC 6238 section 5.2),
 // and wrong ones are counted.
-func (s *Service) oneTime(u store.User, code secret.Text) (result string, err error) {
+func (s *Service) oneTime(ctx context.Context, u store.User, code secret.Text) (result string, err error) {
 	typed := strings.ReplaceAll(code.Reveal(), " ", "")
 	wrong := prterr.AADSTS(aadsts.StrongAuthFailed, "the code is wrong: try the one that is shown now")
 	if u.TOTPSecret.Empty() || len(typed) != 6 {
 		return resultWrong, wrong
 	}
 	key := "otp|" + string(u.ID)
-	if err := s.attempts.Try(key); err != nil {
+	if err := s.attempts.Try(ctx, key); err != nil {
 		return resultLocked, err
 	}
 	now := s.clock.Now().Unix() / period
@@ -42,12 +43,12 @@ func (s *Service) oneTime(u store.User, code secret.Text) (result string, err er
 		}
 		// Whoever has another secret now shows another code, which was not used before.
 		digest := sha256.Sum256(append([]byte("otp|"+string(u.ID)+"|"+u.TOTPSecret.Reveal()+"|"), byte(step), byte(step>>8), byte(step>>16), byte(step>>24)))
-		first, err := s.replays.Use(digest, time.Unix((step+around+1)*period, 0))
+		first, err := s.replays.Use(ctx, digest, time.Unix((step+around+1)*period, 0))
 		if err != nil {
 			return resultLocked, err
 		}
 		if first {
-			s.attempts.Right(key)
+			s.attempts.Right(ctx, key)
 			return resultSuccess, nil
 		}
 	}

@@ -93,7 +93,7 @@ func (s *Service) SubmitPasskey(ctx context.Context, f Passkey) (authorize.Outco
 // the answer's say, for the log, when there is an error.
 func (s *Service) passkey(ctx context.Context, st *flowstate.State, credential []byte) (store.User, error) {
 	c := st.Passkey
-	first, err := s.replays.UseOnce(c.Digest(), time.Unix(c.Made, 0), c.Ends())
+	first, err := s.replays.UseOnce(ctx, c.Digest(), time.Unix(c.Made, 0), c.Ends())
 	switch {
 	case err != nil:
 		return store.User{}, err
@@ -114,7 +114,7 @@ func (s *Service) passkey(ctx context.Context, st *flowstate.State, credential [
 		// Nobody guesses a signature. Wrong answers are counted to be seen and to be slow,
 		// and a right one is taken all the same: the id of a user is no secret, and whoever
 		// knows it would lock them out for ever.
-		if s.attempts.Try(key) != nil && errors.Is(err, passkey.ErrAnswer) {
+		if s.attempts.Try(ctx, key) != nil && errors.Is(err, passkey.ErrAnswer) {
 			return u, signinlog.WithHidden(prterr.AADSTS(aadsts.AccountLocked, ""), err.Error())
 		}
 		return u, notGood(err)
@@ -128,7 +128,7 @@ func (s *Service) passkey(ctx context.Context, st *flowstate.State, credential [
 	if err := s.directory.UsePasskey(ctx, u.Tenant, u.ID, used); err != nil {
 		return u, err
 	}
-	s.attempts.Right(key)
+	s.attempts.Right(ctx, key)
 	return u, nil
 }
 

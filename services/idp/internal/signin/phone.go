@@ -58,7 +58,7 @@ func (s *Service) BeginPhoneSignIn(ctx context.Context, token secret.Text, name 
 func phoneAsked(upn ids.UPN) string { return "asked|phone|" + string(upn) }
 
 func (s *Service) askPhone(ctx context.Context, st *flowstate.State, upn ids.UPN, from Where) (int, error) {
-	if err := s.attempts.Try(phoneAsked(upn)); err != nil {
+	if err := s.attempts.Try(ctx, phoneAsked(upn)); err != nil {
 		return 0, err
 	}
 	u, err := s.directory.UserByName(ctx, upn)
@@ -150,7 +150,7 @@ func (s *Service) phoneUser(ctx context.Context, st *flowstate.State, session st
 	}
 	u, err := s.directory.User(ctx, c.Tenant, p.User)
 	if err == nil {
-		s.attempts.Right(phoneAsked(u.UPN))
+		s.attempts.Right(ctx, phoneAsked(u.UPN))
 	}
 	return u, err
 }

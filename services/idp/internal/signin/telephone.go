@@ -56,7 +56,7 @@ const (
 // that wants the key #. What nobody approves is counted, so that nobody is asked
 // without end (AADSTS50053).
 func (s *Service) call(ctx context.Context, st *flowstate.State, u store.User, method string, from Where) (number int, err error) {
-	if err := s.attempts.Try(askedKey(method, u.ID)); err != nil {
+	if err := s.attempts.Try(ctx, askedKey(method, u.ID)); err != nil {
 		return 0, err
 	}
 	c := s.challenge(st, u.Tenant, method, from)
@@ -144,7 +144,7 @@ func (s *Service) answered(ctx context.Context, st *flowstate.State) (result str
 	if c.Answer != approved || p.User != st.Proof.User || c.Tenant != st.Proof.Tenant || c.Method != st.Method {
 		return no, prterr.AADSTS(aadsts.StrongAuthFailed, "it was denied on the telephone")
 	}
-	s.attempts.Right(askedKey(st.Method, p.User))
+	s.attempts.Right(ctx, askedKey(st.Method, p.User))
 	return resultSuccess, nil
 }
 

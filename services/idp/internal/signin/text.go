@@ -36,7 +36,7 @@ type sent struct {
 // old. Messages that lead to nothing are counted, so that nobody's telephone is
 // flooded (AADSTS50053).
 func (s *Service) text(ctx context.Context, st *flowstate.State, u store.User) error {
-	if err := s.attempts.Try(askedKey(methods.IDSMS, u.ID)); err != nil {
+	if err := s.attempts.Try(ctx, askedKey(methods.IDSMS, u.ID)); err != nil {
 		return err
 	}
 	code, err := drawCode()
@@ -75,7 +75,7 @@ func (s *Service) textCode(ctx context.Context, st *flowstate.State, u store.Use
 		return resultWrongText, wrong
 	}
 	key := "text|" + string(u.ID)
-	if err := s.attempts.Try(key); err != nil {
+	if err := s.attempts.Try(ctx, key); err != nil {
 		return resultLocked, err
 	}
 	p, c, err := waitingAs[sent](ctx, s, textKind, st.ID)
@@ -91,7 +91,7 @@ func (s *Service) textCode(ctx context.Context, st *flowstate.State, u store.Use
 	if err := s.waiting.DeletePending(ctx, textKind, st.ID); err != nil {
 		return resultTextOver, prterr.AADSTS(aadsts.StrongAuthFailed, "the code was used already: ask for another message")
 	}
-	s.attempts.Right(key)
-	s.attempts.Right(askedKey(methods.IDSMS, u.ID))
+	s.attempts.Right(ctx, key)
+	s.attempts.Right(ctx, askedKey(methods.IDSMS, u.ID))
 	return resultSuccess, nil
 }

@@ -25,6 +25,21 @@ func (m *Memory) PutDocument(_ context.Context, kind, key string, data []byte) e
 	return nil
 }
 
+// SwapDocument implements Store.
+func (m *Memory) SwapDocument(_ context.Context, kind, key string, old, data []byte) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stands, there := m.docs[[2]string{kind, key}]
+	if there != (old != nil) || !bytes.Equal(stands, old) {
+		if !there {
+			return nil, ErrNotFound // what it should replace is not there
+		}
+		return bytes.Clone(stands), nil
+	}
+	m.docs[[2]string{kind, key}] = bytes.Clone(data)
+	return bytes.Clone(data), nil
+}
+
 // DocumentKeys implements Store.
 func (m *Memory) DocumentKeys(_ context.Context, kind string) ([]string, error) {
 	m.mu.RLock()

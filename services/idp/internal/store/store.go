@@ -254,9 +254,16 @@ type Store interface {
 
 	Documents
 
+	Uses
+
+	Tries
+
 	// Close lets go of what the store holds.
 	Close() error
 }
+
+// Change says what changed: a document by its kind and key, or a row of a table.
+type Change struct{ Kind, Key string }
 
 // Documents are small things that a room keeps whole, by kind and key: the keys
 // of the identity provider, what an operator changed of a tenant. A document is at
@@ -266,6 +273,10 @@ type Documents interface {
 	Document(ctx context.Context, kind, key string) ([]byte, error)
 	// PutDocument adds it or puts it in place of the one there is.
 	PutDocument(ctx context.Context, kind, key string, data []byte) error
+	// SwapDocument puts data in the place of old, nil for of nothing, and gives back what
+	// stands then: data, or what another call has put there before. ErrNotFound when
+	// there is nothing and old is not nil.
+	SwapDocument(ctx context.Context, kind, key string, old, data []byte) ([]byte, error)
 	// DocumentKeys lists the keys of a kind, ordered.
 	DocumentKeys(ctx context.Context, kind string) ([]string, error)
 }

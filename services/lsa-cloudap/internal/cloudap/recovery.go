@@ -6,9 +6,11 @@ import (
 
 	"google.golang.org/grpc"
 
+	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
 
 // hresultBadKeyset is NTE_BAD_KEYSET, the Windows code for keys that are gone.
@@ -63,7 +65,9 @@ func lost(what string) error {
 // does not work is another kind of error, and nothing is done about it here.
 func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, install func(issued) error) error {
 	obtain := func() error {
-		got, err := c.plugin.authenticate(ctx, upn, cred)
+		got, err := prt.UntilKnown(ctx, c.cfg.Clock, func() bool { return c.isNew(ctx, cred) }, func() (issued, error) {
+			return c.plugin.authenticate(ctx, upn, cred)
+		})
 		if err != nil {
 			return err
 		}
@@ -82,4 +86,19 @@ func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, insta
 		return prterr.New(prterr.Conflict, "the keys of this device were lost and have been recovered: use the smart card once more")
 	}
 	return obtain()
+}
+
+// newFor is how long after its registration a device is new, by the certificate that it
+// got, which is good from some minutes before on machines whose clock is slow.
+const newFor = 20 * time.Minute
+
+// isNew says whether it may be that the tenant of this device does not know it yet: it was
+// registered just now, nobody ever had a PRT here, and the credential is good for more
+// than one attempt.
+func (c *CloudAP) isNew(ctx context.Context, cred proof) bool {
+	if cred.page != nil || cred.card != nil || len(c.entriesWhere(func(partition.Partition) bool { return true })) > 0 {
+		return false
+	}
+	d, err := c.recovery.state(ctx, c.cfg.CallTimeout)
+	return err == nil && c.cfg.Clock.Now().Sub(d.GetCertificateNotBefore().AsTime()).Abs() < newFor
 }

@@ -88,6 +88,9 @@ func (p *chip) audit(ctx context.Context, u use, err error) error {
 		slog.String("caller", rpc.Caller(ctx)), slog.String("method", method(ctx)), slog.String("use", u.what), slog.String("key", u.purpose),
 		slog.String("key_set", u.set), slog.String("outcome", outcome),
 	}
+	if s := rpc.StandIn(ctx); s != "" { // the caller is what that one said
+		attrs = append(attrs, slog.String("stand_in", s))
+	}
 	if u.owner.User != "" {
 		attrs = append(attrs, slog.String("tenant_id", string(u.owner.Tenant)), slog.String("user_id", string(u.owner.User)))
 	}

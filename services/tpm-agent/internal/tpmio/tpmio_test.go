@@ -34,7 +34,7 @@ func do(t *testing.T, o *Owner, f func(*Conn) error) error {
 	return o.Do(t.Context(), f)
 }
 
-func TestOneCommandAtATime(t *testing.T) {
+func TestT14_OneCommandAtATime(t *testing.T) {
 	var mu sync.Mutex // TryLock fails when two commands overlap
 	o := New(scripted(func([]byte) ([]byte, error) {
 		if !mu.TryLock() {

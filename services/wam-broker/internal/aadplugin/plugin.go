@@ -17,7 +17,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/singleflight"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
@@ -63,7 +62,7 @@ type Plugin struct {
 	events  *eventlog.Log
 	clock   clock.Clock
 	log     *slog.Logger
-	flights singleflight.Group
+	flights flights
 	// turn holds a token while an account is being added or removed.
 	turn chan struct{}
 }
@@ -95,18 +94,12 @@ func (p *Plugin) silent(ctx context.Context, r apptoken.Request, acc known) (app
 	}
 	// One way to the identity provider for all who ask for the same at once. The
 	// session is part of the key, so that nobody rides on another's capability.
-	v, err, _ := p.flights.Do(flightKey(r, acc.Account), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flightTime)
-		defer cancel()
+	return p.flights.do(ctx, flightKey(r, acc.Account), flightTime, func(ctx context.Context) (apptoken.Grant, error) {
 		if g, ok := p.cached(r, acc.Account); ok {
 			return g, nil // the flight before this one brought it
 		}
 		return p.obtain(ctx, r, acc)
 	})
-	if err != nil {
-		return apptoken.Grant{}, err
-	}
-	return v.(apptoken.Grant), nil
 }
 
 func (p *Plugin) cached(r apptoken.Request, acc apptoken.Account) (apptoken.Grant, bool) {

@@ -46,7 +46,10 @@ func (a *Authority) Room(of sid.SID) error {
 // account is there whatever becomes of the PRT: obtained is false without one, and the
 // first app brings its user to a sign-in page.
 func (a *Authority) Add(ctx context.Context, n Added, password secret.Text) (obtained bool, err error) {
-	got, err := a.cfg.Protocol.WithPassword(ctx, n.Tenant, n.UPN, password)
+	isNew := func() bool { return n.Registered != "" }
+	got, err := prt.UntilKnown(ctx, a.cfg.Clock, isNew, func() (prt.Issued, error) {
+		return a.cfg.Protocol.WithPassword(ctx, n.Tenant, n.UPN, password)
+	})
 	defer func() { a.cfg.Meter.Acquired(ctx, prt.KindPassword, err) }()
 	if err == nil && n.Registered != "" && got.User != n.Registered {
 		err = prterr.New(prterr.Denied, "the PRT is for another user than the device was registered for")

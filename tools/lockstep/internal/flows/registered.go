@@ -30,8 +30,12 @@ func (r *Runner) atWork(ctx context.Context, command string, arg map[string]stri
 	switch command {
 	case "owner": // owner name=maria
 		return r.owner(ctx, arg), true
-	case "connect": // connect account=alice by=maria [password=wrong]
-		return r.connect(ctx, arg), true
+	case "connect": // connect account=alice by=maria [password=wrong] [briefly], which is without its ladder
+		out := r.connect(ctx, arg)
+		if arg["briefly"] != "" {
+			out = unladdered(out)
+		}
+		return out, true
 	case "prompt": // prompt account=alice by=maria [no-consent]
 		return r.prompt(ctx, arg), true
 	case "disconnect": // disconnect account=alice by=maria

@@ -27,6 +27,10 @@ func (elsewhere) start(context.Context, spec, *rpc.Identity) error { return errE
 
 func (elsewhere) stop(string) error { return errElsewhere }
 
+func (elsewhere) move(context.Context, string, string) error {
+	return errors.New("the components of a deployment are elsewhere: a stand-in is put before one there, as make kind-fault does")
+}
+
 // runs says that a component is part of the deployment.
 func (e elsewhere) runs(key string) bool { return e.lab.cfg.Deployment.addr(key) != "" }
 

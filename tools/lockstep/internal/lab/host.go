@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
 )
@@ -19,6 +20,9 @@ import (
 type spec struct {
 	// key is unique in the lab; name is the component's own.
 	key, name string
+	// standsFor is the component in whose place this is, empty for a real one; door the
+	// key of the address at which it listens.
+	standsFor, door string
 	// device is set for components whose way to the cloud can be cut.
 	device   string
 	listen   string
@@ -31,6 +35,8 @@ type spec struct {
 type host interface {
 	start(context.Context, spec, *rpc.Identity) error
 	stop(key string) error
+	// move has a component that runs listen at another address.
+	move(ctx context.Context, key, addr string) error
 	runs(key string) bool
 	nativeHost(*Device) actor.NativeHost
 	close() error
@@ -45,10 +51,14 @@ type inProcess struct {
 
 func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	wire, ok := components.Wires()[s.name]
+	own, service := s.name, s.name
+	if s.standsFor != "" {
+		wire, ok, own, service = faulty.Wire(s.standsFor), true, s.standsFor, s.name+"-"+s.standsFor
+	}
 	if !ok {
 		return fmt.Errorf("there is no component %q", s.name)
 	}
-	tp, err := h.lab.tracer(ctx, s.name)
+	tp, err := h.lab.tracer(ctx, service)
 	if err != nil {
 		return err
 	}
@@ -67,7 +77,7 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	labClock := clock.NewLab()
 	labClock.Advance(h.lab.Ahead())
 	r, err := run.Start(run.Config{
-		Name: s.name, Identity: id, Network: network, Listen: s.listen, Peers: s.peers,
+		Name: own, Identity: id, Network: network, Listen: s.listen, Peers: s.peers,
 		Env: run.Env{
 			StateDir: s.state, Clock: labClock, Lab: labClock, Log: log, TracerProvider: tp, MeterProvider: mp,
 			Settings: s.settings, Points: h.lab.cfg.Points[s.name],
@@ -93,6 +103,14 @@ func (h *inProcess) log(component string) (*slog.Logger, error) {
 		w = os.Stderr
 	}
 	return obs.Logger(w, h.lab.cfg.LogLevel, component)
+}
+
+func (h *inProcess) move(_ context.Context, key, addr string) error {
+	r, ok := h.running[key]
+	if !ok {
+		return nil // it starts there the next time
+	}
+	return r.Move(addr)
 }
 
 func (h *inProcess) runs(key string) bool { return h.running[key] != nil }

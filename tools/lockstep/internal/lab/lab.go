@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -81,8 +82,8 @@ type Config struct {
 	// Ahead is how far the clocks of the lab are ahead of the machine's at its start: a
 	// lab that starts again on its folder goes on where it was.
 	Ahead time.Duration
-	// DeviceSettings are further settings for the components of every device, by
-	// component and name; they win over what the lab sets by itself.
+	// DeviceSettings are further settings for the components of every device and of the
+	// cloud, by component and name; they win over what the lab sets by itself.
 	DeviceSettings map[string]map[string]string
 	// Domain gives the devices a way to the domain of the federated organisation, as
 	// the peer "domain": the federation provider, over gRPC whatever HTTPS says.
@@ -92,6 +93,14 @@ type Config struct {
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
+	// StandIns says by its key which component has a stand-in before it from the start,
+	// without rules; nil is none. Others get one by SwapIn.
+	StandIns func(key string) bool
+	// FaultSeed is the seed of every stand-in; 0 has each choose one.
+	FaultSeed uint64
+	// StandInSettings are further settings of stand-ins, by the component in whose place
+	// they are; they win over what the lab sets by itself.
+	StandInSettings map[string]map[string]string
 	// Deployment has the components elsewhere, as in a cluster: this lab starts none and
 	// reaches them as the actors do. What is about components of its own is then left out.
 	Deployment *Deployment
@@ -113,7 +122,9 @@ type Lab struct {
 	ways     map[way]grpc.ClientConnInterface
 	devices  []*Device
 	ahead    time.Duration
-	hands    hands
+	// swapped are the keys of the components that a stand-in is before.
+	swapped map[string]bool
+	hands   hands
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -151,6 +162,8 @@ func (l *Lab) cloud() []spec {
 	// open them.
 	adfs["https"], adfs["https-ca"], adfs["https-name"] = l.addr("adfs-https"), l.path("adfs", "ca.pem"), stsName
 	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
+	maps.Copy(adfs, l.cfg.DeviceSettings["adfs"])
+	maps.Copy(idp, l.cfg.DeviceSettings["idp"])
 	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
 }
 
@@ -177,7 +190,7 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if cfg.KeepTraces > 0 {
 		recorder = ladder.NewBoundedRecorder(cfg.KeepTraces, maxSpans)
 	}
-	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, traces: recorder, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, traces: recorder, swapped: map[string]bool{}, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
@@ -268,7 +281,15 @@ func (l *Lab) path(parts ...string) string {
 
 // start runs one component; peers are the keys of those it may need.
 func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error {
-	s.listen, s.state, s.peers = l.addr(s.key), l.path(filepath.FromSlash(s.key)), map[string]string{}
+	if err := l.fromTheStart(ctx, s); err != nil {
+		return err
+	}
+	s.door, s.state, s.peers = s.key, l.path(filepath.FromSlash(s.key)), map[string]string{}
+	if l.Swapped(s.key) {
+		s.door = RealKey(s.key)
+		l.behindHTTPS(s)
+	}
+	s.listen = l.addr(s.door)
 	for name, key := range peers {
 		if s.peers[name] = key; !strings.HasPrefix(key, "https://") {
 			s.peers[name] = l.addr(key)
@@ -319,7 +340,7 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	if err != nil {
 		return nil, err
 	}
-	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: filepath.Base(key), TracerProvider: tp})
+	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: nameAt(key), TracerProvider: tp})
 	if err != nil {
 		return nil, err
 	}

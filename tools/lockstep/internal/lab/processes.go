@@ -36,13 +36,14 @@ type processes struct {
 	forward  *grpc.ClientConn
 	order    []string
 	cmds     map[string]*exec.Cmd
+	specs    map[string]spec
 }
 
 func newProcesses(ctx context.Context, l *Lab) (*processes, error) {
 	if len(l.cfg.Self) == 0 {
 		return nil, errors.New("a lab of processes needs to know this program's own path")
 	}
-	h := &processes{lab: l, cmds: map[string]*exec.Cmd{}}
+	h := &processes{lab: l, cmds: map[string]*exec.Cmd{}, specs: map[string]spec{}}
 	path := l.path("run", "otlp.sock")
 	if err := os.MkdirAll(l.path("run"), 0o700); err != nil {
 		return nil, fmt.Errorf("socket folder: %w", err)
@@ -78,6 +79,9 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	for name, addr := range s.peers {
 		args = append(args, "--peer", name+"="+addr)
 	}
+	if s.standsFor != "" {
+		args = append(args, "--stand-in-for", s.standsFor)
+	}
 	for name, value := range s.settings {
 		args = append(args, "--set", name+"="+value)
 	}
@@ -88,7 +92,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start process: %w", err)
 	}
-	h.cmds[s.key] = cmd
+	h.cmds[s.key], h.specs[s.key] = cmd, s
 	h.order = append(h.order, s.key)
 	return h.ready(ctx, s)
 }
@@ -97,7 +101,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 func (h *processes) ready(ctx context.Context, s spec) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	conn, err := h.lab.Dial(ctx, "operator", s.key)
+	conn, err := h.lab.Dial(ctx, "operator", s.door)
 	if err != nil {
 		return err
 	}
@@ -105,6 +109,23 @@ func (h *processes) ready(ctx context.Context, s spec) error {
 		return fmt.Errorf("it does not answer: %w", err)
 	}
 	return nil
+}
+
+// move starts a component anew at another address, on what it keeps.
+func (h *processes) move(ctx context.Context, key, addr string) error {
+	if !h.runs(key) {
+		return nil // it starts there the next time
+	}
+	if err := h.stop(key); err != nil {
+		return err
+	}
+	s := h.specs[key]
+	s.listen, s.door = addr, RealKey(key)
+	id, err := h.lab.ca.Issue(s.name)
+	if err != nil {
+		return err
+	}
+	return h.start(ctx, s, id)
 }
 
 func (h *processes) runs(key string) bool { return h.cmds[key] != nil }

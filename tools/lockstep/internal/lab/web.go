@@ -46,7 +46,7 @@ func (l *Lab) httpClient() (*http.Client, error) {
 		if host, _, err := net.SplitHostPort(address); err == nil && host == stsName {
 			to = "adfs-https"
 		}
-		return l.network.plain().Dial(ctx, l.addr(to))
+		return l.network.dial(ctx, l.addr(to))
 	}}
 	for _, path := range l.roots() {
 		pem, err := os.ReadFile(path)

@@ -13,6 +13,7 @@ package faultv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -245,7 +246,9 @@ type RuleState struct {
 	// Seen is how many calls fitted it.
 	Seen uint64 `protobuf:"varint,2,opt,name=seen,proto3" json:"seen,omitempty"`
 	// Struck is how many calls it broke.
-	Struck        uint64 `protobuf:"varint,3,opt,name=struck,proto3" json:"struck,omitempty"`
+	Struck uint64 `protobuf:"varint,3,opt,name=struck,proto3" json:"struck,omitempty"`
+	// Last is when it broke one last; absent when it did not yet.
+	Last          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -301,11 +304,18 @@ func (x *RuleState) GetStruck() uint64 {
 	return 0
 }
 
+func (x *RuleState) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
 var File_prt_fault_v1_fault_proto protoreflect.FileDescriptor
 
 const file_prt_fault_v1_fault_proto_rawDesc = "" +
 	"\n" +
-	"\x18prt/fault/v1/fault.proto\x12\fprt.fault.v1\";\n" +
+	"\x18prt/fault/v1/fault.proto\x12\fprt.fault.v1\x1a\x1fgoogle/protobuf/timestamp.proto\";\n" +
 	"\x0fSetRulesRequest\x12\x14\n" +
 	"\x05rules\x18\x01 \x01(\tR\x05rules\x12\x12\n" +
 	"\x04seed\x18\x02 \x01(\x04R\x04seed\"<\n" +
@@ -316,11 +326,12 @@ const file_prt_fault_v1_fault_proto_rawDesc = "" +
 	"\x15DescribeRulesResponse\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\tR\tcomponent\x12-\n" +
 	"\x05rules\x18\x02 \x03(\v2\x17.prt.fault.v1.RuleStateR\x05rules\x12\x12\n" +
-	"\x04seed\x18\x03 \x01(\x04R\x04seed\"K\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\"{\n" +
 	"\tRuleState\x12\x12\n" +
 	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x12\n" +
 	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12\x16\n" +
-	"\x06struck\x18\x03 \x01(\x04R\x06struck2\xb3\x01\n" +
+	"\x06struck\x18\x03 \x01(\x04R\x06struck\x12.\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last2\xb3\x01\n" +
 	"\fFaultService\x12I\n" +
 	"\bSetRules\x12\x1d.prt.fault.v1.SetRulesRequest\x1a\x1e.prt.fault.v1.SetRulesResponse\x12X\n" +
 	"\rDescribeRules\x12\".prt.fault.v1.DescribeRulesRequest\x1a#.prt.fault.v1.DescribeRulesResponseB\xb1\x01\n" +
@@ -346,18 +357,20 @@ var file_prt_fault_v1_fault_proto_goTypes = []any{
 	(*DescribeRulesRequest)(nil),  // 2: prt.fault.v1.DescribeRulesRequest
 	(*DescribeRulesResponse)(nil), // 3: prt.fault.v1.DescribeRulesResponse
 	(*RuleState)(nil),             // 4: prt.fault.v1.RuleState
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_prt_fault_v1_fault_proto_depIdxs = []int32{
 	4, // 0: prt.fault.v1.DescribeRulesResponse.rules:type_name -> prt.fault.v1.RuleState
-	0, // 1: prt.fault.v1.FaultService.SetRules:input_type -> prt.fault.v1.SetRulesRequest
-	2, // 2: prt.fault.v1.FaultService.DescribeRules:input_type -> prt.fault.v1.DescribeRulesRequest
-	1, // 3: prt.fault.v1.FaultService.SetRules:output_type -> prt.fault.v1.SetRulesResponse
-	3, // 4: prt.fault.v1.FaultService.DescribeRules:output_type -> prt.fault.v1.DescribeRulesResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5, // 1: prt.fault.v1.RuleState.last:type_name -> google.protobuf.Timestamp
+	0, // 2: prt.fault.v1.FaultService.SetRules:input_type -> prt.fault.v1.SetRulesRequest
+	2, // 3: prt.fault.v1.FaultService.DescribeRules:input_type -> prt.fault.v1.DescribeRulesRequest
+	1, // 4: prt.fault.v1.FaultService.SetRules:output_type -> prt.fault.v1.SetRulesResponse
+	3, // 5: prt.fault.v1.FaultService.DescribeRules:output_type -> prt.fault.v1.DescribeRulesResponse
+	4, // [4:6] is the sub-list for method output_type
+	2, // [2:4] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_prt_fault_v1_fault_proto_init() }

@@ -1,7 +1,7 @@
 // Package sqlite is a store that survives a restart: one SQLite file.
 //
-// What lives here: the schema with its versions, and the records as JSON beside
-// the columns they are looked up by. What never may: a rule of the directory. The
+// What lives here: the file, and the schema with its versions. What never may: a rule
+// of the directory, and a statement about a record, which package sqlstore has. The
 // door of the identity provider opens it when it was told to keep its state.
 //
 // The file holds private keys and password hashes in the clear, as a laboratory
@@ -21,6 +21,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store/sqlstore"
 )
 
 //go:embed schema/*.sql
@@ -33,11 +34,7 @@ type Config struct {
 }
 
 // Store is a store in a file. It is safe for concurrent use by one process.
-type Store struct {
-	// write is one connection, so that writers queue here and not in the file's lock;
-	// read is several, which see the last state that was committed.
-	write, read *sql.DB
-}
+type Store struct{ *sqlstore.Store }
 
 var _ store.Store = (*Store)(nil)
 
@@ -46,16 +43,19 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := prepare(cfg.Path); err != nil {
 		return nil, err
 	}
-	s := &Store{}
-	var err error
-	if s.write, err = sql.Open("sqlite", source(cfg.Path, "immediate")); err != nil {
+	// write is one connection, so that writers queue here and not in the file's lock;
+	// read is several, which see the last state that was committed.
+	write, err := sql.Open("sqlite", source(cfg.Path, "immediate"))
+	if err != nil {
 		return nil, fmt.Errorf("state file %s: %w", cfg.Path, err)
 	}
-	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", source(cfg.Path, "deferred")); err == nil {
-		err = s.migrate(ctx)
-	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", source(cfg.Path, "deferred"))
 	if err != nil {
+		return nil, errors.Join(fmt.Errorf("state file %s: %w", cfg.Path, err), write.Close())
+	}
+	s := &Store{sqlstore.New(sqlstore.Config{Write: write, Read: read})}
+	if err := migrate(ctx, write); err != nil {
 		return nil, errors.Join(fmt.Errorf("state file %s: %w", cfg.Path, err), s.Close())
 	}
 	return s, nil
@@ -91,13 +91,13 @@ func source(path, lock string) string {
 
 // migrate applies the files of the schema that the state file has not seen, in
 // one transaction each. Their number is the version in the file.
-func (s *Store) migrate(ctx context.Context) error {
+func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := schema.ReadDir("schema")
 	if err != nil {
 		return err
 	}
 	var have int
-	if err := s.write.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return err
 	}
 	if have > len(files) {
@@ -110,70 +110,20 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		// A pragma takes no parameter; the number is ours.
 		statements := fmt.Sprintf("%s\nPRAGMA user_version = %d;", text, have+i+1)
-		err = s.change(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, statements)
-			return err
-		})
-		if err != nil {
+		if err := apply(ctx, db, statements); err != nil {
 			return fmt.Errorf("schema %s: %w", f.Name(), err)
 		}
 	}
 	return nil
 }
 
-// change runs f in a transaction that is the only one to write. What f calls must
-// not come back to the store.
-func (s *Store) change(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+func apply(ctx context.Context, db *sql.DB, statements string) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := f(tx); err != nil {
+	if _, err := tx.ExecContext(ctx, statements); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	return tx.Commit()
-}
-
-// Close implements Store.
-func (s *Store) Close() error {
-	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// found turns the library's word for nothing into the store's.
-func found(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.ErrNotFound
-	}
-	return err
-}
-
-// one says that a statement changed a record, or that there was none.
-func one(r sql.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	n, err := r.RowsAffected()
-	if err == nil && n == 0 {
-		return store.ErrNotFound
-	}
-	return err
-}
-
-// taken reports ErrExists when a query finds anything.
-func taken(ctx context.Context, tx *sql.Tx, query string, args ...any) error {
-	var one int
-	err := tx.QueryRowContext(ctx, query, args...).Scan(&one)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil
-	case err != nil:
-		return err
-	}
-	return store.ErrExists
 }

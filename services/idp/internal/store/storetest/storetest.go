@@ -22,7 +22,8 @@ func Run(t *testing.T, open func(testing.TB) store.Store) {
 		"users": users, "changes of users": userChanges, "devices": devices, "changes of devices": deviceChanges,
 		"copies": copies, "quota at once": quotaAtOnce, "changes at once": changesAtOnce,
 		"lists and deletions of users": userLists, "methods of users": userMethods, "what waits": pending, "documents": documents,
-		"data keys": dataKeys, "data keys at once": dataKeysAtOnce,
+		"data keys": dataKeys, "data keys at once": dataKeysAtOnce, "uses": uses, "uses at once": usesAtOnce,
+		"tries": tries, "tries at once": triesAtOnce, "swaps of documents": swaps, "strange names": strangeNames,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := open(t)

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockstep-sso/lockstep/tools/cluster/internal/kube"
+	"github.com/lockstep-sso/lockstep/tools/cluster/internal/need"
+)
+
+const (
+	// deploymentFile is where the player's pod has the file that says where everything is.
+	deploymentFile = "/etc/lockstep/deployment.yaml"
+	// jaeger is the address of its API inside the cluster.
+	jaeger = "http://jaeger.lockstep-observe.svc.cluster.local.:16686"
+	// startWithin bounds the start of a player's pod, playWithin what it plays.
+	startWithin = 6 * time.Minute
+	playWithin  = 10 * time.Minute
+)
+
+func (w *world) playerDir() string { return filepath.Join(w.jobs(), "demo") }
+
+// play runs the lockstep program in a pod of the player, and returns its exit code.
+func (w *world) play(ctx context.Context, c *kube.Cluster, name string, out io.Writer, args ...string) (int, error) {
+	objects, err := c.Render(ctx, w.playerDir())
+	if err != nil {
+		return 0, err
+	}
+	jobs := kube.Only(objects, func(o kube.Object) bool { return o.Kind == "Job" })
+	if len(jobs) != 1 {
+		return 0, fmt.Errorf("%s renders %d Jobs, and one is needed", w.playerDir(), len(jobs))
+	}
+	return c.Run(ctx, kube.Errand{Like: jobs[0], Name: name, Args: args, Start: w.set.Within(startWithin), Within: w.set.Within(playWithin)}, out)
+}
+
+// played plays with the output for the user, and ends with the player's own exit code.
+func (w *world) played(ctx context.Context, c *kube.Cluster, name string, args ...string) error {
+	code, err := w.play(ctx, c, name, w.out, args...)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func demoCommand() *cobra.Command {
+	return command("demo", "Play the four flows in the cluster and show their ladders, read back from Jaeger", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {
+		c, err := w.running(ctx)
+		if err != nil {
+			return err
+		}
+		return w.played(ctx, c, "demo", "demo", "--deployment", deploymentFile)
+	})
+}
+
+func traceCommand() *cobra.Command {
+	var flow string
+	cmd := command("trace", "Show the ladder of the newest trace of a flow", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {
+		if flow == "" {
+			return errors.New("which flow? FLOW=first_sign_in, app_token, browser_sso or renewal")
+		}
+		c, err := w.running(ctx)
+		if err != nil {
+			return err
+		}
+		return w.played(ctx, c, "trace", "ladder", "--flow", flow, "--jaeger", jaeger, "--hops")
+	})
+	cmd.Flags().StringVar(&flow, "flow", "", "the `flow`: first_sign_in, app_token, browser_sso, renewal")
+	return cmd
+}
+
+func faultCommand() *cobra.Command {
+	var component, rules string
+	cmd := command("fault", "Put a stand-in in the place of a component and have it break calls by rules", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {
+		if component == "" || rules == "" {
+			return errors.New("which component, and by which rules? As in C=tpm-agent RULES='(delay 200ms)'")
+		}
+		c, err := w.running(ctx)
+		if err != nil {
+			return err
+		}
+		if err := w.swapIn(ctx, c, component); err != nil {
+			return err
+		}
+		return w.setRules(ctx, c, component, rules, w.out)
+	})
+	cmd.Flags().StringVar(&component, "component", "", "the `component` in whose place it is, as tpm-agent")
+	cmd.Flags().StringVar(&rules, "rules", "", "the `rules`, as (unavailable (first 3))")
+	return cmd
+}
+
+func healCommand() *cobra.Command {
+	var component string
+	cmd := command("heal", "Take the stand-in away again", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {
+		if component == "" {
+			return errors.New("which component? As in C=tpm-agent")
+		}
+		c, err := w.running(ctx)
+		if err != nil {
+			return err
+		}
+		return w.heal(ctx, c, component)
+	})
+	cmd.Flags().StringVar(&component, "component", "", "the `component` that is to be itself again")
+	return cmd
+}
+
+// overlayOf is the overlay with a stand-in for a component.
+func (w *world) overlayOf(ctx context.Context, c *kube.Cluster, component string) ([]kube.Object, error) {
+	known, err := filepath.Glob(filepath.Join(w.overlays(), "faulty-*"))
+	if err != nil {
+		return nil, fmt.Errorf("overlays: %w", err)
+	}
+	var names []string
+	for _, dir := range known {
+		name := strings.TrimPrefix(filepath.Base(dir), "faulty-")
+		if name == component {
+			return c.Render(ctx, dir)
+		}
+		names = append(names, name)
+	}
+	return nil, fmt.Errorf("no stand-in for %q: there are %s", component, strings.Join(names, ", "))
+}
+
+// swapIn puts a stand-in in a component's place. There is one at a time: another one
+// goes, because each overlay is the demo with one stand-in.
+func (w *world) swapIn(ctx context.Context, c *kube.Cluster, component string) error {
+	objects, err := w.overlayOf(ctx, c, component)
+	if err != nil {
+		return err
+	}
+	w.say("putting a stand-in in the place of %s", component)
+	if err := c.Apply(ctx, objects); err != nil {
+		return err
+	}
+	if err := w.removeOthers(ctx, c, component, objects); err != nil {
+		return err
+	}
+	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
+}
+
+// removeOthers removes what stand-ins left that the wanted state does not have.
+func (w *world) removeOthers(ctx context.Context, c *kube.Cluster, but string, wanted []kube.Object) error {
+	out, err := c.Kubectl(ctx, "get", "deployments", "--all-namespaces", "-o", "jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(out)) {
+		component, ok := strings.CutPrefix(name, "faulty-")
+		if !ok || component == but {
+			continue
+		}
+		was, err := w.overlayOf(ctx, c, component)
+		if err != nil {
+			return err
+		}
+		w.say("taking the stand-in of %s away", component)
+		if err := c.Delete(ctx, kube.Missing(was, wanted)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// heal brings the overlay demo back.
+func (w *world) heal(ctx context.Context, c *kube.Cluster, component string) error {
+	if _, err := w.overlayOf(ctx, c, component); err != nil {
+		return err
+	}
+	objects, err := c.Render(ctx, w.set.Overlay("demo"))
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, objects); err != nil {
+		return err
+	}
+	if err := w.removeOthers(ctx, c, "", objects); err != nil {
+		return err
+	}
+	if err := c.WaitReady(ctx, objects, w.set.Within(readyWithin)); err != nil {
+		return err
+	}
+	w.say("%s is itself again", component)
+	return nil
+}
+
+// setRules tells the stand-in its rules, as the operator.
+func (w *world) setRules(ctx context.Context, c *kube.Cluster, component, rules string, out io.Writer) error {
+	namespace := "lockstep-device-1"
+	if component == "idp" || component == "adfs" {
+		namespace = "lockstep-cloud"
+	}
+	address := fmt.Sprintf("tcp:%s.%s.svc.cluster.local.:9443", component, namespace)
+	var said strings.Builder
+	code, err := w.play(ctx, c, "fault-set", io.MultiWriter(out, &said), "fault", "set", component, rules, "--at", address, "--identity", "/identities/operator")
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return fmt.Errorf("the rules were not taken: %s", strings.TrimSpace(said.String()))
+	}
+	return nil
+}
