@@ -211,7 +211,7 @@ func signedIn(ctx context.Context, s *scene) error {
 func (s *scene) enter(ctx context.Context) (actor.Desktop, error) {
 	d, _, err := s.device.LogonUI.SignIn(ctx, s.who.UPN, s.who.Password)
 	if err == nil {
-		s.desktop, s.open = d, append(s.open, d)
+		s.desktop = d
 	}
 	return d, err
 }
@@ -222,15 +222,11 @@ func renewalIsDue(ctx context.Context, s *scene) error {
 	if err := signedIn(ctx, s); err != nil {
 		return err
 	}
-	for _, d := range s.open { // with somebody before it the clock alone would renew
-		if err := s.device.LogonUI.SignOut(ctx, d); err != nil {
-			return err
-		}
-	}
-	s.open, s.desktop = nil, actor.Desktop{}
-	if err := s.device.Operator.AwaitSSOState(ctx, nil); err != nil {
+	// With somebody before it the clock alone would renew: the device is switched off and on.
+	if err := s.device.Restart(context.WithoutCancel(ctx), "lsa-cloudap"); err != nil {
 		return err
 	}
+	s.desktop, s.waits = actor.Desktop{}, false
 	if err := s.lab.Advance(ctx, 4*time.Hour+time.Minute); err != nil {
 		return err
 	}
