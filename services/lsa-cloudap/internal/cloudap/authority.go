@@ -148,18 +148,26 @@ func (c *CloudAP) CreateCookie(ctx context.Context, session secret.Text, signInU
 // tpmAgent begins the address of a call to the tpm-agent, in the form of prterr.Where.
 const tpmAgent = "grpc://tpm-agent/"
 
-// used looks at how a use of the PRT ended. A tpm-agent that denies the use of the pair in
-// the cache never takes it again: it was damaged on its way or at rest, and is as lost as
-// one whose TPM is gone. With a refresh token it may be that one which is denied.
+// used looks at how a use of the PRT ended. With a refresh token it may be that one which
+// is denied.
 func (e *entry) used(err error, withToken bool) error {
-	var denied *prterr.Error
-	if errors.As(err, &denied) && denied.Kind == prterr.Denied && strings.HasPrefix(denied.Where.URI, tpmAgent) && !withToken {
-		err = prterr.Wrap(prterr.KeysLost, err, "the tpm-agent does not take the PRT's session key from the cache: sign in again").WithHRESULT(hresultBadKeyset)
+	if !withToken {
+		err = damaged(err)
 	}
 	if prterr.KindOf(err) == prterr.KeysLost {
 		e.note(err)
 	}
 	return err
+}
+
+// damaged makes of a tpm-agent that denies the use of the pair in the cache one that has
+// lost its key: the pair was damaged on its way or at rest, and is never taken again.
+func damaged(err error) error {
+	var e *prterr.Error
+	if !errors.As(err, &e) || e.Kind != prterr.Denied || !strings.HasPrefix(e.Where.URI, tpmAgent) {
+		return err
+	}
+	return prterr.Wrap(prterr.KeysLost, err, "the tpm-agent does not take the PRT's session key from the cache: sign in again").WithHRESULT(hresultBadKeyset)
 }
 
 func (c *CloudAP) signedIn(session secret.Text) (*entry, partition.Partition, error) {
