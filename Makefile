@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in browsertest cluster conformance identity images tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest cluster conformance identity images manifests tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -175,6 +175,15 @@ kind-down: ## Remove the cluster
 cluster-test: ## Judge the system in a cluster; without docker the manifests at a bare API server
 	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
 	@$(CLUSTER) test $(CLUSTER_TEST)
+
+.PHONY: manifests
+manifests: ## Render every overlay of deploy/ and hold it to Pod Security, the call graph and our own rules
+	@GOWORK=off $(GO) -C tools/manifests vet ./... && GOWORK=off $(GO) -C tools/manifests test ./...
+	@GOWORK=off $(GO) -C tools/manifests run . check
+
+.PHONY: verify-netpol
+verify-netpol: ## Try every connection in a running cluster; fails when the policies are not enforced (needs kubectl; OVERLAY=demo)
+	@GOWORK=off $(GO) -C tools/manifests run . netpol --overlay "$${OVERLAY:-demo}" --context "kind-$${KIND_CLUSTER:-lockstep}" --run "$$(echo $$KIND_RUN | tr ' ' ',')"
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -136,10 +136,10 @@ func (s *shop) signCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if err := os.WriteFile(filepath.Join(s.out, name+".payload.json"), body, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(s.out, name+".payload.json"), body, 0o600); err != nil {
 					return err
 				}
-				if err := os.WriteFile(filepath.Join(s.out, name+".sig"), signature, 0o644); err != nil {
+				if err := os.WriteFile(filepath.Join(s.out, name+".sig"), signature, 0o600); err != nil {
 					return err
 				}
 			}

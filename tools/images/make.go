@@ -30,7 +30,7 @@ func (s *shop) say(format string, args ...any) { _, _ = fmt.Fprintf(s.log, forma
 // program builds the program of an image to OUT/NAME/app.
 func (s *shop) program(ctx context.Context, i list.Image) (string, error) {
 	file := filepath.Join(s.out, i.Name, "app")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
 		return "", err
 	}
 	return file, i.Build(ctx, s.root, file)
@@ -81,11 +81,11 @@ func (s *shop) write(name string, parts []byte, spec oci.Spec) (string, error) {
 	if err := oci.Archive(&b, img, s.reference(name)); err != nil {
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	if err := os.MkdirAll(s.out, 0o755); err != nil {
+	if err := os.MkdirAll(s.out, 0o750); err != nil {
 		return "", err
 	}
 	for ext, data := range map[string][]byte{".tar": b.Bytes(), ".cdx.json": parts, ".digest": []byte(digest.String() + "\n")} {
-		if err := os.WriteFile(filepath.Join(s.out, name+ext), data, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.out, name+ext), data, 0o600); err != nil {
 			return "", err
 		}
 	}
@@ -106,10 +106,10 @@ func (s *shop) docker(ctx context.Context, i list.Image) error {
 		file = append(file, []byte(`ENTRYPOINT ["/app", "`+strings.Join(i.Args, `", "`)+"\"]\n")...)
 	}
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "docker", "build", "-t", s.reference(i.Name), "--build-arg", "SERVICE="+i.Name, "-f", "-", s.out)
+	cmd := exec.CommandContext(ctx, "docker", "build", "-t", s.reference(i.Name), "--build-arg", "SERVICE="+i.Name, "-f", "-", s.out) //nolint:gosec // G204: names of the repository's own list
 	// The folder is the context: other images are not for this one.
 	ignore := "*\n!" + i.Name + "/app\n"
-	if err := os.WriteFile(filepath.Join(s.out, ".dockerignore"), []byte(ignore), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(s.out, ".dockerignore"), []byte(ignore), 0o600); err != nil {
 		return err
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(file), &out, &out
@@ -122,11 +122,11 @@ func (s *shop) docker(ctx context.Context, i list.Image) error {
 
 // revision is the commit of the sources, "" where there is none to be had.
 func (s *shop) revision(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "-C", s.root, "rev-parse", "HEAD").Output()
+	out, err := exec.CommandContext(ctx, "git", "-C", s.root, "rev-parse", "HEAD").Output() //nolint:gosec // G204: the folder is the caller's
 	if err != nil {
 		return ""
 	}
-	dirty, err := exec.CommandContext(ctx, "git", "-C", s.root, "status", "--porcelain").Output()
+	dirty, err := exec.CommandContext(ctx, "git", "-C", s.root, "status", "--porcelain").Output() //nolint:gosec // G204: as above
 	commit := strings.TrimSpace(string(out))
 	if err != nil || len(dirty) > 0 {
 		commit += "-dirty"

@@ -108,16 +108,16 @@ func beside(o overlay) []edge {
 // standIns moves the edges to a component that a stand-in takes the place of.
 func standIns(o overlay, edges []edge) []edge {
 	for _, w := range o.workloads() {
-		real, ok := strings.CutPrefix(w.component(), standInPrefix)
+		behind, ok := strings.CutPrefix(w.component(), standInPrefix)
 		if !ok {
 			continue
 		}
 		for i, e := range edges {
-			if e.to == real && e.port == grpcPort {
+			if e.to == behind && e.port == grpcPort {
 				edges[i].to = w.component()
 			}
 		}
-		edges = append(edges, edge{w.component(), real, grpcPort})
+		edges = append(edges, edge{w.component(), behind, grpcPort})
 	}
 	return edges
 }

@@ -27,21 +27,19 @@ type cluster struct {
 	// missing is a component that does not run.
 	missing string
 	made    []corev1.Pod
-	cleaned int
-}
-
-// ip is the address of a pod of an overlay, by its place there.
-func ip(o overlay, namespace, component string) string {
-	pods, _ := ends(o)
-	i := slices.IndexFunc(pods, func(e endpoint) bool { return e.namespace == namespace && e.name == component })
-	return fmt.Sprintf("10.0.0.%d", i+1)
+	// ways are the connections by who tries them, and to where; ips are addresses by
+	// namespace and component.
+	ways      map[string]connection
+	permitted map[string]bool
+	ips       map[string]string
+	cleaned   int
 }
 
 func (c *cluster) kubectl(_ context.Context, stdin []byte, args ...string) ([]byte, error) {
 	switch args[0] {
 	case "get":
 		if args[1] == "service" {
-			return []byte(ip(c.overlay, "", "api-server")), nil
+			return []byte(c.ips["/api-server"]), nil
 		}
 		return c.pods()
 	case "delete":
@@ -74,7 +72,7 @@ func (c *cluster) pods() ([]byte, error) {
 		if e.outsideTheCluster || e.name == c.missing {
 			continue
 		}
-		add(e.namespace, e.name+"-0", ip(c.overlay, e.namespace, e.name), corev1.PodRunning, e.labels)
+		add(e.namespace, e.name+"-0", c.ips[e.namespace+"/"+e.name], corev1.PodRunning, e.labels)
 		// What ended, and a probe that was left, are no targets.
 		add(e.namespace, e.name+"-old", "10.9.9.9", corev1.PodFailed, e.labels)
 		add(e.namespace, "reach-from-"+e.name, "10.9.9.8", corev1.PodRunning, map[string]string{nameLabel: e.name, probeLabel: "true"})
@@ -83,37 +81,50 @@ func (c *cluster) pods() ([]byte, error) {
 }
 
 func (c *cluster) logs(pod, namespace string) ([]byte, error) {
-	permitted, all, err := connections(c.overlay)
-	if err != nil {
-		return nil, err
-	}
 	i := slices.IndexFunc(c.made, func(p corev1.Pod) bool { return p.Name == pod && p.Namespace == namespace })
 	if i < 0 {
 		return nil, errors.New("there is no such pod")
 	}
 	var out bytes.Buffer
 	for _, target := range c.made[i].Spec.Containers[0].Args[1:] {
-		for _, conn := range all {
-			to := net.JoinHostPort(ip(c.overlay, conn.to.namespace, conn.to.name), fmt.Sprint(conn.port))
-			if conn.from.namespace == namespace && "reach-from-"+conn.from.name == pod && to == target {
-				r := result{Target: target, Open: c.opens(conn, permitted[conn.String()])}
-				if !r.Open {
-					r.Why = "timeout"
-				}
-				if err := json.NewEncoder(&out).Encode(r); err != nil {
-					return nil, err
-				}
-			}
+		conn, ok := c.ways[namespace+"/"+pod+" "+target]
+		if !ok {
+			return nil, fmt.Errorf("%s is no target of %s", target, pod)
+		}
+		r := result{Target: target, Open: c.opens(conn, c.permitted[conn.String()])}
+		if !r.Open {
+			r.Why = "timeout"
+		}
+		if err := json.NewEncoder(&out).Encode(r); err != nil {
+			return nil, err
 		}
 	}
 	return out.Bytes(), nil
+}
+
+// build makes the cluster one in which an overlay runs.
+func (c *cluster) build(t *testing.T, o overlay) {
+	t.Helper()
+	permitted, all, err := connections(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.overlay, c.permitted, c.ways, c.ips = o, permitted, map[string]connection{}, map[string]string{}
+	pods, _ := ends(o)
+	for i, e := range pods {
+		c.ips[e.namespace+"/"+e.name] = fmt.Sprintf("10.0.0.%d", i+1)
+	}
+	for _, conn := range all {
+		to := net.JoinHostPort(c.ips[conn.to.namespace+"/"+conn.to.name], fmt.Sprint(conn.port))
+		c.ways[conn.from.namespace+"/reach-from-"+conn.from.name+" "+to] = conn
+	}
 }
 
 // verify runs the whole probe against a cluster.
 func verify(t *testing.T, c *cluster) (string, error) {
 	t.Helper()
 	objects := every(t)[slices.IndexFunc(every(t), func(o overlay) bool { return o.name == "two-devices" })].objects
-	c.overlay = overlay{"two-devices", objects}
+	c.build(t, overlay{"two-devices", objects})
 	tried, err := prober{kubectl: c.kubectl, image: "lockstep/lockstep:dev", overlay: c.overlay}.run(t.Context())
 	if err != nil {
 		return "", err

@@ -25,6 +25,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/faulty/internal/signed"
 )
 
 // Packages are the contracts that each component serves to others, without what a
@@ -93,8 +94,14 @@ const (
 // maxNesting is how deep such a field is looked for.
 const maxNesting = 3
 
-// CanName says whether a request of the method can have a text field of that name.
-func (m Method) CanName(field protoreflect.Name) bool { return has(m.desc.Input(), field, maxNesting) }
+// request is the field of a request that a device signed, which names both inside.
+const request = protoreflect.Name("request")
+
+// CanName says whether a request of the method can have a text field of that name, or a
+// request that a device signed, which says who asks.
+func (m Method) CanName(field protoreflect.Name) bool {
+	return has(m.desc.Input(), field, maxNesting) || has(m.desc.Input(), request, 1)
+}
 
 func has(d protoreflect.MessageDescriptor, field protoreflect.Name, depth int) bool {
 	for i := range d.Fields().Len() {
@@ -109,9 +116,21 @@ func has(d protoreflect.MessageDescriptor, field protoreflect.Name, depth int) b
 	return false
 }
 
-// Named is the value of the first field of that name that is set, or empty.
+// Named is the value of the first field of that name that is set, or what a signed request
+// says in its place, or empty.
 func Named(m protoreflect.Message, field protoreflect.Name) string {
-	return named(m, field, maxNesting)
+	if v := named(m, field, maxNesting); v != "" {
+		return v
+	}
+	r, ok := signed.Read(named(m, request, 1))
+	switch {
+	case ok && field == User:
+		return r.User
+	case ok && field == Device:
+		return r.Device
+	default:
+		return ""
+	}
 }
 
 func named(m protoreflect.Message, field protoreflect.Name, depth int) (value string) {

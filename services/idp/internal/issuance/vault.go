@@ -26,6 +26,9 @@ const (
 	authorityKey = "device-authority/"
 )
 
+// IsKey says whether documents of a kind are keys.
+func IsKey(kind string) bool { return kind == keyKind }
+
 // keptRing is the signing and the sealing keys as they are kept. They are one
 // document, so that a rotation is there whole or not at all.
 type keptRing struct {

@@ -65,7 +65,7 @@ func (c *collection) program(path string) {
 	if c.err != nil {
 		return
 	}
-	out, err := exec.CommandContext(c.ctx, "ldd", path).Output()
+	out, err := output(c.ctx, "ldd", path)
 	if err != nil {
 		c.err = fmt.Errorf("ldd %s: %w", path, err)
 		return
@@ -101,7 +101,7 @@ func (c *collection) file(path string) {
 	if c.err != nil {
 		return
 	}
-	real, err := filepath.EvalSymlinks(path)
+	origin, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = fmt.Errorf("%s is not installed here", path)
@@ -109,12 +109,12 @@ func (c *collection) file(path string) {
 		c.err = err
 		return
 	}
-	data, err := os.ReadFile(real)
+	data, err := os.ReadFile(origin)
 	if err != nil {
 		c.err = err
 		return
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(origin)
 	if err != nil {
 		c.err = err
 		return
@@ -127,7 +127,7 @@ func (c *collection) file(path string) {
 		data = []byte{}
 	}
 	c.files[path] = oci.File{Mode: mode, Data: data}
-	c.real = append(c.real, real)
+	c.real = append(c.real, origin)
 }
 
 func (c *collection) image(s oci.Spec) (*Image, error) {
@@ -143,7 +143,7 @@ func (c *collection) image(s oci.Spec) (*Image, error) {
 func packagesOf(ctx context.Context, files []string) ([]sbom.Package, error) {
 	names := map[string]bool{}
 	// It fails when one of them has no owner, and says the owners of the others.
-	out, err := exec.CommandContext(ctx, "dpkg-query", append([]string{"-S"}, files...)...).Output()
+	out, _ := output(ctx, "dpkg-query", append([]string{"-S"}, files...)...)
 	found := map[string]bool{}
 	for line := range strings.Lines(string(out)) {
 		owner, file, _ := strings.Cut(strings.TrimSpace(line), ": ")
@@ -154,7 +154,8 @@ func packagesOf(ctx context.Context, files []string) ([]sbom.Package, error) {
 			continue
 		}
 		// A package may name the file below /lib, which is a link to /usr/lib.
-		if out, err = exec.CommandContext(ctx, "dpkg-query", "-S", strings.TrimPrefix(f, "/usr")).Output(); err != nil {
+		out, err := output(ctx, "dpkg-query", "-S", strings.TrimPrefix(f, "/usr"))
+		if err != nil {
 			return nil, fmt.Errorf("%s belongs to no package: %w", f, err)
 		}
 		owner, _, _ := strings.Cut(string(out), ": ")
@@ -162,7 +163,7 @@ func packagesOf(ctx context.Context, files []string) ([]sbom.Package, error) {
 	}
 	all := []sbom.Package{}
 	for name := range names {
-		out, err := exec.CommandContext(ctx, "dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}", name).Output()
+		out, err := output(ctx, "dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}", name)
 		f := strings.Fields(string(out))
 		if err != nil || len(f) != 3 {
 			return nil, fmt.Errorf("package %s: %q, %w", name, out, err)
@@ -171,4 +172,9 @@ func packagesOf(ctx context.Context, files []string) ([]sbom.Package, error) {
 	}
 	slices.SortFunc(all, func(a, b sbom.Package) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// output runs one of the two programs that know what belongs to what.
+func output(ctx context.Context, program string, args ...string) ([]byte, error) {
+	return exec.CommandContext(ctx, program, args...).Output() //nolint:gosec // G204: ldd and dpkg-query, with paths of this file
 }

@@ -84,11 +84,11 @@ func Key(path string) (*ecdsa.PrivateKey, error) {
 	if b == nil {
 		return nil, fmt.Errorf("%s holds no PEM", path)
 	}
-	any, err := x509.ParsePKCS8PrivateKey(b.Bytes)
+	parsed, err := x509.ParsePKCS8PrivateKey(b.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	key, ok := any.(*ecdsa.PrivateKey)
+	key, ok := parsed.(*ecdsa.PrivateKey)
 	if !ok || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%s is no key on P-256", path)
 	}
@@ -114,7 +114,7 @@ func newKey(path string) (*ecdsa.PrivateKey, error) {
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600); err != nil {
 		return nil, err
 	}
-	return key, os.WriteFile(path+".pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o644)
+	return key, os.WriteFile(path+".pub", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600)
 }
 
 // PublicKey reads a public key.
@@ -127,11 +127,11 @@ func PublicKey(path string) (*ecdsa.PublicKey, error) {
 	if b == nil {
 		return nil, fmt.Errorf("%s holds no PEM", path)
 	}
-	any, err := x509.ParsePKIXPublicKey(b.Bytes)
+	parsed, err := x509.ParsePKIXPublicKey(b.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	key, ok := any.(*ecdsa.PublicKey)
+	key, ok := parsed.(*ecdsa.PublicKey)
 	if !ok || key.Curve != elliptic.P256() {
 		return nil, fmt.Errorf("%s is no key on P-256", path)
 	}

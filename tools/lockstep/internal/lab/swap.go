@@ -40,6 +40,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 	if l.Swapped(key) {
 		return l.SetRules(ctx, key, rules)
 	}
+	if device, ok := l.tpmOf(key); ok {
+		return l.swapInTPM(ctx, device, key, rules)
+	}
 	if err := l.mayMove(key); err != nil {
 		return err
 	}
@@ -58,6 +61,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 
 // mayMove refuses what would lose what the component keeps in memory alone.
 func (l *Lab) mayMove(key string) error {
+	if l.cfg.Processes && l.hasHTTPS(key) {
+		return prterr.New(prterr.Conflict, "as a process %s keeps the address of its HTTPS side: start the lab with a stand-in for it", key)
+	}
 	if l.cfg.Processes && !l.cfg.KeepCloud && !strings.Contains(key, "/") {
 		return prterr.New(prterr.Conflict, "%s would forget everything, because as a process it has to start anew for that: start the lab with a stand-in for it", key)
 	}
@@ -72,6 +78,9 @@ func (l *Lab) standIn(ctx context.Context, key string) error {
 	}
 	if device, component, ok := strings.Cut(key, "/"); ok {
 		s.settings["other"] = l.addr(another(device) + "/" + component)
+	}
+	if err := l.standInHTTPS(key, s); err != nil {
+		return err
 	}
 	maps.Copy(s.settings, l.cfg.StandInSettings[path.Base(key)])
 	id, err := l.ca.Issue(s.standsFor)
@@ -159,7 +168,7 @@ func (l *Lab) Keys() []string {
 }
 
 func (l *Lab) has(key string) error {
-	if slices.Contains(l.Keys(), key) {
+	if _, ok := l.tpmOf(key); ok || slices.Contains(l.Keys(), key) {
 		return nil
 	}
 	return prterr.New(prterr.Invalid, "the lab has no component %.80q: it has %s", key, strings.Join(l.Keys(), ", "))
