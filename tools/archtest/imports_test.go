@@ -62,7 +62,7 @@ func reserved() map[string]reservation {
 			"it makes TPMs: the cloud trusts its root and has no business with its key",
 		},
 		"pkg/tpmsocket": {
-			[]string{"tools/..."},
+			[]string{"services/faulty/internal/tpmfront", "tools/..."},
 			"a socket without authentication is a door to a TPM that the tpm-agent never opens to its own",
 		},
 		"pkg/fault": {

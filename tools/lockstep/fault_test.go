@@ -54,7 +54,7 @@ func TestFLT01_CallsBreakInARunningLaboratory(t *testing.T) {
 }
 
 func TestFaultCommandsSayWhatToDo(t *testing.T) {
-	refuses(t, "name a component, one of adfs, dsreg", "fault", "show", "printer")
+	refuses(t, "name a component, one of adfs, browsercore, dsreg", "fault", "show", "printer")
 	refuses(t, "which rules?", "fault", "set", "idp")
 	refuses(t, "which rules?", "fault", "set", "idp", "(drop)", "-f", "x")
 	refuses(t, "there is no rule", "fault", "set", "idp", "; none")
