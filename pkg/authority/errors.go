@@ -32,7 +32,7 @@ func Stranger(who string, err error) error {
 	if row, ok := aadsts.Lookup(e.Code); ok {
 		own.Code, own.Msg = e.Code, row.Meaning
 	}
-	own.Where = e.Where // our own carriers wrote it
+	own.Where, own.RetryAfter = e.Where, e.RetryAfter // our own carriers wrote them
 	return own.WithHRESULT(e.HRESULT)
 }
 
