@@ -24,11 +24,15 @@ func Stranger(who string, err error) error {
 	if !errors.As(err, &e) {
 		return prterr.New(prterr.KindOf(err), "%s: the call failed", who)
 	}
-	own := prterr.New(e.Kind, "%s: %s", who, meaning(e.Kind))
+	kind := e.Kind
+	if kind == prterr.KeysLost || kind == prterr.TPMFailed {
+		kind = prterr.Internal // only the tpm-agent can know that; a stranger's word starts no recovery
+	}
+	own := prterr.New(kind, "%s: %s", who, meaning(kind))
 	if row, ok := aadsts.Lookup(e.Code); ok {
 		own.Code, own.Msg = e.Code, row.Meaning
 	}
-	own.Where = e.Where // our own carriers wrote it
+	own.Where, own.RetryAfter = e.Where, e.RetryAfter // our own carriers wrote them
 	return own.WithHRESULT(e.HRESULT)
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -23,6 +25,10 @@ func refusal(a answer) error {
 	}
 	err := judged(a)
 	var e *prterr.Error
+	// Seconds alone: nobody who throttles names a date (RFC 9110, section 10.2.3).
+	if n, bad := strconv.ParseUint(a.header.Get("Retry-After"), 10, 31); bad == nil && errors.As(err, &e) {
+		err = e.WithRetryAfter(time.Duration(n) * time.Second)
+	}
 	if json.Unmarshal(a.body, &head) == nil && named(head.Error) && errors.As(err, &e) {
 		return e.WithWhere(prterr.Where{ServerError: head.Error})
 	}

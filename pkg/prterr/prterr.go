@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 )
@@ -52,6 +53,9 @@ type Error struct {
 	Claims string
 	// Msg says what is wrong, which field, and what to do.
 	Msg string
+	// RetryAfter is how long the other side asks to be left alone, at most MaxRetryAfter; 0
+	// when it does not say.
+	RetryAfter time.Duration
 	// Where is the request at which it was met; zero when it was none.
 	Where Where
 	cause error
@@ -106,6 +110,25 @@ func (e *Error) WithHRESULT(h uint32) *Error {
 	c := *e
 	c.HRESULT = h
 	return &c
+}
+
+// MaxRetryAfter bounds how long a component may be told to wait.
+const MaxRetryAfter = 24 * time.Hour
+
+// WithRetryAfter returns a copy that says for how long not to ask again.
+func (e *Error) WithRetryAfter(d time.Duration) *Error {
+	c := *e
+	c.RetryAfter = max(0, min(d, MaxRetryAfter))
+	return &c
+}
+
+// RetryAfterOf is how long the first Error in the chain asks to be left alone, or 0.
+func RetryAfterOf(err error) time.Duration {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // MaxClaims bounds a claims challenge, in bytes.

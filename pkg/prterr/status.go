@@ -9,6 +9,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 )
@@ -46,7 +48,11 @@ func ToStatus(err error) error {
 		info.Metadata["claims"] = e.Claims
 	}
 	e.Where.put(info.GetMetadata())
-	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(info)
+	details := []protoadapt.MessageV1{info}
+	if e.RetryAfter > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
+	}
+	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(details...)
 	if derr != nil {
 		return status.Error(codes.Internal, "error details could not be encoded")
 	}
@@ -71,6 +77,9 @@ func FromStatus(err error) error {
 	for _, d := range s.Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == domain {
 			e.fill(info)
+		}
+		if hint, ok := d.(*errdetails.RetryInfo); ok && hint.GetRetryDelay().IsValid() {
+			e = e.WithRetryAfter(hint.GetRetryDelay().AsDuration())
 		}
 	}
 	return e

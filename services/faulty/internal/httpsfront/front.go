@@ -133,12 +133,12 @@ func (r request) hand(ctx context.Context) answer {
 	out.Header = r.Header.Clone()
 	passedOn(out.Header)
 	out.Header.Del("Accept-Encoding") // the transport asks for what it can undo itself
-	real, err := r.front.cfg.Real()
+	client, err := r.front.cfg.Real()
 	if err != nil {
 		r.front.cfg.Log.WarnContext(ctx, "nobody knows where the real component is yet", "error", err)
 		return plain(http.StatusBadGateway, "the real component has not started")
 	}
-	resp, err := real.Do(out)
+	resp, err := client.Do(out)
 	if err != nil {
 		r.front.cfg.Log.WarnContext(ctx, "the real component cannot be reached", "error", err)
 		return plain(http.StatusBadGateway, "the real component cannot be reached")

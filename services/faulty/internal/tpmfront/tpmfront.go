@@ -105,7 +105,7 @@ func (f *Front) Hits(n int) uint64 {
 	for i, count := range f.of {
 		for range count {
 			if i == n && at < len(hits) {
-				sum += uint64(hits[at]) //nolint:gosec // a count, never below 0
+				sum += uint64(hits[at])
 			}
 			at++
 		}
@@ -165,7 +165,8 @@ func exchange(c net.Conn, command []byte) ([]byte, error) {
 	if size < headerSize || size > tpmsocket.MaxMessage {
 		return nil, fmt.Errorf("an answer of %d bytes", size)
 	}
-	answer := append(head, make([]byte, size-headerSize)...)
+	answer := make([]byte, size)
+	copy(answer, head)
 	_, err := io.ReadFull(c, answer[headerSize:])
 	return answer, err
 }

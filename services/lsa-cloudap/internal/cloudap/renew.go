@@ -171,8 +171,13 @@ func (c *CloudAP) renewalWait(err error, n int) time.Duration {
 
 // retryAfter is how long to wait after the nth failure in a row. What a network
 // or a broken component caused may pass: one minute, doubling to thirty. What was
-// refused will be refused again: the next cycle, or the next sign-in.
+// refused will be refused again: the next cycle, or the next sign-in. Never before the
+// time that the other side asked to be left alone.
 func retryAfter(err error, n int, every time.Duration) time.Duration {
+	return max(prterr.RetryAfterOf(err), byItself(err, n, every))
+}
+
+func byItself(err error, n int, every time.Duration) time.Duration {
 	switch prterr.KindOf(err) {
 	case prterr.Unavailable, prterr.Deadline, prterr.Exhausted, prterr.TPMFailed, prterr.Internal:
 		return min(firstRetry<<min(n-1, 10), lastRetry)

@@ -119,7 +119,7 @@ func (a *Authority) finish(ctx context.Context, e *entry, err error) {
 func (a *Authority) retryAfter(err error, n int) time.Duration {
 	switch prterr.KindOf(err) {
 	case prterr.Unavailable, prterr.Deadline, prterr.Exhausted, prterr.TPMFailed, prterr.Internal:
-		return min(firstRetry<<min(n-1, 10), lastRetry)
+		return max(prterr.RetryAfterOf(err), min(firstRetry<<min(n-1, 10), lastRetry))
 	default:
 		return a.cfg.RenewEvery
 	}
