@@ -124,11 +124,24 @@ func (w *world) overlayOf(ctx context.Context, c *kube.Cluster, component string
 	for _, dir := range known {
 		name := strings.TrimPrefix(filepath.Base(dir), "faulty-")
 		if name == component {
-			return c.Render(ctx, dir)
+			return w.render(ctx, c, dir)
 		}
 		names = append(names, name)
 	}
 	return nil, fmt.Errorf("no stand-in for %q: there are %s", component, strings.Join(names, ", "))
+}
+
+// render is an overlay whose pods change when their images do.
+func (w *world) render(ctx context.Context, c *kube.Cluster, dir string) ([]kube.Object, error) {
+	objects, err := c.Render(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	images, err := kube.Images(objects)
+	if err != nil {
+		return nil, err
+	}
+	return kube.Stamp(objects, w.kind().Digests(ctx, images))
 }
 
 // swapIn puts a stand-in in a component's place. There is one at a time: another one
@@ -176,7 +189,7 @@ func (w *world) heal(ctx context.Context, c *kube.Cluster, component string) err
 	if _, err := w.overlayOf(ctx, c, component); err != nil {
 		return err
 	}
-	objects, err := c.Render(ctx, w.set.Overlay("demo"))
+	objects, err := w.render(ctx, c, w.set.Overlay("demo"))
 	if err != nil {
 		return err
 	}

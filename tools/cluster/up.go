@@ -109,6 +109,9 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.nodes(ctx, c); err != nil {
 		return err
 	}
+	if objects, err = w.render(ctx, c, w.set.Overlay("demo")); err != nil {
+		return err
+	}
 	return w.deploy(ctx, c, objects)
 }
 

@@ -123,6 +123,17 @@ func (k *Kind) Have(ctx context.Context, image string) error {
 	return nil
 }
 
+// Digests are what docker has behind the names of images; those that it has not are left out.
+func (k *Kind) Digests(ctx context.Context, images []string) map[string]string {
+	found := map[string]string{}
+	for _, image := range images {
+		if out, err := k.cfg.Shell.Output(ctx, "docker", "image", "inspect", "--format", "{{.Id}}", image); err == nil {
+			found[image] = strings.TrimSpace(string(out))
+		}
+	}
+	return found
+}
+
 // Load brings images into the nodes. Those that docker has not are taken from the
 // archives, and pulled when there is none.
 func (k *Kind) Load(ctx context.Context, images []string) error {

@@ -226,3 +226,22 @@ esac`, &said)
 		t.Errorf("not shown: %s", &said)
 	}
 }
+
+// What is behind a tag is part of the pod's template, so that new images make new pods.
+func TestStamp(t *testing.T) {
+	all, err := Split([]byte(two))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamp := func(id string) string {
+		stamped, err := Stamp(all, map[string]string{"x/web:1": id})
+		if err != nil || len(stamped) != 2 || !bytes.Equal(stamped[0].Text, all[0].Text) {
+			t.Fatalf("Stamp: %v %v", stamped, err)
+		}
+		return string(stamped[1].Text)
+	}
+	one, other := stamp("sha256:aaaa"), stamp("sha256:bbbb")
+	if one == other || one != stamp("sha256:aaaa") || !strings.Contains(one, `"lockstep.dev/images":"aaaa"`) || !strings.Contains(one, `"app":"web"`) {
+		t.Errorf("stamped:\n%s\n%s", one, other)
+	}
+}
