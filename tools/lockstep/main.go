@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		demoCommand(), componentCommand(),
 		labCommand(), playCommand(), clockCommand(), traceCommand(), ladderCommand(),
 		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
-		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
+		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(), huntCommand(),
 	)
 	return cmd
 }
