@@ -38,7 +38,7 @@ func root() *cobra.Command {
 		demoCommand(), componentCommand(),
 		labCommand(), playCommand(), faultCommand(), clockCommand(), traceCommand(), ladderCommand(),
 		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
-		serveCommand(), trustCommand(), reachCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
+		serveCommand(), trustCommand(), reachCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(), huntCommand(),
 	)
 	return cmd
 }
