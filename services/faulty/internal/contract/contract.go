@@ -16,6 +16,7 @@ import (
 
 	// Every contract of a component, so that its descriptor is in the registry.
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/browser/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -33,6 +34,7 @@ import (
 func Packages() map[string][]string {
 	return map[string][]string{
 		"adfs":        {"prt.domain.v1", "prt.federation.v1"},
+		"browsercore": {"prt.browser.v1"},
 		"dsreg":       {"prt.dsreg.v1", "prt.event.v1"},
 		"idp":         {"prt.directory.v1", "prt.idp.v1"},
 		"lsa-cloudap": {"prt.authority.v1", "prt.event.v1", "prt.lsa.v1"},
