@@ -25,6 +25,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/faulty/internal/signed"
 )
@@ -33,10 +34,10 @@ import (
 // laboratory adds.
 func Packages() map[string][]string {
 	return map[string][]string{
-		"adfs":        {"prt.domain.v1", "prt.federation.v1"},
+		"adfs":        {"prt.domain.v1", "prt.federation.v1", "prt.trust.v1"},
 		"browsercore": {"prt.browser.v1"},
 		"dsreg":       {"prt.dsreg.v1", "prt.event.v1"},
-		"idp":         {"prt.directory.v1", "prt.idp.v1"},
+		"idp":         {"prt.directory.v1", "prt.idp.v1", "prt.trust.v1"},
 		"lsa-cloudap": {"prt.authority.v1", "prt.event.v1", "prt.lsa.v1"},
 		"tpm-agent":   {"prt.tpm.v1"},
 		"wam-broker":  {"prt.event.v1", "prt.wam.v1"},
