@@ -53,12 +53,12 @@ func Wire(component string) run.Wire {
 // TPM is the name that a stand-in has before a TPM, which is no component.
 const TPM = "tpm"
 
-// Known says that there is no component of that name to stand in for.
+// Known is an error when there is no component of that name to stand in for.
 func Known(component string) error {
 	if _, known := Contracts()[component]; known || component == TPM {
 		return nil
 	}
-	return fmt.Errorf("--stand-in-for %.40q: name a component, one of %s", component, strings.Join(slices.Sorted(maps.Keys(Contracts())), ", "))
+	return fmt.Errorf("nothing can stand in for %.40q: name a component, one of %s", component, strings.Join(slices.Sorted(maps.Keys(Contracts())), ", "))
 }
 
 func configure(component string, env *run.Env) (cfg Config, err error) {

@@ -25,6 +25,7 @@ func demoCommand() *cobra.Command {
 		tenants string
 		file    string
 		flow    string
+		faults  []string
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -48,6 +49,9 @@ demo joined it, so that the demo can run again and again.`,
 					return err
 				}
 			}
+			if cfg.Faults, err = faultsOf(faults); err != nil {
+				return err
+			}
 			if cfg.Processes {
 				self, err := os.Executable()
 				if err != nil {
@@ -61,6 +65,7 @@ demo joined it, so that the demo can run again and again.`,
 			}
 			defer func() { err = errors.Join(err, l.Close()) }()
 			stop := progress(cmd.ErrOrStderr())
+			defer func() { err = errors.Join(err, tellStruck(cmd, l)) }()
 			defer stop("")
 			if err := ready(cmd.Context(), l, stop); err != nil {
 				return err
@@ -80,8 +85,10 @@ demo joined it, so that the demo can run again and again.`,
 	f.StringVar(&cfg.SoftwareKeys, "software-keys", "", "when the TPM cannot be used: allow or refuse keys in software; only ignores the TPM")
 	f.StringVar(&cfg.TPM, "tpm", "", "TPM of the device: mem:, soft:PATH, swtpm:DIR, unix:PATH, tcp:HOST:PORT or device:/dev/tpmrm0 (default a soft TPM in a file)")
 	f.BoolVar(&cfg.NativeSessionKeys, "native-session-keys", false, "have session keys wrapped for the TPM, which derives from them inside, in place of Entra's form")
+	f.StringArrayVar(&faults, "fault", nil, "break calls of a component, 'COMPONENT: RULES' such as 'tpm-agent: (delay 200ms)'; repeat")
+	f.Uint64Var(&cfg.FaultSeed, "fault-seed", 0, "seed of what the rules leave to chance, to have a failure again (default one of its own)")
 	f.StringVar(&cfg.LogLevel, "log", "", "print the components' logs of this level on standard error: debug, info, warn, error")
-	for _, own := range []string{"processes", "tpm", "software-keys", "native-session-keys", "log"} {
+	for _, own := range []string{"processes", "tpm", "software-keys", "native-session-keys", "log", "fault", "fault-seed"} {
 		cmd.MarkFlagsMutuallyExclusive("deployment", own)
 	}
 	return cmd

@@ -36,7 +36,7 @@ func root() *cobra.Command {
 	}
 	cmd.AddCommand(
 		demoCommand(), componentCommand(),
-		labCommand(), playCommand(), clockCommand(), traceCommand(), ladderCommand(),
+		labCommand(), playCommand(), faultCommand(), clockCommand(), traceCommand(), ladderCommand(),
 		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
 		serveCommand(), trustCommand(), reachCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(),
 	)

@@ -18,7 +18,7 @@ import (
 )
 
 // errElsewhere is the error of what only a lab can do that started its components.
-var errElsewhere = errors.New("the components of a deployment run elsewhere: this lab cannot start or stop them")
+var errElsewhere = errors.New("the components of a deployment run elsewhere: this lab cannot start, stop or replace them")
 
 // elsewhere is the host of a deployment: the components are there already.
 type elsewhere struct{ lab *Lab }
@@ -28,7 +28,7 @@ func (elsewhere) start(context.Context, spec, *rpc.Identity) error { return errE
 func (elsewhere) stop(string) error { return errElsewhere }
 
 func (elsewhere) move(context.Context, string, string) error {
-	return errors.New("the components of a deployment are elsewhere: a stand-in is put before one there, as make kind-fault does")
+	return errElsewhere
 }
 
 // runs says that a component is part of the deployment.

@@ -96,6 +96,9 @@ type Config struct {
 	// StandIns says by its key which component has a stand-in before it from the start,
 	// without rules; nil is none. Others get one by SwapIn.
 	StandIns func(key string) bool
+	// Faults are rules that are in force from the start, by the name of the component
+	// whose calls they break; it has a stand-in before it.
+	Faults map[string]string
 	// FaultSeed is the seed of every stand-in; 0 has each choose one.
 	FaultSeed uint64
 	// StandInSettings are further settings of stand-ins, by the component in whose place

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -178,12 +177,21 @@ func (l *Lab) has(key string) error {
 // fromTheStart puts a stand-in before a component that is about to start, when the lab
 // is to have one there.
 func (l *Lab) fromTheStart(ctx context.Context, s spec) error {
-	if l.cfg.StandIns == nil || !l.cfg.StandIns(s.key) || l.Swapped(s.key) {
+	rules, faulted := l.cfg.Faults[s.name]
+	if !faulted && (l.cfg.StandIns == nil || !l.cfg.StandIns(s.key)) || l.Swapped(s.key) {
 		return nil
 	}
-	if _, known := faulty.Contracts()[s.name]; !known {
-		return errors.New("nothing can stand in for " + s.name)
+	if err := faulty.Known(s.name); err != nil {
+		return err
 	}
 	l.setSwapped(s.key, true)
-	return l.standIn(ctx, s.key)
+	if err := l.standIn(ctx, s.key); err != nil || rules == "" {
+		return err
+	}
+	conn, err := l.Dial(ctx, "operator", s.key)
+	if err != nil {
+		return err
+	}
+	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
+	return err
 }
