@@ -36,6 +36,9 @@ type Program struct {
 	// In and Out are the browser's.
 	In  io.Reader
 	Out io.Writer
+	// Traceparent and Baggage are what the browser's process handed over in the environment
+	// variables of these names, as OpenTelemetry does with child processes.
+	Traceparent, Baggage string
 }
 
 // Bind adds the flags to a flag set.
@@ -63,9 +66,7 @@ func (p *Program) Run(ctx context.Context) error {
 	}, Wire)
 }
 
-// answer answers the messages of the browser that started this process. The trace that it
-// goes on with comes in TRACEPARENT and BAGGAGE, as OpenTelemetry does with child
-// processes.
+// answer answers the messages of the browser that started this process.
 func (p *Program) answer(ctx context.Context) (err error) {
 	session, err := ReadSession(p.SessionFD)
 	if err != nil {
@@ -89,7 +90,7 @@ func (p *Program) answer(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx = rpc.Propagators().Extract(ctx, propagation.MapCarrier{"traceparent": os.Getenv("TRACEPARENT"), "baggage": os.Getenv("BAGGAGE")})
+	ctx = rpc.Propagators().Extract(ctx, propagation.MapCarrier{"traceparent": p.Traceparent, "baggage": p.Baggage})
 	return host.Serve(ctx, p.In, p.Out)
 }
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,7 +79,7 @@ func pumpCommand() *cobra.Command {
 	var f pumping
 	cmd := &cobra.Command{
 		Use: "pump", Short: "Fetch from a spool, as observer, and send to a collector", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return pump(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return pump(cmd.Context(), f, cmd.ErrOrStderr()) },
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.spool, "spool", "", "address of the spool: unix:PATH or tcp:HOST:PORT")
@@ -94,11 +94,11 @@ func pumpCommand() *cobra.Command {
 	return cmd
 }
 
-func pump(ctx context.Context, f pumping) (err error) {
+func pump(ctx context.Context, f pumping, notes io.Writer) (err error) {
 	if err := run.NoDumps(false); err != nil {
 		return err
 	}
-	log, err := obs.Logger(os.Stderr, f.logLevel, "telemetry")
+	log, err := obs.Logger(notes, f.logLevel, "telemetry")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"github.com/lockstep-sso/lockstep/pkg/run"
@@ -58,7 +60,7 @@ func browsercoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "browsercore", Short: "Answer a browser's native messages on standard input and output, or over the network", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p.In, p.Out = cmd.InOrStdin(), cmd.OutOrStdout()
+			p.In, p.Out, p.Traceparent, p.Baggage = cmd.InOrStdin(), cmd.OutOrStdout(), os.Getenv("TRACEPARENT"), os.Getenv("BAGGAGE")
 			if p.Listen != "" {
 				if err := run.ForgetFreed(); err != nil {
 					return err

@@ -19,7 +19,7 @@ func main() {
 	if err := run.ForgetFreed(); err != nil {
 		fail(err)
 	}
-	p := browsercore.Program{In: os.Stdin, Out: os.Stdout}
+	p := browsercore.Program{In: os.Stdin, Out: os.Stdout, Traceparent: os.Getenv("TRACEPARENT"), Baggage: os.Getenv("BAGGAGE")}
 	fs := pflag.NewFlagSet("browsercore", pflag.ContinueOnError)
 	p.Bind(fs)
 	if err := fs.Parse(os.Args[1:]); err != nil {

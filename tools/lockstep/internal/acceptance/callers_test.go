@@ -51,7 +51,7 @@ const (
 // callers are all that come to a door; archtest holds them to be the components.
 func callers() []string {
 	return []string{
-		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap", "dsreg", "tpm-agent", "idp", "adfs", "operator", "settings", "lab",
+		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap", "dsreg", "tpm-agent", "idp", "adfs", "observer", "operator", "settings", "lab",
 		stranger, otherRoot,
 	}
 }

@@ -153,3 +153,24 @@ func read(t *testing.T, file string, into any) {
 		t.Fatalf("%s: %v", file, err)
 	}
 }
+
+// TestOBS12_TheDashboardHasTheFourQuestions: renewal success, latency of the TPM, refused
+// nonces and decisions of conditional access each have a panel.
+func TestOBS12_TheDashboardHasTheFourQuestions(t *testing.T) {
+	var d dashboard
+	read(t, "dashboard.json", &d)
+	for title, metric := range map[string]string{
+		"Renewal success, 30 days": "prt:renewal_success:ratio_30d", "TPM latency, P95 by class of command": "tpm_command_duration_seconds_bucket",
+		"Nonces refused": "idp_nonce_refusals_total", "Conditional access decisions": "idp_policy_decisions_total",
+	} {
+		found := false
+		for _, p := range d.Panels {
+			for _, target := range p.Targets {
+				found = found || p.Title == title && slices.Contains(names(target.Expr), metric)
+			}
+		}
+		if !found {
+			t.Errorf("no panel %q is about %s", title, metric)
+		}
+	}
+}
