@@ -8,10 +8,10 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 )
 
-// TestT2_IdentitiesOfACluster has components of a cluster talk under identities that its
+// TestT1_T13_IdentitiesOfACluster has components of a cluster talk under identities that its
 // signer issued: those of one device to each other and to the cloud, and none to those
 // of another device. The folder is filled by the tests of tools/identity.
-func TestT2_IdentitiesOfACluster(t *testing.T) {
+func TestT1_T13_IdentitiesOfACluster(t *testing.T) {
 	folder := os.Getenv("LOCKSTEP_CLUSTER_IDENTITIES")
 	if folder == "" {
 		t.Skip("LOCKSTEP_CLUSTER_IDENTITIES names no folder with identities: make identity-test makes one")

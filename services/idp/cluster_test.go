@@ -81,15 +81,15 @@ type replica struct {
 func newCluster(t testing.TB, n int, cfg idp.Config) *cluster {
 	t.Helper()
 	cfg.Database = pgtest.Start(t, pgtest.Config{}).Database(t)
-	return clusterOn(t, cfg.Database, n, cfg)
-}
-
-func clusterOn(t testing.TB, dsn secret.Text, n int, cfg idp.Config) *cluster {
-	t.Helper()
 	ca, err := rpc.NewCA()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return clusterBy(t, ca, cfg.Database, n, cfg)
+}
+
+func clusterBy(t testing.TB, ca *rpc.CA, dsn secret.Text, n int, cfg idp.Config) *cluster {
+	t.Helper()
 	cfg.Database = dsn
 	cfg.TPMMakers = append(slices.Clone(cfg.TPMMakers), idp.TPMMaker{Name: "tests", Kind: "emulated", Certificates: tpmMaker().PEM()})
 	c := &cluster{cfg: cfg, net: rpc.NewMem(), ca: ca, open: map[*call]bool{}}
@@ -233,14 +233,17 @@ func (c *cluster) device(t testing.TB) *world {
 // spread is a world in which each call goes to the replica after the one before.
 func (c *cluster) spread(t testing.TB) *world {
 	t.Helper()
-	turn := new(atomic.Uint32)
-	return c.world(func(caller string) grpc.ClientConnInterface {
-		s := spread{turn: turn}
+	return c.spreadOver(func(caller string) (to []*grpc.ClientConn) {
 		for _, r := range c.replicas {
-			s.to = append(s.to, c.dial(t, c.net, r.addr, caller))
+			to = append(to, c.dial(t, c.net, r.addr, caller))
 		}
-		return s
+		return to
 	})
+}
+
+func (c *cluster) spreadOver(to func(caller string) []*grpc.ClientConn) *world {
+	turn := new(atomic.Uint32)
+	return c.world(func(caller string) grpc.ClientConnInterface { return spread{turn, to(caller)} })
 }
 
 // at is a world at one replica.

@@ -8,7 +8,9 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
@@ -83,8 +85,19 @@ func (s *Service) changed(ctx context.Context, docs []store.Change, all bool) er
 	if err := s.directory.Changed(ctx, docs, all); err != nil {
 		return err
 	}
-	if !all && !slices.ContainsFunc(docs, func(c store.Change) bool { return issuance.IsKey(c.Kind) }) {
+	if !all && !slices.ContainsFunc(docs, func(c store.Change) bool { return c.Kind == issuance.KeyKind }) {
 		return nil
 	}
 	return s.gate.Authority.Refresh(ctx)
+}
+
+// shareHTTPS has replicas serve HTTPS under one certificate authority: a client that
+// trusts one of them trusts all. The first that starts makes it.
+func (s *Service) shareHTTPS(env *run.Env) error {
+	if s.shared == nil {
+		return nil
+	}
+	return host.Share(env, func(mine []byte) ([]byte, error) {
+		return s.shared.SwapDocument(context.Background(), issuance.KeyKind, "https-authority", nil, mine)
+	})
 }

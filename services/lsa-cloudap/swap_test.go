@@ -126,12 +126,21 @@ func TestARefusedRenewalIsNotRepeatedEveryMinute(t *testing.T) {
 }
 
 func TestALostSessionKeyIsReplacedAtTheNextSignIn(t *testing.T) {
+	replacedAtTheNextSignIn(t, prterr.New(prterr.KeysLost, "the session key is of a former registration"))
+}
+
+// A pair that was damaged is denied by the tpm-agent, and no use of it will ever succeed.
+func TestADamagedSessionKeyIsReplacedAtTheNextSignIn(t *testing.T) {
+	replacedAtTheNextSignIn(t, prterr.New(prterr.Denied, "session_key: it is not usable here"))
+}
+
+func replacedAtTheNextSignIn(t *testing.T, lost error) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		m := w.start()
 		session := m.signIn(alice).GetLogonSession()
 		before := m.only().GetPrtDigest()
-		lost := prterr.New(prterr.KeysLost, "the session key is of a former registration")
 		w.tpm.set(func(f *faults) { f.on = map[string]error{"tpm:SignTokenRequest": lost, "tpm:SignPRTRenewal": lost} })
 		if _, err := m.sign(session); prterr.KindOf(err) != prterr.KeysLost || m.only().GetLastError() == "" {
 			t.Errorf("sign: %v", err)

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
 	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
 )
@@ -24,7 +25,7 @@ func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
 		"dsreg", "tpm-agent", "idp", "adfs", "operator", "settings",
-		"lab",
+		"lab", "observer",
 	}
 }
 
@@ -36,7 +37,8 @@ const standIn = faulty.Name
 // behind a door of its own, on the component's own network.
 func doors() map[string][]rpc.AllowList {
 	return map[string][]rpc.AllowList{
-		"tpm-agent":   {tpmagent.Allow(), run.LabAllow()},
+		// The spool beside the tpm-agent has its identity.
+		"tpm-agent":   {tpmagent.Allow(), run.LabAllow(), telemetry.Allow()},
 		"dsreg":       {dsreg.Allow(), run.LabAllow()},
 		"lsa-cloudap": {lsacloudap.Allow(), lsacloudap.PluginAllow(), run.LabAllow()},
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
@@ -88,8 +90,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), append(components(), standIn)) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 14 {
-		t.Errorf("%d components, the documents name 13 and the laboratory", n)
+	if n := len(components()); n != 15 {
+		t.Errorf("%d components, the documents name 13; the laboratory and the observer", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -132,6 +134,7 @@ func callGraph() map[call]string {
 		{"lsa-cloudap", "adfs"}:        "gets the SAML token of a federated user",
 		{"dsreg", "tpm-agent"}:         "makes the device's keys",
 		{"dsreg", "idp"}:               "registers the device",
+		{"observer", "tpm-agent"}:      "fetches its traces and metrics from the spool beside it, which opens no connection",
 		{"operator", "tpm-agent"}:      "reads what backs the keys",
 		{"operator", "dsreg"}:          "joins, registers, recovers, migrates and leaves, reads the state",
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",

@@ -49,11 +49,11 @@ func TestComponentsTakeWhatIsIssued(t *testing.T) {
 			}
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^TestT2_IdentitiesOfACluster$", "./pkg/rpc")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-v", "-run", "^TestT1_T13_IdentitiesOfACluster$", "./pkg/rpc")
 	cmd.Dir = filepath.Join("..", "..")
 	cmd.Env = append(os.Environ(), "GOWORK=", "LOCKSTEP_CLUSTER_IDENTITIES="+folder)
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestT2_IdentitiesOfACluster") {
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestT1_T13_IdentitiesOfACluster") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

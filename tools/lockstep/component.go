@@ -7,6 +7,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/scrape"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/faulty"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
 )
 
@@ -31,7 +32,7 @@ func componentCommand() *cobra.Command {
 		flags.Bind(c.Flags())
 		cmd.AddCommand(c)
 	}
-	cmd.AddCommand(browsercoreCommand(), faultyCommand())
+	cmd.AddCommand(browsercoreCommand(), faultyCommand(), telemetry.Command())
 	return cmd
 }
 

@@ -23,9 +23,9 @@ func demoCommand() *cobra.Command {
 		asJSON  bool
 		hops    bool
 		tenants string
-		faults  []string
 		file    string
 		flow    string
+		faults  []string
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -41,9 +41,6 @@ demo joined it, so that the demo can run again and again.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			cfg.Tenants = tenants
-			if cfg.Faults, err = faultsOf(faults); err != nil {
-				return err
-			}
 			if flow != "" && !slices.Contains(step.Flows(), step.Flow(flow)) {
 				return fmt.Errorf("--flow: there is no flow %.80q: there are %v", flow, step.Flows())
 			}
@@ -51,6 +48,9 @@ demo joined it, so that the demo can run again and again.`,
 				if cfg.Deployment, err = lab.ReadDeployment(file); err != nil {
 					return err
 				}
+			}
+			if cfg.Faults, err = faultsOf(faults); err != nil {
+				return err
 			}
 			if cfg.Processes {
 				self, err := os.Executable()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,6 +15,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
 	"github.com/lockstep-sso/lockstep/tools/ladder/jaegertest"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
@@ -37,7 +39,7 @@ func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	for _, name := range []string{"idp", "adfs", "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore"} {
 		at[name] = "tcp:127.0.0.1:" + freePort(t)
 	}
-	for _, name := range append(actors(), "idp", "adfs", "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore") {
+	for _, name := range append(actors(), "observer", "idp", "adfs", "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore") {
 		id, err := ca.Issue(name)
 		if err != nil {
 			t.Fatal(err)
@@ -54,11 +56,26 @@ func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error)
+	// As in a pod without a way out: a spool takes what the tpm-agent exports, and a pump
+	// fetches it.
+	otlp := map[string]string{}
+	sides := [][]string{}
+	if j.OTLP != "" {
+		otlp["tpm-agent"], at["spool"], at["pump"] = "unix:"+filepath.Join(dir, "otlp.sock"), "tcp:127.0.0.1:"+freePort(t), "none"
+		sides = append(sides,
+			[]string{"spool", "--receive", otlp["tpm-agent"], "--listen", at["spool"], "--identity", filepath.Join(dir, "identities", "tpm-agent"), "--log", "off"},
+			[]string{"pump", "--spool", at["spool"], "--identity", filepath.Join(dir, "identities", "observer"), "--otlp", j.OTLP, "--log", "off"})
+	}
+	for _, args := range sides {
+		cmd := telemetry.Command()
+		cmd.SetArgs(args)
+		go func() { ended <- cmd.ExecuteContext(ctx) }()
+	}
 	start := func(name string, wire run.Wire) {
 		go func() {
 			ended <- run.Process(ctx, name, run.Flags{
 				Listen: at[name], Identity: filepath.Join(dir, "identities", name), State: filepath.Join(dir, "state", name),
-				Peers: peers, OTLP: j.OTLP, LogLevel: "off", Lab: true, Set: settings[name],
+				Peers: peers, OTLP: cmp.Or(otlp[name], j.OTLP), LogLevel: "off", Lab: true, Set: settings[name],
 			}, wire)
 		}()
 	}

@@ -216,21 +216,9 @@ func nameBreaks() []broken {
 
 // Each way to get it wrong is found by its rule, and the same overlay without it is not.
 func TestRulesCanFail(t *testing.T) {
-	l, tried := theLaws(t), map[string]bool{}
+	tried := map[string]bool{}
 	for _, b := range breaks() {
-		i := slices.IndexFunc(every(t), func(o overlay) bool { return o.name == b.overlay })
-		o := overlay{name: b.overlay}
-		for _, obj := range every(t)[i].objects {
-			o.objects = append(o.objects, object{Kind: obj.Kind, YAML: obj.YAML, Object: obj.DeepCopyObject()})
-		}
-		if bad, err := rules()[b.rule](l, o); err != nil || len(bad) > 0 {
-			t.Fatalf("%s before it is broken: %q, %v", b.rule, bad, err)
-		}
-		b.breaks(&o)
-		bad, err := rules()[b.rule](l, o)
-		if err != nil || !slices.ContainsFunc(bad, func(line string) bool { return strings.Contains(line, b.says) }) {
-			t.Errorf("%s finds %q, %v, and not %q", b.rule, bad, err, b.says)
-		}
+		findsBreak(t, b)
 		tried[b.rule] = true
 	}
 	for name := range rules() {
@@ -239,3 +227,65 @@ func TestRulesCanFail(t *testing.T) {
 		}
 	}
 }
+
+// findsBreak breaks an overlay and expects its rule to say so.
+func findsBreak(t *testing.T, b broken) {
+	t.Helper()
+	l := theLaws(t)
+	i := slices.IndexFunc(every(t), func(o overlay) bool { return o.name == b.overlay })
+	o := overlay{name: b.overlay}
+	for _, obj := range every(t)[i].objects {
+		o.objects = append(o.objects, object{Kind: obj.Kind, YAML: obj.YAML, Object: obj.DeepCopyObject()})
+	}
+	if bad, err := rules()[b.rule](l, o); err != nil || len(bad) > 0 {
+		t.Fatalf("%s before it is broken: %q, %v", b.rule, bad, err)
+	}
+	b.breaks(&o)
+	bad, err := rules()[b.rule](l, o)
+	if err != nil || !slices.ContainsFunc(bad, func(line string) bool { return strings.Contains(line, b.says) }) {
+		t.Errorf("%s finds %q, %v, and not %q", b.rule, bad, err, b.says)
+	}
+}
+
+// held is a threat that rules stand against: every overlay holds them, and each finds what
+// breaks it.
+func held(t *testing.T, names ...string) {
+	t.Helper()
+	l := theLaws(t)
+	for _, name := range names {
+		for _, o := range every(t) {
+			if bad, err := rules()[name](l, o); err != nil || len(bad) > 0 {
+				t.Errorf("overlay %s, rule %s: %q, %v", o.name, name, bad, err)
+			}
+		}
+		found := 0
+		for _, b := range breaks() {
+			if b.rule == name {
+				findsBreak(t, b)
+				found++
+			}
+		}
+		if found == 0 {
+			t.Errorf("nothing breaks the rule %s", name)
+		}
+	}
+}
+
+// T4: nothing to run a program with in a pod, no token, no volume of the node or of
+// another pod. What a cluster admits is judged in a cluster.
+func TestT4_ManifestsLeaveNoWayIntoAPod(t *testing.T) {
+	held(t, "pod-security", "namespaces", "closed", "volumes", "tokens")
+}
+
+// T5: no way out for the tpm-agent, and everywhere else the call graph and no more. What
+// a cluster enforces, verify-netpol tries.
+func TestT5_PoliciesAreTheCallGraph(t *testing.T) {
+	held(t, "default-deny", "tpm-agent", "call-graph")
+}
+
+// T6: no secret in environment, arguments or objects. What etcd holds is judged in a
+// cluster.
+func TestT6_ManifestsHoldNoSecret(t *testing.T) { held(t, "secrets") }
+
+// T10: stand-ins are in laboratories alone.
+func TestT10_StandInsAreInLaboratories(t *testing.T) { held(t, "stand-ins") }

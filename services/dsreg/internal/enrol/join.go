@@ -124,7 +124,15 @@ func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Re
 	if err != nil {
 		return enrolment{}, err
 	}
-	answer, err := e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()), by.replaces)
+	register := func() (registered, error) {
+		return e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()), by.replaces)
+	}
+	answer, err := register()
+	if k := prterr.KindOf(err); (k == prterr.Deadline || k == prterr.Unavailable) && ctx.Err() == nil {
+		// It may have happened: the same request, with the same keys, is for the same device,
+		// and one with new keys would leave a device there that nobody can use.
+		answer, err = register()
+	}
 	if err != nil {
 		return enrolment{}, e.refused(ctx, err)
 	}

@@ -3,6 +3,8 @@ package cloudap
 import (
 	"bytes"
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
@@ -64,7 +66,7 @@ func (c *CloudAP) SignTokenRequest(ctx context.Context, session secret.Text, r T
 	}
 	newPRT := r.RefreshToken == nil && p.Age(c.cfg.Clock.Now()) >= c.cfg.RenewEvery
 	signed, err := c.signUnlocked(ctx, p, r, newPRT)
-	return signed, e.used(err)
+	return signed, e.used(err, r.RefreshToken != nil)
 }
 
 // OpenTokenAnswer opens the answer to such a request. The answer passes as it
@@ -140,15 +142,32 @@ func (c *CloudAP) CreateCookie(ctx context.Context, session secret.Text, signInU
 		return Cookie{}, prterr.New(prterr.Invalid, "%v", err)
 	}
 	cookie, err := c.plugin.createCookie(ctx, p, nonce)
-	return cookie, e.used(err)
+	return cookie, e.used(err, false)
 }
 
-// used looks at how a use of the PRT ended.
-func (e *entry) used(err error) error {
+// tpmAgent begins the address of a call to the tpm-agent, in the form of prterr.Where.
+const tpmAgent = "grpc://tpm-agent/"
+
+// used looks at how a use of the PRT ended. With a refresh token it may be that one which
+// is denied.
+func (e *entry) used(err error, withToken bool) error {
+	if !withToken {
+		err = damaged(err)
+	}
 	if prterr.KindOf(err) == prterr.KeysLost {
 		e.note(err)
 	}
 	return err
+}
+
+// damaged makes of a tpm-agent that denies the use of the pair in the cache one that has
+// lost its key: the pair was damaged on its way or at rest, and is never taken again.
+func damaged(err error) error {
+	var e *prterr.Error
+	if !errors.As(err, &e) || e.Kind != prterr.Denied || !strings.HasPrefix(e.Where.URI, tpmAgent) {
+		return err
+	}
+	return prterr.Wrap(prterr.KeysLost, err, "the tpm-agent does not take the PRT's session key from the cache: sign in again").WithHRESULT(hresultBadKeyset)
 }
 
 func (c *CloudAP) signedIn(session secret.Text) (*entry, partition.Partition, error) {

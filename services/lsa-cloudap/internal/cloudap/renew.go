@@ -92,7 +92,7 @@ func (c *CloudAP) renew(ctx context.Context, e *entry, cred proof) error {
 			return c.install(ctx, stepv1.Step_STEP_RENEWAL_G, e, got, old.SealedKey, nil)
 		}
 	}
-	if k := prterr.KindOf(err); cred.empty() || k != prterr.Interaction && k != prterr.KeysLost {
+	if k := prterr.KindOf(damaged(err)); cred.empty() || k != prterr.Interaction && k != prterr.KeysLost {
 		return err
 	}
 	ctx = step.In(ctx, step.FirstSignIn)

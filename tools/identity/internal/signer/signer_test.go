@@ -170,8 +170,8 @@ func TestLifeIsBounded(t *testing.T) {
 	}
 }
 
-// TestT2_EverybodyElseIsDenied: the reason is in the request and an event at the pod.
-func TestT2_EverybodyElseIsDenied(t *testing.T) {
+// TestT1_WhoIsNotInTheTableHasNoName: the reason is in the request and an event at the pod.
+func TestT1_WhoIsNotInTheTableHasNoName(t *testing.T) {
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)

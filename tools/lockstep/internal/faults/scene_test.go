@@ -26,8 +26,6 @@ type scene struct {
 	users   int
 	who     demo.Person
 	desktop actor.Desktop
-	// open are the sessions of all who are signed in.
-	open []actor.Desktop
 	// before is how many devices the directory had, digest names the PRT of before.
 	before int
 	digest string

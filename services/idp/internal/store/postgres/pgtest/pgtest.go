@@ -97,7 +97,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	s.cmd = s.command("postgres", "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync="+sync, "-c", "synchronous_commit="+sync,
+	s.cmd = s.command("postgres", "-D", s.data(), "-k", s.dir, "-c", "listen_addresses=", "-c", "fsync="+sync,
 		"-c", "full_page_writes="+sync, "-c", "shared_buffers=32MB", "-c", "max_connections=200")
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	if err := s.cmd.Start(); err != nil {
