@@ -55,7 +55,7 @@ proto: $(BIN)/buf $(BIN)/protoc-gen-go $(BIN)/protoc-gen-go-grpc ## Lint the con
 .PHONY: lint
 lint: $(BIN)/golangci-lint ## Run the linters of .golangci.yml
 	$(BIN)/golangci-lint run ./...
-	for m in browsertest cluster conformance tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
+	for m in browsertest cluster conformance identity images manifests tpmconformance tpmdiff window; do (cd tools/$$m && GOWORK=off $(BIN)/golangci-lint run ./...); done
 
 .PHONY: bench
 bench: ## Compare the flows and the TPM operations with their floors
@@ -106,6 +106,38 @@ tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (ne
 	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
 	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
 
+.PHONY: identity-test
+identity-test: ## Test the signer of pod certificates, and pkg/rpc under what it issues
+	@GOWORK=off $(GO) -C tools/identity vet ./... && GOWORK=off $(GO) -C tools/identity test ./...
+
+IMAGES := $(BIN)/lockstep-images
+# The key that signs images; one that is not there is made, for this checkout alone.
+IMAGE_KEY ?= $(BIN)/images/signing.key
+# Some images only, as "idp adfs"; none is all.
+IMAGE ?=
+
+.PHONY: images-tool
+images-tool:
+	@GOWORK=off $(GO) -C tools/images build -o $(IMAGES) .
+
+.PHONY: images
+images: images-tool ## Build the images with Docker, tagged dev (IMAGE="idp adfs" for some)
+	$(IMAGES) docker --out $(BIN)/images/docker $(IMAGE)
+
+.PHONY: image-archives
+image-archives: images-tool ## Build the images without Docker into bin/images/*.tar, with what is in them and signatures
+	$(IMAGES) archives --out $(BIN)/images $(IMAGE)
+	$(IMAGES) sign --out $(BIN)/images --key $(IMAGE_KEY)
+	$(IMAGES) verify --out $(BIN)/images --key $(IMAGE_KEY).pub
+
+.PHONY: images-test
+images-test: ## Test how images are made: one image, its list, its signature, and a second builder
+	@GOWORK=off $(GO) -C tools/images vet ./... && GOWORK=off $(GO) -C tools/images test -timeout 30m ./...
+
+.PHONY: reproducible
+reproducible: ## Build all images in two places and compare their digests
+	LOCKSTEP_IMAGES="$(if $(IMAGE),$(IMAGE),all)" GOWORK=off $(GO) -C tools/images test -count=1 -timeout 120m -v -run T15 .
+
 .PHONY: jaeger
 jaeger: $(BIN)/jaeger ## Build Jaeger, without its pages, into bin/ (some 12 minutes of one core)
 
@@ -143,6 +175,15 @@ kind-down: ## Remove the cluster
 cluster-test: ## Judge the system in a cluster; without docker the manifests at a bare API server
 	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
 	@$(CLUSTER) test $(CLUSTER_TEST)
+
+.PHONY: manifests
+manifests: ## Render every overlay of deploy/ and hold it to Pod Security, the call graph and our own rules
+	@GOWORK=off $(GO) -C tools/manifests vet ./... && GOWORK=off $(GO) -C tools/manifests test ./...
+	@GOWORK=off $(GO) -C tools/manifests run . check
+
+.PHONY: verify-netpol
+verify-netpol: ## Try every connection in a running cluster; fails when the policies are not enforced (needs kubectl; OVERLAY=demo)
+	@GOWORK=off $(GO) -C tools/manifests run . netpol --overlay "$${OVERLAY:-demo}" --context "kind-$${KIND_CLUSTER:-lockstep}" --run "$$(echo $$KIND_RUN | tr ' ' ',')"
 
 .PHONY: clean
 clean: ## Remove what was built

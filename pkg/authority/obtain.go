@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
 	"github.com/lockstep-sso/lockstep/pkg/authority/signinpage"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -65,11 +66,13 @@ func (a *Authority) Request(ctx context.Context, tenant ids.TenantID, upn ids.UP
 // RequestSigned is Request with a request that somebody else has the tpm-agent sign: a
 // nonce, the signed request, a PRT (first sign-in, steps C to E).
 func (a *Authority) RequestSigned(ctx context.Context, tenant ids.TenantID, upn ids.UPN, kind string, sign func(ctx context.Context, nonce string) (string, error)) (Issued, error) {
-	nonce, err := a.nonce(ctx)
-	if err != nil {
-		return Issued{}, err
-	}
-	request, err := signed(sign(ctx, nonce))
+	return freshnonce.With(ctx, a.nonce, func(ctx context.Context, nonce string) (Issued, error) {
+		return a.requestSigned(ctx, tenant, upn, kind, func(ctx context.Context) (string, error) { return sign(ctx, nonce) })
+	})
+}
+
+func (a *Authority) requestSigned(ctx context.Context, tenant ids.TenantID, upn ids.UPN, kind string, sign func(context.Context) (string, error)) (Issued, error) {
+	request, err := signed(sign(ctx))
 	if err != nil {
 		return Issued{}, err
 	}
@@ -93,10 +96,12 @@ func (a *Authority) RequestSigned(ctx context.Context, tenant ids.TenantID, upn 
 // carry the request, and no user is named in it. A PRT that is no good any more is
 // prterr.Interaction.
 func (a *Authority) Renew(ctx context.Context, c Cached, upn ids.UPN, credential *tpmv1.Credential) (Issued, error) {
-	nonce, err := a.nonce(ctx)
-	if err != nil {
-		return Issued{}, err
-	}
+	return freshnonce.With(ctx, a.nonce, func(ctx context.Context, nonce string) (Issued, error) {
+		return a.renew(ctx, c, upn, credential, nonce)
+	})
+}
+
+func (a *Authority) renew(ctx context.Context, c Cached, upn ids.UPN, credential *tpmv1.Credential, nonce string) (Issued, error) {
 	req := &tpmv1.SignPRTRenewalRequest{
 		Partition: c.partition(), SessionKey: c.sessionKey(), Prt: c.PRT.Reveal(), SealedPrt: c.sealedPRT(), RequestNonce: nonce, Credential: credential,
 	}
@@ -165,17 +170,16 @@ func (a *Authority) Protect(ctx context.Context, k Key, prt secret.Text) ([]byte
 func (a *Authority) Validate(ctx context.Context, offered Cached) error {
 	// The redemption is part of step D, not a second step C of the trace.
 	ctx = step.In(ctx, "")
-	nonce, err := a.nonce(ctx)
+	sealed, err := freshnonce.With(ctx, a.nonce, func(ctx context.Context, nonce string) (*idpv1.RedeemPRTResponse, error) {
+		request, err := a.SignToken(ctx, offered, TokenRequest{Client: entrawire.BrokerClientID, RedirectURI: signinpage.BrokerRedirect, Nonce: nonce})
+		if err != nil {
+			return nil, err
+		}
+		sealed, err := call(ctx, a.timeout, a.tokens.RedeemPRT, &idpv1.RedeemPRTRequest{Request: request})
+		return sealed, Stranger(idpName, err)
+	})
 	if err != nil {
 		return err
-	}
-	request, err := a.SignToken(ctx, offered, TokenRequest{Client: entrawire.BrokerClientID, RedirectURI: signinpage.BrokerRedirect, Nonce: nonce})
-	if err != nil {
-		return err
-	}
-	sealed, err := call(ctx, a.timeout, a.tokens.RedeemPRT, &idpv1.RedeemPRTRequest{Request: request})
-	if err != nil {
-		return Stranger(idpName, err)
 	}
 	if !artefact.Opaque(sealed.GetAnswer(), artefact.MaxToken) {
 		return BadAnswer(idpName, "it is not a compact token")

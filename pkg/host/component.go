@@ -36,3 +36,31 @@ func Component(env *run.Env, handler http.Handler, names ...string) (ca []byte, 
 	}
 	return h.CAPEM(), nil
 }
+
+// Share has several processes that are one component have one certificate authority:
+// share is given the authority of this one, key and certificate in PEM, and gives back
+// the one that all have, which is kept in the place of it. It comes before Component.
+func Share(env *run.Env, share func(mine []byte) ([]byte, error), names ...string) error {
+	dir := filepath.Join(env.StateDir, "https")
+	all, err := allNames(Config{Names: names})
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	if _, err := openAuthority(dir, all); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, secretFile)
+	mine, err := durable.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	shared, err := share(mine)
+	if err != nil {
+		return err
+	}
+	if err := durable.WriteFile(path, shared, nil); err != nil {
+		return err
+	}
+	_, err = loadAuthority(path)
+	return err
+}

@@ -57,7 +57,7 @@ func Metering(ctx context.Context, cfg MeterConfig) (*sdkmetric.MeterProvider, e
 		opts = append(opts, sdkmetric.WithReader(r))
 	}
 	if cfg.OTLP != "" {
-		conn, err := collector(cfg.OTLP)
+		conn, err := Collector(cfg.OTLP)
 		if err != nil {
 			return nil, err
 		}

@@ -79,7 +79,7 @@ func (s quietSpan) Status() sdktrace.Status {
 }
 
 func newExporter(ctx context.Context, addr string) (sdktrace.SpanExporter, error) {
-	conn, err := collector(addr)
+	conn, err := Collector(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +90,9 @@ func newExporter(ctx context.Context, addr string) (sdktrace.SpanExporter, error
 	return exporter, nil
 }
 
-// collector is the way to an OTLP/gRPC receiver.
-func collector(addr string) (*grpc.ClientConn, error) {
+// Collector is the way to an OTLP/gRPC receiver, "HOST:PORT" or "unix:PATH", which is not
+// encrypted. The caller closes it.
+func Collector(addr string) (*grpc.ClientConn, error) {
 	network, target := "tcp", addr
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		network, target = "unix", path

@@ -55,6 +55,16 @@ func openHealth(network rpc.Network, addr string) (*healthDoor, error) {
 	return d, nil
 }
 
+// ServeHealth answers health checks at tcp:HOST:PORT until stop, for a program that is no
+// component because it serves nothing else.
+func ServeHealth(addr string) (stop func(), err error) {
+	d, err := openHealth(rpc.OS{}, addr)
+	if err != nil {
+		return nil, err
+	}
+	return d.close, nil
+}
+
 // stopping has every later question answered with NOT_SERVING.
 func (d *healthDoor) stopping() {
 	if d != nil {

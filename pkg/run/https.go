@@ -58,3 +58,22 @@ func (p HTTPSPeer) Client() *http.Client {
 	}
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
+
+// HTTPSAt is the HTTPS side at the address that the setting NAME has, whatever host a
+// request names; the setting NAME-roots is the PEM file of whom to trust there. It is for
+// who stands before that side.
+func (e *Env) HTTPSAt(name string) (HTTPSPeer, error) {
+	addr, path := e.Settings[name], e.Settings[name+"-roots"]
+	if addr == "" || path == "" || e.network == nil {
+		return HTTPSPeer{}, fmt.Errorf("settings %s and %s-roots: both are needed", name, name)
+	}
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return HTTPSPeer{}, fmt.Errorf("setting %s-roots: %w", name, err)
+	}
+	p := HTTPSPeer{Roots: x509.NewCertPool(), Dial: func(ctx context.Context, _ string) (net.Conn, error) { return e.network.Dial(ctx, addr) }}
+	if !p.Roots.AppendCertsFromPEM(pem) {
+		return p, fmt.Errorf("setting %s-roots: %s holds no PEM certificate", name, path)
+	}
+	return p, nil
+}

@@ -27,7 +27,9 @@ type Flags struct {
 	Identity string
 	Peers    map[string]string
 	State    string
-	OTLP     string
+	// Stateless is true for a component that keeps nothing and needs no State.
+	Stateless bool
+	OTLP      string
 	// Metrics is where Prometheus fetches metrics, HOST:PORT of this machine; empty is
 	// nowhere.
 	Metrics string
@@ -63,7 +65,7 @@ func (f *Flags) Bind(fs *pflag.FlagSet) {
 
 // Process runs one component as this process until ctx ends.
 func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
-	if f.Listen == "" || f.Identity == "" || f.State == "" {
+	if f.Listen == "" || f.Identity == "" || f.State == "" && !f.Stateless {
 		return errors.New("--listen, --identity and --state are all needed")
 	}
 	if err := NoDumps(f.Lab); err != nil {

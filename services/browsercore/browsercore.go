@@ -4,8 +4,9 @@
 //
 // What lives here: the messages and the check that a page is the identity
 // provider's, made whatever the browser checked before. What never may: a PRT, a
-// key, a server. It is a client of the PRT's authority and nothing more; browsers
-// call it, and it acts for the one logon session it was started in.
+// key, or anything that outlives a message. It is a client of the PRT's authority and
+// nothing more; browsers call it, and it acts for the one logon session it was started
+// in. Server is the same for a browser that is on another machine.
 package browsercore
 
 import (

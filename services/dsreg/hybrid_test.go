@@ -189,7 +189,7 @@ func TestACrashInAHybridJoin(t *testing.T) {
 			}
 		}
 		w.isHybrid()
-	})
+	}, "keys-created", "waiting-written", "registered")
 }
 
 func TestWhatAHybridJoinMakesWayFor(t *testing.T) {

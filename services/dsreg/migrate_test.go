@@ -200,5 +200,5 @@ func TestPRO13_ACrashInAMigration(t *testing.T) {
 		if s := w.consistent(); s.GetKeyProvider() != "Test TPM" || s.GetDeviceId() != before.GetDeviceId() || len(w.tpm.sets) != 1 {
 			t.Errorf("state %v, %d key sets", s, len(w.tpm.sets))
 		}
-	})
+	}, "keys-created", "attested", "replacing-written", "replaced")
 }

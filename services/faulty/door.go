@@ -32,8 +32,9 @@ func (d *door) SetRules(_ context.Context, r *faultv1.SetRulesRequest) (*faultv1
 // DescribeRules tells what is in force.
 func (d *door) DescribeRules(context.Context, *faultv1.DescribeRulesRequest) (*faultv1.DescribeRulesResponse, error) {
 	resp := &faultv1.DescribeRulesResponse{Component: d.service.component, Seed: d.service.engine.Seed()}
-	for _, s := range d.service.engine.State() {
-		state := &faultv1.RuleState{Rule: s.Rule.String(), Seen: s.Seen, Struck: s.Struck}
+	for i, s := range d.service.engine.State() {
+		seen, struck := d.service.struck(i, s)
+		state := &faultv1.RuleState{Rule: s.Rule.String(), Seen: seen, Struck: struck}
 		if !s.Last.IsZero() {
 			state.Last = timestamppb.New(s.Last)
 		}

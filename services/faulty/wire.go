@@ -1,16 +1,21 @@
 package faulty
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/fault"
+	"github.com/lockstep-sso/lockstep/pkg/host"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 )
@@ -20,7 +25,11 @@ const Name = "faulty"
 
 // Wire builds the stand-in for a component, whose identity the environment has. It has
 // no peers. Settings: "real" is the address of the component, "other" that of another
-// device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number.
+// device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number. Before
+// a component with an HTTPS side: "https" is where to take its place, "https-ca" where to
+// write the certificate to trust, "https-name" a further host name, "https-real" the address
+// of the component's own and "https-real-roots" the PEM file of whom to trust there. Before a TPM, under the name tpm: "tpm-listen" is the socket for
+// the tpm-agent and "tpm" that of the TPM.
 func Wire(component string) run.Wire {
 	return func(env *run.Env) (*run.Component, error) {
 		if env.Lab == nil {
@@ -34,16 +43,22 @@ func Wire(component string) run.Wire {
 		if err != nil {
 			return nil, err
 		}
+		if err := fronts(env, s); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 		return &run.Component{Service: s, Allow: Allow(), Raw: s.Answer}, nil
 	}
 }
 
-// Known says that there is no component of that name to stand in for.
+// TPM is the name that a stand-in has before a TPM, which is no component.
+const TPM = "tpm"
+
+// Known is an error when there is no component of that name to stand in for.
 func Known(component string) error {
-	if _, known := Contracts()[component]; known {
+	if _, known := Contracts()[component]; known || component == TPM {
 		return nil
 	}
-	return fmt.Errorf("--stand-in-for %.40q: name a component, one of %s", component, strings.Join(slices.Sorted(maps.Keys(Contracts())), ", "))
+	return fmt.Errorf("nothing can stand in for %.40q: name a component, one of %s", component, strings.Join(slices.Sorted(maps.Keys(Contracts())), ", "))
 }
 
 func configure(component string, env *run.Env) (cfg Config, err error) {
@@ -51,6 +66,11 @@ func configure(component string, env *run.Env) (cfg Config, err error) {
 		return cfg, err
 	}
 	cfg = Config{Component: component, Clock: env.Clock, Log: env.Log}
+	if component == TPM {
+		if err := beforeTPM(env, &cfg); err != nil {
+			return cfg, err
+		}
+	}
 	for name, conn := range map[string]**rpc.RawConn{"real": &cfg.Real, "other": &cfg.Other} {
 		if env.Settings[name] == "" {
 			continue
@@ -64,8 +84,63 @@ func configure(component string, env *run.Env) (cfg Config, err error) {
 			return cfg, fmt.Errorf("setting seed is %.40q: use a number from 0, which chooses one", text)
 		}
 	}
+	if env.Settings["https"] != "" {
+		if env.Settings["https-real"] == "" || env.Settings["https-real-roots"] == "" {
+			return cfg, errors.New("setting https: https-real and https-real-roots are needed with it")
+		}
+		cfg.HTTPS = once(func() (*http.Client, error) {
+			peer, err := env.HTTPSAt("https-real")
+			return peer.Client(), err
+		})
+	}
 	cfg.Rules, err = rules(env.Settings)
 	return cfg, err
+}
+
+// beforeTPM opens the socket of a stand-in before a TPM. Sockets of TPMs are those of the
+// machine, whatever network the components of a laboratory live on.
+func beforeTPM(env *run.Env, cfg *Config) error {
+	listen, to := env.Settings["tpm-listen"], env.Settings["tpm"]
+	if listen == "" || to == "" {
+		return errors.New("settings tpm-listen and tpm: a stand-in before a TPM needs both, as unix:PATH or tcp:HOST:PORT")
+	}
+	var err error
+	if cfg.TPMListener, err = (rpc.OS{}).Listen(listen); err != nil {
+		return fmt.Errorf("setting tpm-listen: %w", err)
+	}
+	cfg.DialTPM = func(ctx context.Context) (net.Conn, error) { return rpc.OS{}.Dial(ctx, to) }
+	return nil
+}
+
+// once asks until there is an answer, and keeps it.
+func once[T any](ask func() (*T, error)) func() (*T, error) {
+	var mu sync.Mutex
+	var kept *T
+	return func() (*T, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if kept != nil {
+			return kept, nil
+		}
+		got, err := ask()
+		if err == nil {
+			kept = got
+		}
+		return got, err
+	}
+}
+
+// fronts opens what the stand-in takes beside gRPC.
+func fronts(env *run.Env, s *Service) error {
+	if s.Handler() == nil {
+		return nil
+	}
+	var names []string
+	if n := env.Settings["https-name"]; n != "" {
+		names = []string{n}
+	}
+	_, err := host.Component(env, s.Handler(), names...)
+	return err
 }
 
 func rules(settings map[string]string) (fault.Rules, error) {

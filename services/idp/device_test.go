@@ -166,9 +166,13 @@ func (s *signIn) sign(t testing.TB, c interface{ Encode() ([]byte, error) }) str
 // renewal are the claims of an honest renewal.
 func (s *signIn) renewal(t testing.TB) entrawire.SessionRequest {
 	t.Helper()
+	return s.renewalWith(s.d.w.nonce(t))
+}
+
+func (s *signIn) renewalWith(nonce string) entrawire.SessionRequest {
 	return entrawire.SessionRequest{
 		ClientID: entrawire.SignInClientID, Scope: entrawire.ScopePRT, RefreshToken: secret.NewText(s.prt), GrantType: entrawire.GrantRefreshToken,
-		Iss: entrawire.BrokerIssuer, Aud: entrawire.SessionAudience, RequestNonce: s.d.w.nonce(t), WinVer: entrawire.WinVer,
+		Iss: entrawire.BrokerIssuer, Aud: entrawire.SessionAudience, RequestNonce: nonce, WinVer: entrawire.WinVer,
 	}
 }
 

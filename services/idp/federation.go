@@ -31,7 +31,7 @@ func (s *Service) newAssertions(clk clock.Clock, log *slog.Logger) (AssertionVer
 		return nil, err
 	}
 	a := assertions{verifier: v}
-	if s.shared {
+	if s.shared != nil {
 		a.replays = s.replays
 	}
 	return a, nil

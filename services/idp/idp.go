@@ -49,6 +49,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signin"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/signinlog"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/store/postgres"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/tenant"
 )
 
@@ -123,7 +124,7 @@ type Service struct {
 	tenants   *tenant.Set
 	store     store.Store
 	replays   *replay.Cache
-	shared    bool // the store is shared with other processes
+	shared    *postgres.Store // the store, when others share it, else nil
 	directory *directory.Directory
 	gate      *grants.Gate
 	sessions  *session.Service
@@ -243,6 +244,7 @@ func (s *Service) furnish(cfg Config, clk clock.Clock, log *slog.Logger) error {
 
 // Register adds the services to a server.
 func (s *Service) Register(r grpc.ServiceRegistrar) {
+	r = s.upToDate(r)
 	s.registerProtocol(r)
 	directoryv1.RegisterReadServiceServer(r, &server.Read{Directory: s.directory, Tenants: s.tenants, SignIns: s.gate.Log, Factors: s.signIns, Outbox: s.outbox, Gate: s.gate, Consents: s.gate.Consents})
 	directoryv1.RegisterAdminServiceServer(r, &server.Admin{Directory: s.directory, Keys: s.gate.Authority, Log: s.gate.Log, Clock: s.gate.Clock, Outbox: s.outbox, Consents: s.gate.Consents})
@@ -273,6 +275,7 @@ func registerOne(r grpc.ServiceRegistrar, desc grpc.ServiceDesc, method string, 
 
 // registerFront adds what the HTTPS front calls.
 func (s *Service) registerFront(r grpc.ServiceRegistrar) {
+	r = s.upToDate(r)
 	s.registerProtocol(r)
 	r = server.Seen(r)
 	idpv1.RegisterConnectedDeviceServiceServer(r, &server.ConnectedDevice{Devices: s.devices})

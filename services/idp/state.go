@@ -3,12 +3,19 @@ package idp
 import (
 	"context"
 	"path/filepath"
+	"slices"
+
+	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/host"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/issuance"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/lockout"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/nonce"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/replay"
+	"github.com/lockstep-sso/lockstep/services/idp/internal/server"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store/postgres"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store/sqlite"
@@ -29,7 +36,7 @@ func (s *Service) openStore(cfg Config, clk clock.Clock) error {
 		if db, err = postgres.New(context.Background(), postgres.Config{DSN: cfg.Database}); err != nil {
 			return err
 		}
-		s.store, s.shared = db, true
+		s.store, s.shared = db, db
 		s.replays, s.attempts = replay.NewShared(clk, 0, db), lockout.NewShared(clk, db)
 	case cfg.StateDir != "":
 		s.store, err = sqlite.New(context.Background(), sqlite.Config{Path: filepath.Join(cfg.StateDir, stateFile)})
@@ -41,7 +48,7 @@ func (s *Service) openStore(cfg Config, clk clock.Clock) error {
 
 // vault is where keys are kept, nil when they are not.
 func (s *Service) vault(cfg Config) issuance.Vault {
-	if cfg.StateDir == "" && !s.shared {
+	if cfg.StateDir == "" && s.shared == nil {
 		return nil
 	}
 	return s.store
@@ -52,8 +59,45 @@ func (s *Service) vault(cfg Config) issuance.Vault {
 // the process, so a nonce from before a restart could be used a second time after
 // it; with a new key none is good, and devices ask for another.
 func (s *Service) nonceSealer(a *issuance.Authority) nonce.Sealer {
-	if !s.shared {
+	if s.shared == nil {
 		return nil
 	}
 	return a
+}
+
+// upToDate registers services whose calls see what was changed elsewhere before they
+// came: users and devices, tenants, keys.
+func (s *Service) upToDate(r grpc.ServiceRegistrar) grpc.ServiceRegistrar {
+	if s.shared == nil {
+		return r
+	}
+	return server.Before(r, func(ctx context.Context) error {
+		err := s.shared.Fresh(ctx, s.changed)
+		if err == nil {
+			return nil
+		}
+		return prterr.Wrap(prterr.Unavailable, err, "the service cannot reach its records: try again")
+	})
+}
+
+// changed takes over documents that another process changed.
+func (s *Service) changed(ctx context.Context, docs []store.Change, all bool) error {
+	if err := s.directory.Changed(ctx, docs, all); err != nil {
+		return err
+	}
+	if !all && !slices.ContainsFunc(docs, func(c store.Change) bool { return c.Kind == issuance.KeyKind }) {
+		return nil
+	}
+	return s.gate.Authority.Refresh(ctx)
+}
+
+// shareHTTPS has replicas serve HTTPS under one certificate authority: a client that
+// trusts one of them trusts all. The first that starts makes it.
+func (s *Service) shareHTTPS(env *run.Env) error {
+	if s.shared == nil {
+		return nil
+	}
+	return host.Share(env, func(mine []byte) ([]byte, error) {
+		return s.shared.SwapDocument(context.Background(), issuance.KeyKind, "https-authority", nil, mine)
+	})
 }

@@ -128,7 +128,7 @@ func TestDEP05_StateIsKeptWhenTheSettingSaysSo(t *testing.T) {
 		if err != nil || len(found) != files {
 			t.Errorf("%q: %v, %v", setting, found, err)
 		}
-		_ = c.Service.(*idp.Service).Close()
+		_ = c.Service.Close()
 	}
 	if _, err := idp.Wire(&run.Env{Settings: map[string]string{"state": "maybe"}}); err == nil || !strings.Contains(err.Error(), "setting state") {
 		t.Errorf("%v", err)

@@ -75,6 +75,9 @@ func Wire(env *run.Env) (*run.Component, error) {
 	}
 	var authority []byte
 	if env.Settings["https"] != "" {
+		if err := s.shareHTTPS(env); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 		if authority, err = host.Component(env, s.Handler()); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}

@@ -109,16 +109,10 @@ func worldWithItsKeys(t testing.TB, cfg idp.Config) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = svc.Close() })
-	lsa, wam, browser := connect(t, svc, "lsa-cloudap"), connect(t, svc, "wam-broker"), connect(t, svc, "browser")
-	dsreg, operator := connect(t, svc, "dsreg"), connect(t, svc, "operator")
-	return &world{
-		svc: svc, realm: idpv1.NewRealmServiceClient(lsa), nonces: idpv1.NewNonceServiceClient(lsa),
-		issuance: idpv1.NewIssuanceServiceClient(lsa), tokens: idpv1.NewTokenServiceClient(wam),
-		sessions: idpv1.NewSessionServiceClient(browser), devices: idpv1.NewDeviceRegistrationServiceClient(dsreg),
-		read: directoryv1.NewReadServiceClient(operator), admin: directoryv1.NewAdminServiceClient(operator),
-		attest: strings.Contains(string(cfg.Tenants), `profile: "strict"`),
-	}
+	return worldOf(svc, func(caller string) grpc.ClientConnInterface { return connect(t, svc, caller) }, cfg)
 }
+
+func isStrict(cfg idp.Config) bool { return strings.Contains(string(cfg.Tenants), `profile: "strict"`) }
 
 func connect(t testing.TB, svc *idp.Service, caller string) *grpc.ClientConn {
 	t.Helper()

@@ -299,7 +299,7 @@ func TestREG02_TheKeysAreTheTPMs(t *testing.T) {
 }
 
 func TestCrashesWhileInstallingLeaveOneIdentity(t *testing.T) {
-	for _, point := range []string{"temp-written", "certificate-written", "pointer-moved"} {
+	for _, point := range []string{"temp-created", "temp-written", "renamed", "certificate-written", "pointer-moved"} {
 		t.Run(point, func(t *testing.T) {
 			dir := t.TempDir()
 			armed := false

@@ -10,10 +10,12 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/services/adfs"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/dsreg"
 	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/services/idp"
 	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
 	tpmagent "github.com/lockstep-sso/lockstep/services/tpm-agent"
 	wambroker "github.com/lockstep-sso/lockstep/services/wam-broker"
 )
@@ -23,7 +25,7 @@ func components() []string {
 	return []string{
 		"logonui", "app", "window", "browser", "browsercore", "wam-broker", "lsa-cloudap",
 		"dsreg", "tpm-agent", "idp", "adfs", "operator", "settings",
-		"lab",
+		"lab", "observer",
 	}
 }
 
@@ -35,12 +37,14 @@ const standIn = faulty.Name
 // behind a door of its own, on the component's own network.
 func doors() map[string][]rpc.AllowList {
 	return map[string][]rpc.AllowList{
-		"tpm-agent":   {tpmagent.Allow(), run.LabAllow()},
+		// The spool beside the tpm-agent has its identity.
+		"tpm-agent":   {tpmagent.Allow(), run.LabAllow(), telemetry.Allow()},
 		"dsreg":       {dsreg.Allow(), run.LabAllow()},
 		"lsa-cloudap": {lsacloudap.Allow(), lsacloudap.PluginAllow(), run.LabAllow()},
 		"wam-broker":  {wambroker.Allow(), wambroker.PluginAllow(), run.LabAllow()},
 		"idp":         {idp.Allow(), idp.FrontAllow(), run.LabAllow()},
 		"adfs":        {adfs.Allow(), run.LabAllow()},
+		"browsercore": {browsercore.Allow()},
 		"lab":         {run.WholeLabAllow()},
 		standIn:       {faulty.Allow()},
 	}
@@ -86,8 +90,8 @@ func TestAllowLists(t *testing.T) {
 	for _, line := range badLists(doors(), slices.Collect(maps.Keys(methods())), append(components(), standIn)) {
 		t.Error(line)
 	}
-	if n := len(components()); n != 14 {
-		t.Errorf("%d components, the documents name 13 and the laboratory", n)
+	if n := len(components()); n != 15 {
+		t.Errorf("%d components, the documents name 13; the laboratory and the observer", n)
 	}
 	got := badLists(map[string][]rpc.AllowList{
 		"idp":  {{"/S/A": {"app", "nobody", "app"}, "/S/B": nil}},
@@ -119,6 +123,7 @@ func callGraph() map[call]string {
 		{"window", "wam-broker"}:       "fetches the sign-in pages that the broker wants shown, and says where they ended",
 		{"browsercore", "lsa-cloudap"}: "asks the authority of the PRT for a cookie",
 		{"browser", "idp"}:             "visits the sign-in page",
+		{"browser", "browsercore"}:     "in a deployment, where it cannot start its native host: has a message answered",
 		{"wam-broker", "lsa-cloudap"}:  "has requests signed and answers opened, hands down a new PRT",
 		{"wam-broker", "dsreg"}:        "asks what the device is; registers it when the user of a work account consents, leaves with the last account",
 		{"wam-broker", "idp"}:          "gets nonces, redeems refresh tokens and the PRT; on a registered device obtains and renews it",
@@ -129,6 +134,7 @@ func callGraph() map[call]string {
 		{"lsa-cloudap", "adfs"}:        "gets the SAML token of a federated user",
 		{"dsreg", "tpm-agent"}:         "makes the device's keys",
 		{"dsreg", "idp"}:               "registers the device",
+		{"observer", "tpm-agent"}:      "fetches its traces and metrics from the spool beside it, which opens no connection",
 		{"operator", "tpm-agent"}:      "reads what backs the keys",
 		{"operator", "dsreg"}:          "joins, registers, recovers, migrates and leaves, reads the state",
 		{"operator", "lsa-cloudap"}:    "reads the state of single sign-on, moves the clock of a lab",

@@ -15,6 +15,7 @@ import (
 
 	// Every contract, so that its descriptor is in the registry.
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/browser/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/cloudap/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -24,6 +25,7 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/telemetry/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"

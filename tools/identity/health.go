@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
 )
 
 // healthDoor tells the kubelet whether the signer signs; the zero one tells nobody.
@@ -30,7 +32,10 @@ func openHealth(ctx context.Context, addr string) (*healthDoor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--health: %w", err)
 	}
-	d := &healthDoor{server: grpc.NewServer(grpc.MaxRecvMsgSize(4<<10), grpc.MaxConcurrentStreams(4)), status: health.NewServer()}
+	d := &healthDoor{status: health.NewServer(), server: grpc.NewServer(
+		grpc.MaxRecvMsgSize(4<<10), grpc.MaxHeaderListSize(4<<10), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(5*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 30 * time.Second, MaxConnectionAge: time.Minute, MaxConnectionAgeGrace: 5 * time.Second}),
+	)}
 	d.status.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	grpc_health_v1.RegisterHealthServer(d.server, d.status)
 	go func() { _ = d.server.Serve(l) }() // ends with close

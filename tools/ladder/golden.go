@@ -122,7 +122,10 @@ func parseForm(name, text string) (Form, error) {
 				}
 				what = line[:at]
 			}
-			f.Calls[what], f.Maybe[what] = times, maybe
+			f.Calls[what] = times
+			if maybe {
+				f.Maybe[what] = true
+			}
 		}
 	}
 	return f, nil

@@ -98,6 +98,7 @@ func TestJaegersAnswersAreChecked(t *testing.T) {
 	}{
 		"honest":             {200, span(""), ""},
 		"two chunks":         {200, span("") + span(`,"spanId":"0102030405060709"`), ""},
+		"twice":              {200, span("") + span(""), ""},
 		"names of enums":     {200, span(`,"kind":"SPAN_KIND_SERVER"`), ""},
 		"root of zeros":      {200, span(`,"parentSpanId":"0000000000000000"`), ""},
 		"no JSON":            {200, "<html>", "has not the form"},
@@ -120,8 +121,11 @@ func TestJaegersAnswersAreChecked(t *testing.T) {
 			w.WriteHeader(f.status)
 			_, _ = w.Write([]byte(f.body))
 		}))
-		_, err := open(t, s.URL).Spans(t.Context(), id)
+		spans, err := open(t, s.URL).Spans(t.Context(), id)
 		s.Close()
+		if name == "twice" && len(spans) != 1 {
+			t.Errorf("a span that came twice is there %d times", len(spans))
+		}
 		if (err == nil) != (f.want == "") || err != nil && (!strings.Contains(err.Error(), f.want) || strings.Contains(err.Error(), "secret")) {
 			t.Errorf("%s: %v, want %q", name, err, f.want)
 		}

@@ -103,6 +103,18 @@ func spansOf(resources []jsonResource) ([]Span, error) {
 			}
 		}
 	}
+	// What was sent anew because its answer was lost is there twice.
+	type name struct {
+		trace trace.TraceID
+		span  trace.SpanID
+	}
+	seen := map[name]bool{}
+	spans = slices.DeleteFunc(spans, func(s Span) bool {
+		n := name{s.Trace, s.ID}
+		again := seen[n]
+		seen[n] = true
+		return again
+	})
 	slices.SortStableFunc(spans, func(a, b Span) int { return a.Start.Compare(b.Start) })
 	return spans, nil
 }

@@ -1,22 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
-
 	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/propagation"
 
-	"github.com/lockstep-sso/lockstep/pkg/obs"
-	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/pkg/scrape"
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/faulty"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
 )
 
@@ -41,7 +32,7 @@ func componentCommand() *cobra.Command {
 		flags.Bind(c.Flags())
 		cmd.AddCommand(c)
 	}
-	cmd.AddCommand(browsercoreCommand(), faultyCommand())
+	cmd.AddCommand(browsercoreCommand(), faultyCommand(), telemetry.Command())
 	return cmd
 }
 
@@ -62,62 +53,20 @@ func faultyCommand() *cobra.Command {
 	return cmd
 }
 
-// maxSession bounds what is read from the session pipe, in bytes.
-const maxSession = 4096
-
 func browsercoreCommand() *cobra.Command {
-	var identity, authority, otlp string
-	var fd uint
+	var p browsercore.Program
 	cmd := &cobra.Command{
-		Use: "browsercore", Short: "Answer a browser's native messages on standard input and output", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			session, err := readSession(fd)
-			if err != nil {
-				return err
+		Use: "browsercore", Short: "Answer a browser's native messages on standard input and output, or over the network", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p.In, p.Out = cmd.InOrStdin(), cmd.OutOrStdout()
+			if p.Listen != "" {
+				if err := run.ForgetFreed(); err != nil {
+					return err
+				}
 			}
-			id, err := rpc.LoadIdentity(identity)
-			if err != nil {
-				return err
-			}
-			tp, err := obs.Tracing(cmd.Context(), obs.TraceConfig{Service: "browsercore", OTLP: otlp})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, tp.Shutdown(context.WithoutCancel(cmd.Context()))) }()
-			conn, err := rpc.Dial(rpc.DialConfig{Network: rpc.OS{}, Addr: authority, Identity: id, Server: "lsa-cloudap", TracerProvider: tp})
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, conn.Close()) }()
-			host, err := browsercore.New(browsercore.Config{Authority: conn, LogonSession: session})
-			if err != nil {
-				return err
-			}
-			ctx := rpc.Propagators().Extract(cmd.Context(), propagation.MapCarrier{
-				"traceparent": os.Getenv("TRACEPARENT"), "baggage": os.Getenv("BAGGAGE"),
-			})
-			return host.Serve(ctx, cmd.InOrStdin(), cmd.OutOrStdout())
+			return p.Run(cmd.Context())
 		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&identity, "identity", "", "folder with cert.pem, key.pem and ca.pem")
-	f.StringVar(&authority, "authority", "", "address of the PRT authority: unix:PATH or tcp:HOST:PORT")
-	f.UintVar(&fd, "session-fd", 3, "inherited file descriptor to read the logon session from")
-	f.StringVar(&otlp, "otlp", "", "export traces to this OTLP/gRPC receiver")
+	p.Bind(cmd.Flags())
 	return cmd
-}
-
-// readSession takes the logon session from an inherited pipe: it is a secret, and
-// neither arguments nor environment keep one.
-func readSession(fd uint) (secret.Text, error) {
-	f := os.NewFile(uintptr(fd), "session")
-	if f == nil {
-		return secret.Text{}, fmt.Errorf("file descriptor %d is not open", fd)
-	}
-	defer func() { _ = f.Close() }()
-	b, err := io.ReadAll(io.LimitReader(f, maxSession))
-	if err != nil {
-		return secret.Text{}, fmt.Errorf("logon session: %w", err)
-	}
-	return secret.NewText(string(b)), nil
 }

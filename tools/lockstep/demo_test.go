@@ -44,7 +44,12 @@ func TestDemoInOneProcessAndInMany(t *testing.T) {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	want := []string{"first_sign_in ABCDEF", "app_token ACDE", "app_token ABE", "browser_sso ABCDEF", "renewal ABCDEFG"}
-	for _, args := range [][]string{{"--tpm", "mem:"}, {"--processes"}} {
+	// With a stand-in before each component too, one of them slow.
+	through := []string{"--processes", "--fault", "tpm-agent: (delay 1ms)"}
+	for _, c := range []string{"idp", "adfs", "dsreg", "lsa-cloudap", "wam-broker"} {
+		through = append(through, "--fault", c+":")
+	}
+	for _, args := range [][]string{{"--tpm", "mem:"}, {"--processes"}, through} {
 		got := flowsOf(t, bin, args...)
 		if len(got) != len(want) {
 			t.Errorf("%v: %v", args, got)

@@ -55,6 +55,13 @@ func listed(ctx context.Context, j *ladder.Jaeger, flow step.Flow) ([]ladder.Fou
 	return all, nil
 }
 
+// fromTheTop says that a flow ran from its first row: a renewal on the clock, which nobody
+// signed in for, has none.
+func fromTheTop(flow step.Flow, spans []ladder.Span) bool {
+	rows := ladder.Build(flow, trace.TraceID{}, spans, false).Rows()
+	return len(rows) > 0 && step.Letter(rows[0]) == "A"
+}
+
 // fromJaeger reads the trace of a name: its id, the first digits of it, or "last" for the
 // newest with the flow.
 func fromJaeger(ctx context.Context, j *ladder.Jaeger, name string, flow step.Flow) (trace.TraceID, []ladder.Span, error) {

@@ -62,7 +62,7 @@ and the exit code is not zero.`,
 
 func (r *reading) read(ctx context.Context, out io.Writer, j *ladder.Jaeger) error {
 	flow := step.Flow(r.flow)
-	id, spans, err := fromJaeger(ctx, j, r.trace, flow)
+	id, spans, err := r.find(ctx, j, flow)
 	if err != nil {
 		return err
 	}
@@ -89,6 +89,24 @@ func (r *reading) read(ctx context.Context, out io.Writer, j *ladder.Jaeger) err
 		return err
 	}
 	return want.Compare(ran)
+}
+
+// find is the trace that is meant. The newest is one that somebody began: a golden ladder
+// begins with a person.
+func (r *reading) find(ctx context.Context, j *ladder.Jaeger, flow step.Flow) (trace.TraceID, []ladder.Span, error) {
+	if r.trace != "last" {
+		return fromJaeger(ctx, j, r.trace, flow)
+	}
+	found, err := listed(ctx, j, flow)
+	if err != nil {
+		return trace.TraceID{}, nil, err
+	}
+	for _, f := range found {
+		if fromTheTop(flow, f.Spans) {
+			return fromJaeger(ctx, j, f.ID.String(), flow)
+		}
+	}
+	return fromJaeger(ctx, j, "last", flow)
 }
 
 // wholeTrace reads a trace once nothing is missing in it.

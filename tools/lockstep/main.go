@@ -36,9 +36,9 @@ func root() *cobra.Command {
 	}
 	cmd.AddCommand(
 		demoCommand(), componentCommand(),
-		labCommand(), playCommand(), clockCommand(), traceCommand(), ladderCommand(),
+		labCommand(), playCommand(), faultCommand(), clockCommand(), traceCommand(), ladderCommand(),
 		statusCommand(), whyCommand(), partitionsCommand(), eventsCommand(), describeCommand(), errorCommand(),
-		serveCommand(), trustCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(), huntCommand(),
+		serveCommand(), trustCommand(), reachCommand(), tenantCommand(), authenticatorCommand(), windowCommand(), whatIfCommand(), huntCommand(),
 	)
 	return cmd
 }

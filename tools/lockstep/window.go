@@ -16,6 +16,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
 )
 
 // windowCommand is the broker's sign-in window for people. The browser is a program of
@@ -28,7 +29,7 @@ func windowCommand() *cobra.Command {
 		Long: "Waits for the sign-in pages of one logon session and shows them, one after the other, with the program that\n" +
 			"make window builds. The logon session comes over a pipe, because it is a secret.",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			session, err := readSession(fd)
+			session, err := browsercore.ReadSession(fd)
 			if err != nil {
 				return err
 			}

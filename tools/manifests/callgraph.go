@@ -48,8 +48,8 @@ func callGraph(root string) ([]edge, error) {
 	return parseGraph(string(text))
 }
 
-// parseGraph takes lines of FROM TO. A laboratory in one process is no pod, and who calls
-// itself does so inside one.
+// parseGraph takes lines of FROM TO. A laboratory in one process is no pod, a stand-in has
+// the way to whom it stands in for, and who calls itself does so inside a pod.
 func parseGraph(text string) ([]edge, error) {
 	var edges []edge
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
@@ -63,7 +63,7 @@ func parseGraph(text string) ([]edge, error) {
 			}
 		}
 		switch e := (edge{ends[0], ends[1], grpcPort}); {
-		case e.to == "lab" || e.from == e.to:
+		case e.to == "lab" || e.to == "faulty" || e.from == e.to:
 		case e == edge{"telemetry", "tpm-agent", grpcPort}:
 			edges = append(edges, edge{e.from, e.to, spoolPort})
 		default:
@@ -108,16 +108,16 @@ func beside(o overlay) []edge {
 // standIns moves the edges to a component that a stand-in takes the place of.
 func standIns(o overlay, edges []edge) []edge {
 	for _, w := range o.workloads() {
-		real, ok := strings.CutPrefix(w.component(), standInPrefix)
+		behind, ok := strings.CutPrefix(w.component(), standInPrefix)
 		if !ok {
 			continue
 		}
 		for i, e := range edges {
-			if e.to == real && e.port == grpcPort {
+			if e.to == behind && e.port == grpcPort {
 				edges[i].to = w.component()
 			}
 		}
-		edges = append(edges, edge{w.component(), real, grpcPort})
+		edges = append(edges, edge{w.component(), behind, grpcPort})
 	}
 	return edges
 }

@@ -160,20 +160,24 @@ func closed(_ law, o overlay) ([]string, error) {
 			say("give user, group and fsGroup as numbers")
 		}
 		for _, c := range w.containers() {
-			if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
-				say("%s can write to its root", c.Name)
-			}
-			if len(c.Command) > 0 || slices.ContainsFunc(c.Args, shells.MatchString) {
-				say("%s: the program is the image's own, and no shell", c.Name)
-			}
-			if runsPrograms(c) {
-				say("%s: a probe or hook starts a program in it", c.Name)
-			}
-			if c.Stdin || c.TTY {
-				say("%s has a terminal", c.Name)
-			}
+			closedContainer(c, say)
 		}
 	}), nil
+}
+
+func closedContainer(c corev1.Container, say func(string, ...any)) {
+	if c.SecurityContext == nil || c.SecurityContext.ReadOnlyRootFilesystem == nil || !*c.SecurityContext.ReadOnlyRootFilesystem {
+		say("%s can write to its root", c.Name)
+	}
+	if len(c.Command) > 0 || slices.ContainsFunc(c.Args, shells.MatchString) {
+		say("%s: the program is the image's own, and no shell", c.Name)
+	}
+	if runsPrograms(c) {
+		say("%s: a probe or hook starts a program in it", c.Name)
+	}
+	if c.Stdin || c.TTY {
+		say("%s has a terminal", c.Name)
+	}
 }
 
 func runsPrograms(c corev1.Container) bool {

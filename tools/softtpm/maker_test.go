@@ -46,7 +46,7 @@ func TestCA(t *testing.T) {
 
 func TestManufactureAndInfo(t *testing.T) {
 	dir := t.TempDir()
-	state, ca := filepath.Join(dir, "state"), filepath.Join(dir, "ca")
+	state, ca := filepath.Join(dir, "none yet", "state"), filepath.Join(dir, "ca")
 	out, err := run(t, "manufacture", "--state", state, "--ca", ca, "--rsa")
 	ok(t, err)
 	ecc, rest := certificate(t, out)

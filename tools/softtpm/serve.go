@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/spf13/cobra"
@@ -106,9 +107,14 @@ func serve(ctx context.Context, out, logs io.Writer, f serveFlags) (err error) {
 
 // openTPM opens the TPM of a state file, or makes one that lasts as long as the
 // process.
+// openTPM makes the folder of the state file, for the user alone: an empty volume of a
+// container has none.
 func openTPM(state string) (*softtpm.TPM, error) {
 	if state == "" {
 		return softtpm.New(softtpm.Config{})
+	}
+	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
+		return nil, fmt.Errorf("folder of the state file: %w", err)
 	}
 	return softtpm.OpenFile(state, softtpm.Config{})
 }

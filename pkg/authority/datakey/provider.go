@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
@@ -48,10 +49,10 @@ func NewProvider(tpm, idp grpc.ClientConnInterface, timeout time.Duration) *Prov
 // no data keys, as any other than ours, is prterr.NotFound without a code.
 func (p *Provider) Fetch(ctx context.Context, r *tpmv1.SignDataKeyRequestRequest) (string, error) {
 	ctx = step.In(ctx, "") // part of whatever needs the key, and no row of its own
-	nonce, err := p.nonce(ctx)
-	if err != nil {
-		return "", err
-	}
+	return freshnonce.With(ctx, p.nonce, func(ctx context.Context, nonce string) (string, error) { return p.fetch(ctx, r, nonce) })
+}
+
+func (p *Provider) fetch(ctx context.Context, r *tpmv1.SignDataKeyRequestRequest, nonce string) (string, error) {
 	signed, ok := proto.Clone(r).(*tpmv1.SignDataKeyRequestRequest)
 	if !ok {
 		return "", prterr.New(prterr.Internal, "the request for a data key does not copy")

@@ -16,6 +16,7 @@ import (
 
 	// Every contract of a component, so that its descriptor is in the registry.
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/browser/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/domain/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -24,16 +25,19 @@ import (
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/trust/v1"
 	_ "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
+	"github.com/lockstep-sso/lockstep/services/faulty/internal/signed"
 )
 
 // Packages are the contracts that each component serves to others, without what a
 // laboratory adds.
 func Packages() map[string][]string {
 	return map[string][]string{
-		"adfs":        {"prt.domain.v1", "prt.federation.v1"},
+		"adfs":        {"prt.domain.v1", "prt.federation.v1", "prt.trust.v1"},
+		"browsercore": {"prt.browser.v1"},
 		"dsreg":       {"prt.dsreg.v1", "prt.event.v1"},
-		"idp":         {"prt.directory.v1", "prt.idp.v1"},
+		"idp":         {"prt.directory.v1", "prt.idp.v1", "prt.trust.v1"},
 		"lsa-cloudap": {"prt.authority.v1", "prt.event.v1", "prt.lsa.v1"},
 		"tpm-agent":   {"prt.tpm.v1"},
 		"wam-broker":  {"prt.event.v1", "prt.wam.v1"},
@@ -93,8 +97,14 @@ const (
 // maxNesting is how deep such a field is looked for.
 const maxNesting = 3
 
-// CanName says whether a request of the method can have a text field of that name.
-func (m Method) CanName(field protoreflect.Name) bool { return has(m.desc.Input(), field, maxNesting) }
+// request is the field of a request that a device signed, which names both inside.
+const request = protoreflect.Name("request")
+
+// CanName says whether a request of the method can have a text field of that name, or a
+// request that a device signed, which says who asks.
+func (m Method) CanName(field protoreflect.Name) bool {
+	return has(m.desc.Input(), field, maxNesting) || has(m.desc.Input(), request, 1)
+}
 
 func has(d protoreflect.MessageDescriptor, field protoreflect.Name, depth int) bool {
 	for i := range d.Fields().Len() {
@@ -109,9 +119,21 @@ func has(d protoreflect.MessageDescriptor, field protoreflect.Name, depth int) b
 	return false
 }
 
-// Named is the value of the first field of that name that is set, or empty.
+// Named is the value of the first field of that name that is set, or what a signed request
+// says in its place, or empty.
 func Named(m protoreflect.Message, field protoreflect.Name) string {
-	return named(m, field, maxNesting)
+	if v := named(m, field, maxNesting); v != "" {
+		return v
+	}
+	r, ok := signed.Read(named(m, request, 1))
+	switch {
+	case ok && field == User:
+		return r.User
+	case ok && field == Device:
+		return r.Device
+	default:
+		return ""
+	}
 }
 
 func named(m protoreflect.Message, field protoreflect.Name, depth int) (value string) {

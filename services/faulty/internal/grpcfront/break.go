@@ -37,7 +37,7 @@ func (c call) broken(ctx context.Context, s fault.Strike) ([]byte, error) {
 		return nil, ended(ctx)
 	case fault.ExecuteThenTimeout:
 		_, _ = c.hand(ctx) // what came of it is what the caller does not learn
-		return nil, status.Error(codes.DeadlineExceeded, context.DeadlineExceeded.Error())
+		return nil, status.Error(codes.DeadlineExceeded, "the deadline of the call passed")
 	case fault.Corrupt:
 		return c.corrupted(ctx, s)
 	case fault.Duplicate:

@@ -156,6 +156,25 @@ func (d *Directory) replayChanges(ctx context.Context) error {
 	return nil
 }
 
+// Changed takes over what other processes changed of tenants: the documents named, or
+// all.
+func (d *Directory) Changed(ctx context.Context, docs []store.Change, all bool) error {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	if all {
+		return d.replayChanges(ctx)
+	}
+	for _, c := range docs {
+		if c.Kind != applicationKind && c.Kind != policyKind && c.Kind != rulebookKind {
+			continue
+		}
+		if err := d.replayChange(ctx, c.Kind, c.Key); err != nil {
+			return fmt.Errorf("change %s %s of a tenant: %w", c.Kind, c.Key, err)
+		}
+	}
+	return nil
+}
+
 func (d *Directory) replayChange(ctx context.Context, kind, key string) error {
 	t, id, _ := strings.Cut(key, "/")
 	if _, ok := d.tenants.Tenant(ids.TenantID(t)); !ok {

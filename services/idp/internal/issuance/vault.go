@@ -21,7 +21,8 @@ type Vault = store.Documents
 
 // The names of what is in the vault.
 const (
-	keyKind      = "key"
+	// KeyKind is the kind of all documents that are keys.
+	KeyKind      = "key"
 	tokenKeys    = "tokens"
 	authorityKey = "device-authority/"
 )
@@ -132,7 +133,7 @@ func (a *Authority) save(s *signingKeys, sealing []sealed.Key) error {
 	if err != nil || bytes.Equal(raw, a.stands) {
 		return err
 	}
-	stands, err := a.vault.SwapDocument(context.Background(), keyKind, tokenKeys, a.stands, raw)
+	stands, err := a.vault.SwapDocument(context.Background(), KeyKind, tokenKeys, a.stands, raw)
 	if err != nil {
 		return fmt.Errorf("keys do not go into the vault: %w", err)
 	}
@@ -170,7 +171,7 @@ func (a *Authority) adopt(ctx context.Context) error {
 	if a.vault == nil {
 		return nil
 	}
-	raw, err := a.vault.Document(ctx, keyKind, tokenKeys)
+	raw, err := a.vault.Document(ctx, KeyKind, tokenKeys)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil
@@ -255,7 +256,7 @@ func (a *Authority) openDeviceCA(t ids.TenantID) (*deviceCA, error) {
 	}
 	raw, err := json.Marshal(keptAuthority{Key: der, Certificate: ca.cert.Raw})
 	if err == nil {
-		raw, err = a.vault.SwapDocument(context.Background(), keyKind, authorityKey+string(t), nil, raw)
+		raw, err = a.vault.SwapDocument(context.Background(), KeyKind, authorityKey+string(t), nil, raw)
 	}
 	if err == nil {
 		err = json.Unmarshal(raw, &kept)
@@ -279,7 +280,7 @@ func (a *Authority) load(name string, into any) (bool, error) {
 	if a.vault == nil {
 		return false, nil
 	}
-	raw, err := a.vault.Document(context.Background(), keyKind, name)
+	raw, err := a.vault.Document(context.Background(), KeyKind, name)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}

@@ -44,6 +44,40 @@ func (s seen) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	s.ServiceRegistrar.RegisterService(&own, impl)
 }
 
+// Before registers services so that every call first does something: what fails there
+// fails the call.
+func Before(r grpc.ServiceRegistrar, f func(context.Context) error) grpc.ServiceRegistrar {
+	return before{r, f}
+}
+
+type before struct {
+	grpc.ServiceRegistrar
+	f func(context.Context) error
+}
+
+// RegisterService adds it to every method, inside of the server's own interceptors.
+func (b before) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	own := *desc
+	own.Methods = slices.Clone(desc.Methods)
+	for i, m := range own.Methods {
+		own.Methods[i].Handler = func(srv any, ctx context.Context, dec func(any) error, outer grpc.UnaryServerInterceptor) (any, error) {
+			return m.Handler(srv, ctx, dec, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+				inner := func(ctx context.Context, req any) (any, error) {
+					if err := b.f(ctx); err != nil {
+						return nil, err
+					}
+					return h(ctx, req)
+				}
+				if outer == nil {
+					return inner(ctx, req)
+				}
+				return outer(ctx, req, info, inner)
+			})
+		}
+	}
+	b.ServiceRegistrar.RegisterService(&own, impl)
+}
+
 // asker is what the front says, or for a component that calls by itself the address
 // that it calls from: what else it says of itself would be a way around a policy.
 func asker(ctx context.Context, req any) grants.Caller {

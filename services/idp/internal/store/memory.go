@@ -47,7 +47,7 @@ func (m *Memory) AddUser(_ context.Context, u User) error {
 	if _, taken := m.names[u.UPN]; taken {
 		return ErrExists
 	}
-	m.users[u.ID], m.names[u.UPN] = u.clone(), u.ID
+	m.users[u.ID], m.names[u.UPN] = u.Clone(), u.ID
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (m *Memory) User(_ context.Context, t ids.TenantID, id ids.UserID) (User, e
 	if !ok || u.Tenant != t {
 		return User{}, ErrNotFound
 	}
-	return u.clone(), nil
+	return u.Clone(), nil
 }
 
 // UserByUPN implements Store.
@@ -70,7 +70,7 @@ func (m *Memory) UserByUPN(_ context.Context, upn ids.UPN) (User, error) {
 	if !ok {
 		return User{}, ErrNotFound
 	}
-	return m.users[id].clone(), nil
+	return m.users[id].Clone(), nil
 }
 
 // UserByImmutableID implements Store. It is asked at a federated sign-in only,
@@ -80,7 +80,7 @@ func (m *Memory) UserByImmutableID(_ context.Context, t ids.TenantID, immutable 
 	defer m.mu.RUnlock()
 	for _, u := range m.users {
 		if u.Tenant == t && u.ImmutableID == immutable && immutable != "" {
-			return u.clone(), nil
+			return u.Clone(), nil
 		}
 	}
 	return User{}, ErrNotFound
@@ -94,12 +94,12 @@ func (m *Memory) UpdateUser(_ context.Context, t ids.TenantID, id ids.UserID, ch
 	if !ok || u.Tenant != t {
 		return ErrNotFound
 	}
-	next := u.clone()
+	next := u.Clone()
 	if err := change(&next); err != nil {
 		return err
 	}
 	next.ID, next.Tenant, next.UPN = u.ID, u.Tenant, u.UPN
-	m.users[id] = next.clone()
+	m.users[id] = next.Clone()
 	return nil
 }
 
@@ -110,7 +110,7 @@ func (m *Memory) Users(_ context.Context, t ids.TenantID) ([]User, error) {
 	var out []User
 	for _, u := range m.users {
 		if u.Tenant == t {
-			out = append(out, u.clone())
+			out = append(out, u.Clone())
 		}
 	}
 	slices.SortFunc(out, func(a, b User) int { return strings.Compare(string(a.UPN), string(b.UPN)) })
@@ -147,7 +147,7 @@ func (m *Memory) AddDevice(_ context.Context, d Device, quota int) error {
 	if d.RegisteredBy != "" && owned >= quota {
 		return ErrQuota
 	}
-	m.devices[d.ID] = d.clone()
+	m.devices[d.ID] = d.Clone()
 	m.order = append(m.order, d.ID)
 	return nil
 }
@@ -160,7 +160,7 @@ func (m *Memory) Device(_ context.Context, id ids.DeviceID) (Device, error) {
 	if !ok {
 		return Device{}, ErrNotFound
 	}
-	return d.clone(), nil
+	return d.Clone(), nil
 }
 
 // Devices implements Store.
@@ -170,7 +170,7 @@ func (m *Memory) Devices(_ context.Context, t ids.TenantID) ([]Device, error) {
 	var out []Device
 	for _, id := range m.order {
 		if d := m.devices[id]; d.Tenant == t {
-			out = append(out, d.clone())
+			out = append(out, d.Clone())
 		}
 	}
 	return out, nil
@@ -184,12 +184,12 @@ func (m *Memory) UpdateDevice(_ context.Context, id ids.DeviceID, change func(*D
 	if !ok {
 		return ErrNotFound
 	}
-	next := d.clone()
+	next := d.Clone()
 	if err := change(&next); err != nil {
 		return err
 	}
 	next.ID, next.Tenant = d.ID, d.Tenant
-	m.devices[id] = next.clone()
+	m.devices[id] = next.Clone()
 	return nil
 }
 
@@ -209,8 +209,8 @@ func (m *Memory) DeleteDevice(_ context.Context, id ids.DeviceID) error {
 // Close implements Store.
 func (m *Memory) Close() error { return nil }
 
-// clone keeps the store's bytes apart from the caller's.
-func (d Device) clone() Device {
+// Clone keeps the store's bytes apart from the caller's.
+func (d Device) Clone() Device {
 	d.Certificate = bytes.Clone(d.Certificate)
 	d.DeviceKey = bytes.Clone(d.DeviceKey)
 	d.TransportKey = bytes.Clone(d.TransportKey)
@@ -221,7 +221,8 @@ func (d Device) clone() Device {
 	return d
 }
 
-func (u User) clone() User {
+// Clone keeps the store's bytes apart from the caller's.
+func (u User) Clone() User {
 	u.HelloKeys = slices.Clone(u.HelloKeys)
 	for i := range u.HelloKeys {
 		u.HelloKeys[i].Key = bytes.Clone(u.HelloKeys[i].Key)

@@ -262,6 +262,9 @@ type Store interface {
 	Close() error
 }
 
+// Change says what changed: a document by its kind and key, or a row of a table.
+type Change struct{ Kind, Key string }
+
 // Documents are small things that a room keeps whole, by kind and key: the keys
 // of the identity provider, what an operator changed of a tenant. A document is at
 // most 1 MiB.

@@ -2,8 +2,10 @@ package aadplugin
 
 import (
 	"context"
+	"errors"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
@@ -61,15 +63,18 @@ func (p *Plugin) stillThere(ctx context.Context, acc known) error {
 // key to prove that it is redeemed on the device it was given to. again says that
 // the PRT should be tried.
 func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc known, rt apptoken.Sealed) (g apptoken.Grant, again bool, err error) {
-	nonce, err := p.idp.Nonce(ctx)
-	if err != nil {
-		return g, false, err
+	sealed := false
+	answer, err := freshnonce.With(ctx, p.nonce, func(ctx context.Context, nonce string) (string, error) {
+		request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, rt)
+		if sealed = err != nil && unsealable(err); err != nil {
+			return "", unsigned{err}
+		}
+		return p.idp.RedeemRefreshToken(ctx, request, r.Claims)
+	})
+	var own unsigned
+	if errors.As(err, &own) {
+		return g, sealed, own.error
 	}
-	request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, rt)
-	if err != nil {
-		return g, unsealable(err), err
-	}
-	answer, err := p.idp.RedeemRefreshToken(ctx, request, r.Claims)
 	if spent(err) {
 		if err := p.cache.DropRefresh(refreshKey(r, acc.Account), rt); err != nil {
 			p.log.WarnContext(ctx, "spent refresh token was not removed", "client", r.Client, "error", err)
@@ -86,17 +91,33 @@ func (p *Plugin) withRefreshToken(ctx context.Context, r apptoken.Request, acc k
 	return g, false, err
 }
 
+// nonce gets one; without it no request is made.
+func (p *Plugin) nonce(ctx context.Context) (string, error) {
+	n, err := p.idp.Nonce(ctx)
+	if err != nil {
+		return "", unsigned{err}
+	}
+	return n, nil
+}
+
+// unsigned is an error before a request was made: no token was used.
+type unsigned struct{ error }
+
+func (u unsigned) Unwrap() error { return u.error }
+
 // withPRT is step C: the PRT, signed with the session key as proof of possession.
 func (p *Plugin) withPRT(ctx context.Context, r apptoken.Request, acc known) (apptoken.Grant, error) {
-	nonce, err := p.idp.Nonce(ctx)
-	if err != nil {
-		return apptoken.Grant{}, err
+	answer, err := freshnonce.With(ctx, p.nonce, func(ctx context.Context, nonce string) (string, error) {
+		request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, nil)
+		if err != nil {
+			return "", unsigned{err}
+		}
+		return p.idp.RedeemPRT(ctx, request, r.Claims)
+	})
+	var own unsigned
+	if errors.As(err, &own) {
+		return apptoken.Grant{}, own.error
 	}
-	request, err := acc.by.Sign(ctx, r, r.Redirect, nonce, nil)
-	if err != nil {
-		return apptoken.Grant{}, err
-	}
-	answer, err := p.idp.RedeemPRT(ctx, request, r.Claims)
 	acc.by.Used(ctx, err)
 	p.tell(ctx, true, err, acc.UPN)
 	if err != nil {

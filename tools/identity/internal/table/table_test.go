@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +24,35 @@ func TestTheExample(t *testing.T) {
 	for namespace, n := range got.Namespaces {
 		if namespace != "lockstep-player" && slices.Contains(n.Names(), "operator") {
 			t.Errorf("an operator comes from %s", namespace)
+		}
+	}
+}
+
+// TestTheTablesOfTheManifests: one that cannot be read would keep the signer from starting.
+func TestTheTablesOfTheManifests(t *testing.T) {
+	var all []string
+	for _, form := range []string{"base/identity/who/table.yaml", "overlays/*/table.yaml"} {
+		found, err := filepath.Glob(filepath.Join("../../../../deploy", form))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no table at deploy/%s: %v", form, err)
+		}
+		all = append(all, found...)
+	}
+	for _, path := range all {
+		tab, err := table.Load(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for namespace, n := range tab.Namespaces {
+			if namespace != "lockstep-player" && slices.Contains(n.Names(), "operator") {
+				t.Errorf("%s: an operator comes from %s", path, namespace)
+			}
+			for _, other := range n.Trusts {
+				if strings.HasPrefix(namespace, "lockstep-device-") && strings.HasPrefix(other, "lockstep-device-") && namespace != other {
+					t.Errorf("%s: %s trusts %s", path, namespace, other)
+				}
+			}
 		}
 	}
 }

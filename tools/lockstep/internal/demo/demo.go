@@ -5,15 +5,20 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
@@ -21,8 +26,9 @@ import (
 )
 
 const (
-	// flowTime bounds one flow, and with it the wait for its background part.
-	flowTime = 30 * time.Second
+	// flowTime bounds one flow, and with it the wait for its background part; farTime does
+	// where the components are elsewhere, and their spans take a way over collectors.
+	flowTime, farTime = 30 * time.Second, 3 * time.Minute
 	// renewalDue is a little more than the renewal cycle of four hours.
 	renewalDue = 4*time.Hour + time.Minute
 )
@@ -35,6 +41,8 @@ type Config struct {
 	JSON bool
 	// Hops also shows the calls between components that have no letter.
 	Hops bool
+	// Flow is the one flow that is shown; empty shows all. What it stands on runs too.
+	Flow step.Flow
 	// Progress is told what takes long, and called with "" when it is over.
 	Progress func(what string)
 }
@@ -71,33 +79,56 @@ func New(cfg Config) *Demo {
 	return &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
 }
 
+// part is one part of the demo, and the flow that it shows.
+type part struct {
+	flow step.Flow
+	run  func(context.Context) error
+}
+
 // Run joins a device to the tenant and then runs the flows in the order in which
 // a user meets them. It fails when a documented step is missing or out of order.
 func (d *Demo) Run(ctx context.Context) error {
 	began := time.Now()
-	for _, flow := range []func(context.Context) error{
-		d.join,
-		d.firstSignIn,
-		d.firstAppToken,
-		d.secondAppToken,
-		d.browserSSO,
-		d.renewal,
+	most := flowTime
+	if d.cfg.Lab.Elsewhere() {
+		most = farTime
+	}
+	for _, p := range []part{
+		{"", d.join},
+		{step.FirstSignIn, d.firstSignIn},
+		{step.AppToken, d.firstAppToken},
+		{step.AppToken, d.secondAppToken},
+		{step.BrowserSSO, d.browserSSO},
+		{step.Renewal, d.renewal},
+		{"", d.end},
 	} {
-		ctx, cancel := context.WithTimeout(ctx, flowTime)
-		err := flow(ctx)
+		// Every flow stands on a device that is joined and a user who is signed in.
+		if p.flow != "" && p.flow != step.FirstSignIn && !d.shows(p.flow) {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, most)
+		err := p.run(ctx)
 		cancel()
 		if err != nil {
 			return err
 		}
 	}
+	rows := 0
 	for _, s := range step.All() {
-		if !d.seen[s] {
+		switch {
+		case !d.shows(step.FlowOf(s)):
+		case !d.seen[s]:
 			return fmt.Errorf("flow %s: step %s never ran", step.FlowOf(s), step.Letter(s))
+		default:
+			rows++
 		}
 	}
-	d.printSummary(time.Since(began))
+	d.printSummary(time.Since(began), rows)
 	return nil
 }
+
+// shows says whether a flow is to be shown.
+func (d *Demo) shows(f step.Flow) bool { return d.cfg.Flow == "" || d.cfg.Flow == f }
 
 // join gives the device an identity: a device key and a transport key, both made
 // in its TPM, and a certificate from the tenant.
@@ -106,6 +137,9 @@ func (d *Demo) join(ctx context.Context) error {
 	defer d.cfg.Progress("")
 	var err error
 	if d.device, err = d.cfg.Lab.AddDevice(ctx); err != nil {
+		return err
+	}
+	if err := d.leave(ctx); err != nil {
 		return err
 	}
 	d.cfg.Progress("joining the device: its TPM makes two RSA-2048 keys")
@@ -119,7 +153,48 @@ func (d *Demo) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state of the device: %w", err)
 	}
+	if err := d.newcomer(ctx); err != nil {
+		return err
+	}
 	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
+	return nil
+}
+
+// leave takes a device of a deployment out of the tenant that an earlier demo joined it
+// to, so that a demo can run again and again.
+func (d *Demo) leave(ctx context.Context) error {
+	if !d.cfg.Lab.Elsewhere() {
+		return nil
+	}
+	s, err := d.device.Operator.DeviceState(ctx)
+	if err != nil {
+		return fmt.Errorf("state of the device: %w", err)
+	}
+	if s.GetJoinState() == dsregv1.JoinState_JOIN_STATE_UNSPECIFIED || s.GetJoinState() == dsregv1.JoinState_JOIN_STATE_NONE {
+		return nil
+	}
+	d.cfg.Progress("taking the device out of the tenant that an earlier demo joined it to")
+	if err := d.device.Operator.Leave(ctx); err != nil {
+		return fmt.Errorf("leave the tenant: %w", err)
+	}
+	return nil
+}
+
+// newcomer has the operator hire somebody whom no device knows yet. The device of a
+// deployment knows who signed in to it in an earlier demo, also after it left its tenant,
+// and signs that person in from its cache: which is no first sign-in.
+func (d *Demo) newcomer(ctx context.Context) error {
+	if !d.cfg.Lab.Elsewhere() {
+		return nil
+	}
+	const name = 10
+	d.tenant.User, d.tenant.Password = "demo-"+strings.ToLower(rand.Text()[:name])+"@contoso.test", secret.NewText(rand.Text())
+	_, err := directoryv1.NewAdminServiceClient(d.device.Operator.Directory).CreateUser(ctx, &directoryv1.CreateUserRequest{
+		UserPrincipalName: d.tenant.User, Password: d.tenant.Password.Reveal(), NoJoin: true,
+	})
+	if err != nil {
+		return fmt.Errorf("make a user of the tenant: %w", err)
+	}
 	return nil
 }
 
@@ -184,11 +259,30 @@ func (d *Demo) renewal(ctx context.Context) error {
 	return d.show(ctx, step.Renewal, id, "PRT renewal at a later sign-in, four hours on", "ABCDEFG")
 }
 
+// end signs the user out of the device of a deployment, which goes on after the demo and
+// would renew the PRT of an open session for ever.
+func (d *Demo) end(ctx context.Context) error {
+	if !d.cfg.Lab.Elsewhere() {
+		return nil
+	}
+	if err := d.device.LogonUI.SignOut(ctx, d.desktop); err != nil {
+		return fmt.Errorf("sign out: %w", err)
+	}
+	return nil
+}
+
 // show waits for the whole flow, checks it and prints it.
 func (d *Demo) show(ctx context.Context, flow step.Flow, id trace.TraceID, title, rows string) error {
+	if !d.shows(flow) {
+		return nil
+	}
 	want := rowsOf(flow, rows)
 	d.ran = append(d.ran, Run{Flow: flow, Rows: want, Trace: id})
-	spans, waitErr := ladder.Await(ctx, d.cfg.Lab.Traces(), id, want)
+	read := ladder.Await
+	if d.cfg.Lab.Elsewhere() {
+		read, title = ladder.AwaitWhole, title+", trace "+id.String()
+	}
+	spans, waitErr := read(ctx, d.cfg.Lab.Traces(), id, want)
 	l := ladder.Build(flow, id, spans, d.cfg.Hops)
 	for _, s := range l.Rows() {
 		d.seen[s] = true
@@ -202,7 +296,7 @@ func (d *Demo) show(ctx context.Context, flow step.Flow, id trace.TraceID, title
 	}
 	d.note(string(flow), "rows "+rows, l.Total)
 	if err := l.Check(want); err != nil {
-		return err
+		return errors.Join(err, waitErr)
 	}
 	return waitErr
 }

@@ -48,7 +48,7 @@ func (d *Demo) note(what, outcome string, took time.Duration) {
 	d.summary = append(d.summary, line{what, outcome, took})
 }
 
-func (d *Demo) printSummary(total time.Duration) {
+func (d *Demo) printSummary(total time.Duration, rows int) {
 	if d.cfg.JSON {
 		return
 	}
@@ -62,9 +62,17 @@ func (d *Demo) printSummary(total time.Duration) {
 	for _, l := range d.summary {
 		t.AppendRow(table.Row{l.what, l.outcome, fmt.Sprintf("%.1f", float64(l.took.Microseconds())/1000)})
 	}
-	t.AppendFooter(table.Row{"", fmt.Sprintf("all %d documented rows ran, in order", len(step.All())), fmt.Sprintf("%d", total.Milliseconds())})
+	t.AppendFooter(table.Row{"", ranInOrder(rows), fmt.Sprintf("%d", total.Milliseconds())})
 	t.SetCaption("%s", d.keys)
 	t.Render()
+}
+
+// ranInOrder says how much of the documents ran.
+func ranInOrder(rows int) string {
+	if rows < len(step.All()) {
+		return fmt.Sprintf("all %d documented rows of the flow ran, in order", rows)
+	}
+	return fmt.Sprintf("all %d documented rows ran, in order", rows)
 }
 
 // Person is a user of the embedded tenants.

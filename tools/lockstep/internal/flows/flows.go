@@ -5,6 +5,7 @@
 package flows
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,8 @@ const (
 	longestRetry = 30 * time.Minute
 	// wakeTime bounds the wait for a renewal clock that has nothing to do.
 	wakeTime = 2 * time.Second
+	// faultSeed has what a script's rules leave to chance be the same in each run.
+	faultSeed = 1
 )
 
 // Runner runs the commands of one script on one lab.
@@ -74,6 +77,7 @@ type Runner struct {
 // that needs one. cfg says how its devices reach the cloud and how session keys come
 // to them; the script may add to it.
 func New(cfg lab.Config) *Runner {
+	cfg.FaultSeed = cmp.Or(cfg.FaultSeed, faultSeed)
 	return &Runner{cfg: cfg, tenant: demo.DefaultTenant(), seats: map[string]*seat{}, passes: map[string]secret.Text{}, names: map[string]string{}}
 }
 
@@ -132,6 +136,9 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	if err := r.sit(ctx, arg["device"]); err != nil {
 		return failure(err)
 	}
+	if out, known := r.faults(ctx, d); known {
+		return out
+	}
 	for _, s := range r.subjects() {
 		if out, known := s(ctx, d.Cmd, arg); known {
 			return out
@@ -144,6 +151,7 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 // a device, the first one when it has no name. It answers what a reader should see,
 // the trace that ran, if any, and whether the command failed.
 func (r *Runner) Play(ctx context.Context, line, device string) (output string, id trace.TraceID, failed bool) {
+	line, rules := withRules(line)
 	cmd, args, err := datadriven.ParseLine(line)
 	if err != nil || cmd == "" {
 		return failure(prterr.New(prterr.Invalid, "%.80q is no command such as: sign-in user=alice", line)), id, true
@@ -152,7 +160,7 @@ func (r *Runner) Play(ctx context.Context, line, device string) (output string, 
 		args = append(args, datadriven.CmdArg{Key: "device", Vals: []string{device}})
 	}
 	r.last = trace.TraceID{}
-	output = r.Run(ctx, &datadriven.TestData{Cmd: cmd, CmdArgs: args})
+	output = r.Run(ctx, &datadriven.TestData{Cmd: cmd, CmdArgs: args, Input: rules})
 	for l := range strings.Lines(output) {
 		failed = failed || strings.HasPrefix(l, "error (") || strings.HasPrefix(l, "there is no command")
 	}

@@ -114,7 +114,14 @@ func Commands(script string) []string {
 		if directive == "" || strings.HasPrefix(directive, "#") {
 			continue
 		}
-		if word, _, _ := strings.Cut(directive, " "); word != proves && word != "lab" {
+		word, _, _ := strings.Cut(directive, " ")
+		if word == faultCommand { // its rules stand below it
+			for i+1 < len(lines) && lines[i+1] != rule && strings.TrimSpace(lines[i+1]) != "" {
+				i++
+				directive += "\n" + lines[i]
+			}
+		}
+		if word != proves && word != "lab" {
 			all = append(all, directive)
 		}
 		// A list of plain commands is a script too: only what has an output is skipped.

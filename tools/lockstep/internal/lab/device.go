@@ -94,8 +94,11 @@ func (d *Device) peers() map[string]string {
 	return peers
 }
 
-// AddDevice starts another device.
+// AddDevice starts another device, or takes the next one of a deployment.
 func (l *Lab) AddDevice(ctx context.Context) (*Device, error) {
+	if l.cfg.Deployment != nil {
+		return l.deployed(ctx)
+	}
 	d := &Device{Name: fmt.Sprintf("device-%d", len(l.devices)+1), lab: l, set: map[string]map[string]string{}}
 	for _, s := range d.components() {
 		if err := l.start(ctx, s, d.peers()); err != nil {

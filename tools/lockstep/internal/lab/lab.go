@@ -96,11 +96,17 @@ type Config struct {
 	// StandIns says by its key which component has a stand-in before it from the start,
 	// without rules; nil is none. Others get one by SwapIn.
 	StandIns func(key string) bool
+	// Faults are rules that are in force from the start, by the name of the component
+	// whose calls they break; it has a stand-in before it.
+	Faults map[string]string
 	// FaultSeed is the seed of every stand-in; 0 has each choose one.
 	FaultSeed uint64
 	// StandInSettings are further settings of stand-ins, by the component in whose place
 	// they are; they win over what the lab sets by itself.
 	StandInSettings map[string]map[string]string
+	// Deployment has the components elsewhere, as in a cluster: this lab starts none and
+	// reaches them as the actors do. What is about components of its own is then left out.
+	Deployment *Deployment
 }
 
 // Lab is a running lab.
@@ -110,6 +116,7 @@ type Lab struct {
 	ca       *rpc.CA
 	network  *cuttable
 	recorder *ladder.Recorder
+	traces   ladder.Source
 	host     host
 	mu       sync.Mutex
 	tracers  map[string]*sdktrace.TracerProvider
@@ -186,12 +193,15 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	if cfg.KeepTraces > 0 {
 		recorder = ladder.NewBoundedRecorder(cfg.KeepTraces, maxSpans)
 	}
-	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, swapped: map[string]bool{}, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
+	l := &Lab{cfg: cfg, ahead: cfg.Ahead, recorder: recorder, traces: recorder, swapped: map[string]bool{}, tracers: map[string]*sdktrace.TracerProvider{}, meters: map[string]*sdkmetric.MeterProvider{}, ways: map[way]grpc.ClientConnInterface{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, l.Close())
 		}
 	}()
+	if cfg.Deployment != nil {
+		return l, l.reach()
+	}
 	if cfg.Dir == "" {
 		if l.temp, err = os.MkdirTemp("", "lockstep-"); err != nil {
 			return nil, fmt.Errorf("lab folder: %w", err)
@@ -252,6 +262,9 @@ func (l *Lab) place(ctx context.Context) error {
 
 // addr is where a component listens.
 func (l *Lab) addr(key string) string {
+	if l.cfg.Deployment != nil {
+		return l.cfg.Deployment.addr(key)
+	}
 	if l.cfg.Processes || l.cfg.Sockets {
 		return "unix:" + l.path("run", strings.ReplaceAll(key, "/", "-")+".sock")
 	}
@@ -262,7 +275,8 @@ func (l *Lab) addr(key string) string {
 func (l *Lab) Addr(key string) string { return l.addr(key) }
 
 // Issue makes an identity that the components of the lab take for NAME's.
-func (l *Lab) Issue(name string) (*rpc.Identity, error) { return l.ca.Issue(name) }
+// In a deployment it is the actor's own.
+func (l *Lab) Issue(name string) (*rpc.Identity, error) { return l.identity(name) }
 
 func (l *Lab) path(parts ...string) string {
 	return filepath.Join(append([]string{l.cfg.Dir}, parts...)...)
@@ -276,6 +290,7 @@ func (l *Lab) start(ctx context.Context, s spec, peers map[string]string) error 
 	s.door, s.state, s.peers = s.key, l.path(filepath.FromSlash(s.key)), map[string]string{}
 	if l.Swapped(s.key) {
 		s.door = RealKey(s.key)
+		l.behindHTTPS(s)
 	}
 	s.listen = l.addr(s.door)
 	for name, key := range peers {
@@ -321,7 +336,10 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	if conn := l.ways[way{caller, key}]; conn != nil {
 		return conn, nil
 	}
-	id, err := l.ca.Issue(caller)
+	if l.addr(key) == "" {
+		return nil, fmt.Errorf("the deployment has no %s", key)
+	}
+	id, err := l.identity(caller)
 	if err != nil {
 		return nil, err
 	}
@@ -337,8 +355,9 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 // Recorder holds the spans of everything that ran.
 func (l *Lab) Recorder() *ladder.Recorder { return l.recorder }
 
-// Traces are where a whole trace of the lab is read.
-func (l *Lab) Traces() ladder.Source { return l.recorder }
+// Traces are where a whole trace of the lab is read: the recorder, or the Jaeger of a
+// deployment.
+func (l *Lab) Traces() ladder.Source { return l.traces }
 
 // Ahead is how far the clocks of the lab are ahead of the machine's.
 func (l *Lab) Ahead() time.Duration {

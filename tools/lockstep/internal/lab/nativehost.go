@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
@@ -67,15 +66,5 @@ func askHost(w io.Writer, r io.Reader, uri, sender string) ([]actor.SSOCookie, e
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, fmt.Errorf("native answer: %w", err)
 	}
-	var answer struct {
-		Response []struct{ Name, Data string }
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, fmt.Errorf("native answer: %w", err)
-	}
-	var cookies []actor.SSOCookie
-	for _, c := range answer.Response {
-		cookies = append(cookies, actor.SSOCookie{Name: c.Name, Value: secret.NewText(c.Data)})
-	}
-	return cookies, nil
+	return cookiesOf(body)
 }

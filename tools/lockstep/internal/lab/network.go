@@ -23,12 +23,14 @@ type cuttable struct {
 	// stalled are addresses that take what a device sends and answer nothing.
 	stalled map[string]map[string]bool
 	open    map[string]map[net.Conn]struct{}
+	// moved has where an address leads to that a stand-in took while its owner listens on.
+	moved map[string]string
 }
 
 func newCuttable(n rpc.Network) *cuttable {
 	return &cuttable{
 		inner: n, cut: map[string]bool{}, apart: map[string]map[string]bool{}, stalled: map[string]map[string]bool{},
-		open: map[string]map[net.Conn]struct{}{},
+		open: map[string]map[net.Conn]struct{}{}, moved: map[string]string{},
 	}
 }
 
@@ -96,6 +98,33 @@ func (c *cuttable) hangUp(device string) {
 	delete(c.open, device)
 }
 
+// move has an address lead to another one. Connections of all devices break, so that
+// their next ones go there.
+func (c *cuttable) move(from, to string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved[from] = to
+	for device := range c.open {
+		c.hangUp(device)
+	}
+}
+
+// leadsTo is where an address leads now; c.mu is held.
+func (c *cuttable) leadsTo(addr string) string {
+	if to := c.moved[addr]; to != "" {
+		return to
+	}
+	return addr
+}
+
+// dial is the way of a browser of the lab, which no command cuts.
+func (c *cuttable) dial(ctx context.Context, addr string) (net.Conn, error) {
+	c.mu.Lock()
+	addr = c.leadsTo(addr)
+	c.mu.Unlock()
+	return c.inner.Dial(ctx, addr)
+}
+
 type deviceNetwork struct {
 	*cuttable
 	device string
@@ -127,7 +156,7 @@ func (d deviceNetwork) Dial(ctx context.Context, addr string) (net.Conn, error) 
 // reach dials an address, or what swallows everything in its place; d.mu is held.
 func (d deviceNetwork) reach(ctx context.Context, addr string) (net.Conn, error) {
 	if !d.stalled[d.device][addr] {
-		return d.inner.Dial(ctx, addr)
+		return d.inner.Dial(ctx, d.leadsTo(addr))
 	}
 	conn, other := net.Pipe()
 	go func() {

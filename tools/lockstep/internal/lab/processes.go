@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
@@ -106,17 +105,10 @@ func (h *processes) ready(ctx context.Context, s spec) error {
 	if err != nil {
 		return err
 	}
-	for {
-		_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("it does not answer: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
+	if err := healthy(ctx, conn); err != nil {
+		return fmt.Errorf("it does not answer: %w", err)
 	}
+	return nil
 }
 
 // move starts a component anew at another address, on what it keeps.

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -41,6 +40,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 	if l.Swapped(key) {
 		return l.SetRules(ctx, key, rules)
 	}
+	if device, ok := l.tpmOf(key); ok {
+		return l.swapInTPM(ctx, device, key, rules)
+	}
 	if err := l.mayMove(key); err != nil {
 		return err
 	}
@@ -59,6 +61,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 
 // mayMove refuses what would lose what the component keeps in memory alone.
 func (l *Lab) mayMove(key string) error {
+	if l.cfg.Processes && l.hasHTTPS(key) {
+		return prterr.New(prterr.Conflict, "as a process %s keeps the address of its HTTPS side: start the lab with a stand-in for it", key)
+	}
 	if l.cfg.Processes && !l.cfg.KeepCloud && !strings.Contains(key, "/") {
 		return prterr.New(prterr.Conflict, "%s would forget everything, because as a process it has to start anew for that: start the lab with a stand-in for it", key)
 	}
@@ -73,6 +78,9 @@ func (l *Lab) standIn(ctx context.Context, key string) error {
 	}
 	if device, component, ok := strings.Cut(key, "/"); ok {
 		s.settings["other"] = l.addr(another(device) + "/" + component)
+	}
+	if err := l.standInHTTPS(key, s); err != nil {
+		return err
 	}
 	maps.Copy(s.settings, l.cfg.StandInSettings[path.Base(key)])
 	id, err := l.ca.Issue(s.standsFor)
@@ -160,7 +168,7 @@ func (l *Lab) Keys() []string {
 }
 
 func (l *Lab) has(key string) error {
-	if slices.Contains(l.Keys(), key) {
+	if _, ok := l.tpmOf(key); ok || slices.Contains(l.Keys(), key) {
 		return nil
 	}
 	return prterr.New(prterr.Invalid, "the lab has no component %.80q: it has %s", key, strings.Join(l.Keys(), ", "))
@@ -169,12 +177,21 @@ func (l *Lab) has(key string) error {
 // fromTheStart puts a stand-in before a component that is about to start, when the lab
 // is to have one there.
 func (l *Lab) fromTheStart(ctx context.Context, s spec) error {
-	if l.cfg.StandIns == nil || !l.cfg.StandIns(s.key) || l.Swapped(s.key) {
+	rules, faulted := l.cfg.Faults[s.name]
+	if !faulted && (l.cfg.StandIns == nil || !l.cfg.StandIns(s.key)) || l.Swapped(s.key) {
 		return nil
 	}
-	if _, known := faulty.Contracts()[s.name]; !known {
-		return errors.New("nothing can stand in for " + s.name)
+	if err := faulty.Known(s.name); err != nil {
+		return err
 	}
 	l.setSwapped(s.key, true)
-	return l.standIn(ctx, s.key)
+	if err := l.standIn(ctx, s.key); err != nil || rules == "" {
+		return err
+	}
+	conn, err := l.Dial(ctx, "operator", s.key)
+	if err != nil {
+		return err
+	}
+	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
+	return err
 }

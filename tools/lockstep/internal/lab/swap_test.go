@@ -8,9 +8,9 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/demo"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
-	"github.com/lockstep-sso/lockstep/tools/ladder"
 )
 
 func start(t *testing.T, cfg lab.Config) *lab.Lab {

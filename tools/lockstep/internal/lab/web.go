@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -44,16 +46,26 @@ func (l *Lab) httpClient() (*http.Client, error) {
 		if host, _, err := net.SplitHostPort(address); err == nil && host == stsName {
 			to = "adfs-https"
 		}
-		return l.network.plain().Dial(ctx, l.addr(to))
+		return l.network.dial(ctx, l.addr(to))
 	}}
-	for _, key := range []string{"idp", "adfs"} {
-		pem, err := os.ReadFile(l.path(key, "ca.pem"))
+	for _, path := range l.roots() {
+		pem, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("authority of the pages of %s: %w", key, err)
+			return nil, fmt.Errorf("authority of the sign-in pages: %w", err)
 		}
-		peer.Roots.AppendCertsFromPEM(pem)
+		if !peer.Roots.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("authority of the sign-in pages: %s holds no PEM certificate", path)
+		}
 	}
 	return peer.Client(), nil
+}
+
+// roots are the files with the authorities of the sign-in pages.
+func (l *Lab) roots() []string {
+	if l.cfg.Deployment != nil {
+		return slices.Sorted(maps.Values(l.cfg.Deployment.CloudRoots))
+	}
+	return []string{l.path("idp", "ca.pem"), l.path("adfs", "ca.pem")}
 }
 
 // Web is a new browser's way to the sign-in pages, with a cookie jar of its own.

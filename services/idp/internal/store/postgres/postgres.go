@@ -17,6 +17,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,7 +54,12 @@ type Config struct {
 // processes.
 type Store struct {
 	*sqlstore.Store
-	db *sql.DB
+	db    *sql.DB
+	cache *cache
+	// seen is the newest change that is known here; catching is held by who makes more
+	// known.
+	seen     atomic.Int64
+	catching sync.Mutex
 }
 
 var _ store.Store = (*Store)(nil)
@@ -73,7 +80,7 @@ func open(ctx context.Context, cfg Config, level int) (*Store, error) {
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxIdleTime(time.Minute)
-	s := &Store{db: db}
+	s := &Store{db: db, cache: newCache()}
 	s.Store = sqlstore.New(sqlstore.Config{Write: db, Read: db, Dialect: sqlstore.Dialect{
 		Numbered: true, ForUpdate: " FOR UPDATE", Lock: lock, Again: again, Nobody: nobody,
 	}})

@@ -9,9 +9,9 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -84,9 +84,17 @@ func (s *Store) change(ctx context.Context, f func(conn) error) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(rand.IntN(10*n)+1) * time.Millisecond): //nolint:gosec // so that they do not meet again; no secret
+		case <-time.After(pause(n)):
 		}
 	}
+}
+
+// pause is how long to wait after the nth try: some milliseconds, other ones for each
+// who waits, so that they do not meet again.
+func pause(n int) time.Duration {
+	var b [1]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return time.Duration(n) * (time.Millisecond + time.Duration(b[0])*40*time.Microsecond)
 }
 
 func (s *Store) once(ctx context.Context, f func(conn) error) error {

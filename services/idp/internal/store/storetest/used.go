@@ -11,7 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
-var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC) }
 
 func digest(n int) (d store.Digest) {
 	binary.BigEndian.PutUint32(d[:], uint32(n))
@@ -21,13 +21,13 @@ func digest(n int) (d store.Digest) {
 // uses: once until its end, and then as if it had never been.
 func uses(t *testing.T, s store.Store) {
 	use := func(n int, now, until time.Duration) bool {
-		first, err := s.Use(ctx(), digest(n), noon.Add(now), noon.Add(until))
+		first, err := s.Use(ctx(), digest(n), noon().Add(now), noon().Add(until))
 		must(t, err)
 		return first
 	}
 	same(t, []bool{use(1, 0, time.Minute), use(1, 0, time.Minute), use(2, 0, time.Hour), use(1, time.Minute, 2*time.Minute)}, []bool{true, false, true, false})
 	same(t, []bool{use(1, time.Minute+1, 3*time.Minute), use(1, 2*time.Minute, 3*time.Minute)}, []bool{true, false})
-	left, err := s.SweepUses(ctx(), noon.Add(3*time.Minute+1))
+	left, err := s.SweepUses(ctx(), noon().Add(3*time.Minute+1))
 	must(t, err)
 	same(t, left, 1)
 	same(t, []bool{use(2, 4*time.Minute, time.Hour), use(1, 4*time.Minute, time.Hour)}, []bool{false, true})
@@ -40,7 +40,7 @@ func usesAtOnce(t *testing.T, s store.Store) {
 		var wg sync.WaitGroup
 		for range 40 {
 			wg.Go(func() {
-				ok, err := s.Use(ctx(), digest(round), noon, noon.Add(time.Minute))
+				ok, err := s.Use(ctx(), digest(round), noon(), noon().Add(time.Minute))
 				if err != nil {
 					t.Error(err)
 				}
@@ -56,11 +56,13 @@ func usesAtOnce(t *testing.T, s store.Store) {
 	}
 }
 
-var rule = store.TryRule{Limit: 3, Pause: time.Minute, Forget: time.Hour}
+func rule() store.TryRule {
+	return store.TryRule{Limit: 3, Pause: time.Minute, Forget: time.Hour}
+}
 
 func tries(t *testing.T, s store.Store) {
 	try := func(n int, at time.Duration) bool {
-		ok, err := s.Try(ctx(), digest(n), noon.Add(at), rule)
+		ok, err := s.Try(ctx(), digest(n), noon().Add(at), rule())
 		must(t, err)
 		return ok
 	}
@@ -78,7 +80,7 @@ func tries(t *testing.T, s store.Store) {
 		try(3, late)
 	}
 	try(4, late+1)
-	must(t, s.SweepTries(ctx(), noon.Add(time.Hour), 2))
+	must(t, s.SweepTries(ctx(), noon().Add(time.Hour), 2))
 	same(t, []bool{try(3, late+2), try(4, late+2), try(4, late+2), try(4, late+2)}, []bool{false, true, true, false})
 }
 
@@ -88,7 +90,7 @@ func triesAtOnce(t *testing.T, s store.Store) {
 	var wg sync.WaitGroup
 	for range 40 {
 		wg.Go(func() {
-			ok, err := s.Try(ctx(), digest(1), noon, rule)
+			ok, err := s.Try(ctx(), digest(1), noon(), rule())
 			if err != nil {
 				t.Error(err)
 			}
@@ -98,8 +100,8 @@ func triesAtOnce(t *testing.T, s store.Store) {
 		})
 	}
 	wg.Wait()
-	if int(taken.Load()) != rule.Limit {
-		t.Errorf("%d of %d were taken", taken.Load(), rule.Limit)
+	if int(taken.Load()) != rule().Limit {
+		t.Errorf("%d of %d were taken", taken.Load(), rule().Limit)
 	}
 }
 
@@ -138,7 +140,7 @@ func swaps(t *testing.T, s store.Store) {
 // strangeNames: a name that cannot be is the name of nobody.
 func strangeNames(t *testing.T, s store.Store) {
 	for _, name := range []string{"\x00", "a\x00b", "\xff"} {
-		_, err := s.Pending(ctx(), "k", name, noon)
+		_, err := s.Pending(ctx(), "k", name, noon())
 		want(t, err, store.ErrNotFound)
 		want(t, s.DeletePending(ctx(), "k", name), store.ErrNotFound)
 		_, err = s.Document(ctx(), "k", name)

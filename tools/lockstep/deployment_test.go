@@ -1,0 +1,173 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
+	"github.com/lockstep-sso/lockstep/services/telemetry"
+	"github.com/lockstep-sso/lockstep/tools/ladder/jaegertest"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
+)
+
+// actors are those whose identities a player has.
+func actors() []string {
+	return []string{"logonui", "app", "window", "browser", "settings", "operator"}
+}
+
+// deploy starts the components as a cluster has them: each with an identity out of a
+// folder, over TCP, with what its own binary is given; and returns the deployment file.
+func deploy(t *testing.T, j jaegertest.Jaeger) string {
+	t.Helper()
+	dir := t.TempDir()
+	ca, err := rpc.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]string{}
+	for _, name := range []string{"idp", "adfs", "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore"} {
+		at[name] = "tcp:127.0.0.1:" + freePort(t)
+	}
+	for _, name := range append(actors(), "observer", "idp", "adfs", "tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore") {
+		id, err := ca.Issue(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := id.Save(filepath.Join(dir, "identities", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	peers := map[string]string{}
+	maps.Copy(peers, at)
+	settings := map[string]map[string]string{
+		"tpm-agent":   {"tpm": "mem:", "spare-key-sets": "0"},
+		"lsa-cloudap": {"sign-in-url": lab.SignInOrigin}, "wam-broker": {"sign-in-url": lab.SignInOrigin},
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error)
+	// As in a pod without a way out: a spool takes what the tpm-agent exports, and a pump
+	// fetches it.
+	otlp := map[string]string{}
+	sides := [][]string{}
+	if j.OTLP != "" {
+		otlp["tpm-agent"], at["spool"], at["pump"] = "unix:"+filepath.Join(dir, "otlp.sock"), "tcp:127.0.0.1:"+freePort(t), "none"
+		sides = append(sides,
+			[]string{"spool", "--receive", otlp["tpm-agent"], "--listen", at["spool"], "--identity", filepath.Join(dir, "identities", "tpm-agent"), "--log", "off"},
+			[]string{"pump", "--spool", at["spool"], "--identity", filepath.Join(dir, "identities", "observer"), "--otlp", j.OTLP, "--log", "off"})
+	}
+	for _, args := range sides {
+		cmd := telemetry.Command()
+		cmd.SetArgs(args)
+		go func() { ended <- cmd.ExecuteContext(ctx) }()
+	}
+	start := func(name string, wire run.Wire) {
+		go func() {
+			ended <- run.Process(ctx, name, run.Flags{
+				Listen: at[name], Identity: filepath.Join(dir, "identities", name), State: filepath.Join(dir, "state", name),
+				Peers: peers, OTLP: cmp.Or(otlp[name], j.OTLP), LogLevel: "off", Lab: true, Set: settings[name],
+			}, wire)
+		}()
+	}
+	for name, wire := range components.Wires() {
+		if at[name] != "" {
+			start(name, wire)
+		}
+	}
+	start("browsercore", browsercore.Wire)
+	t.Cleanup(func() {
+		cancel()
+		for range at {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	file := filepath.Join(dir, "deployment.yaml")
+	text := fmt.Sprintf("otlp: %s\njaeger: %s\nidentities: %s\ncloud:\n  idp: %s\n  adfs: %s\ndevices:\n- name: device-1\n  components:\n", j.OTLP, j.URL, filepath.Join(dir, "identities"), at["idp"], at["adfs"])
+	for _, c := range []string{"tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore"} {
+		text += "    " + c + ": " + at[c] + "\n"
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// TestOBS05_TheDemoOfADeployment runs the demo twice against components that are elsewhere,
+// and holds what comes back from Jaeger to the golden ladders.
+func TestOBS05_TheDemoOfADeployment(t *testing.T) {
+	for name, start := range map[string]func(testing.TB) jaegertest.Jaeger{"Jaeger in this process": jaegertest.New, "native Jaeger": jaegertest.Native} {
+		t.Run(name, func(t *testing.T) {
+			j := start(t)
+			file := deploy(t, j)
+			for range 2 {
+				out := does(t, "demo", "--deployment", file)
+				if !strings.Contains(out, "all 24 documented rows ran, in order") || strings.Count(out, ", trace ") != 5 {
+					t.Error(out)
+				}
+				for _, flow := range []string{"first_sign_in", "app_token", "browser_sso", "renewal"} {
+					does(t, "ladder", "--jaeger", j.URL, "--flow", flow, "--check")
+				}
+			}
+			out := does(t, "demo", "--deployment", file, "--flow", "browser_sso", "--hops")
+			if !strings.Contains(out, "all 6 documented rows of the flow ran") || !strings.Contains(out, "NativeHostService/ExchangeMessage") || strings.Contains(out, "first sign-in") {
+				t.Error(out)
+			}
+		})
+	}
+}
+
+// TestADeploymentThatIsNotThereIsNamed: what does not answer is said, within the time that
+// the caller gives.
+func TestADeploymentThatIsNotThereIsNamed(t *testing.T) {
+	file := deploy(t, jaegertest.Jaeger{})
+	d, err := lab.ReadDeployment(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Devices[0].Components["dsreg"] = "tcp:127.0.0.1:1"
+	l, err := lab.Start(t.Context(), lab.Config{Deployment: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := l.AwaitReady(ctx); err == nil || !strings.Contains(err.Error(), "device-1/dsreg does not answer at tcp:127.0.0.1:1") {
+		t.Error(err)
+	}
+	// Another actor's identity in the folder of one is refused before anything is sent.
+	d.Identities = t.TempDir()
+	if err := os.Rename(filepath.Join(filepath.Dir(file), "identities", "app"), filepath.Join(d.Identities, "logonui")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Dial(t.Context(), "logonui", "device-1/lsa-cloudap"); err == nil || !strings.Contains(err.Error(), "it is that of app") {
+		t.Error(err)
+	}
+}
