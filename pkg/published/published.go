@@ -8,13 +8,12 @@
 package published
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"maps"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -65,7 +64,12 @@ func (s *server) GetCertificate(_ context.Context, r *trustv1.GetCertificateRequ
 	if len(text) == 0 {
 		return nil, prterr.New(prterr.NotFound, "name: nothing of that name is published here")
 	}
-	return &trustv1.GetCertificateResponse{Pem: slices.Clone(text)}, nil
+	own, err := only(text)
+	if err != nil {
+		// It may be a key that somebody put into the wrong file: it does not leave here.
+		return nil, prterr.New(prterr.Internal, "what is to be published under that name is no certificate")
+	}
+	return &trustv1.GetCertificateResponse{Pem: own}, nil
 }
 
 // retry is how long Fetch waits before it asks again.
@@ -79,7 +83,7 @@ func Fetch(ctx context.Context, from grpc.ClientConnInterface, name string) ([]b
 	for {
 		resp, err := client.GetCertificate(ctx, &trustv1.GetCertificateRequest{Name: name})
 		if err == nil {
-			return resp.GetPem(), check(resp.GetPem())
+			return only(resp.GetPem())
 		}
 		if prterr.KindOf(err) != prterr.Unavailable {
 			return nil, err
@@ -92,19 +96,28 @@ func Fetch(ctx context.Context, from grpc.ClientConnInterface, name string) ([]b
 	}
 }
 
-// check refuses what is not certificates and nothing else.
-func check(text []byte) error {
+// only is the certificates of a text, written anew, and an error when something else is in
+// it. What stands between two blocks, or is half of one, is skipped by who reads PEM, so it
+// must not pass along unseen.
+func only(text []byte) ([]byte, error) {
 	if len(text) == 0 || len(text) > MaxPEM {
-		return prterr.New(prterr.Invalid, "what was published is empty or more than 64 KiB")
+		return nil, prterr.New(prterr.Invalid, "what was published is empty or more than 64 KiB")
 	}
-	for len(strings.TrimSpace(string(text))) > 0 {
+	var clean bytes.Buffer
+	blocks := bytes.Count(text, []byte("-----BEGIN"))
+	for len(bytes.TrimSpace(text)) > 0 {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil || block.Type != "CERTIFICATE" {
-			return prterr.New(prterr.Invalid, "what was published is no certificate in PEM")
+			return nil, prterr.New(prterr.Invalid, "what was published is no certificate in PEM")
 		}
 		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return prterr.New(prterr.Invalid, "what was published is no certificate")
+			return nil, prterr.New(prterr.Invalid, "what was published is no certificate")
 		}
+		clean.Write(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+		blocks--
 	}
-	return nil
+	if blocks != 0 {
+		return nil, prterr.New(prterr.Invalid, "what was published has a block that is not whole")
+	}
+	return clean.Bytes(), nil
 }

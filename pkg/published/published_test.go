@@ -61,7 +61,7 @@ func TestFetchTakesCertificatesAlone(t *testing.T) {
 		"bad": []byte("-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n"), "after": append(append([]byte{}, ca...), "x"...),
 		"long": []byte(strings.Repeat(string(ca), MaxPEM/len(ca)+1)),
 	})
-	for name, want := range map[string]prterr.Kind{"none": prterr.NotFound, "other": prterr.NotFound, "key": prterr.Invalid, "bad": prterr.Invalid, "after": prterr.Invalid, "long": prterr.Invalid} {
+	for name, want := range map[string]prterr.Kind{"none": prterr.NotFound, "other": prterr.NotFound, "key": prterr.Internal, "bad": prterr.Internal, "after": prterr.Internal, "long": prterr.Internal} {
 		if _, err := Fetch(t.Context(), conn, name); prterr.KindOf(err) != want {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -69,6 +69,26 @@ func TestFetchTakesCertificatesAlone(t *testing.T) {
 	for name, want := range map[string]int{"good": 1, "two": 2} {
 		if got, err := Fetch(t.Context(), conn, name); err != nil || strings.Count(string(got), "BEGIN CERTIFICATE") != want {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestOnlyCertificatesLeave: neither a key that lies in the file of a certificate, nor half
+// of one, nor what stands around, whoever asks; and who fetches takes none of it either.
+func TestOnlyCertificatesLeave(t *testing.T) {
+	const key = "-----BEGIN PRIVATE KEY-----\nMAo=\n-----END PRIVATE KEY-----\n"
+	ca := string(authority(t))
+	for name, text := range map[string]string{
+		"a key": key, "a key after": ca + key, "a key before": key + ca, "a damaged key": strings.Replace(key, "MAo=", "*MAo=", 1) + ca,
+		"words before": "password: hunter2\n" + ca,
+	} {
+		conn := serve(t, Certificates{"it": []byte(text)})
+		r, err := trustv1.NewCertificateServiceClient(conn).GetCertificate(t.Context(), &trustv1.GetCertificateRequest{Name: "it"})
+		if got := string(r.GetPem()); strings.Contains(got, "PRIVATE") || strings.Contains(got, "hunter2") || err == nil && got != ca {
+			t.Errorf("%s left: %q, %v", name, got, err)
+		}
+		if got, err := only([]byte(text)); err == nil && string(got) != ca {
+			t.Errorf("%s was taken: %q", name, got)
 		}
 	}
 }

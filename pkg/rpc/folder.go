@@ -60,7 +60,7 @@ func (id *Identity) Save(dir string) error {
 //
 // The folder is followed: when its files have changed, handshakes from then on use the
 // new ones, at the latest a second later. Files that cannot be used, as half-written
-// ones, an outdated certificate or one for another name, change nothing and are logged.
+// ones, a certificate that ended or has not begun, or one for another name, change nothing and are logged.
 func LoadIdentity(dir string) (*Identity, error) {
 	f := &folder{dir: dir, log: orDiscard(nil)}
 	seen := f.look()
@@ -173,6 +173,8 @@ func (f *folder) successor(name string, now time.Time) (*material, error) {
 		return nil, fmt.Errorf("the certificate is for %s, and this is %s", got, name)
 	case now.After(m.cert.Leaf.NotAfter):
 		return nil, fmt.Errorf("the certificate ended at %s", m.cert.Leaf.NotAfter.Format(time.RFC3339))
+	case now.Before(m.cert.Leaf.NotBefore):
+		return nil, fmt.Errorf("the certificate begins at %s", m.cert.Leaf.NotBefore.Format(time.RFC3339))
 	}
 	return m, nil
 }

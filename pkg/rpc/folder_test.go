@@ -190,15 +190,16 @@ func TestBadFilesChangeNothing(t *testing.T) {
 		return all
 	}
 	for name, bad := range map[string]map[string][]byte{
-		"half a certificate":                with("cert.pem", good["cert.pem"][:len(good["cert.pem"])/2]),
-		"another key":                       with("key.pem", good["key.pem"]),
-		"no key":                            with("key.pem", nil),
-		"half a bundle":                     with("ca.pem", other["ca.pem"][:len(other["ca.pem"])-40]),
-		"an empty bundle":                   with("ca.pem", nil),
-		"a bundle with a leaf":              with("ca.pem", append(bytes.Clone(other["ca.pem"]), good["cert.pem"]...)),
-		"a bundle of more than a megabyte":  with("ca.pem", append(bytes.Repeat([]byte("\n"), 1<<20), other["ca.pem"]...)),
-		"the certificate of somebody else":  foreign,
-		"a certificate that ended long ago": outdated(t, "idp"),
+		"half a certificate":                 with("cert.pem", good["cert.pem"][:len(good["cert.pem"])/2]),
+		"another key":                        with("key.pem", good["key.pem"]),
+		"no key":                             with("key.pem", nil),
+		"half a bundle":                      with("ca.pem", other["ca.pem"][:len(other["ca.pem"])-40]),
+		"an empty bundle":                    with("ca.pem", nil),
+		"a bundle with a leaf":               with("ca.pem", append(bytes.Clone(other["ca.pem"]), good["cert.pem"]...)),
+		"a bundle of more than a megabyte":   with("ca.pem", append(bytes.Repeat([]byte("\n"), 1<<20), other["ca.pem"]...)),
+		"the certificate of somebody else":   foreign,
+		"a certificate that ended long ago":  outdated(t, "idp"),
+		"a certificate that is not good yet": other, // made by the real clock, long after that below
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -36,8 +36,10 @@ const (
 	// what timed out.
 	shave = 50 * time.Millisecond
 	// maxConnection is after how long a caller has to show again who it is: certificates
-	// live for a day, and an authority may be withdrawn. Calls under way are finished.
-	maxConnection = time.Hour
+	// live for a day, and an authority may be withdrawn. Calls under way are finished, but
+	// no call takes longer than one that waits for a person: gRPC itself would keep the
+	// connection as long as a caller holds one open, and answer it then.
+	maxConnection, maxRest = time.Hour, maxPatience
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 256
 )
@@ -82,7 +84,7 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 	}
 	options := []grpc.ServerOption{
 		grpc.Creds(cfg.Identity.handshakes(cfg.Identity.Name)),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnection}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnection, MaxConnectionAgeGrace: maxRest}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
 		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, who)...),

@@ -99,7 +99,7 @@ func (s *Spool) put(signal telemetryv1.Signal, export []byte) {
 		drop++
 	}
 	s.dropped += uint64(drop)
-	s.items = s.items[drop:]
+	s.behind(drop)
 	close(s.came)
 	s.came = make(chan struct{})
 }
@@ -152,6 +152,13 @@ func (s *Spool) forget(cursor string) {
 		s.size -= len(s.items[n].export) + itemCost
 		n++
 	}
+	s.behind(n)
+}
+
+// behind takes the first n exports off the list, and out of the memory that it goes on
+// using: it may have room for many before it moves to another place. s.mu is held.
+func (s *Spool) behind(n int) {
+	clear(s.items[:n])
 	s.items = s.items[n:]
 }
 

@@ -14,6 +14,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -154,9 +155,14 @@ func (r request) hand(ctx context.Context) answer {
 }
 
 // passedOn leaves in a header what is not about the one connection it came by (RFC 9110,
-// section 7.6.1), and no length: that is the body's own.
+// section 7.6.1): what Connection names goes as well. No length stays: that is the body's own.
 func passedOn(h http.Header) {
-	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length"} {
+	for _, list := range h.Values("Connection") {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length"} {
 		h.Del(name)
 	}
 }

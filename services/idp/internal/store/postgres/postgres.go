@@ -16,10 +16,12 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -99,8 +101,8 @@ func parse(dsn secret.Text) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, errors.New("database: the DSN is not one: use host=NAME dbname=NAME user=NAME, or a URL with the scheme postgres")
 	}
-	if !strings.HasPrefix(c.Host, "/") && !strings.Contains(dsn.Reveal(), "sslmode") {
-		return nil, errors.New("database: the DSN must say sslmode over TCP, so that nobody sends keys in the clear by accident: verify-full with sslrootcert, or disable for a laboratory")
+	if !protected(c, dsn) {
+		return nil, errors.New("database: the DSN must say sslmode over TCP, so that nobody sends keys in the clear by accident: verify-full with sslrootcert, or disable for a laboratory; allow and prefer leave it to whoever is on the way")
 	}
 	c.ConnectTimeout = connectTime
 	for name, value := range map[string]string{
@@ -110,6 +112,26 @@ func parse(dsn secret.Text) (*pgx.ConnConfig, error) {
 		c.RuntimeParams[name] = value
 	}
 	return c, nil
+}
+
+// protected says that every way over TCP has TLS, or that the DSN wants none of them to
+// have it. A way with TLS and another without it to the same host, as sslmode=prefer makes
+// them, ends in the clear when somebody on the way refuses the first.
+func protected(c *pgx.ConnConfig, dsn secret.Text) bool {
+	ways := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
+	sealed, clear := false, false
+	for _, w := range append(ways, c.Fallbacks...) {
+		if tcp := !strings.HasPrefix(w.Host, "/"); tcp {
+			sealed, clear = sealed || w.TLSConfig != nil, clear || w.TLSConfig == nil
+		}
+	}
+	return !clear || !sealed && saysDisable(dsn.Reveal())
+}
+
+// saysDisable looks for the setting as a word of its own in either form of a DSN.
+func saysDisable(dsn string) bool {
+	words := strings.FieldsFunc(dsn, func(r rune) bool { return unicode.IsSpace(r) || r == '?' || r == '&' })
+	return slices.Contains(words, "sslmode=disable")
 }
 
 // lock waits for the other transactions that named the same thing. Two names may share
