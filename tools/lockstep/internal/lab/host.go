@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
@@ -51,6 +52,9 @@ type inProcess struct {
 
 func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	wire, ok := components.Wires()[s.name]
+	if s.name == "browsercore" {
+		wire, ok = browsercore.Wire, true
+	}
 	own, service := s.name, s.name
 	if s.standsFor != "" {
 		wire, ok, own, service = faulty.Wire(s.standsFor), true, s.standsFor, s.name+"-"+s.standsFor
@@ -135,4 +139,9 @@ func (h *inProcess) close() error {
 	return errors.Join(errs...)
 }
 
-func (h *inProcess) nativeHost(d *Device) actor.NativeHost { return pipedHost{d} }
+func (h *inProcess) nativeHost(d *Device) actor.NativeHost {
+	if h.lab.cfg.ServedNativeHost {
+		return distantHost{d}
+	}
+	return pipedHost{d}
+}

@@ -90,6 +90,10 @@ type Config struct {
 	Domain bool
 	// WithoutBroker has devices without wam-broker, as some editions of Windows are.
 	WithoutBroker bool
+	// ServedNativeHost has the native host of each device's browser as a component of its
+	// own, browsercore, as in a deployment whose browser is in another pod; in one process
+	// only.
+	ServedNativeHost bool
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
@@ -210,6 +214,9 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	}
 	if l.ca, err = rpc.NewCA(); err != nil {
 		return nil, err
+	}
+	if cfg.Processes && cfg.ServedNativeHost {
+		return nil, errors.New("a lab of processes starts the native host as browsers do: leave out ServedNativeHost")
 	}
 	if err = l.maker(); err != nil {
 		return nil, err
