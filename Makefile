@@ -171,9 +171,12 @@ kind-heal: ## Put a component in the cluster right again: C=tpm-agent
 kind-down: ## Remove the cluster
 	@$(CLUSTER) down
 
+.PHONY: cluster-tool-test
+cluster-tool-test: ## Test the program behind kind-up and its like (needs no cluster)
+	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
+
 .PHONY: cluster-test
 cluster-test: ## Judge the system in a cluster; without docker the manifests at a bare API server
-	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
 	@$(CLUSTER) test $(CLUSTER_TEST)
 
 .PHONY: manifests
