@@ -103,35 +103,45 @@ func another(device string) string {
 
 // SetRules replaces the rules of a stand-in. Rules that it cannot do change nothing.
 func (l *Lab) SetRules(ctx context.Context, key, rules string) error {
-	client, err := l.faults(ctx, key)
+	if err := l.hasStandIn(key); err != nil {
+		return err
+	}
+	return l.setRules(ctx, key, rules)
+}
+
+// setRules is SetRules for a stand-in that is there.
+func (l *Lab) setRules(ctx context.Context, key, rules string) error {
+	conn, err := l.Dial(ctx, "operator", key)
 	if err != nil {
 		return err
 	}
-	_, err = client.SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
+	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
 	return err
 }
 
 // Rules tells the rules of a stand-in and how often each struck.
 func (l *Lab) Rules(ctx context.Context, key string) (*faultv1.DescribeRulesResponse, error) {
-	client, err := l.faults(ctx, key)
+	if err := l.hasStandIn(key); err != nil {
+		return nil, err
+	}
+	conn, err := l.Dial(ctx, "operator", key)
 	if err != nil {
 		return nil, err
 	}
-	return client.DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
+	return faultv1.NewFaultServiceClient(conn).DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
 }
 
 // Heal takes all rules from a stand-in. It stays and hands everything on.
 func (l *Lab) Heal(ctx context.Context, key string) error { return l.SetRules(ctx, key, "") }
 
-func (l *Lab) faults(ctx context.Context, key string) (faultv1.FaultServiceClient, error) {
+func (l *Lab) hasStandIn(key string) error {
 	if err := l.has(key); err != nil {
-		return nil, err
+		return err
 	}
 	if !l.Swapped(key) {
-		return nil, prterr.New(prterr.Conflict, "no stand-in is before %s: swap one in first", key)
+		return prterr.New(prterr.Conflict, "no stand-in is before %s: swap one in first", key)
 	}
-	conn, err := l.Dial(ctx, "operator", key)
-	return faultv1.NewFaultServiceClient(conn), err
+	return nil
 }
 
 // Swapped says whether a stand-in is before a component.
@@ -188,10 +198,5 @@ func (l *Lab) fromTheStart(ctx context.Context, s spec) error {
 	if err := l.standIn(ctx, s.key); err != nil || rules == "" {
 		return err
 	}
-	conn, err := l.Dial(ctx, "operator", s.key)
-	if err != nil {
-		return err
-	}
-	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
-	return err
+	return l.setRules(ctx, s.key, rules)
 }
