@@ -26,7 +26,7 @@ type hands struct {
 
 // clocked are the components that have a clock, the cloud's first.
 func (l *Lab) clocked() []string {
-	keys := []string{"idp", "adfs"}
+	keys := append(l.idpKeys(), "adfs")
 	for _, dev := range l.devices {
 		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
 			keys = append(keys, dev.Key(component))

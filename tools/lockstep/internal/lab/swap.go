@@ -24,7 +24,13 @@ const (
 func RealKey(key string) string { return key + realSuffix }
 
 // nameAt is the name of the component that serves at the address of a key.
-func nameAt(key string) string { return strings.TrimSuffix(path.Base(key), realSuffix) }
+func nameAt(key string) string {
+	name := strings.TrimSuffix(path.Base(key), realSuffix)
+	if n, is := strings.CutPrefix(name, "idp-"); is && strings.Trim(n, "0123456789") == "" {
+		return "idp" // a replica
+	}
+	return name
+}
 
 // SwapIn puts a stand-in in the place of a component and has it break calls by rules; the
 // component itself listens at RealKey from now on. Where there is a stand-in already it
@@ -61,6 +67,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 
 // mayMove refuses what would lose what the component keeps in memory alone.
 func (l *Lab) mayMove(key string) error {
+	if key == "idp" && l.ReplicaKeys() != nil {
+		return prterr.New(prterr.Conflict, "a stand-in takes the place of one component, and idp is several: kill one of them, or start a lab with one")
+	}
 	if l.cfg.Processes && l.hasHTTPS(key) {
 		return prterr.New(prterr.Conflict, "as a process %s keeps the address of its HTTPS side: start the lab with a stand-in for it", key)
 	}
