@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -18,7 +19,7 @@ import (
 // domain marks the details as ours; details of another domain are not read.
 const domain = "lockstep"
 
-// maxMsg bounds what is taken over from another component, in bytes.
+// maxMsg bounds what is told to, and what is taken over from, another component, in bytes.
 const maxMsg = 1024
 
 // ToStatus puts an error into gRPC form. The cause of an Error and the text of
@@ -52,7 +53,7 @@ func ToStatus(err error) error {
 	if e.RetryAfter > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(e.RetryAfter)})
 	}
-	s, derr := status.New(grpcCode(e.Kind), e.Msg).WithDetails(details...)
+	s, derr := status.New(grpcCode(e.Kind), clip(e.Msg)).WithDetails(details...)
 	if derr != nil {
 		return status.Error(codes.Internal, "error details could not be encoded")
 	}
@@ -123,7 +124,7 @@ func (e *Error) fill(info *errdetails.ErrorInfo) {
 
 func clip(s string) string {
 	if len(s) > maxMsg {
-		return s[:maxMsg]
+		return strings.ToValidUTF8(s[:maxMsg], "") // a letter may have been cut
 	}
 	return s
 }

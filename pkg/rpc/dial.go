@@ -62,6 +62,7 @@ func dial(cfg DialConfig, tries *attempts, around grpc.UnaryClientInterceptor) (
 		}),
 		grpc.WithTransportCredentials(cfg.Identity.handshakes(cfg.Server)),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithMaxHeaderListSize(maxHeaders),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 5 * time.Second,

@@ -2,12 +2,14 @@ package rpc_test
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
@@ -52,5 +54,29 @@ func TestT8_ACallThatIsHeldBackDiesWithItsConnection(t *testing.T) {
 				_ = conn.Close()
 			})
 		})
+	}
+}
+
+// TestT8_HeadersHaveABound: what comes beside a message, and beside an answer, is bounded as
+// the message is; 256 calls at a time of 16 MiB each would be more than a component has.
+func TestT8_HeadersHaveABound(t *testing.T) {
+	w := newTown(t)
+	allow := rpc.AllowList{idpv1.NonceService_IssueNonce_FullMethodName: {"dsreg"}}
+	var beside string
+	w.serve("mem:idp", rpc.ServerConfig{Identity: w.identity("idp"), Allow: allow}, func(ctx context.Context) (*idpv1.IssueNonceResponse, error) {
+		return &idpv1.IssueNonceResponse{}, grpc.SetTrailer(ctx, metadata.Pairs("more", beside))
+	})
+	client := idpv1.NewNonceServiceClient(w.dial("dsreg", "mem:idp"))
+	for n, good := range map[int]bool{8 << 10: true, 64 << 10: false} {
+		long := strings.Repeat("a", n)
+		beside = ""
+		_, err := client.IssueNonce(metadata.AppendToOutgoingContext(t.Context(), "more", long), &idpv1.IssueNonceRequest{})
+		if (err == nil) != good {
+			t.Errorf("%d bytes beside a request: %v", n, err)
+		}
+		beside = long
+		if _, err := client.IssueNonce(t.Context(), &idpv1.IssueNonceRequest{}); (err == nil) != good {
+			t.Errorf("%d bytes beside an answer: %v", n, err)
+		}
 	}
 }

@@ -27,6 +27,9 @@ const (
 	// maxMessage bounds a message in bytes: the largest honest one is an answer
 	// of some 10 KiB.
 	maxMessage = 256 << 10
+	// maxHeaders bounds what comes beside a message, in bytes and either way: trace and
+	// flow, and with an error its details of some 2 KiB. gRPC's own bound is 16 MiB.
+	maxHeaders = 32 << 10
 	// maxCall bounds every call but those that wait for a person; making two RSA keys
 	// in a slow TPM takes longest.
 	maxCall = 60 * time.Second
@@ -85,7 +88,7 @@ func NewServer(cfg ServerConfig) (*grpc.Server, error) {
 	options := []grpc.ServerOption{
 		grpc.Creds(cfg.Identity.handshakes(cfg.Identity.Name)),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: maxConnection, MaxConnectionAgeGrace: maxRest}),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders),
 		grpc.StatsHandler(otelgrpc.NewServerHandler(telemetry(cfg.TracerProvider)...)),
 		grpc.ChainUnaryInterceptor(around(log, cfg.Allow, cfg.Patience, who)...),
 		grpc.StreamInterceptor(refuseStreams),

@@ -48,6 +48,33 @@ func agentHasNoWayOut(_ law, o overlay) ([]string, error) {
 	return bad, nil
 }
 
+// peersArePods wants every peer of a policy to be pods by name: a namespace as a whole lets
+// in whatever comes to run in it, and an address, or no peer at all, whoever has the address.
+// The API server has one, which no policy can name: the signer's way to it is the exception.
+func peersArePods(_ law, o overlay) (bad []string, _ error) {
+	zones := o.zones()
+	for _, p := range of[*networkingv1.NetworkPolicy](o) {
+		say := func(what string) { bad = append(bad, fmt.Sprintf("policy %s/%s: %s", p.Namespace, p.Name, what)) }
+		var peers []networkingv1.NetworkPolicyPeer
+		for _, in := range p.Spec.Ingress {
+			if peers = append(peers, in.From...); len(in.From) == 0 {
+				say("anybody may come in")
+			}
+		}
+		for _, out := range p.Spec.Egress {
+			if peers = append(peers, out.To...); len(out.To) == 0 && zones[p.Namespace] != "identity" {
+				say("the way out leads anywhere")
+			}
+		}
+		for _, peer := range peers {
+			if s := peer.PodSelector; peer.IPBlock != nil || s == nil || len(s.MatchLabels) == 0 {
+				say("a peer is not named by labels of its pods")
+			}
+		}
+	}
+	return bad, nil
+}
+
 // policiesAreTheCallGraph compares every pair of pods and every port: what is permitted is
 // an edge, and every edge is permitted.
 func policiesAreTheCallGraph(l law, o overlay) (bad []string, _ error) {

@@ -76,6 +76,12 @@ func volume(v corev1.VolumeSource) func(*corev1.PodSpec, *corev1.Container) {
 	}
 }
 
+func projected(s corev1.VolumeProjection) func(*corev1.PodSpec, *corev1.Container) {
+	return volume(corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{s}}})
+}
+
+func ptr(s string) *string { return &s }
+
 func on() *bool { yes := true; return &yes }
 
 // breaks are the ways to get it wrong; every rule has one at least.
@@ -133,6 +139,13 @@ func podBreaks() []broken {
 			o.objects = append(o.objects, object{Object: &corev1.Secret{StringData: map[string]string{"dsn": "x"}}})
 		}},
 		{"secrets", "a key or a password", "demo", text("ConfigMap/deployment", "# postgres://idp:hunter2@postgres/idp\n")},
+		{"identities", "mounts the identity of idp", "demo", pod("adfs", volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "identity-idp"}}))},
+		{"identities", "mounts the identity of tpm-agent", "bootstrap-secrets", pod("dsreg", projected(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "identity-tpm-agent"}}}))},
+		{"identities", "mounts the identity of operator", "bootstrap-secrets", pod("dsreg", volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "identity-operator"}}))},
+		{"identities", "mounts the Secret idp-database", "idp-replicas", pod("adfs", volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "idp-database"}}))},
+		{"identities", "trusts another bundle", "two-devices", pod("dsreg", projected(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: ptr("lockstep.dev:component:lockstep-player")}}))},
+		{"identities", "does not give it", "demo", pod("idp", projected(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: identitySigner, UserAnnotations: map[string]string{actorAnnotation: "operator"}}}))},
+		{"identities", "does not give it", "demo", pod("idp", projected(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: "other.test/signer"}}))},
 		{"shutdown", "needs 7s", "demo", pod("idp", func(s *corev1.PodSpec, _ *corev1.Container) { s.TerminationGracePeriodSeconds = new(int64) })},
 		{"shutdown", "preStop", "demo", pod("idp", func(_ *corev1.PodSpec, c *corev1.Container) { c.Lifecycle = nil })},
 		{"replicas", "no PodDisruptionBudget", "demo", find("adfs", func(s *appsv1.StatefulSet) { *s.Spec.Replicas = 2 })},
@@ -191,6 +204,12 @@ func networkBreaks() []broken {
 				p.Spec.Egress[0].To[0].PodSelector.MatchLabels[nameLabel] = "tpm-agent"
 			})(o)
 		}},
+		{"peers", "not named by labels", "demo", find("collector-from-components", func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress[0].From[0].PodSelector = nil })},
+		{"peers", "not named by labels", "demo", find("idp-from-player", func(p *networkingv1.NetworkPolicy) {
+			p.Spec.Ingress[0].From[0] = networkingv1.NetworkPolicyPeer{IPBlock: &networkingv1.IPBlock{CIDR: "::/0"}}
+		})},
+		{"peers", "anybody may come in", "demo", find("idp-from-player", func(p *networkingv1.NetworkPolicy) { p.Spec.Ingress[0].From = nil })},
+		{"peers", "leads anywhere", "demo", find("player-to-idp", func(p *networkingv1.NetworkPolicy) { p.Spec.Egress[0].To = nil })},
 		{"stand-ins", "does not have --lab", "faulty-idp", pod("dsreg", func(_ *corev1.PodSpec, c *corev1.Container) {
 			c.Args = slices.DeleteFunc(slices.Clone(c.Args), func(a string) bool { return a == "--lab" })
 		})},
@@ -274,13 +293,13 @@ func held(t *testing.T, names ...string) {
 // T4: nothing to run a program with in a pod, no token, no volume of the node or of
 // another pod. What a cluster admits is judged in a cluster.
 func TestT4_ManifestsLeaveNoWayIntoAPod(t *testing.T) {
-	held(t, "pod-security", "namespaces", "closed", "volumes", "tokens")
+	held(t, "pod-security", "namespaces", "closed", "volumes", "tokens", "identities")
 }
 
 // T5: no way out for the tpm-agent, and everywhere else the call graph and no more. What
 // a cluster enforces, verify-netpol tries.
 func TestT5_PoliciesAreTheCallGraph(t *testing.T) {
-	held(t, "default-deny", "tpm-agent", "call-graph")
+	held(t, "default-deny", "tpm-agent", "call-graph", "peers")
 }
 
 // T6: no secret in environment, arguments or objects. What etcd holds is judged in a

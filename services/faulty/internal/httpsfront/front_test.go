@@ -14,17 +14,17 @@ import (
 // before is a stand-in before a server that says what came.
 func before(t *testing.T, seen *http.Request, answer http.Header) *httptest.Server {
 	t.Helper()
-	real := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	below := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		*seen = *r.Clone(context.Background())
 		for k, v := range answer {
 			w.Header()[k] = v
 		}
 	}))
-	t.Cleanup(real.Close)
-	client := real.Client()
+	t.Cleanup(below.Close)
+	client := below.Client()
 	transport, _ := client.Transport.(*http.Transport)
 	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", real.Listener.Addr().String())
+		return (&net.Dialer{}).DialContext(ctx, "tcp", below.Listener.Addr().String())
 	}
 	transport.TLSClientConfig.ServerName = "example.com"
 	engine, err := fault.New(fault.Config{})

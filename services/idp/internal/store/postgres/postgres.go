@@ -119,13 +119,13 @@ func parse(dsn secret.Text) (*pgx.ConnConfig, error) {
 // them, ends in the clear when somebody on the way refuses the first.
 func protected(c *pgx.ConnConfig, dsn secret.Text) bool {
 	ways := []*pgconn.FallbackConfig{{Host: c.Host, TLSConfig: c.TLSConfig}}
-	sealed, clear := false, false
+	secured, open := false, false
 	for _, w := range append(ways, c.Fallbacks...) {
 		if tcp := !strings.HasPrefix(w.Host, "/"); tcp {
-			sealed, clear = sealed || w.TLSConfig != nil, clear || w.TLSConfig == nil
+			secured, open = secured || w.TLSConfig != nil, open || w.TLSConfig == nil
 		}
 	}
-	return !clear || !sealed && saysDisable(dsn.Reveal())
+	return !open || !secured && saysDisable(dsn.Reveal())
 }
 
 // saysDisable looks for the setting as a word of its own in either form of a DSN.
