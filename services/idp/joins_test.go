@@ -181,7 +181,7 @@ func TestAttack12_TheSessionKeyIsForTheRegisteredKey(t *testing.T) {
 func TestREG19_Attack28_OnlyTheOwnCertificateRemoves(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	f := w.foreign(t)
-	d, other := w.join(t, alice, alicePassword, 1, 1), w.join(t, alice, alicePassword, 1, 1)
+	d, other := w.join(t, alice, alicePassword, 1, 1), w.join(t, alice, alicePassword, 1, 2)
 	remove := func(id string, cert []byte) error {
 		_, err := f.connected.RemoveDevice(context.Background(), &idpv1.RemoveDeviceRequest{DeviceId: id, Certificate: cert, Caller: &idpv1.Caller{}})
 		return err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -235,12 +236,23 @@ func TestRegistrationTokenIsForRegistrationOnly(t *testing.T) {
 func TestA41_Attack29_QuotaPerUser(t *testing.T) {
 	w := newWorld(t, idp.Config{})
 	d := &device{w: w, dk: rsaKeys()[1], tk: rsaKeys()[2]}
-	r := d.enrolment(t, alice, alicePassword)
+	r, made := d.enrolment(t, alice, alicePassword), 0
+	// Nothing proves a transport key, so another number is another key and another device.
+	another := func() {
+		blob, err := entrawire.MarshalRSA1(&rsa.PublicKey{N: new(big.Int).Sub(d.tk.N, big.NewInt(int64(2*made))), E: d.tk.E})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.TransportKey = blob
+		made++
+	}
 	for range 50 {
+		another()
 		if _, err := w.devices.RegisterDevice(context.Background(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
+	another()
 	w.unchanged(t, func() {
 		_, err := w.devices.RegisterDevice(context.Background(), r)
 		wantKind(t, err, prterr.Exhausted)

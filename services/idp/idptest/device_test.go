@@ -1,6 +1,7 @@
 package idptest_test
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/x509"
@@ -39,6 +40,33 @@ func TestREG26_AttestedOverHTTPS(t *testing.T) {
 		t.Errorf("the same attestation again: %v", err)
 	}
 	replaced(t, tenant, d, a.GetCertificate())
+}
+
+// TestT9_TheSameRegistrationOverHTTPS is asked again with a new attestation of the same
+// keys, as after an answer that was lost.
+func TestT9_TheSameRegistrationOverHTTPS(t *testing.T) {
+	tenant := idptest.New(t)
+	d := tenant.NewDevice(t)
+	var first []byte
+	for range 2 {
+		r, err := d.Enrolment(t.Context(), tenant.User, tenant.Password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := d.Register(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = a.GetCertificate()
+		}
+		if !bytes.Equal(a.GetCertificate(), first) {
+			t.Error("another certificate")
+		}
+	}
+	if devices, err := tenant.Admin.Devices(t.Context()); err != nil || len(devices) != 1 {
+		t.Errorf("%d devices, %v", len(devices), err)
+	}
 }
 
 // replaced puts the keys of another TPM in the place of a device's own.

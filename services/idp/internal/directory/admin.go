@@ -17,6 +17,18 @@ func (d *Directory) AddDevice(ctx context.Context, dev store.Device, quota int) 
 	return named(d.store.AddDevice(ctx, dev, quota), "device")
 }
 
+// AddDeviceOnce adds a device, unless its registering user has just added the same one,
+// which is the answer then.
+func (d *Directory) AddDeviceOnce(ctx context.Context, dev store.Device, quota int, same func(store.Device) bool) (store.Device, error) {
+	out, err := d.store.AddDeviceOnce(ctx, dev, quota, same)
+	return out, named(err, "device")
+}
+
+// NoteUse keeps that a device has its certificate.
+func (d *Directory) NoteUse(ctx context.Context, id ids.DeviceID) error {
+	return named(d.store.UpdateDevice(ctx, id, func(dev *store.Device) error { dev.Used = true; return nil }), "device")
+}
+
 // RemoveDevice removes a device.
 func (d *Directory) RemoveDevice(ctx context.Context, id ids.DeviceID) error {
 	dev, err := d.store.Device(ctx, id)

@@ -90,7 +90,20 @@ func ByDevice[C, A any](ctx context.Context, g *Gate, k DeviceKind[C, A], reques
 	if err := shape(k.Check(&c)); err != nil {
 		return answer, err
 	}
-	return k.Answer(ctx, d, &c)
+	answer, err = k.Answer(ctx, d, &c)
+	if err == nil {
+		g.noteUse(ctx, d)
+	}
+	return answer, err
+}
+
+// noteUse keeps that a device has its certificate, with its first request that was carried
+// out: from then on nobody is answered with that device who asks to register one. It has
+// no say in what is answered; a device that has just removed itself is gone.
+func (g *Gate) noteUse(ctx context.Context, d Device) {
+	if !d.Device.Used && !d.Former {
+		_ = g.Directory.NoteUse(context.WithoutCancel(ctx), d.Device.ID)
+	}
 }
 
 // deviceOf is the phase that finds the device and verifies its signature. The

@@ -135,6 +135,31 @@ func (m *Memory) DeleteUser(_ context.Context, t ids.TenantID, id ids.UserID) er
 func (m *Memory) AddDevice(_ context.Context, d Device, quota int) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.addDevice(d, quota)
+}
+
+// AddDeviceOnce implements Store.
+func (m *Memory) AddDeviceOnce(_ context.Context, d Device, quota int, same func(Device) bool) (Device, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	looked := 0
+	for _, id := range slices.Backward(m.order) {
+		other := m.devices[id]
+		if other.Tenant != d.Tenant || other.RegisteredBy != d.RegisteredBy {
+			continue
+		}
+		if same(other.Clone()) {
+			return other.Clone(), nil
+		}
+		if looked++; looked == Recent {
+			break
+		}
+	}
+	return d, m.addDevice(d, quota)
+}
+
+// addDevice is AddDevice; m.mu is held.
+func (m *Memory) addDevice(d Device, quota int) error {
 	if _, taken := m.devices[d.ID]; taken {
 		return ErrExists
 	}

@@ -139,11 +139,18 @@ type Device struct {
 	ReplacedCertificate []byte
 	// Compliant and Managed are what a management service would set.
 	Compliant, Managed bool
+	// Used says that the device has signed a request that was carried out: it has got its
+	// certificate.
+	Used bool
 	// Pending is true for a synchronised object whose device has not joined yet:
 	// it has an OnPremises part and no certificate.
 	Pending    bool
 	OnPremises OnPremises
 }
+
+// Recent is how many devices of one user AddDeviceOnce looks at, newest first: somebody
+// with a package for thousands of devices must not make each registration read them all.
+const Recent = 64
 
 // Trust is how a device belongs to its tenant, in the words of the directory.
 type Trust string
@@ -229,6 +236,10 @@ type Store interface {
 	// AddDevice adds a device unless its registering user already has quota of
 	// them, which is ErrQuota. One that nobody registered counts for nobody.
 	AddDevice(ctx context.Context, d Device, quota int) error
+	// AddDeviceOnce adds a device as AddDevice does, unless one of the last Recent devices
+	// of its registering user is the same: then it answers that one, whatever the quota,
+	// and adds nothing. Of several at once that are the same one is added. same must not call the store, and may be asked more than once.
+	AddDeviceOnce(ctx context.Context, d Device, quota int, same func(Device) bool) (Device, error)
 	// Device finds a device by id, which is unique over all tenants.
 	Device(ctx context.Context, id ids.DeviceID) (Device, error)
 	// Devices lists the devices of a tenant in the order of registration.

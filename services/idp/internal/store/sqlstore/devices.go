@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -23,13 +24,46 @@ func (s *Store) AddDevice(ctx context.Context, d store.Device, quota int) error 
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, func(tx conn) error {
-		if err := tx.withinQuota(ctx, d, quota); err != nil {
+	return s.change(ctx, func(tx conn) error { return tx.addDevice(ctx, d, raw, quota) })
+}
+
+func (c conn) addDevice(ctx context.Context, d store.Device, raw string, quota int) error {
+	if err := c.withinQuota(ctx, d, quota); err != nil {
+		return err
+	}
+	return c.one(ctx, store.ErrExists, "INSERT INTO devices (id, tenant, registered_by, record) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		string(d.ID), string(d.Tenant), string(d.RegisteredBy), raw)
+}
+
+// AddDeviceOnce implements Store.
+func (s *Store) AddDeviceOnce(ctx context.Context, d store.Device, quota int, same func(store.Device) bool) (store.Device, error) {
+	raw, err := encode(d, "")
+	if err != nil {
+		return d, err
+	}
+	var there store.Device
+	err = s.change(ctx, func(tx conn) error {
+		if err := tx.lockDevicesOf(ctx, d); err != nil {
 			return err
 		}
-		return tx.one(ctx, store.ErrExists, "INSERT INTO devices (id, tenant, registered_by, record) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-			string(d.ID), string(d.Tenant), string(d.RegisteredBy), raw)
+		recent, err := list(ctx, tx, decodeDevice, "SELECT record FROM devices WHERE tenant = ? AND registered_by = ? ORDER BY seq DESC LIMIT ?",
+			string(d.Tenant), string(d.RegisteredBy), store.Recent)
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(recent, same); i >= 0 {
+			there = recent[i]
+			return nil
+		}
+		there = d
+		return tx.addDevice(ctx, d, raw, quota)
 	})
+	return there, err
+}
+
+// lockDevicesOf has registrations of one user wait for each other.
+func (c conn) lockDevicesOf(ctx context.Context, d store.Device) error {
+	return c.lock(ctx, "devices of "+string(d.Tenant)+"/"+string(d.RegisteredBy))
 }
 
 // withinQuota counts the devices of who registers one; of several at once each waits
@@ -38,7 +72,7 @@ func (c conn) withinQuota(ctx context.Context, d store.Device, quota int) error 
 	if d.RegisteredBy == "" {
 		return nil
 	}
-	if err := c.lock(ctx, "devices of "+string(d.Tenant)+"/"+string(d.RegisteredBy)); err != nil {
+	if err := c.lockDevicesOf(ctx, d); err != nil {
 		return err
 	}
 	var there, owned int

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 func Run(t *testing.T, open func(testing.TB) store.Store) {
 	for name, f := range map[string]func(*testing.T, store.Store){
 		"users": users, "changes of users": userChanges, "devices": devices, "changes of devices": deviceChanges,
-		"copies": copies, "quota at once": quotaAtOnce, "changes at once": changesAtOnce,
+		"copies": copies, "quota at once": quotaAtOnce, "once at once": onceAtOnce, "changes at once": changesAtOnce,
 		"lists and deletions of users": userLists, "methods of users": userMethods, "what waits": pending, "documents": documents,
 		"data keys": dataKeys, "data keys at once": dataKeysAtOnce, "uses": uses, "uses at once": usesAtOnce,
 		"tries": tries, "tries at once": triesAtOnce, "swaps of documents": swaps, "strange names": strangeNames,
@@ -183,6 +184,36 @@ func copies(t *testing.T, s store.Store) {
 	list, err := s.Devices(ctx(), d.Tenant)
 	must(t, err)
 	same(t, list, []store.Device{d})
+}
+
+// onceAtOnce: of many who add the same device one does, and a full quota is no matter to
+// who only asks again.
+func onceAtOnce(t *testing.T, s store.Store) {
+	tenant, by := ids.NewTenant(), ids.NewUser()
+	key := device(tenant, by).Certificate
+	isSame := func(d store.Device) bool { return bytes.Equal(d.Certificate, key) }
+	var wg sync.WaitGroup
+	got := make([]store.Device, 20)
+	for i := range got {
+		wg.Go(func() {
+			var err error
+			if got[i], err = s.AddDeviceOnce(ctx(), device(tenant, by), 1, isSame); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, d := range got {
+		same(t, d, got[0])
+	}
+	want(t, second(s.AddDeviceOnce(ctx(), device(tenant, by), 1, func(store.Device) bool { return false })), store.ErrQuota)
+	_, err := s.AddDeviceOnce(ctx(), device(tenant, ids.NewUser()), 1, isSame) // another user's is not looked at
+	must(t, err)
+	all, err := s.Devices(ctx(), tenant)
+	must(t, err)
+	if len(all) != 2 {
+		t.Errorf("%d devices", len(all))
+	}
 }
 
 func quotaAtOnce(t *testing.T, s store.Store) {
