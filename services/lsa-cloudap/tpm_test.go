@@ -6,6 +6,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -214,9 +217,12 @@ type fakeDsreg struct {
 	dsregv1.UnimplementedDeviceStateServiceServer
 	dsregv1.UnimplementedRecoveryServiceServer
 	faults
-	w       *world
-	state   dsregv1.JoinState
-	tenant  string
+	w      *world
+	state  dsregv1.JoinState
+	tenant string
+	device string
+	// made is when the device got its certificate.
+	made    time.Time
 	outcome dsregv1.RecoveryOutcome
 	// recovered is what a recovery does.
 	recovered func()
@@ -239,5 +245,7 @@ func (f *fakeDsreg) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStat
 	if f.state == dsregv1.JoinState_JOIN_STATE_NONE {
 		return &dsregv1.GetDeviceStateResponse{JoinState: f.state}, nil
 	}
-	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: cmp.Or(f.tenant, tenant)}, nil
+	return &dsregv1.GetDeviceStateResponse{
+		JoinState: f.state, TenantId: cmp.Or(f.tenant, tenant), DeviceId: cmp.Or(f.device, deviceID), CertificateNotBefore: timestamppb.New(f.made),
+	}, nil
 }
