@@ -324,7 +324,7 @@ func TestISS19_AnUnknownCredentialProviderIsRefusedByThePlugIn(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 		}
-		if calls := w.tookOf("idp:", "tpm:", "adfs:"); len(calls) != 0 {
+		if calls := w.took(); len(calls) != 0 {
 			t.Errorf("calls %v", calls)
 		}
 		if !slices.ContainsFunc(w.spans.Ended(), func(s trace.ReadOnlySpan) bool { return strings.Contains(s.Name(), "PluginService/AuthenticateUser") }) {
