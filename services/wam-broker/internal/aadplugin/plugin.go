@@ -63,6 +63,8 @@ type Plugin struct {
 	clock   clock.Clock
 	log     *slog.Logger
 	flights flights
+	// throttles are who has to wait before the identity provider is asked again.
+	throttles throttles
 	// turn holds a token while an account is being added or removed.
 	turn chan struct{}
 }
@@ -98,7 +100,13 @@ func (p *Plugin) silent(ctx context.Context, r apptoken.Request, acc known) (app
 		if g, ok := p.cached(r, acc.Account); ok {
 			return g, nil // the flight before this one brought it
 		}
-		return p.obtain(ctx, r, acc)
+		key := accessKey(r, acc.Account)
+		if err := p.throttles.check(key, p.clock.Now()); err != nil {
+			return apptoken.Grant{}, err
+		}
+		g, err := p.obtain(ctx, r, acc)
+		p.throttles.learn(key, err, p.clock.Now())
+		return g, err
 	})
 }
 

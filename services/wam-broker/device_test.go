@@ -1,0 +1,38 @@
+package wambroker_test
+
+import (
+	"testing"
+)
+
+// TestTokensOfAFormerDeviceAreNotUsed: the same user signs in to the same computer, which
+// left its tenant and joined anew. Neither the access token nor the refresh token of before
+// is given to anybody, and the refresh token makes way for the next one.
+func TestTokensOfAFormerDeviceAreNotUsed(t *testing.T) {
+	d := newDevice(t)
+	as := func(device string) {
+		d.set(func(w *world) { w.sessions["session-alice"].DeviceId = device })
+	}
+	as("dddddddd-0000-4000-8000-000000000001")
+	first := d.token(t).GetAccessToken()
+	if d.token(t).GetAccessToken() != first {
+		t.Fatal("nothing is cached")
+	}
+	as("dddddddd-0000-4000-8000-000000000002")
+	before := len(d.grants())
+	if got := d.token(t).GetAccessToken(); got == "" || got == first {
+		t.Error("the access token of the former device was given out")
+	}
+	after := d.grants()[before:]
+	if len(after) != 1 || after[0].refresh != "" {
+		t.Errorf("the refresh token of the former device was used: %v", after)
+	}
+	d.token(t, force)
+	if all := d.grants()[before:]; len(all) != 2 || all[1].refresh == "" {
+		t.Errorf("the new refresh token is not used: %v", all)
+	}
+}
+
+func (d *device) grants() (all []grant) {
+	d.set(func(w *world) { all = append(all, w.redeemed...) })
+	return all
+}
