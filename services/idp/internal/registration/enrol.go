@@ -1,14 +1,11 @@
 package registration
 
 import (
-	"bytes"
 	"context"
-	"crypto/x509"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -81,28 +78,6 @@ func (s *Service) Enrol(ctx context.Context, r Enrolment) (out Enrolled, err err
 	}
 	return out, err
 }
-
-// again is the device that the same request made a moment ago, when its answer was lost or
-// it was delivered twice: the same user, the same two keys, which the request proves to be
-// the caller's, and the same kind of device. Keys are made anew for each registration, so
-// no other one has them.
-func (s *Service) again(ctx context.Context, r Enrolment, u store.User, k keys) (store.Device, bool, error) {
-	spki, err := x509.MarshalPKIXPublicKey(k.device)
-	if err != nil {
-		return store.Device{}, false, fmt.Errorf("device key: %w", err)
-	}
-	all, err := s.gate.Directory.Devices(ctx, u.Tenant)
-	for _, dev := range all {
-		if bytes.Equal(dev.DeviceKey, spki) && bytes.Equal(dev.TransportKey, k.rsa1) && bytes.Equal(dev.TransportJWK, k.jwk) && dev.RegisteredBy == u.ID &&
-			dev.Trust == r.Trust && dev.Enabled && !dev.Pending && s.gate.Clock.Now().Sub(dev.RegisteredAt) < againWithin {
-			return dev.Device, true, nil
-		}
-	}
-	return store.Device{}, false, err
-}
-
-// againWithin is how long after a registration the same request gives the same device.
-const againWithin = 10 * time.Minute
 
 // supersede removes the device in whose place a new one was registered, when its user
 // may: who registered it, or who administers the tenant. Nobody proves that it was the
