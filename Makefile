@@ -13,7 +13,7 @@ BENCHTIME ?= 200x
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 .PHONY: demo
 demo: ## Run the four documented flows and show every step
@@ -82,17 +82,17 @@ conformance: build ## Run third-party clients against lockstep serve (needs pyth
 	@GOWORK=off $(GO) -C tools/conformance run . -root $(CURDIR) -only "$(ONLY)" -with "$(WITH)"
 
 .PHONY: window
-window: ## Build the browser program of lockstep window into bin/ (needs chromium to run)
+window: ## Build the browser program of lockstep window into bin/
 	@GOWORK=off $(GO) -C tools/window vet ./... && GOWORK=off $(GO) -C tools/window test ./...
 	GOWORK=off $(GO) -C tools/window build -o $(BIN)/lockstep-window .
 
 .PHONY: browser-test
-browser-test: build ## Drive every page in Chromium (needs chromium and npm; BROWSER=optional skips loudly)
+browser-test: build ## Drive every page in Chromium (needs chromium and npm)
 	@GOWORK=off $(GO) -C tools/browsertest vet ./...
 	@BROWSER=$(BROWSER) GOWORK=off $(GO) -C tools/browsertest test -count=1 -parallel 4 -timeout 10m
 
 .PHONY: tpm-tools
-tpm-tools: ## Let tpm2-tools use the emulated TPM over both framings (needs tpm2-tools, swtpm, openssl, xxd)
+tpm-tools: ## Let tpm2-tools use the emulated TPM (needs tpm2-tools, swtpm, openssl, xxd)
 	@$(GO) test -c -o $(BIN)/softtpm.test ./tools/softtpm
 	@cd tools/softtpm && SOFTTPM_TPM2_TOOLS=required $(BIN)/softtpm.test -test.run '^TestTPM2Tools$$' -test.timeout 20m
 
@@ -101,48 +101,16 @@ tpm-conformance: ## Run go-tpm's own TPM tests against pkg/softtpm
 	@GOWORK=off $(GO) -C tools/tpmconformance test ./... && GOWORK=off $(GO) -C tools/tpmconformance run .
 
 .PHONY: tpm-diff
-tpm-diff: ## Compare the emulated TPM with the reference simulator and swtpm (needs swtpm, a C compiler, OpenSSL's headers)
+tpm-diff: ## Compare the emulated TPM with two others (needs swtpm, a C compiler, OpenSSL)
 	@GOWORK=off $(GO) -C tools/tpmdiff vet ./... && GOWORK=off $(GO) -C tools/tpmdiff test ./...
 	@GOWORK=off CGO_ENABLED=1 $(GO) -C tools/tpmdiff build -tags mssim -o $(BIN)/tpmdiff .
 	@failed=0; for r in mssim swtpm; do $(BIN)/tpmdiff -reference $$r -full || failed=1; done; exit $$failed
 
-.PHONY: identity-test
-identity-test: ## Test the signer of pod certificates, and pkg/rpc under what it issues
-	@GOWORK=off $(GO) -C tools/identity vet ./... && GOWORK=off $(GO) -C tools/identity test ./...
-
-IMAGES := $(BIN)/lockstep-images
-# The key that signs images; one that is not there is made, for this checkout alone.
-IMAGE_KEY ?= $(BIN)/images/signing.key
-# Some images only, as "idp adfs"; none is all.
-IMAGE ?=
-
-.PHONY: images-tool
-images-tool:
-	@GOWORK=off $(GO) -C tools/images build -o $(IMAGES) .
-
-.PHONY: images
-images: images-tool ## Build the images with Docker, tagged dev (IMAGE="idp adfs" for some)
-	$(IMAGES) docker --out $(BIN)/images/docker $(IMAGE)
-
-.PHONY: image-archives
-image-archives: images-tool ## Build the images without Docker into bin/images/*.tar, with what is in them and signatures
-	$(IMAGES) archives --out $(BIN)/images $(IMAGE)
-	$(IMAGES) sign --out $(BIN)/images --key $(IMAGE_KEY)
-	$(IMAGES) verify --out $(BIN)/images --key $(IMAGE_KEY).pub
-
-.PHONY: images-test
-images-test: ## Test how images are made: one image, its list, its signature, and a second builder
-	@GOWORK=off $(GO) -C tools/images vet ./... && GOWORK=off $(GO) -C tools/images test -timeout 30m ./...
-
-.PHONY: reproducible
-reproducible: ## Build all images in two places and compare their digests
-	LOCKSTEP_IMAGES="$(if $(IMAGE),$(IMAGE),all)" GOWORK=off $(GO) -C tools/images test -count=1 -timeout 120m -v -run T15 .
-
 .PHONY: jaeger
-jaeger: $(BIN)/jaeger ## Build Jaeger, without its pages, into bin/ (some 12 minutes of one core)
+jaeger: $(BIN)/jaeger ## Build Jaeger, without its pages, into bin/ (takes long)
 
 .PHONY: trace-check
-trace-check: $(or $(JAEGER),$(BIN)/jaeger) ## Run the demo, read its traces back from Jaeger, compare them with the golden ladders
+trace-check: $(or $(JAEGER),$(BIN)/jaeger) ## Hold the traces that Jaeger has of the demo to the golden ladders
 	JAEGER=$< LOCKSTEP_NEED_JAEGER=1 $(GO) test -count=1 -run 'OBS05|OBS10|Golden' ./tools/ladder/... ./tools/lockstep/...
 
 CLUSTER = GOWORK=off $(GO) -C tools/cluster build -o $(BIN)/cluster . && $(BIN)/cluster --root $(CURDIR)
@@ -172,18 +140,53 @@ kind-down: ## Remove the cluster
 	@$(CLUSTER) down
 
 .PHONY: cluster-test
-cluster-test: ## Judge the system in a cluster; without docker the manifests at a bare API server
-	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
+cluster-test: ## Judge the system in kind; without docker the manifests alone
 	@$(CLUSTER) test $(CLUSTER_TEST)
 
+.PHONY: verify-netpol
+verify-netpol: ## Try every connection in the running cluster (needs kubectl; OVERLAY=demo)
+	@GOWORK=off $(GO) -C tools/manifests run . netpol --overlay "$${OVERLAY:-demo}" --context "kind-$${KIND_CLUSTER:-lockstep}" --run "$$(echo $$KIND_RUN | tr ' ' ',')"
+
 .PHONY: manifests
-manifests: ## Render every overlay of deploy/ and hold it to Pod Security, the call graph and our own rules
+manifests: ## Judge what is in deploy/, without a cluster
 	@GOWORK=off $(GO) -C tools/manifests vet ./... && GOWORK=off $(GO) -C tools/manifests test ./...
 	@GOWORK=off $(GO) -C tools/manifests run . check
 
-.PHONY: verify-netpol
-verify-netpol: ## Try every connection in a running cluster; fails when the policies are not enforced (needs kubectl; OVERLAY=demo)
-	@GOWORK=off $(GO) -C tools/manifests run . netpol --overlay "$${OVERLAY:-demo}" --context "kind-$${KIND_CLUSTER:-lockstep}" --run "$$(echo $$KIND_RUN | tr ' ' ',')"
+.PHONY: identity-test
+identity-test: ## Test the signer of identities
+	@GOWORK=off $(GO) -C tools/identity vet ./... && GOWORK=off $(GO) -C tools/identity test ./...
+
+.PHONY: cluster-tool-test
+cluster-tool-test: ## Test the program of the kind targets (needs no cluster)
+	@GOWORK=off $(GO) -C tools/cluster vet ./... && GOWORK=off $(GO) -C tools/cluster test ./...
+
+IMAGES_TOOL := $(BIN)/lockstep-images
+# The key that signs images; one that is not there is made, for this checkout alone.
+IMAGE_KEY ?= $(BIN)/images/signing.key
+# Some images only, as "idp adfs"; none is all.
+IMAGE ?=
+
+.PHONY: images-tool
+images-tool:
+	@GOWORK=off $(GO) -C tools/images build -o $(IMAGES_TOOL) .
+
+.PHONY: images
+images: images-tool ## Build the images with Docker, tagged dev (IMAGE="idp adfs" for some)
+	$(IMAGES_TOOL) docker --out $(BIN)/images/docker $(IMAGE)
+
+.PHONY: image-archives
+image-archives: images-tool ## Build the images without Docker, listed and signed, into bin/images/
+	$(IMAGES_TOOL) archives --out $(BIN)/images $(IMAGE)
+	$(IMAGES_TOOL) sign --out $(BIN)/images --key $(IMAGE_KEY)
+	$(IMAGES_TOOL) verify --out $(BIN)/images --key $(IMAGE_KEY).pub
+
+.PHONY: images-test
+images-test: ## Test how images are made
+	@GOWORK=off $(GO) -C tools/images vet ./... && GOWORK=off $(GO) -C tools/images test -timeout 30m ./...
+
+.PHONY: reproducible
+reproducible: ## Build all images in two places and compare their digests
+	LOCKSTEP_IMAGES="$(or $(IMAGE),all)" GOWORK=off $(GO) -C tools/images test -count=1 -timeout 120m -v -run T15 .
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -33,12 +33,8 @@ func UntilKnown[T any](ctx context.Context, clk clock.Clock, isNew func() bool, 
 		if until, ok := ctx.Deadline(); ok && time.Until(until) < pause {
 			return got, err
 		}
-		t := clk.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if clock.Sleep(ctx, clk, pause) != nil {
 			return got, err
-		case <-t.C():
 		}
 		pause *= 2
 	}

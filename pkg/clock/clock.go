@@ -6,7 +6,10 @@
 // already under control.
 package clock
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Clock tells the time and wakes those who wait.
 type Clock interface {
@@ -21,6 +24,18 @@ type Timer interface {
 	C() <-chan time.Time
 	// Stop gives up; false when it has fired already.
 	Stop() bool
+}
+
+// Sleep waits until d has passed by c. When ctx ends first, its error is returned.
+func Sleep(ctx context.Context, c Clock, d time.Duration) error {
+	t := c.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Real is the clock of the machine.

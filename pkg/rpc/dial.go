@@ -40,7 +40,8 @@ type DialConfig struct {
 
 // Dial prepares a connection; it is made at the first call and made again when
 // it breaks, within two seconds. A call that cannot be made fails at once with
-// Unavailable: who can do without (a sign-in from the cache) must not wait long.
+// Unavailable: who can do without (a sign-in from the cache) must not wait long. A call
+// of which nothing was sent is made again, once; no other one is.
 func Dial(cfg DialConfig) (*grpc.ClientConn, error) {
 	var tries attempts
 	return dial(cfg, &tries, call(cfg.Server, cfg.KeepWhere, &tries))
@@ -67,6 +68,7 @@ func dial(cfg DialConfig, tries *attempts, around grpc.UnaryClientInterceptor) (
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithStatsHandler(otelgrpc.NewClientHandler(telemetry(cfg.TracerProvider)...)),
+		grpc.WithStatsHandler(watchSent{}),
 		grpc.WithChainUnaryInterceptor(around),
 	)
 	if err != nil {
@@ -84,13 +86,10 @@ func call(server string, keepWhere bool, tries *attempts) grpc.UnaryClientInterc
 			ctx, cancel = context.WithTimeout(ctx, maxCall)
 			defer cancel()
 		}
-		if broken(cc) {
-			reconnect(ctx, cc, tries)
-		}
 		if !keepWhere {
 			NoteRequest(ctx, prterr.Where{URI: address(server, method)})
 		}
-		err := invoke(ctx, method, req, reply, cc, opts...)
+		err := invokeOnce(ctx, cc, tries, func(ctx context.Context) error { return invoke(ctx, method, req, reply, cc, opts...) })
 		if status.Code(err) == codes.Unavailable && !prterr.Own(err) {
 			unreachable := prterr.Wrap(prterr.Unavailable, err, "%s cannot be reached: check the network and try again", server)
 			return at(ctx, unreachable, server, method, false)

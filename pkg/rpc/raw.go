@@ -100,10 +100,7 @@ type RawConn struct{ conn *grpc.ClientConn }
 func DialRaw(cfg DialConfig) (*RawConn, error) {
 	var tries attempts
 	conn, err := dial(cfg, &tries, func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		if broken(cc) {
-			reconnect(ctx, cc, &tries)
-		}
-		return invoke(ctx, method, req, reply, cc, opts...)
+		return invokeOnce(ctx, cc, &tries, func(ctx context.Context) error { return invoke(ctx, method, req, reply, cc, opts...) })
 	})
 	if err != nil {
 		return nil, err

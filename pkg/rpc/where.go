@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 )
 
 // Windows codes of a request that got no answer.
@@ -58,12 +59,11 @@ func at(ctx context.Context, err error, server, method string, answered bool) er
 
 // rowOf is the row that a call carries out in the flow that runs, or empty.
 func rowOf(ctx context.Context, method string) string {
-	for _, row := range step.Realised(method) {
-		if step.FlowOf(row) == step.FlowFrom(ctx) {
-			return strings.TrimPrefix(row.String(), "STEP_")
-		}
+	row := step.RowIn(step.FlowFrom(ctx), method)
+	if row == stepv1.Step_STEP_UNSPECIFIED {
+		return ""
 	}
-	return ""
+	return strings.TrimPrefix(row.String(), "STEP_")
 }
 
 type asked struct {

@@ -30,13 +30,10 @@ func (e *Env) OverHTTPS(name string) (HTTPSPeer, bool, error) {
 		return HTTPSPeer{}, false, nil
 	}
 	p := HTTPSPeer{URL: e.peers[name]}
-	if path := e.Settings[name+"-roots"]; path != "" {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return p, true, fmt.Errorf("setting %s-roots: %w", name, err)
-		}
-		if p.Roots = x509.NewCertPool(); !p.Roots.AppendCertsFromPEM(pem) {
-			return p, true, fmt.Errorf("setting %s-roots: %s holds no PEM certificate", name, path)
+	if e.Settings[name+"-roots"] != "" {
+		var err error
+		if p.Roots, err = e.roots(name); err != nil {
+			return p, true, err
 		}
 	}
 	if via := e.Settings[name+"-via"]; via != "" {
@@ -63,17 +60,27 @@ func (p HTTPSPeer) Client() *http.Client {
 // request names; the setting NAME-roots is the PEM file of whom to trust there. It is for
 // who stands before that side.
 func (e *Env) HTTPSAt(name string) (HTTPSPeer, error) {
-	addr, path := e.Settings[name], e.Settings[name+"-roots"]
-	if addr == "" || path == "" || e.network == nil {
+	addr := e.Settings[name]
+	if addr == "" || e.Settings[name+"-roots"] == "" || e.network == nil {
 		return HTTPSPeer{}, fmt.Errorf("settings %s and %s-roots: both are needed", name, name)
 	}
+	roots, err := e.roots(name)
+	if err != nil {
+		return HTTPSPeer{}, err
+	}
+	return HTTPSPeer{Roots: roots, Dial: func(ctx context.Context, _ string) (net.Conn, error) { return e.network.Dial(ctx, addr) }}, nil
+}
+
+// roots are the authorities of the PEM file that the setting NAME-roots has.
+func (e *Env) roots(name string) (*x509.CertPool, error) {
+	path := e.Settings[name+"-roots"]
 	pem, err := os.ReadFile(path)
 	if err != nil {
-		return HTTPSPeer{}, fmt.Errorf("setting %s-roots: %w", name, err)
+		return nil, fmt.Errorf("setting %s-roots: %w", name, err)
 	}
-	p := HTTPSPeer{Roots: x509.NewCertPool(), Dial: func(ctx context.Context, _ string) (net.Conn, error) { return e.network.Dial(ctx, addr) }}
-	if !p.Roots.AppendCertsFromPEM(pem) {
-		return p, fmt.Errorf("setting %s-roots: %s holds no PEM certificate", name, path)
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("setting %s-roots: %s holds no PEM certificate", name, path)
 	}
-	return p, nil
+	return pool, nil
 }

@@ -47,10 +47,11 @@ func WholeLabAllow() rpc.AllowList {
 type labClock struct {
 	labv1.UnimplementedClockServiceServer
 	clock *clock.Lab
+	moves func(by time.Duration) error
 }
 
-func registerLab(r grpc.ServiceRegistrar, c *clock.Lab) {
-	labv1.RegisterClockServiceServer(r, &labClock{clock: c})
+func registerLab(r grpc.ServiceRegistrar, c *clock.Lab, moves func(by time.Duration) error) {
+	labv1.RegisterClockServiceServer(r, &labClock{clock: c, moves: moves})
 }
 
 // DescribeClock tells the time.
@@ -63,6 +64,11 @@ func (l *labClock) AdvanceClock(_ context.Context, r *labv1.AdvanceClockRequest)
 	by := r.GetBy()
 	if err := by.CheckValid(); err != nil || by.AsDuration() <= 0 || by.AsDuration() > maxAdvance {
 		return nil, prterr.New(prterr.Invalid, "by: must be more than zero and at most 400 days")
+	}
+	if l.moves != nil {
+		if err := l.moves(by.AsDuration()); err != nil {
+			return nil, prterr.Wrap(prterr.Internal, err, "the move cannot be written down, so the clock stays")
+		}
 	}
 	return &labv1.AdvanceClockResponse{Now: timestamppb.New(l.clock.Advance(by.AsDuration()))}, nil
 }

@@ -106,7 +106,9 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, MeterProvider: mp, Settings: f.Set, Points: points}
 	if f.Lab {
 		env.Lab = clock.NewLab()
-		env.Lab.Advance(f.LabAhead)
+		if env.LabMoves, err = moveOn(env.Lab, f); err != nil {
+			return err
+		}
 		env.Clock = env.Lab
 	}
 	r, err := Start(Config{Name: own, Identity: id, Network: rpc.OS{}, Listen: f.Listen, Health: f.Health, Peers: f.Peers, Env: env}, wire)

@@ -35,7 +35,9 @@ type Env struct {
 	// Clock is the time; Lab is the same clock when it can be moved, else nil.
 	Clock clock.Clock
 	Lab   *clock.Lab
-	Log   *slog.Logger
+	// LabMoves is told how far Lab is moved before it is; nil is for who needs not know.
+	LabMoves func(by time.Duration) error
+	Log      *slog.Logger
 	// TracerProvider records flows that begin in this component; nil records none.
 	TracerProvider trace.TracerProvider
 	// MeterProvider gets the component's metrics; nil records none.
@@ -222,7 +224,7 @@ func (r *Running) newServer() (*grpc.Server, error) {
 	}
 	r.Component.Service.Register(s)
 	if hands {
-		registerLab(s, r.env.Lab)
+		registerLab(s, r.env.Lab, r.env.LabMoves)
 	}
 	return s, nil
 }

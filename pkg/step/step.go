@@ -134,6 +134,16 @@ func FlowOf(s stepv1.Step) Flow {
 	return ""
 }
 
+// RowIn is the row of a flow that a method carries out, unspecified when it has none there.
+func RowIn(f Flow, fullMethod string) stepv1.Step {
+	for _, row := range Realised(fullMethod) {
+		if FlowOf(row) == f {
+			return row
+		}
+	}
+	return stepv1.Step_STEP_UNSPECIFIED
+}
+
 // All lists the rows of all tables in order.
 func All() []stepv1.Step {
 	values := stepv1.Step(0).Descriptor().Values()

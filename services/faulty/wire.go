@@ -23,13 +23,11 @@ import (
 // Name of the component in logs, traces and commands.
 const Name = "faulty"
 
+// TPM is the name that a stand-in has before a TPM, which is no component.
+const TPM = "tpm"
+
 // Wire builds the stand-in for a component, whose identity the environment has. It has
-// no peers. Settings: "real" is the address of the component, "other" that of another
-// device's; "rules" are rules, or "rules-file" a file with them; "seed" is a number. Before
-// a component with an HTTPS side: "https" is where to take its place, "https-ca" where to
-// write the certificate to trust, "https-name" a further host name, "https-real" the address
-// of the component's own and "https-real-roots" the PEM file of whom to trust there. Before a TPM, under the name tpm: "tpm-listen" is the socket for
-// the tpm-agent and "tpm" that of the TPM.
+// no peers. README.md says what the settings are.
 func Wire(component string) run.Wire {
 	return func(env *run.Env) (*run.Component, error) {
 		if env.Lab == nil {
@@ -49,9 +47,6 @@ func Wire(component string) run.Wire {
 		return &run.Component{Service: s, Allow: Allow(), Raw: s.Answer}, nil
 	}
 }
-
-// TPM is the name that a stand-in has before a TPM, which is no component.
-const TPM = "tpm"
 
 // Known is an error when there is no component of that name to stand in for.
 func Known(component string) error {
@@ -113,10 +108,10 @@ func beforeTPM(env *run.Env, cfg *Config) error {
 }
 
 // once asks until there is an answer, and keeps it.
-func once[T any](ask func() (*T, error)) func() (*T, error) {
+func once(ask func() (*http.Client, error)) func() (*http.Client, error) {
 	var mu sync.Mutex
-	var kept *T
-	return func() (*T, error) {
+	var kept *http.Client
+	return func() (*http.Client, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if kept != nil {

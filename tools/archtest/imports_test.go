@@ -80,7 +80,7 @@ func reserved() map[string]reservation {
 		"log":          {nil, "logs go through the slog.Logger of a Config, which redacts secrets"},
 		"unsafe":       {nil, "nothing here is worth giving up memory safety for"},
 		"math/rand":    {nil, "predictable; nonces, keys and ids come from crypto/rand"},
-		"math/rand/v2": {nil, "predictable; nonces, keys and ids come from crypto/rand"},
+		"math/rand/v2": {[]string{"tools/lockstep/internal/faults"}, "predictable; nonces, keys and ids come from crypto/rand"},
 	}
 }
 

@@ -57,7 +57,7 @@ func (w *world) judgeFlows(ctx context.Context, c *kube.Cluster, court *judge.Co
 	for _, flow := range []string{"first_sign_in", "app_token", "browser_sso", "renewal"} {
 		court.Check(stageKind, "Jaeger's trace of "+flow+" is the golden ladder", "OBS05 OBS10", func() (string, error) {
 			out, err := w.playQuietly(ctx, c, "trace", "ladder", "--flow", flow, "--jaeger", jaeger, "--check")
-			return lastLine(out), err
+			return fmt.Sprintf("the same rows and calls, in a table of %d lines", strings.Count(out, "\n")), err
 		})
 	}
 }
@@ -98,5 +98,5 @@ func tail(text string, n int) string {
 	if len(text) <= n {
 		return text
 	}
-	return "..." + text[len(text)-n:]
+	return "..." + strings.ToValidUTF8(text[len(text)-n:], "")
 }

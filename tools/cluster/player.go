@@ -158,6 +158,23 @@ func (w *world) swapIn(ctx context.Context, c *kube.Cluster, component string) e
 	if err := w.removeOthers(ctx, c, component, objects); err != nil {
 		return err
 	}
+	if err := c.WaitReady(ctx, objects, w.set.Within(readyWithin)); err != nil {
+		return err
+	}
+	return w.cutOff(ctx, c, component, objects)
+}
+
+// cutOff starts the real component again. A Service decides where new connections go and
+// leaves those alone that there are, over which callers would pass the stand-in by.
+func (w *world) cutOff(ctx context.Context, c *kube.Cluster, component string, objects []kube.Object) error {
+	for _, o := range kube.Workloads(objects) {
+		if o.Name != component {
+			continue
+		}
+		if _, err := c.Kubectl(ctx, "rollout", "restart", strings.ToLower(o.Kind), o.Name, "-n", o.Namespace); err != nil {
+			return err
+		}
+	}
 	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
 }
 

@@ -112,7 +112,10 @@ func (w *world) bringUp(ctx context.Context) error {
 	if objects, err = w.render(ctx, c, w.set.Overlay("demo")); err != nil {
 		return err
 	}
-	return w.deploy(ctx, c, objects)
+	if err := w.deploy(ctx, c, objects); err != nil {
+		return err
+	}
+	return w.removeOthers(ctx, c, "", objects)
 }
 
 // images builds the images. What make says is shown when it fails, or with progress

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/door"
@@ -48,22 +49,23 @@ func (h hands) close() error {
 	return h.conn.Close()
 }
 
+// timeIn is the time in an answer about a clock.
+func timeIn(answer interface{ GetNow() *timestamppb.Timestamp }, err error) (time.Time, error) {
+	return answer.GetNow().AsTime().UTC(), err
+}
+
 func (h hands) now(ctx context.Context) (time.Time, error) {
 	if h.lab != nil {
-		d, err := h.lab.DescribeLab(ctx, &labv1.DescribeLabRequest{})
-		return d.GetNow().AsTime().UTC(), err
+		return timeIn(h.lab.DescribeLab(ctx, &labv1.DescribeLabRequest{}))
 	}
-	d, err := h.server.DescribeClock(ctx, &labv1.DescribeClockRequest{})
-	return d.GetNow().AsTime().UTC(), err
+	return timeIn(h.server.DescribeClock(ctx, &labv1.DescribeClockRequest{}))
 }
 
 func (h hands) advance(ctx context.Context, by time.Duration) (time.Time, error) {
 	if h.lab != nil {
-		d, err := h.lab.AdvanceLab(ctx, &labv1.AdvanceLabRequest{By: durationpb.New(by)})
-		return d.GetNow().AsTime().UTC(), err
+		return timeIn(h.lab.AdvanceLab(ctx, &labv1.AdvanceLabRequest{By: durationpb.New(by)}))
 	}
-	d, err := h.server.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(by)})
-	return d.GetNow().AsTime().UTC(), err
+	return timeIn(h.server.AdvanceClock(ctx, &labv1.AdvanceClockRequest{By: durationpb.New(by)}))
 }
 
 // strides moves the clock in strides, each as long as stride, the last maybe shorter.
@@ -126,7 +128,7 @@ A clock can also be stopped, and that of one component set wrong.`,
 	return cmd
 }
 
-func advanceClockCommand(with func(func(context.Context, hands, []string) (time.Time, error)) func(*cobra.Command, []string) error) *cobra.Command {
+func advanceClockCommand(with withHands) *cobra.Command {
 	var every string
 	back := errors.New("the clock goes forward only, by a duration such as 4h or 14d")
 	cmd := &cobra.Command{

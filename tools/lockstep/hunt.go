@@ -15,7 +15,7 @@ func huntCommand() *cobra.Command {
 	var seeds, lines int
 	var script string
 	cmd := &cobra.Command{
-		Use: "hunt", Short: "draw sessions with faults from seeds, and make what breaks something as short as it gets",
+		Use: "hunt", Short: "Draw sessions with faults from seeds, and make what breaks something as short as it gets",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg := faults.Config{Seed: seed, Progress: func(s string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), s) }}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ const maxTargetsFile = 64 << 10
 
 func reachCommand() *cobra.Command {
 	var file string
-	var patience time.Duration
+	var patience, after time.Duration
 	cmd := &cobra.Command{
 		Use:   "reach [HOST:PORT ...]",
 		Short: "Say which TCP connections open from here, as JSON lines",
@@ -41,10 +42,17 @@ In a cluster it is the inside of make verify-netpol, which compares it with the 
 			if err != nil {
 				return err
 			}
+			// Who enforces policies learns of a new pod some time after it runs.
+			select {
+			case <-time.After(after):
+			case <-cmd.Context().Done():
+				return context.Cause(cmd.Context())
+			}
 			return reach.Write(cmd.OutOrStdout(), reach.Try(cmd.Context(), targets, patience))
 		},
 	}
 	cmd.Flags().StringVar(&file, "targets", "", "file with more of them, one a line")
+	cmd.Flags().DurationVar(&after, "after", 0, "how long to wait before the first")
 	cmd.Flags().DurationVar(&patience, "timeout", 3*time.Second, "how long to wait for each")
 	return cmd
 }

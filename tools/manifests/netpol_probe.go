@@ -19,6 +19,10 @@ import (
 // probeLabel is on every pod that a probe makes, and on nothing else.
 const probeLabel = "lockstep.dev/probe"
 
+// settled is how long a new pod waits before it connects: who enforces policies learns of
+// it when it runs, and until then refuses what is permitted, or permits what is forbidden.
+const settled = "15s"
+
 // prober tries the connections of an overlay in a cluster where it runs.
 type prober struct {
 	kubectl kubectl
@@ -54,6 +58,10 @@ func (p prober) run(ctx context.Context) (_ []attempt, err error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := p.ownNode(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var tried []attempt
 	for _, c := range all {
 		key := c.from.namespace + "/" + c.from.name + " " + net.JoinHostPort(addresses[c.to.namespace+"/"+c.to.name], strconv.Itoa(int(c.port)))
@@ -61,7 +69,9 @@ func (p prober) run(ctx context.Context) (_ []attempt, err error) {
 		if !ok {
 			return nil, fmt.Errorf("%s was not tried", c)
 		}
-		tried = append(tried, attempt{c, permitted[c.String()], r.Open, r.Why})
+		a := attempt{connection: c, permitted: permitted[c.String()], open: r.Open, why: r.Why}
+		a.own = own && c.to.namespace == "" && !a.permitted
+		tried = append(tried, a)
 	}
 	return tried, nil
 }
@@ -100,6 +110,22 @@ func (p prober) addresses(ctx context.Context) (map[string]string, error) {
 	return found, nil
 }
 
+// ownNode says that the API server is on the one node that there is. What a pod and its
+// own node say to each other is always permitted (Kubernetes documentation, "Network
+// Policies", on pod isolation), so nothing can be learnt about the way there.
+func (p prober) ownNode(ctx context.Context) (bool, error) {
+	nodes, err := p.kubectl(ctx, nil, "get", "nodes", "--output=jsonpath={.items[*].status.addresses[?(@.type==\"InternalIP\")].address}")
+	if err != nil {
+		return false, err
+	}
+	api, err := p.kubectl(ctx, nil, "get", "endpointslices", "--namespace=default", "--selector=kubernetes.io/service-name=kubernetes", "--output=jsonpath={.items[*].endpoints[*].addresses[*]}")
+	if err != nil {
+		return false, err
+	}
+	ip := strings.TrimSpace(string(nodes))
+	return ip != "" && !strings.Contains(ip, " ") && ip == strings.TrimSpace(string(api)), nil
+}
+
 // pod is one that connects as a component: with its labels, by which policies know it,
 // and without its ServiceAccount, by which it would have an identity.
 func (p prober) pod(e endpoint, targets []string) corev1.Pod {
@@ -117,7 +143,7 @@ func (p prober) pod(e endpoint, targets []string) corev1.Pod {
 			RestartPolicy: corev1.RestartPolicyNever, AutomountServiceAccountToken: &no, EnableServiceLinks: &no,
 			SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: &yes, RunAsUser: &nobody, RunAsGroup: &nobody, SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
 			Containers: []corev1.Container{{
-				Name: "reach", Image: p.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: append([]string{"reach"}, targets...),
+				Name: "reach", Image: p.image, ImagePullPolicy: corev1.PullIfNotPresent, Args: append([]string{"reach", "--after=" + settled}, targets...),
 				Resources:       corev1.ResourceRequirements{Requests: some, Limits: most},
 				SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 			}},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,13 +34,20 @@ type cluster struct {
 	permitted map[string]bool
 	ips       map[string]string
 	cleaned   int
+	// nodes are the addresses of the nodes; none is two of them.
+	nodes string
 }
 
 func (c *cluster) kubectl(_ context.Context, stdin []byte, args ...string) ([]byte, error) {
 	switch args[0] {
 	case "get":
-		if args[1] == "service" {
+		switch args[1] {
+		case "service":
 			return []byte(c.ips["/api-server"]), nil
+		case "nodes":
+			return []byte(cmp.Or(c.nodes, "10.1.0.1 10.1.0.2")), nil
+		case "endpointslices":
+			return []byte("10.1.0.1"), nil
 		}
 		return c.pods()
 	case "delete":
@@ -86,7 +94,7 @@ func (c *cluster) logs(pod, namespace string) ([]byte, error) {
 		return nil, errors.New("there is no such pod")
 	}
 	var out bytes.Buffer
-	for _, target := range c.made[i].Spec.Containers[0].Args[1:] {
+	for _, target := range c.made[i].Spec.Containers[0].Args[2:] {
 		conn, ok := c.ways[namespace+"/"+pod+" "+target]
 		if !ok {
 			return nil, fmt.Errorf("%s is no target of %s", target, pod)
@@ -162,6 +170,13 @@ func TestT5_NetpolProbe(t *testing.T) {
 	}
 	if _, err := verify(t, &cluster{missing: "adfs", opens: func(_ connection, permitted bool) bool { return permitted }}); err == nil || !strings.Contains(err.Error(), "no pod of lockstep-cloud/adfs runs") {
 		t.Errorf("a component that does not run: %v", err)
+	}
+	toAPI := func(c connection, permitted bool) bool { return permitted || c.to.name == "api-server" }
+	if table, err := verify(t, &cluster{opens: toAPI}); err == nil {
+		t.Errorf("the way to an API server on another node is open, and passes:\n%s", table)
+	}
+	if table, err := verify(t, &cluster{opens: toAPI, nodes: "10.1.0.1"}); err != nil || !strings.Contains(table, "the pod's own node") {
+		t.Errorf("the way to the API server on the pod's own node: %v\n%s", err, table)
 	}
 	if report(&strings.Builder{}, nil) == nil || report(&strings.Builder{}, []attempt{{permitted: true, open: true}}) == nil {
 		t.Error("nothing tried, or nothing forbidden, passes")

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 )
 
@@ -64,25 +65,13 @@ func (e *Enroller) keepJoining(ctx context.Context) {
 			return
 		case <-e.back.wake:
 		}
-		for n, wait := 0, firstRetry; n < maxRetries && e.sleep(ctx, wait); n, wait = n+1, min(2*wait, lastRetry) {
+		for n, wait := 0, firstRetry; n < maxRetries && clock.Sleep(ctx, e.clock, wait) == nil; n, wait = n+1, min(2*wait, lastRetry) {
 			again := false
 			e.guarded(ctx, func(ctx context.Context) { again = e.retry(ctx) })
 			if !again {
 				break
 			}
 		}
-	}
-}
-
-// sleep waits by the component's clock; false when life ended.
-func (e *Enroller) sleep(ctx context.Context, d time.Duration) bool {
-	t := e.clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -182,7 +183,7 @@ func (e *Enroller) attemptNow(ctx context.Context) (id *state.Identity, waits, e
 func (e *Enroller) newSecond(ctx context.Context) (time.Time, error) {
 	now := e.clock.Now()
 	if now.Unix() == e.identified {
-		if next := now.Truncate(time.Second).Add(time.Second); !e.sleep(ctx, next.Sub(now)) {
+		if next := now.Truncate(time.Second).Add(time.Second); clock.Sleep(ctx, e.clock, next.Sub(now)) != nil {
 			return now, prterr.FromContext(ctx)
 		}
 		now = e.clock.Now()

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -85,8 +84,8 @@ func (f *Front) Answer(ctx context.Context, method string, request []byte) ([]by
 	for _, s := range f.cfg.Engine.Strike(f.describe(ctx, c)) {
 		f.note(ctx, c, s)
 		if !s.Rule.Decides() {
-			if err := f.wait(ctx, s.Delay); err != nil {
-				return nil, err
+			if clock.Sleep(ctx, f.cfg.Clock, s.Delay) != nil {
+				return nil, ended(ctx)
 			}
 			continue
 		}
@@ -97,12 +96,8 @@ func (f *Front) Answer(ctx context.Context, method string, request []byte) ([]by
 
 // describe tells the engine what is known of a call.
 func (f *Front) describe(ctx context.Context, c call) fault.Call {
-	d := fault.Call{Method: c.method, Caller: c.caller, Flow: step.FlowFrom(ctx)}
-	for _, row := range step.Realised(c.method) {
-		if step.FlowOf(row) == d.Flow {
-			d.Step = row
-		}
-	}
+	flow := step.FlowFrom(ctx)
+	d := fault.Call{Method: c.method, Caller: c.caller, Flow: flow, Step: step.RowIn(flow, c.method)}
 	m, known := f.methods[c.method]
 	if !known || !f.namesMatter(m) {
 		return d
@@ -133,16 +128,4 @@ func (f *Front) namesMatter(m contract.Method) (yes bool) {
 func (f *Front) note(ctx context.Context, c call, s fault.Strike) {
 	f.cfg.Log.InfoContext(ctx, "a rule struck", "rule", s.Rule.String(), "index", s.Index, "caller", c.caller, "method", c.method, "delay", s.Delay)
 	trace.SpanFromContext(ctx).SetAttributes(RuleKey.String(s.Rule.String()))
-}
-
-// wait lets time pass, or returns why the call ended before.
-func (f *Front) wait(ctx context.Context, d time.Duration) error {
-	t := f.cfg.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return nil
-	case <-ctx.Done():
-		return ended(ctx)
-	}
 }

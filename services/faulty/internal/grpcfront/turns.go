@@ -73,12 +73,8 @@ func (t *turn) afterNext(ctx context.Context, c clock.Clock) error {
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	grace := c.NewTimer(behind)
-	defer grace.Stop()
-	select {
-	case <-grace.C():
-		return nil
-	case <-ctx.Done():
+	if clock.Sleep(ctx, c, behind) != nil {
 		return ended(ctx)
 	}
+	return nil
 }

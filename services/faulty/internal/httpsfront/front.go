@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 
@@ -90,23 +89,11 @@ func (r request) struck(ctx context.Context) (answer, bool) {
 		if s.Rule.Decides() {
 			return r.broken(ctx, s)
 		}
-		if !r.front.wait(ctx, s.Delay) {
-			return answer{}, false
+		if clock.Sleep(ctx, r.front.cfg.Clock, s.Delay) != nil {
+			return answer{}, false // the sender has gone
 		}
 	}
 	return r.hand(ctx), true
-}
-
-// wait lets time pass; false is a request whose sender has gone.
-func (f *Front) wait(ctx context.Context, d time.Duration) bool {
-	t := f.cfg.Clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // describe tells the engine what is known of a request.
@@ -115,11 +102,7 @@ func (r request) describe() fault.Call {
 	flow := step.FlowFrom(rpc.Propagators().Extract(context.Background(), propagation.HeaderCarrier(r.Header)))
 	call := fault.Call{Path: r.URL.Path, Flow: flow}
 	r.recognise(&call)
-	for _, row := range step.Realised(call.Method) {
-		if step.FlowOf(row) == flow {
-			call.Step = row
-		}
-	}
+	call.Step = step.RowIn(flow, call.Method)
 	return call
 }
 

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority/artefact"
+	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -157,12 +158,8 @@ func (c *CloudAP) await(s *session, p *pending) {
 		c.cfg.Log.WarnContext(ctx, "no PRT behind the sign-in by the domain yet", "sid", p.ticket.sid, "kind", prterr.KindOf(err), "error", err)
 		// The password is not kept past the ticket, however long the wait would be.
 		left := p.ticket.until.Sub(c.cfg.Clock.Now())
-		timer := c.cfg.Clock.NewTimer(max(0, min(left, retryAfter(err, n, c.cfg.RenewEvery))))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if clock.Sleep(ctx, c.cfg.Clock, max(0, min(left, retryAfter(err, n, c.cfg.RenewEvery)))) != nil {
 			return
-		case <-timer.C():
 		}
 		if !c.cfg.Clock.Now().Before(p.ticket.until) {
 			break

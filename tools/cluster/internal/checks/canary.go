@@ -42,18 +42,6 @@ func needles(what, text string) []needle {
 	return all
 }
 
-// secretForms are beginnings that only secrets and tokens have.
-func secretForms() []needle {
-	all := []needle{
-		{"the head of a JOSE object, as tokens and PRTs are", []byte("eyJhbGciOi")},
-		{"the head of a JOSE object, as tokens and PRTs are", []byte("eyJ0eXAiOi")},
-		{"the head of a JOSE object, as tokens and PRTs are", []byte("eyJraWQiOi")},
-		{"the head of a JOSE object, as tokens and PRTs are", []byte("eyJlbmMiOi")},
-		{"the head of a JOSE object, as tokens and PRTs are", []byte("eyJjdHgiOi")},
-	}
-	return all
-}
-
 // search looks for needles in a stream that is written to it.
 type search struct {
 	needles []needle
@@ -63,6 +51,29 @@ type search struct {
 	// keys collects what follows the head of a private key in PEM, so that one that is
 	// meant to be there can be told from others.
 	keys []string
+	// heads says that tokens are looked for, and tokens are the beginnings of those found.
+	heads  bool
+	tokens []string
+}
+
+// tokenSample is how much of a token is compared.
+const tokenSample = 80
+
+// token is the beginning of what may stand in a token.
+func token(p []byte) string {
+	end := bytes.IndexFunc(p, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r)
+	})
+	if end >= 0 {
+		p = p[:end]
+	}
+	return string(p)
+}
+
+// joseHeads are how a JOSE object begins, as tokens and PRTs are: {"alg":, {"typ":, {"kid":,
+// {"enc":, {"ctx":.
+func joseHeads() []string {
+	return []string{"eyJhbGciOi", "eyJ0eXAiOi", "eyJraWQiOi", "eyJlbmMiOi", "eyJjdHgiOi"}
 }
 
 const (
@@ -72,7 +83,7 @@ const (
 	labelMost, keySample = 32, 80
 )
 
-func newSearch(n []needle) *search { return &search{needles: n, found: map[string]int{}} }
+func newSearch(n []needle) *search { return &search{needles: n, found: map[string]int{}, heads: true} }
 
 // Write searches. What may begin here and end in the next piece is looked at again.
 func (s *search) Write(p []byte) (int, error) {
@@ -93,6 +104,17 @@ func (s *search) scan(n int) {
 	for _, needle := range s.needles {
 		reach := min(len(s.kept), n+len(needle.form)-1)
 		s.found[needle.what] += bytes.Count(s.kept[:reach], needle.form)
+	}
+	for _, head := range joseHeads() {
+		for from := 0; s.heads; {
+			at := bytes.Index(s.kept[from:], []byte(head))
+			if at < 0 || from+at >= n {
+				break
+			}
+			from += at
+			s.tokens = append(s.tokens, token(s.kept[from:min(len(s.kept), from+tokenSample)]))
+			from += len(head)
+		}
 	}
 	for from := 0; ; {
 		at := bytes.Index(s.kept[from:], []byte(pemHead))
@@ -125,6 +147,15 @@ func (s *search) verdict(where string, allowed [][]byte) error {
 	}
 	if strange > 0 {
 		bad = append(bad, fmt.Sprintf("a private key in PEM, %d times", strange))
+	}
+	tokens := 0
+	for _, t := range s.tokens {
+		if !slices.ContainsFunc(allowed, func(a []byte) bool { return bytes.Contains(a, []byte(t)) }) {
+			tokens++
+		}
+	}
+	if tokens > 0 {
+		bad = append(bad, fmt.Sprintf("the head of a JOSE object, as tokens and PRTs are, %d times", tokens))
 	}
 	slices.Sort(bad)
 	if len(bad) > 0 {

@@ -63,9 +63,11 @@ func TestT6_SearchFindsPrivateKeys(t *testing.T) {
 		"other":          {"x" + other, [][]byte{[]byte(mine)}, true},
 		"cut at the end": {"x-----BEGIN PRIVATE KEY-----", [][]byte{[]byte(mine)}, true},
 		"token":          {`"eyJhbGciOiJSUzI1NiJ9.e30."`, nil, true},
+		"token allowed":  {`"eyJhbGciOiJSUzI1NiJ9.e30."`, [][]byte{[]byte(`x eyJhbGciOiJSUzI1NiJ9.e30. y`)}, false},
+		"token of two":   {`"eyJhbGciOiJSUzI1NiJ9.e30." eyJhbGciOiJkaXIifQ.e30.`, [][]byte{[]byte(`x eyJhbGciOiJSUzI1NiJ9.e30. y`)}, true},
 		"certificate":    {"-----BEGIN CERTIFICATE-----\nMIIB\n", nil, false},
 	} {
-		s := newSearch(secretForms())
+		s := newSearch(nil)
 		_, _ = s.Write([]byte(c.stream))
 		s.end()
 		if err := s.verdict(name, c.allowed); (err != nil) != c.bad {

@@ -38,7 +38,7 @@ func canaries() []string {
 }
 
 func forbidden() []needle {
-	all := secretForms()
+	var all []needle
 	for _, c := range canaries() {
 		all = append(all, needles("the password "+fmt.Sprintf("%.7s...", c), c)...)
 	}
@@ -91,7 +91,7 @@ func (s Store) etcd(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d MiB searched, the planted canary found, %d passwords and all JOSE heads not", read>>20, len(canaries())), nil
 }
 
-// authority has what the signer keeps, which is the exception.
+// authority has the exceptions: what the signer keeps, and what kubeadm signs.
 func (s Store) authority(ctx context.Context) ([][]byte, error) {
 	var list struct {
 		Items []struct {
@@ -111,7 +111,12 @@ func (s Store) authority(ctx context.Context) ([][]byte, error) {
 			all = append(all, raw)
 		}
 	}
-	return all, nil
+	// kubeadm signs how to join the cluster for whoever joins, as a JWS, in public.
+	info, err := s.Cluster.Kubectl(ctx, "get", "configmap", "cluster-info", "-n", "kube-public", "-o", "jsonpath={.data}")
+	if err != nil {
+		return nil, err
+	}
+	return append(all, info), nil
 }
 
 // specs looks at pods, what makes them, and ConfigMaps as the API shows them.

@@ -65,10 +65,10 @@ func kindOf(file string) string {
 }
 
 // taken has the server judge an overlay and the pods that its controllers would make.
-// A dry run does not find a namespace that the same call would create, so namespaces
-// are created first.
+// A dry run does not find what the same call would create, so the namespaces and the
+// accounts that pods need are created first.
 func (m Manifests) taken(ctx context.Context, objects []kube.Object) (string, error) {
-	if err := m.Cluster.Apply(ctx, namespaces(objects)); err != nil {
+	if err := m.Cluster.Apply(ctx, before(objects)); err != nil {
 		return "", err
 	}
 	said, err := m.Cluster.DryRun(ctx, objects)
@@ -130,6 +130,11 @@ func (m Manifests) misspelt(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("refused for another reason: %w", err)
 	}
 	return "the server names the field dataa", nil
+}
+
+// before are the namespaces, and then the accounts.
+func before(objects []kube.Object) []kube.Object {
+	return append(namespaces(objects), kube.Only(objects, func(o kube.Object) bool { return o.Kind == "ServiceAccount" })...)
 }
 
 func namespaces(objects []kube.Object) []kube.Object {

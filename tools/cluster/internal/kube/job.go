@@ -63,10 +63,12 @@ func (c *Cluster) podOf(ctx context.Context, e Errand) (pod, error) {
 	if err := c.Get(ctx, &list, "pods", "-n", e.Like.Namespace, "-l", "batch.kubernetes.io/job-name="+e.Name); err != nil {
 		return pod{}, err
 	}
-	if len(list.Items) == 0 {
-		return pod{}, fmt.Errorf("job %s has no pod yet", e.Name)
+	for _, p := range list.Items {
+		if p.Metadata.Deleted == "" { // that of an earlier run may be on its way out
+			return p, nil
+		}
 	}
-	return list.Items[0], nil
+	return pod{}, fmt.Errorf("job %s has no pod yet", e.Name)
 }
 
 // follow streams the log of a pod. A stream may break off on a machine that is

@@ -135,12 +135,12 @@ func (c *Cluster) DryRun(ctx context.Context, objects []Object) (string, error) 
 	return string(out), err
 }
 
-// Delete removes objects that may be there, and waits for their end.
+// Delete removes objects that may be there with all that is theirs, and waits for their end.
 func (c *Cluster) Delete(ctx context.Context, objects []Object) error {
 	if len(objects) == 0 {
 		return nil
 	}
-	_, err := c.Feed(ctx, Join(objects), "delete", "--ignore-not-found", "--timeout=90s", "-f", "-")
+	_, err := c.Feed(ctx, Join(objects), "delete", "--ignore-not-found", "--cascade=foreground", "--timeout=90s", "-f", "-")
 	return err
 }
 

@@ -3,6 +3,8 @@ package acceptance_test
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -100,11 +102,15 @@ func (w *world) priesOverHTTP(t *testing.T, name, door string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	server := name
+	if strings.Contains(door, "-https") {
+		server = map[string]string{"idp": "login.microsoftonline.com", "adfs": "sts.adatum.test"}[name]
+	}
 	for _, h2 := range []bool{false, true} {
 		transport := &http.Transport{
-			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return rpc.OS{}.Dial(ctx, door) },
-			//nolint:gosec // who answers is not the question here
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{own}}, ForceAttemptHTTP2: h2,
+			DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return rpc.OS{}.Dial(ctx, door) },
+			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: w.authorities(t, dir), ServerName: server, Certificates: []tls.Certificate{own}},
+			ForceAttemptHTTP2: h2,
 		}
 		client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 		for _, host := range []string{"localhost", "login.microsoftonline.com"} {
@@ -115,6 +121,10 @@ func (w *world) priesOverHTTP(t *testing.T, name, door string) {
 				}
 				resp, err := client.Do(req)
 				if err != nil {
+					var unknown *tls.CertificateVerificationError
+					if errors.As(err, &unknown) {
+						t.Errorf("%s at %s was not reached: %v", name, door, err)
+					}
 					continue // no HTTP at all
 				}
 				body, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
@@ -126,6 +136,21 @@ func (w *world) priesOverHTTP(t *testing.T, name, door string) {
 		}
 		transport.CloseIdleConnections()
 	}
+}
+
+// authorities are those of the components, which is in the folder of an identity, and of
+// the cloud's HTTPS side.
+func (w *world) authorities(t *testing.T, identity string) *x509.CertPool {
+	t.Helper()
+	lab := filepath.Dir(filepath.Dir(w.device.StateDir("dsreg")))
+	pool := x509.NewCertPool()
+	for _, path := range []string{filepath.Join(identity, "ca.pem"), filepath.Join(lab, "idp", "ca.pem"), filepath.Join(lab, "adfs", "ca.pem")} {
+		pem, err := os.ReadFile(path)
+		if err != nil || !pool.AppendCertsFromPEM(pem) {
+			t.Fatalf("authority %s: %v", path, err)
+		}
+	}
+	return pool
 }
 
 // listenersOfChildren are the sockets at which the children of this process wait for

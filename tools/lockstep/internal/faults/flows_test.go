@@ -36,6 +36,8 @@ type vital struct {
 	// of is the method whose answer has the field, when it is another one: an answer under
 	// a session key has no integrity by itself, so a change in it may go unseen.
 	of string
+	// behind says that the call is made behind a desktop that is open: nobody waits for it.
+	behind bool
 }
 
 func flows() []flow {
@@ -69,8 +71,8 @@ func flows() []flow {
 			breaks: []vital{
 				{component: "lsa-cloudap", method: "LogonService/LogonUser", field: "logon_session"},
 				{component: "dsreg", method: "DeviceStateService/GetDeviceState", field: "device_id"},
-				{component: "tpm-agent", method: "PRTKeyService/SignPRTRenewal", field: "request"},
-				{component: "idp", method: "IssuanceService/RenewPRT", of: "NonceService/IssueNonce", field: "nonce"},
+				{component: "tpm-agent", method: "PRTKeyService/SignPRTRenewal", field: "request", behind: true},
+				{component: "idp", method: "IssuanceService/RenewPRT", of: "NonceService/IssueNonce", field: "nonce", behind: true},
 			},
 			ready: renewalIsDue, act: cachedSignIn, after: renewedInTheEnd,
 		},
@@ -88,6 +90,7 @@ func flows() []flow {
 		{
 			name: "browser", what: "a browser opens a page with the PRT; without one the page asks", joiner: "alice",
 			breaks: []vital{
+				{component: "browsercore", method: "NativeHostService/ExchangeMessage", field: "message"},
 				{component: "lsa-cloudap", method: "CookieAuthorityService/CreatePRTCookie", field: "value"},
 				{component: "tpm-agent", method: "PRTKeyService/SignPRTCookie", field: "cookie"},
 				{component: "idp", method: "SessionService/Authorize", field: "nonce_challenge.sso_nonce"},
@@ -232,23 +235,17 @@ func renewalIsDue(ctx context.Context, s *scene) error {
 	return err
 }
 
-// renewalTime is how long a renewal behind the desktop is waited for: one that is held up
-// by a fault goes on for a minute.
-const renewalTime = 5 * time.Second
-
 func cachedSignIn(ctx context.Context, s *scene) string {
 	d, err := s.enter(ctx)
 	if err != nil {
 		return "no desktop: " + said(err)
 	}
 	text := "desktop" + map[bool]string{true: " from the cache"}[d.FromCache]
-	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewalTime)
-	defer cancel()
-	if s.device.Operator.AwaitSSOState(wait, nil) != nil {
+	if !s.renewalEnds(ctx) {
 		s.waits = true
 		return text + ", the renewal waits"
 	}
-	p, err := s.prt(context.WithoutCancel(ctx))
+	p, err := s.prt(ctx)
 	switch {
 	case err != nil:
 		return text + ", " + said(err)
@@ -257,6 +254,23 @@ func cachedSignIn(ctx context.Context, s *scene) string {
 	default:
 		return text + ", the PRT stays"
 	}
+}
+
+// renewalEnds waits for the renewal behind the desktop; one that a fault holds up for ever
+// does not end.
+func (s *scene) renewalEnds(ctx context.Context) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.held != nil {
+		go func() {
+			select {
+			case <-s.held:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return s.device.Operator.AwaitSSOState(ctx, nil) == nil
 }
 
 // renewedInTheEnd has the next sign-in renew, and an app get a token.

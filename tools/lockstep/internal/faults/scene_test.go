@@ -29,13 +29,15 @@ type scene struct {
 	// before is how many devices the directory had, digest names the PRT of before.
 	before int
 	digest string
-	// waits is true while a renewal is held up.
+	// held is closed when a call behind the desktop has met a fault that lets nothing come
+	// back; nil is that there is none. waits is true while a renewal is held up so.
+	held  chan struct{}
 	waits bool
 }
 
 func newScene(t *testing.T, f flow) *scene {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{TPM: "mem:", FaultSeed: 1, StandIns: func(string) bool { return true }})
+	l, err := lab.Start(t.Context(), lab.Config{TPM: "mem:", FaultSeed: 1, ServedNativeHost: true, StandIns: func(string) bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
+
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -37,11 +37,7 @@ func (r *Runner) clock(ctx context.Context, arg map[string]string) string {
 		_, err = r.lab.Resume(ctx, arg["component"])
 		return outcome(whose+" goes on", err)
 	case arg["skew"] != "":
-		text, slow := strings.CutPrefix(arg["skew"], "-")
-		by, err := lab.ParseDuration(text)
-		if slow {
-			by = -by
-		}
+		by, err := lab.ParseSkew(arg["skew"])
 		if err == nil {
 			_, err = r.lab.Skew(ctx, arg["component"], by)
 		}

@@ -20,5 +20,6 @@ func (r *Runner) subjects() []subject {
 		r.atRest,
 		r.show,
 		r.traces,
+		r.replicas,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -30,6 +31,9 @@ type Deployment struct {
 	// Cloud are the addresses of idp and adfs, and of their HTTPS sides, idp-https and
 	// adfs-https, which only sign-in pages need.
 	Cloud map[string]string `yaml:"cloud"`
+	// Replicas are the addresses of each single one of several idp: that in Cloud leads to
+	// any of them, and the operator moves the clock of each.
+	Replicas map[string][]string `yaml:"replicas"`
 	// CloudRoots are PEM files with the authorities of those HTTPS sides.
 	CloudRoots map[string]string `yaml:"cloud-roots"`
 	Devices    []DeployedDevice  `yaml:"devices"`
@@ -51,7 +55,7 @@ func onDevice() []string {
 
 // ReadDeployment reads a deployment file. Errors name the field and what to write there.
 func ReadDeployment(path string) (*Deployment, error) {
-	f, err := os.Open(path) //nolint:gosec // the file that the operator names
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("deployment file: %w", err)
 	}
@@ -127,6 +131,16 @@ func (d *Deployment) checkCloud() error {
 	if d.Cloud["idp"] == "" {
 		return errors.New("cloud.idp: name its address, as tcp:HOST:PORT")
 	}
+	for name, all := range d.Replicas {
+		if len(all) < 2 {
+			return fmt.Errorf("replicas.%.80s: list two addresses at least, or leave it out", name)
+		}
+		for _, addr := range all {
+			if err := addresses("replicas", map[string]string{name: addr}, []string{"idp"}); err != nil {
+				return err
+			}
+		}
+	}
 	for name, path := range d.CloudRoots {
 		if !slices.Contains(parts, name) || !strings.HasSuffix(name, https) || d.Cloud[name] == "" {
 			return fmt.Errorf("cloud-roots.%.80s: has to be one of cloud's HTTPS sides, idp-https or adfs-https", name)
@@ -156,6 +170,10 @@ func addresses(field string, all map[string]string, known []string) error {
 func (d *Deployment) addr(key string) string {
 	device, component, ok := strings.Cut(key, "/")
 	if !ok {
+		name, n, _ := strings.Cut(key, "-")
+		if i, err := strconv.Atoi(n); err == nil && i >= 0 && i < len(d.Replicas[name]) {
+			return d.Replicas[name][i]
+		}
 		return d.Cloud[key]
 	}
 	for _, dev := range d.Devices {

@@ -62,6 +62,9 @@ func (d *Device) components() []spec {
 	if d.lab.cfg.WithoutBroker {
 		specs = specs[:len(specs)-1]
 	}
+	if d.lab.cfg.ServedNativeHost {
+		specs = append(specs, spec{key: d.Key("browsercore"), name: "browsercore"})
+	}
 	for i, s := range specs {
 		if specs[i].settings == nil {
 			specs[i].settings = map[string]string{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -31,4 +32,19 @@ func ParseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%.80q is no duration such as 4h, 14d or 1d12h30m", text)
 	}
 	return d + more, nil
+}
+
+// ParseSkew reads how wrong a clock is: a duration of ParseDuration for one that is fast,
+// and for one that is slow with a minus sign or, where that would be taken for a flag,
+// with slow: before it.
+func ParseSkew(text string) (time.Duration, error) {
+	rest, slow := strings.CutPrefix(text, "slow:")
+	if !slow {
+		rest, slow = strings.CutPrefix(text, "-")
+	}
+	by, err := ParseDuration(rest)
+	if slow {
+		by = -by
+	}
+	return by, err
 }

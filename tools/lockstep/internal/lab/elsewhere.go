@@ -44,6 +44,8 @@ func (l *Lab) reach() error {
 	switch {
 	case l.cfg.Processes, l.cfg.Sockets, l.cfg.HTTPS, l.cfg.Dir != "":
 		return errors.New("a deployment has its components, addresses and state elsewhere: leave out what is about those of a lab")
+	case l.cfg.Replicas > 0:
+		return errors.New("a deployment has its replicas elsewhere: list them in its file")
 	case l.cfg.MetricReader != nil:
 		return errors.New("a deployment sends its metrics by itself: leave out MetricReader")
 	}
@@ -70,7 +72,7 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 	if !l.Elsewhere() {
 		return nil // its start has waited
 	}
-	keys := []string{"idp"}
+	keys := append([]string{"idp"}, l.ReplicaKeys()...)
 	if l.addr("adfs") != "" {
 		keys = append(keys, "adfs")
 	}

@@ -24,9 +24,9 @@ type hands struct {
 	skew   map[string]time.Duration
 }
 
-// keys are the components that have a clock, the cloud's first.
-func (l *Lab) keys() []string {
-	keys := []string{"idp", "adfs"}
+// clocked are the components that have a clock, the cloud's first.
+func (l *Lab) clocked() []string {
+	keys := append(l.idpKeys(), "adfs")
 	for _, dev := range l.devices {
 		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
 			keys = append(keys, dev.Key(component))
@@ -37,7 +37,7 @@ func (l *Lab) keys() []string {
 
 // eachClock does something with the clock of each component that runs.
 func (l *Lab) eachClock(ctx context.Context, do func(key string, c labv1.ClockServiceClient) error) error {
-	for _, key := range l.keys() {
+	for _, key := range l.clocked() {
 		if !l.host.runs(key) {
 			continue
 		}
@@ -63,7 +63,7 @@ func (l *Lab) clockOf(ctx context.Context, key string) (labv1.ClockServiceClient
 // running is the key of a component that runs, by its key or, on the first device, by
 // its name.
 func (l *Lab) running(component string) (string, error) {
-	keys := l.keys()
+	keys := l.clocked()
 	for _, key := range []string{component, "device-1/" + component} {
 		switch {
 		case !slices.Contains(keys, key):
@@ -74,6 +74,16 @@ func (l *Lab) running(component string) (string, error) {
 		}
 	}
 	return "", prterr.New(prterr.Invalid, "there is no component %.80q: use one of %s", component, strings.Join(keys, ", "))
+}
+
+// theClock is the clock that a component is named for, and that component's key.
+func (l *Lab) theClock(ctx context.Context, component string) (string, labv1.ClockServiceClient, error) {
+	key, err := l.running(component)
+	if err != nil {
+		return "", nil, err
+	}
+	c, err := l.clockOf(ctx, key)
+	return key, c, err
 }
 
 // Freeze stops the clocks of the whole lab, or that of one component. They can still be
@@ -117,11 +127,7 @@ func catchUp(ctx context.Context, c labv1.ClockServiceClient, by time.Duration) 
 }
 
 func (l *Lab) freezeOne(ctx context.Context, component string) (time.Time, error) {
-	key, err := l.running(component)
-	if err != nil {
-		return time.Time{}, err
-	}
-	c, err := l.clockOf(ctx, key)
+	key, c, err := l.theClock(ctx, component)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -165,11 +171,7 @@ func (l *Lab) stands(key string) bool {
 }
 
 func (l *Lab) resumeOne(ctx context.Context, component string) (time.Time, error) {
-	key, err := l.running(component)
-	if err != nil {
-		return time.Time{}, err
-	}
-	c, err := l.clockOf(ctx, key)
+	key, c, err := l.theClock(ctx, component)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -194,11 +196,7 @@ func (l *Lab) resumeOne(ctx context.Context, component string) (time.Time, error
 // Skew sets the clock of one component wrong, below zero for one that is slow; zero sets
 // it right. A component that starts again is as wrong as before.
 func (l *Lab) Skew(ctx context.Context, component string, by time.Duration) (time.Time, error) {
-	key, err := l.running(component)
-	if err != nil {
-		return time.Time{}, err
-	}
-	c, err := l.clockOf(ctx, key)
+	key, c, err := l.theClock(ctx, component)
 	if err != nil {
 		return time.Time{}, err
 	}

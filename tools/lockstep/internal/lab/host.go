@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/faulty"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/components"
@@ -44,13 +46,18 @@ type host interface {
 
 // inProcess runs every component in this process, each behind its own server.
 type inProcess struct {
-	lab     *Lab
-	order   []string
+	lab   *Lab
+	order []string
+	// mu is for running: a replica may be killed while others are started and asked.
+	mu      sync.Mutex
 	running map[string]*run.Running
 }
 
 func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	wire, ok := components.Wires()[s.name]
+	if s.name == "browsercore" {
+		wire, ok = browsercore.Wire, true
+	}
 	own, service := s.name, s.name
 	if s.standsFor != "" {
 		wire, ok, own, service = faulty.Wire(s.standsFor), true, s.standsFor, s.name+"-"+s.standsFor
@@ -82,13 +89,12 @@ func (h *inProcess) start(ctx context.Context, s spec, id *rpc.Identity) error {
 			StateDir: s.state, Clock: labClock, Lab: labClock, Log: log, TracerProvider: tp, MeterProvider: mp,
 			Settings: s.settings, Points: h.lab.cfg.Points[s.name],
 		},
-	}, wire)
+	}, h.lab.mortal(s.key, wire))
 	if err != nil {
 		return err
 	}
-	if h.running == nil {
-		h.running = map[string]*run.Running{}
-	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.running[s.key] = r
 	h.order = append(h.order, s.key)
 	return nil
@@ -106,33 +112,53 @@ func (h *inProcess) log(component string) (*slog.Logger, error) {
 }
 
 func (h *inProcess) move(_ context.Context, key, addr string) error {
-	r, ok := h.running[key]
-	if !ok {
+	h.mu.Lock()
+	r := h.running[key]
+	h.mu.Unlock()
+	if r == nil {
 		return nil // it starts there the next time
 	}
 	return r.Move(addr)
 }
 
-func (h *inProcess) runs(key string) bool { return h.running[key] != nil }
+func (h *inProcess) runs(key string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.running[key] != nil
+}
 
 func (h *inProcess) stop(key string) error {
-	r, ok := h.running[key]
-	if !ok {
+	r := h.take(key)
+	if r == nil {
 		return fmt.Errorf("component %s does not run", key)
 	}
-	delete(h.running, key)
 	return r.Stop()
+}
+
+// take has a component no longer be one that runs; its end is the caller's. It is nil
+// for one that does not run.
+func (h *inProcess) take(key string) *run.Running {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.running[key]
+	delete(h.running, key)
+	return r
 }
 
 // close stops in the reverse order of the start, so that callers go first.
 func (h *inProcess) close() error {
 	var errs []error
 	for i := len(h.order) - 1; i >= 0; i-- {
-		if _, ok := h.running[h.order[i]]; ok {
-			errs = append(errs, h.stop(h.order[i]))
+		if r := h.take(h.order[i]); r != nil {
+			errs = append(errs, r.Stop())
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (h *inProcess) nativeHost(d *Device) actor.NativeHost { return pipedHost{d} }
+func (h *inProcess) nativeHost(d *Device) actor.NativeHost {
+	if h.lab.cfg.ServedNativeHost {
+		return distantHost{d}
+	}
+	return pipedHost{d}
+}

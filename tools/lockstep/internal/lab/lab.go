@@ -27,6 +27,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/obs"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
+	"github.com/lockstep-sso/lockstep/pkg/run"
 	"github.com/lockstep-sso/lockstep/pkg/tpmca"
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
@@ -47,6 +48,13 @@ type Config struct {
 	// KeepCloud has the identity provider keep its keys and records below Dir for the
 	// next lab there.
 	KeepCloud bool
+	// Replicas is how many identity providers there are, of one address, on one database;
+	// 0 and 1 are one. Database is the path of the file with the DSN of that PostgreSQL
+	// database, which the lab leaves as it is. In one process only.
+	Replicas int
+	Database string
+	// AtReplica says where replicas die; nil is nowhere.
+	AtReplica AtReplica
 	// KeepTraces is how many traces stay in memory, the newest; 0 keeps all.
 	KeepTraces int
 	// MetricReader gives what collects the metrics of a component, by its key, as idp or
@@ -90,6 +98,10 @@ type Config struct {
 	Domain bool
 	// WithoutBroker has devices without wam-broker, as some editions of Windows are.
 	WithoutBroker bool
+	// ServedNativeHost has the native host of each device's browser as a component of its
+	// own, browsercore, as in a deployment whose browser is in another pod; in one process
+	// only.
+	ServedNativeHost bool
 	// Points are crash points for the components of devices, by component name;
 	// in one process only.
 	Points map[string]durable.Points
@@ -128,6 +140,10 @@ type Lab struct {
 	// swapped are the keys of the components that a stand-in is before.
 	swapped map[string]bool
 	hands   hands
+	// service is the address that replicas share, nil where there are none; dying are
+	// those that were killed and have not ended yet.
+	service *service
+	dying   sync.WaitGroup
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -167,7 +183,7 @@ func (l *Lab) cloud() []spec {
 	idp["https"], idp["https-ca"] = l.addr("idp-https"), l.path("idp", "ca.pem")
 	maps.Copy(adfs, l.cfg.DeviceSettings["adfs"])
 	maps.Copy(idp, l.cfg.DeviceSettings["idp"])
-	return []spec{{key: "adfs", name: "adfs", settings: adfs}, {key: "idp", name: "idp", settings: idp}}
+	return append([]spec{{key: "adfs", name: "adfs", settings: adfs}}, l.replicated(spec{key: "idp", name: "idp", settings: idp})...)
 }
 
 // overHTTPS are the settings of a device's component that reaches the cloud over
@@ -199,6 +215,9 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 			err = errors.Join(err, l.Close())
 		}
 	}()
+	if err = cfg.checkReplicas(); err != nil {
+		return nil, err
+	}
 	if cfg.Deployment != nil {
 		return l, l.reach()
 	}
@@ -210,6 +229,9 @@ func Start(ctx context.Context, cfg Config) (_ *Lab, err error) {
 	}
 	if l.ca, err = rpc.NewCA(); err != nil {
 		return nil, err
+	}
+	if cfg.Processes && cfg.ServedNativeHost {
+		return nil, errors.New("a lab of processes starts the native host as browsers do: leave out ServedNativeHost")
 	}
 	if err = l.maker(); err != nil {
 		return nil, err
@@ -248,7 +270,12 @@ func (l *Lab) place(ctx context.Context) error {
 		if l.cfg.Sockets {
 			l.network = newCuttable(rpc.OS{})
 		}
-		l.host = &inProcess{lab: l}
+		if l.cfg.Replicas > 1 {
+			s := newService(rpc.NewMem())
+			l.share(s)
+			l.network = newCuttable(s)
+		}
+		l.host = &inProcess{lab: l, running: map[string]*run.Running{}}
 		return nil
 	}
 	l.network = newCuttable(rpc.OS{})
@@ -397,6 +424,7 @@ func (l *Lab) Close() error {
 	if l.host != nil {
 		errs = append(errs, l.host.close())
 	}
+	l.dying.Wait()
 	shut := func(shutdown func(context.Context) error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()

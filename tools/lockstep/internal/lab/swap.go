@@ -24,7 +24,13 @@ const (
 func RealKey(key string) string { return key + realSuffix }
 
 // nameAt is the name of the component that serves at the address of a key.
-func nameAt(key string) string { return strings.TrimSuffix(path.Base(key), realSuffix) }
+func nameAt(key string) string {
+	name := strings.TrimSuffix(path.Base(key), realSuffix)
+	if n, is := strings.CutPrefix(name, "idp-"); is && strings.Trim(n, "0123456789") == "" {
+		return "idp" // a replica
+	}
+	return name
+}
 
 // SwapIn puts a stand-in in the place of a component and has it break calls by rules; the
 // component itself listens at RealKey from now on. Where there is a stand-in already it
@@ -61,6 +67,9 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 
 // mayMove refuses what would lose what the component keeps in memory alone.
 func (l *Lab) mayMove(key string) error {
+	if key == "idp" && l.ReplicaKeys() != nil {
+		return prterr.New(prterr.Conflict, "a stand-in takes the place of one component, and idp is several: kill one of them, or start a lab with one")
+	}
 	if l.cfg.Processes && l.hasHTTPS(key) {
 		return prterr.New(prterr.Conflict, "as a process %s keeps the address of its HTTPS side: start the lab with a stand-in for it", key)
 	}
@@ -103,35 +112,45 @@ func another(device string) string {
 
 // SetRules replaces the rules of a stand-in. Rules that it cannot do change nothing.
 func (l *Lab) SetRules(ctx context.Context, key, rules string) error {
-	client, err := l.faults(ctx, key)
+	if err := l.hasStandIn(key); err != nil {
+		return err
+	}
+	return l.setRules(ctx, key, rules)
+}
+
+// setRules is SetRules for a stand-in that is there.
+func (l *Lab) setRules(ctx context.Context, key, rules string) error {
+	conn, err := l.Dial(ctx, "operator", key)
 	if err != nil {
 		return err
 	}
-	_, err = client.SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
+	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
 	return err
 }
 
 // Rules tells the rules of a stand-in and how often each struck.
 func (l *Lab) Rules(ctx context.Context, key string) (*faultv1.DescribeRulesResponse, error) {
-	client, err := l.faults(ctx, key)
+	if err := l.hasStandIn(key); err != nil {
+		return nil, err
+	}
+	conn, err := l.Dial(ctx, "operator", key)
 	if err != nil {
 		return nil, err
 	}
-	return client.DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
+	return faultv1.NewFaultServiceClient(conn).DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
 }
 
 // Heal takes all rules from a stand-in. It stays and hands everything on.
 func (l *Lab) Heal(ctx context.Context, key string) error { return l.SetRules(ctx, key, "") }
 
-func (l *Lab) faults(ctx context.Context, key string) (faultv1.FaultServiceClient, error) {
+func (l *Lab) hasStandIn(key string) error {
 	if err := l.has(key); err != nil {
-		return nil, err
+		return err
 	}
 	if !l.Swapped(key) {
-		return nil, prterr.New(prterr.Conflict, "no stand-in is before %s: swap one in first", key)
+		return prterr.New(prterr.Conflict, "no stand-in is before %s: swap one in first", key)
 	}
-	conn, err := l.Dial(ctx, "operator", key)
-	return faultv1.NewFaultServiceClient(conn), err
+	return nil
 }
 
 // Swapped says whether a stand-in is before a component.
@@ -188,10 +207,5 @@ func (l *Lab) fromTheStart(ctx context.Context, s spec) error {
 	if err := l.standIn(ctx, s.key); err != nil || rules == "" {
 		return err
 	}
-	conn, err := l.Dial(ctx, "operator", s.key)
-	if err != nil {
-		return err
-	}
-	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
-	return err
+	return l.setRules(ctx, s.key, rules)
 }

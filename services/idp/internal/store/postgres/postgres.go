@@ -151,13 +151,5 @@ func nobody(err error) bool { return coded(err, noSuchCharacter, badUnicode) }
 
 func coded(err error, codes ...string) bool {
 	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
-	}
-	for _, c := range codes {
-		if e.Code == c {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &e) && slices.Contains(codes, e.Code)
 }

@@ -1,0 +1,67 @@
+package faults_test
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// cue is a context whose deadline passes when it is told so, and not by a clock: a machine
+// that has much to do is late for a deadline of seconds, and never for this one.
+type cue struct {
+	context.Context
+	once sync.Once
+	done chan struct{}
+}
+
+func newCue(ctx context.Context) *cue {
+	c := &cue{Context: ctx, done: make(chan struct{})}
+	context.AfterFunc(ctx, c.pass)
+	return c
+}
+
+func (c *cue) pass() { c.once.Do(func() { close(c.done) }) }
+
+func (c *cue) Done() <-chan struct{} { return c.done }
+
+func (c *cue) Err() error {
+	select {
+	case <-c.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// watching is how often the stand-in is asked whether its rule has struck.
+const watching = 5 * time.Millisecond
+
+// whenStruck does something once the first rule of a stand-in has struck. The function that
+// it returns gives up, and has returned when nothing is done any more.
+func (s *scene) whenStruck(ctx context.Context, key string, do func()) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			if s.struck(ctx, key) {
+				do()
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(watching):
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// struck says whether the first rule of a stand-in has struck.
+func (s *scene) struck(ctx context.Context, key string) bool {
+	state, err := s.lab.Rules(ctx, key)
+	return err == nil && len(state.GetRules()) > 0 && state.GetRules()[0].GetStruck() > 0
+}
