@@ -2,6 +2,7 @@ package wincode
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -21,11 +22,10 @@ func Of(err error) Code {
 		return c
 	}
 	kind := prterr.KindOf(err)
-	if ofDevice(prterr.WhereOf(err).URI) {
-		switch kind {
-		case prterr.Unauthenticated, prterr.NotFound, prterr.Unavailable, prterr.Deadline:
-			return InternalError
-		}
+	// These are of a network or a person; of the device's own components they are neither.
+	elsewhere := []prterr.Kind{prterr.Unauthenticated, prterr.NotFound, prterr.Unavailable, prterr.Deadline}
+	if slices.Contains(elsewhere, kind) && ofDevice(prterr.WhereOf(err).URI) {
+		return InternalError
 	}
 	switch kind {
 	case prterr.Unauthenticated:

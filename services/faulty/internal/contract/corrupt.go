@@ -147,8 +147,8 @@ func otherBytes(b []byte, draw uint64) []byte {
 // place is where among n a draw falls. Its upper bits say so: the same draw falls at the
 // same part of a text that is a little longer today.
 func place(draw uint64, n int) int {
-	hi, _ := bits.Mul64(draw, uint64(n)) //nolint:gosec // a length
-	return int(hi)                       //nolint:gosec // less than n
+	hi, _ := bits.Mul64(draw, uint64(n))
+	return int(hi)
 }
 
 // otherEnum is the next value that the contract has.

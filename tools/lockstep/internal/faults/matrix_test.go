@@ -135,7 +135,7 @@ func TestFLT01_T9_Matrix(t *testing.T) {
 	})
 	got := head + strings.Join(parts, "\n")
 	if *update && !t.Failed() {
-		if err := os.WriteFile(table, []byte(got), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(table, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
