@@ -21,7 +21,7 @@ demo: ## Run the four documented flows and show every step
 
 .PHONY: test
 test: ## Run all tests
-	$(GO) test ./...
+	$(GO) test -timeout 20m ./...
 
 .PHONY: race
 race: ## Run all tests under the race detector (needs a C compiler)

@@ -112,8 +112,6 @@ type Issued struct {
 	Life time.Duration
 	// WrappedKey is empty when the existing session key stays.
 	WrappedKey string
-	// Device that it was issued to, where the caller that knows the device has put it in.
-	Device ids.DeviceID
 }
 
 // Key of the PRT.

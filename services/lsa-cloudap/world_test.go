@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +28,6 @@ import (
 
 const (
 	tenant   = "aaaaaaaa-0000-4000-8000-000000000001"
-	deviceID = "dddddddd-0000-4000-8000-000000000001"
 	aliceID  = "bbbbbbbb-0000-4000-8000-000000000001"
 	adaID    = "bbbbbbbb-0000-4000-8000-000000000002"
 	appID    = "cccccccc-0000-4000-8000-000000000001"
@@ -152,13 +150,6 @@ func (w *world) took() []string {
 	calls := w.calls
 	w.calls = nil
 	return calls
-}
-
-// tookOf is took, of the calls that begin with one of these alone.
-func (w *world) tookOf(begins ...string) []string {
-	return slices.DeleteFunc(w.took(), func(call string) bool {
-		return !slices.ContainsFunc(begins, func(b string) bool { return strings.HasPrefix(call, b) })
-	})
 }
 
 // Write takes the component's log.

@@ -19,43 +19,25 @@ type device struct {
 	timeout time.Duration
 }
 
-// joined is what the device is in a tenant.
-type joined struct {
-	tenant ids.TenantID
-	id     ids.DeviceID
-}
-
-// issued says of a PRT to which device it was issued. It was this one before the request
-// was made: should it have become another meanwhile, the PRT is taken for one of before,
-// and is not used.
-func (j joined) issued(got authority.Issued, err error) (authority.Issued, error) {
-	got.Device = j.id
-	return got, err
-}
-
-// joined is the tenant that the device is joined to. A registered device has a tenant too,
-// but people sign in to it with other accounts: CloudAP gets no PRT of that tenant.
-func (d device) joined(ctx context.Context) (joined, error) {
+// tenant the device is joined to. A registered device has a tenant too, but people
+// sign in to it with other accounts: CloudAP gets no PRT of that tenant.
+func (d device) tenant(ctx context.Context) (ids.TenantID, error) {
 	s, err := call(ctx, d.timeout, d.state.GetDeviceState, &dsregv1.GetDeviceStateRequest{})
 	if err != nil {
-		return joined{}, err
+		return "", err
 	}
 	switch s.GetJoinState() {
 	case dsregv1.JoinState_JOIN_STATE_JOINED, dsregv1.JoinState_JOIN_STATE_HYBRID:
 	case dsregv1.JoinState_JOIN_STATE_REGISTERED:
-		return joined{}, prterr.New(prterr.Conflict, "device is registered, not joined: sign in to it with an account of its own, the work account is for apps only")
+		return "", prterr.New(prterr.Conflict, "device is registered, not joined: sign in to it with an account of its own, the work account is for apps only")
 	default:
-		return joined{}, prterr.New(prterr.Conflict, "device is not joined: run lockstep join")
+		return "", prterr.New(prterr.Conflict, "device is not joined: run lockstep join")
 	}
 	t, err := ids.ParseTenant(s.GetTenantId())
 	if err != nil {
-		return joined{}, authority.BadAnswer("dsreg", "tenant_id is not a GUID")
+		return "", authority.BadAnswer("dsreg", "tenant_id is not a GUID")
 	}
-	id, err := ids.ParseDevice(s.GetDeviceId())
-	if err != nil {
-		return joined{}, authority.BadAnswer("dsreg", "device_id is not a GUID")
-	}
-	return joined{t, id}, nil
+	return t, nil
 }
 
 // signHello has a PRT request built around a Hello assertion: the Hello key signs the

@@ -41,12 +41,9 @@ type entry struct {
 	flight chan struct{}
 	// renewed tells the keeper of a new PRT, after which it has less to wait than it
 	// thought.
-	renewed  chan struct{}
-	failures int
-	retryAt  time.Time
-	// heldUntil is until when the identity provider asked to be left alone: no sign-in
-	// renews before, either.
-	heldUntil time.Time
+	renewed   chan struct{}
+	failures  int
+	retryAt   time.Time
 	lastError string
 	// keysLost is set when the TPM did not know the session key any more, as after
 	// a new registration of the device: the PRT is renewed at the next sign-in,
@@ -108,7 +105,7 @@ func (e *entry) switchTo(next partition.Partition, now time.Time) {
 		e.previousKey, e.previousUntil = e.current.SealedKey, now.Add(answerGrace)
 	}
 	if !e.current.SamePRT(next) {
-		e.failures, e.retryAt, e.heldUntil, e.lastError, e.keysLost = 0, time.Time{}, time.Time{}, "", false
+		e.failures, e.retryAt, e.lastError, e.keysLost = 0, time.Time{}, "", false
 		select {
 		case e.renewed <- struct{}{}:
 		default:
@@ -147,7 +144,6 @@ func (e *entry) finish(err error, now time.Time, wait func(err error, n int) tim
 	if err != nil {
 		e.failures++
 		e.retryAt, e.lastError = now.Add(wait(err, e.failures)), message(err)
-		e.heldUntil = now.Add(prterr.RetryAfterOf(err))
 	}
 	close(e.flight)
 	e.flight = nil

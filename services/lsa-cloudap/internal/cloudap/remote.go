@@ -42,9 +42,6 @@ type issued struct {
 	// mfa is what the provider says of a second factor, and mfaTime when it was proven.
 	mfa     partition.MFA
 	mfaTime time.Time
-	// device that the PRT was issued to; empty when it is a renewed one, whose device is
-	// that of the one before.
-	device ids.DeviceID
 }
 
 func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issued, error) {
@@ -77,8 +74,6 @@ func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issu
 		return issued{}, badAnswer("session_key_jwe is missing")
 	case got.upn == "" || upn != "" && got.upn != upn:
 		return issued{}, badAnswer("user_principal_name is missing or is another one than who signs in")
-	case got.device == "":
-		return issued{}, badAnswer("device_id is missing")
 	case !cred.fits(got.key):
 		return issued{}, badAnswer("the partition is not the credential's")
 	}
@@ -188,15 +183,9 @@ func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
 			return issued{}, badAnswer("user_principal_name is malformed")
 		}
 	}
-	var device ids.DeviceID
-	if m.GetDeviceId() != "" {
-		if device, err = ids.ParseDevice(m.GetDeviceId()); err != nil {
-			return issued{}, badAnswer("device_id is malformed")
-		}
-	}
 	got := issued{
 		upn: upn, key: key, prt: secret.NewText(m.GetPrt()), life: life,
-		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(), device: device,
+		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(),
 	}
 	switch m.GetMfa() {
 	case authorityv1.MFAState_MFA_STATE_YES:

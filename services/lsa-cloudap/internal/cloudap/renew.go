@@ -22,9 +22,7 @@ const renewalCalls = 12
 // returns the renewal that is under way, or nil when nothing is to be done. So two
 // renewals of one partition never run at once. A sign-in does not wait for the
 // end of a back-off (patient false): somebody is there, and may have brought the
-// network and the password. It does wait for as long as the identity provider asked to be
-// left alone, because the cache lets in meanwhile; not with a PRT that is lost or over,
-// whose user has to ask for another one.
+// network and the password.
 func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool) {
 	now := c.cfg.Clock.Now()
 	c.mu.Lock()
@@ -37,7 +35,7 @@ func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool
 	case e.flight != nil:
 		return e.flight, false
 	case !patient && (e.keysLost || e.current.Validity.Over()):
-	case e.current.Age(now) < c.cfg.RenewEvery || now.Before(e.heldUntil) || patient && now.Before(e.retryAt):
+	case e.current.Age(now) < c.cfg.RenewEvery || patient && now.Before(e.retryAt):
 		return nil, false
 	}
 	c.running.Add(1)
@@ -54,9 +52,6 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	defer context.AfterFunc(c.life, cancel)()
 	ended := c.refreshing(ctx, e)
 	c.settleCache(ctx)
-	if cred.empty() { // else the sign-in has done it right before
-		c.settleDevice(ctx)
-	}
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
 	ended(err)
@@ -145,9 +140,6 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 		}
 		p.SetPRT(got.prt, protected)
 		p.SealedKey, p.ObtainedAt, p.ExpiresAt = sealed, now, now.Add(got.life)
-		if got.device != "" {
-			p.Device = got.device
-		}
 		if got.displayName != "" {
 			p.DisplayName = got.displayName
 		}

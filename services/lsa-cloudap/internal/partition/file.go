@@ -14,12 +14,12 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
-// version of the file format, and those before it, which are still read: the second says
-// nothing of the device; the first has no standing either, and its PRT is in the clear,
-// and is sealed with the next write that finds the tpm-agent. A file of another version is
-// not read: guessing at it could lose a PRT that another release can still use.
+// version of the file format, and the first one, which is still read: it has no standing,
+// and its PRT is in the clear, and is sealed with the next write that finds the
+// tpm-agent. A file of another version is not read: guessing at it could lose a PRT that
+// another release can still use.
 const (
-	version      = 3
+	version      = 2
 	firstVersion = 1
 )
 
@@ -29,10 +29,8 @@ type file struct {
 	TenantID       string `json:"tenant_id"`
 	UserID         string `json:"user_id"`
 	CredentialKind string `json:"credential_kind"`
-	// DeviceID is the device that the PRT was issued to, since version 3.
-	DeviceID    string `json:"device_id,omitempty"`
-	UPN         string `json:"user_principal_name"`
-	DisplayName string `json:"display_name"`
+	UPN            string `json:"user_principal_name"`
+	DisplayName    string `json:"display_name"`
 	// PRT is in the clear in files of the first version, and in those that had to be
 	// written while the tpm-agent was away.
 	PRT       string `json:"prt,omitempty"`
@@ -52,7 +50,7 @@ type file struct {
 // goes to disk, mode 0600.
 func encode(p Partition) ([]byte, error) {
 	f := file{
-		Version: version, TenantID: string(p.Tenant), UserID: string(p.User), CredentialKind: string(p.Kind), DeviceID: string(p.Device),
+		Version: version, TenantID: string(p.Tenant), UserID: string(p.User), CredentialKind: string(p.Kind),
 		UPN: string(p.UPN), DisplayName: p.DisplayName, PRT: p.PRT.Reveal(), SealedKey: p.SealedKey,
 		Verifier: p.Verifier.phc.Reveal(), ObtainedAt: p.ObtainedAt.UTC(), ExpiresAt: p.ExpiresAt.UTC(),
 		WrongPasswords: p.WrongPasswords, LastWrongAt: p.LastWrongAt.UTC(), standing: p.form(),
@@ -73,7 +71,7 @@ func decode(data []byte) (Partition, error) {
 		return Partition{}, errors.New("it is not whole JSON of the expected form")
 	}
 	if head.Version == nil || *head.Version < firstVersion || *head.Version > version {
-		return Partition{}, fmt.Errorf("its version is not %d to %d: it was written by another release", firstVersion, version)
+		return Partition{}, fmt.Errorf("its version is not %d or %d: it was written by another release", firstVersion, version)
 	}
 	var f file
 	if err := durable.DecodeJSON(data, &f); err != nil {
@@ -91,12 +89,6 @@ func (f file) partition() (Partition, error) {
 	if err != nil {
 		return Partition{}, err
 	}
-	var device ids.DeviceID
-	if f.DeviceID != "" {
-		if device, err = ids.ParseDevice(f.DeviceID); err != nil {
-			return Partition{}, err
-		}
-	}
 	prt, hash, err := f.prt()
 	if err != nil {
 		return Partition{}, err
@@ -111,7 +103,7 @@ func (f file) partition() (Partition, error) {
 	if err != nil {
 		return Partition{}, err
 	}
-	if f.Version == firstVersion {
+	if f.Version < version {
 		// The one contact with the identity provider that such a file tells of.
 		standing = Standing{LastOnlineAt: f.ObtainedAt}
 	}
@@ -128,7 +120,7 @@ func (f file) partition() (Partition, error) {
 		return Partition{}, errors.New("wrong_passwords is negative")
 	}
 	return Partition{
-		Key: key, Device: device, UPN: upn, DisplayName: f.DisplayName, PRT: prt, SealedPRT: f.SealedPRT, PRTHash: hash, SealedKey: f.SealedKey,
+		Key: key, UPN: upn, DisplayName: f.DisplayName, PRT: prt, SealedPRT: f.SealedPRT, PRTHash: hash, SealedKey: f.SealedKey,
 		Verifier: verifier, ObtainedAt: f.ObtainedAt, ExpiresAt: f.ExpiresAt,
 		WrongPasswords: f.WrongPasswords, LastWrongAt: f.LastWrongAt, Standing: standing,
 	}, nil

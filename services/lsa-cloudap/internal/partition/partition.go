@@ -84,10 +84,6 @@ func ParseKey(tenant, user, kind string) (Key, error) {
 // with the session key that is inside it, so they are replaced together.
 type Partition struct {
 	Key
-	// Device is the device that the PRT was issued to. It is good on no other one, also
-	// not on the one that this computer becomes when it leaves its tenant and joins
-	// again. Empty in files of earlier releases, until it is known.
-	Device      ids.DeviceID
 	UPN         ids.UPN
 	DisplayName string
 	// PRT is opaque, and in the clear: of a file of an earlier release, until the

@@ -52,8 +52,6 @@ type Account struct {
 	User   ids.UserID
 	Kind   CredentialKind
 	UPN    ids.UPN
-	// Device that the PRT was issued to; empty where it is not known, as for a work account.
-	Device ids.DeviceID
 	// SID is the user of the device whose work account it is; empty for an account that
 	// the user signed in to the device with. Two users with the same work account share
 	// no token of it.
@@ -61,19 +59,17 @@ type Account struct {
 }
 
 // Owner is the part of an account that owns tokens. The user principal name is
-// not in it: it may change, and it must not reach a file name. The device is: what was got
-// as another device, before the computer left a tenant, is nobody's any more.
+// not in it: it may change, and it must not reach a file name.
 type Owner struct {
 	Tenant ids.TenantID
 	User   ids.UserID
 	Kind   CredentialKind
 	SID    sid.SID
-	Device ids.DeviceID
 }
 
 // Owner of the account's tokens.
 func (a Account) Owner() Owner {
-	return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind, SID: a.SID, Device: a.Device}
+	return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind, SID: a.SID}
 }
 
 // Grant is an access token and what an app may know about it.

@@ -94,11 +94,6 @@ func account(r *authorityv1.DescribeAccountResponse) (acc apptoken.Account, err 
 		return acc, fmt.Errorf("credential kind is not 1 to %d printable characters", maxKind)
 	}
 	acc.Kind = apptoken.CredentialKind(kind)
-	if r.GetDeviceId() != "" {
-		if acc.Device, err = ids.ParseDevice(r.GetDeviceId()); err != nil {
-			return acc, err
-		}
-	}
 	return acc, nil
 }
 

@@ -92,11 +92,7 @@ type DescribeAccountResponse struct {
 	// NoPrt is true when the session has no PRT of a tenant behind it: the user is one
 	// of the device's own, or the PRT is still to come. The ids of tenant and user are
 	// empty for a user of the device's own.
-	NoPrt bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
-	// DeviceID is the device that the PRT was issued to, a lower-case GUID: what was got
-	// with the PRT of another one, before the device left a tenant, is none of this
-	// account's. Empty when it is not known.
-	DeviceId      string `protobuf:"bytes,8,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	NoPrt         bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -178,13 +174,6 @@ func (x *DescribeAccountResponse) GetNoPrt() bool {
 		return x.NoPrt
 	}
 	return false
-}
-
-func (x *DescribeAccountResponse) GetDeviceId() string {
-	if x != nil {
-		return x.DeviceId
-	}
-	return ""
 }
 
 // SignTokenRequestRequest carries what an app-token request depends on.
@@ -1015,7 +1004,7 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\n" +
 	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"B\n" +
 	"\x16DescribeAccountRequest\x12(\n" +
-	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x91\x02\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\xf4\x01\n" +
 	"\x17DescribeAccountResponse\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12.\n" +
@@ -1023,8 +1012,7 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12'\n" +
 	"\x0fcredential_kind\x18\x05 \x01(\tR\x0ecredentialKind\x12\x10\n" +
 	"\x03sid\x18\x06 \x01(\tR\x03sid\x12\x15\n" +
-	"\x06no_prt\x18\a \x01(\bR\x05noPrt\x12\x1b\n" +
-	"\tdevice_id\x18\b \x01(\tR\bdeviceId\"\x82\x02\n" +
+	"\x06no_prt\x18\a \x01(\bR\x05noPrt\"\x82\x02\n" +
 	"\x17SignTokenRequestRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
