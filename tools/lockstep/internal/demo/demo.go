@@ -40,6 +40,11 @@ type Config struct {
 	Hops bool
 	// Flow is the one flow that is shown; empty shows all. What it stands on runs too.
 	Flow step.Flow
+	// User is the first name of who signs in, one of People; empty is alice. The flows after
+	// the first sign-in are those of alice's tenant.
+	User string
+	// Device is the name of a device of a deployment; empty is the first.
+	Device string
 	// Progress is told what takes long, and called with "" when it is over.
 	Progress func(what string)
 }
@@ -73,7 +78,13 @@ func New(cfg Config) *Demo {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
-	return &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
+	d := &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
+	if d.cfg.User == "" {
+		d.cfg.User = "alice"
+	}
+	who := People()[d.cfg.User]
+	d.tenant.User, d.tenant.Password = who.UPN, who.Password
+	return d
 }
 
 // part is one part of the demo, and the flow that it shows.
@@ -133,7 +144,7 @@ func (d *Demo) join(ctx context.Context) error {
 	d.cfg.Progress("starting a device")
 	defer d.cfg.Progress("")
 	var err error
-	if d.device, err = d.cfg.Lab.AddDevice(ctx); err != nil {
+	if d.device, err = d.take(ctx); err != nil {
 		return err
 	}
 	if err := d.leave(ctx); err != nil {
@@ -141,7 +152,8 @@ func (d *Demo) join(ctx context.Context) error {
 	}
 	d.cfg.Progress("joining the device: its TPM makes two RSA-2048 keys")
 	began := time.Now()
-	joined, err := d.device.Operator.Join(ctx, d.tenant.User, d.tenant.Password, "DESKTOP-1")
+	by := joiner(d.cfg.User)
+	joined, err := d.device.Operator.Join(ctx, by.UPN, by.Password, "DESKTOP-1")
 	if err != nil {
 		return fmt.Errorf("join the device: %w", err)
 	}
@@ -152,6 +164,16 @@ func (d *Demo) join(ctx context.Context) error {
 	}
 	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
 	return nil
+}
+
+// take takes the device that is meant; a deployment has no more devices than it has.
+func (d *Demo) take(ctx context.Context) (*lab.Device, error) {
+	for {
+		device, err := d.cfg.Lab.AddDevice(ctx)
+		if err != nil || d.cfg.Device == "" || device.Name == d.cfg.Device {
+			return device, err
+		}
+	}
 }
 
 // leave takes a device of a deployment out of the tenant that an earlier demo joined it
