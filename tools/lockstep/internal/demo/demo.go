@@ -24,7 +24,8 @@ import (
 
 const (
 	// flowTime bounds one flow, and with it the wait for its background part; farTime does
-	// where the components are elsewhere, and their spans take a way over collectors.
+	// where the components are elsewhere, and their spans take a way over collectors. What a
+	// person waits for is bounded by flowTime there too.
 	flowTime, farTime = 30 * time.Second, 3 * time.Minute
 	// renewalDue is a little more than the renewal cycle of four hours.
 	renewalDue = 4*time.Hour + time.Minute
@@ -200,7 +201,9 @@ func (d *Demo) leave(ctx context.Context) error {
 // firstSignIn: the device knows nothing of the user, so the credential goes to
 // the identity provider, signed with the device key, and a PRT comes back.
 func (d *Demo) firstSignIn(ctx context.Context) error {
-	desktop, id, err := d.device.LogonUI.SignIn(ctx, d.tenant.User, d.tenant.Password)
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	desktop, id, err := d.device.LogonUI.SignIn(acting, d.tenant.User, d.tenant.Password)
 	if err != nil {
 		return fmt.Errorf("first sign-in: %w", err)
 	}
@@ -219,7 +222,9 @@ func (d *Demo) secondAppToken(ctx context.Context) error {
 }
 
 func (d *Demo) appToken(ctx context.Context, title, rows string) error {
-	_, id, err := d.device.App(d.tenant.App).Token(ctx, d.desktop, d.tenant.Resource, true)
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	_, id, err := d.device.App(d.tenant.App).Token(acting, d.desktop, d.tenant.Resource, true)
 	if err != nil {
 		return fmt.Errorf("app token: %w", err)
 	}
@@ -229,7 +234,9 @@ func (d *Demo) appToken(ctx context.Context, title, rows string) error {
 // browserSSO: a web page sends the browser to the identity provider, and the PRT
 // cookie signs the user in without a question.
 func (d *Demo) browserSSO(ctx context.Context) error {
-	visit, err := d.device.Browser.Open(ctx, d.desktop, d.tenant.Page, secret.Text{})
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	visit, err := d.device.Browser.Open(acting, d.desktop, d.tenant.Page, secret.Text{})
 	if err != nil {
 		return fmt.Errorf("browser sign-in: %w", err)
 	}
