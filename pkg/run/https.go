@@ -51,7 +51,15 @@ func (p HTTPSPeer) Client() *http.Client {
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 30 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 	}
 	if p.Dial != nil {
-		t.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) { return p.Dial(ctx, address) }
+		t.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) {
+			// Behind one address there may be several servers, one of which has just died:
+			// nothing was sent so far, so the next one may be tried.
+			conn, err := p.Dial(ctx, address)
+			if err != nil && ctx.Err() == nil {
+				return p.Dial(ctx, address)
+			}
+			return conn, err
+		}
 	}
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

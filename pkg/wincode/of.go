@@ -2,6 +2,8 @@ package wincode
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -19,7 +21,13 @@ func Of(err error) Code {
 	if c, ok := ofAADSTS(prterr.CodeOf(err)); ok {
 		return c
 	}
-	switch prterr.KindOf(err) {
+	kind := prterr.KindOf(err)
+	// These are of a network or a person; of the device's own components they are neither.
+	elsewhere := []prterr.Kind{prterr.Unauthenticated, prterr.NotFound, prterr.Unavailable, prterr.Deadline}
+	if slices.Contains(elsewhere, kind) && ofDevice(prterr.WhereOf(err).URI) {
+		return InternalError
+	}
+	switch kind {
 	case prterr.Unauthenticated:
 		return LogonFailure
 	case prterr.Unavailable, prterr.Deadline:
@@ -39,10 +47,21 @@ func Of(err error) Code {
 	}
 }
 
+// ofDevice says whether a request went to another component of the device. What one of
+// them misses or does not take is neither the user's name nor the password, and that it is
+// down is no matter of the network: nobody is to be sent to look there.
+func ofDevice(uri string) bool {
+	component, _, _ := strings.Cut(strings.TrimPrefix(uri, overGRPC), "/")
+	return strings.HasPrefix(uri, overGRPC) && (component == "tpm-agent" || component == "dsreg")
+}
+
+// overGRPC begins the address of a request in the form of prterr.Where.
+const overGRPC = "grpc://"
+
 // ofAADSTS has the codes for which Windows has a word of its own.
 func ofAADSTS(code aadsts.Code) (Code, bool) {
 	switch code {
-	case aadsts.InvalidCredentials:
+	case aadsts.InvalidCredentials, aadsts.NoPassword:
 		return LogonFailure, true
 	case aadsts.UserAccountNotFound:
 		return NoSuchUser, true
@@ -50,7 +69,7 @@ func ofAADSTS(code aadsts.Code) (Code, bool) {
 		return AccountDisabled, true
 	case aadsts.AccountLocked:
 		return AccountLockedOut, true
-	case aadsts.PasswordExpired:
+	case aadsts.PasswordExpired, aadsts.OnPremisesPasswordExpired:
 		return PasswordExpired, true
 	case aadsts.TenantNotFound:
 		return NoSuchRealm, true

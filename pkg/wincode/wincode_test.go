@@ -169,3 +169,31 @@ func TestOBS03_EveryErrorHasAStatus(t *testing.T) {
 		}
 	}
 }
+
+// TestFLT03_AComponentOfTheDeviceIsNoNetworkAndNoPassword: what another component of the
+// device does not know, take or answer sends nobody to the password or to the network; the
+// same from the cloud does.
+func TestFLT03_AComponentOfTheDeviceIsNoNetworkAndNoPassword(t *testing.T) {
+	for kind, cloud := range map[prterr.Kind]wincode.Code{
+		prterr.Unauthenticated: wincode.LogonFailure, prterr.NotFound: wincode.NoSuchUser, prterr.Unavailable: wincode.NetworkUnreachable,
+		prterr.Deadline: wincode.NetworkUnreachable, prterr.Invalid: wincode.RequestNotAccepted,
+	} {
+		local := wincode.InternalError
+		if kind == prterr.Invalid {
+			local = wincode.RequestNotAccepted
+		}
+		for uri, want := range map[string]wincode.Code{
+			"": cloud, "grpc://idp/prt.idp.v1.IssuanceService/RequestPRT": cloud, "https://tpm-agent/": cloud,
+			"grpc://tpm-agent/prt.tpm.v1.PRTKeyService/SignPRTRequest": local, "grpc://dsreg/prt.dsreg.v1.DeviceStateService/GetDeviceState": local,
+		} {
+			if got := wincode.Of(prterr.New(kind, "x").WithWhere(prterr.Where{URI: uri})); got != want {
+				t.Errorf("%s at %q is %v, want %v", kind, uri, got, want)
+			}
+		}
+	}
+	for code, want := range map[aadsts.Code]wincode.Code{aadsts.NoPassword: wincode.LogonFailure, aadsts.OnPremisesPasswordExpired: wincode.PasswordExpired} {
+		if got := wincode.Of(prterr.AADSTS(code, "")); got != want {
+			t.Errorf("%v is %v, want %v", code, got, want)
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/adfs"
 )
 
-// published asks a provider that was wired as a process wires it for its certificate.
+// publishedBy asks a provider that was wired as a process wires it for its certificate.
 func publishedBy(t *testing.T, caller, name string, env run.Env) ([]byte, error) {
 	t.Helper()
 	c, err := adfs.Wire(&env)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 
 	"google.golang.org/grpc"
 
@@ -89,16 +88,9 @@ func Wire(env *run.Env) (*run.Component, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewServer(Config{Authority: authority, Log: orDiscard(env.Log)})
+	s, err := NewServer(Config{Authority: authority, Log: env.Log})
 	if err != nil {
 		return nil, err
 	}
 	return &run.Component{Service: s, Allow: Allow()}, nil
-}
-
-func orDiscard(log *slog.Logger) *slog.Logger {
-	if log == nil {
-		return slog.New(slog.DiscardHandler)
-	}
-	return log
 }

@@ -85,10 +85,10 @@ func TestREG26_AnAttestationThatFailsIsNotPassedOver(t *testing.T) {
 		"a broken TPM": {func(w *world) { w.tpm.before["CertifyDeviceKeys"] = prterr.New(prterr.TPMFailed, "broken") }, prterr.TPMFailed, "broken"},
 		"no statement": {func(w *world) {
 			w.tpm.statements = func(r *tpmv1.CertifyDeviceKeysResponse) { r.TransportKey = nil }
-		}, prterr.Internal, "statement"},
+		}, prterr.TPMFailed, "statement"},
 		"half a statement": {func(w *world) {
 			w.tpm.statements = func(r *tpmv1.CertifyDeviceKeysResponse) { r.StorageKey.Signature = nil }
-		}, prterr.Internal, "statement"},
+		}, prterr.TPMFailed, "statement"},
 		"a refused statement": {func(w *world) {
 			w.tpm.statements = func(r *tpmv1.CertifyDeviceKeysResponse) { r.DeviceKey.PublicArea = []byte("another key") }
 		}, prterr.Denied, "not right"},

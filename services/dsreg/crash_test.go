@@ -97,7 +97,7 @@ func TestACrashInAnEnrolmentLeavesOldOrNew(t *testing.T) {
 				if again := w.consistent(); again.GetDeviceId() == s.GetDeviceId() || len(w.tpm.sets) != 1 {
 					t.Errorf("after trying again: %v, %d key sets", again, len(w.tpm.sets))
 				}
-			}, "keys-created", "registered", "pending-written", "installed", "current-written")
+			}, "keys-created", "enrolling-written", "registered", "pending-written", "installed", "current-written")
 		})
 	}
 }

@@ -38,7 +38,7 @@ func TestADiskThatFailsBeforeTheInstallation(t *testing.T) {
 	w := newWorld(t)
 	first := w.mustJoin()
 	repair := w.breakDisk()
-	if _, err := w.join(); prterr.KindOf(err) != prterr.Internal || !strings.Contains(err.Error(), "not finished") {
+	if _, err := w.join(); prterr.KindOf(err) != prterr.Internal || !strings.Contains(err.Error(), "check the disk") {
 		t.Errorf("join: %v", err)
 	}
 	if err := w.leave(true); prterr.KindOf(err) != prterr.Internal || !strings.Contains(err.Error(), "check the disk") {

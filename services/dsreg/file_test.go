@@ -59,7 +59,7 @@ func TestADamagedStateFileIsNamed(t *testing.T) {
 		"more":              {append(whole[:len(whole):len(whole)], "{}"...), state.ErrDamaged, "remove it"},
 		"text":              {[]byte("joined"), state.ErrDamaged, "remove it"},
 		"no version":        {edit(func(m map[string]any) { delete(m, "version") }), state.ErrDamaged, "no version"},
-		"foreign version":   {edit(func(m map[string]any) { m["version"] = 3 }), state.ErrVersion, "run that release"},
+		"foreign version":   {edit(func(m map[string]any) { m["version"] = 4 }), state.ErrVersion, "run that release"},
 		"unknown member":    {edit(func(m map[string]any) { m["key"] = "x" }), state.ErrDamaged, "unknown name"},
 		"no identity":       {edit(func(m map[string]any) { delete(m, "current") }), state.ErrDamaged, "no identity"},
 		"leaving without":   {edit(func(m map[string]any) { m["pending"] = m["current"]; delete(m, "current"); m["leaving"] = true }), state.ErrDamaged, "no identity"},

@@ -244,7 +244,7 @@ func TestALyingTPMDoesNotJoinHybrid(t *testing.T) {
 	} {
 		w := newWorld(t)
 		w.tpm.computer = change
-		if _, err := w.hybrid(); prterr.KindOf(err) != prterr.Internal || !strings.Contains(err.Error(), name) || w.file() != nil {
+		if _, err := w.hybrid(); prterr.KindOf(err) != prterr.TPMFailed || !strings.Contains(err.Error(), name) || w.file() != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

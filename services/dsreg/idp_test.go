@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type fakeIdP struct {
 
 	mu      sync.Mutex
 	devices map[ids.DeviceID]*rsa.PublicKey
+	// made are the certificates of registrations, by what was asked.
+	made map[string][]byte
 	// waiting are synchronised computers that have not joined, replaced the devices
 	// whose keys were replaced, attested what was proven at the last registration.
 	waiting  map[ids.DeviceID]*computer
@@ -87,7 +90,7 @@ func newIdP() (*fakeIdP, error) {
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return &fakeIdP{
 		ca: ca, tenant: ids.NewTenant(), users: map[string]ids.UserID{alice: ids.NewUser(), bob: ids.NewUser()},
-		waiting: map[ids.DeviceID]*computer{}, exchanged: map[ids.DeviceID]exchange{}, devices: map[ids.DeviceID]*rsa.PublicKey{},
+		waiting: map[ids.DeviceID]*computer{}, exchanged: map[ids.DeviceID]exchange{}, devices: map[ids.DeviceID]*rsa.PublicKey{}, made: map[string][]byte{},
 		realm: idpv1.AccountType_ACCOUNT_TYPE_MANAGED, before: map[string]error{}, after: map[string]error{},
 	}, err
 }
@@ -150,9 +153,16 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 		},
 		key: key, device: string(ids.NewDevice()), tenant: string(f.tenant), join: join, user: string(f.users[user]),
 	}
-	der, err := f.sign(i)
-	if err != nil {
-		return nil, err
+	// The same keys for the same user are the same device, as long as it has done nothing.
+	of := strings.Join([]string{user, r.GetJoinType().String(), string(csr.RawSubjectPublicKeyInfo), string(r.GetTransportKey())}, " ")
+	der := f.made[of]
+	if !f.there(der) {
+		if der, err = f.sign(i); err != nil {
+			return nil, err
+		}
+		if f.issue == nil {
+			f.made[of] = der
+		}
 	}
 	resp := &idpv1.RegisterDeviceResponse{
 		Certificate: der, Thumbprint: thumbprint(der), UserPrincipalName: user, TenantId: string(f.tenant),
@@ -168,7 +178,13 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 	if f.lie != nil {
 		f.lie(resp)
 	}
-	return resp, nil
+	return resp, f.after["RegisterDevice"]
+}
+
+// there reports whether a certificate is that of a device which the tenant has.
+func (f *fakeIdP) there(der []byte) bool {
+	cert, err := x509.ParseCertificate(der)
+	return err == nil && f.devices[ids.DeviceID(cert.Subject.CommonName)] != nil
 }
 
 func (f *fakeIdP) sign(i *issued) (der []byte, err error) {

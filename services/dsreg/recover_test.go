@@ -231,7 +231,7 @@ func TestPRO07_ATPMThatDoesNotWorkIsNoLossOfKeys(t *testing.T) {
 		"unreachable": {func(w *world) { w.toTPM.cut(true) }, prterr.Unavailable},
 		"unclear": {func(w *world) {
 			w.tpm.damage(tpmv1.KeyTestOutcome(99))
-		}, prterr.Internal},
+		}, prterr.TPMFailed},
 	} {
 		for _, hybrid := range []bool{false, true} {
 			w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 
@@ -134,6 +135,8 @@ func TestEveryMethodHasCallersAndStrangersAreRefused(t *testing.T) {
 			wantKind(t, err, prterr.Denied)
 		}
 	}
+	// prt.trust.v1 is served by what carries the component, beside it.
+	maps.DeleteFunc(allow, func(full string, _ []string) bool { return strings.HasPrefix(full, "/prt.trust.v1.") })
 	if methods != len(allow) {
 		t.Errorf("%d methods served, %d allowed", methods, len(allow))
 	}

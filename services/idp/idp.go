@@ -159,9 +159,6 @@ func New(cfg Config) (*Service, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
-	if cfg.DirectoryLag < 0 || cfg.DirectoryLag > time.Hour {
-		return nil, errors.New("idp: DirectoryLag is 0 to an hour")
-	}
 	tenants, err := tenant.Parse(file)
 	if err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
@@ -186,7 +183,7 @@ func New(cfg Config) (*Service, error) {
 	return s, nil
 }
 
-// check finds what does not go together.
+// check finds what is out of bounds, or does not go together.
 func (c Config) check() error {
 	kept := c.StateDir != "" || !c.Database.Empty()
 	switch {
@@ -194,6 +191,8 @@ func (c Config) check() error {
 		return errors.New("QuickHashes does not go with StateDir or Database: leave one of them out")
 	case c.StateDir != "" && !c.Database.Empty():
 		return errors.New("StateDir does not go with Database: leave one of them out")
+	case c.DirectoryLag < 0 || c.DirectoryLag > time.Hour:
+		return errors.New("DirectoryLag is 0 to an hour")
 	}
 	return nil
 }

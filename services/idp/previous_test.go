@@ -96,7 +96,7 @@ func process(t *testing.T, program string, ca *rpc.CA, dsn secret.Text) string {
 		t.Fatal(err)
 	}
 	addr := "unix:" + filepath.Join(dir, "run", "idp.sock")
-	cmd := exec.Command(program, "--listen", addr, "--identity", filepath.Join(dir, "identity"), "--state", filepath.Join(dir, "state"), "--log", "warn", //nolint:noctx // it lives as long as the test
+	cmd := exec.Command(program, "--listen", addr, "--identity", filepath.Join(dir, "identity"), "--state", filepath.Join(dir, "state"), "--log", "warn",
 		"--set", "state=postgres", "--set", "database="+filepath.Join(dir, "dsn"), "--set", "tpm-makers=emulated="+filepath.Join(dir, "maker.pem"))
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -173,7 +173,8 @@ func TestTheSpoolIsForTheObserverAlone(t *testing.T) {
 func TestTheSpoolIsBounded(t *testing.T) {
 	w := spool(t, 400<<10)
 	w.exports(6, 100<<10)
-	left, cursor, dropped := 0, "", uint64(0)
+	left, cursor := 0, ""
+	var dropped uint64
 	for {
 		r := w.fetch(cursor, 0)
 		if len(r.GetItems()) == 0 {

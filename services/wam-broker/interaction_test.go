@@ -107,6 +107,21 @@ func TestAPP10_AnEndedPRTIsReplacedAtAPage(t *testing.T) {
 	}
 }
 
+// TestAPP10_ALostSessionKeyIsReplacedAtAPage: a session key that is lost with the TPM's is
+// no end for an app that may ask; one that may not hears what is lost.
+func TestAPP10_ALostSessionKeyIsReplacedAtAPage(t *testing.T) {
+	d := newDevice(t)
+	d.set(func(w *world) { w.weak = prterr.New(prterr.KeysLost, "the key is lost").WithHRESULT(0x80090016) })
+	if _, err := d.client.RequestToken(t.Context(), ask()); prterr.KindOf(err) != prterr.KeysLost || prterr.HRESULTOf(err) != 0x80090016 || d.count("BeginInteraction") != 0 {
+		t.Fatalf("silently: %v", err)
+	}
+	d.opens(t, "session-alice", ended)
+	d.token(t, interactive)
+	if len(d.begun) != 1 || !d.begun[0].GetSignIn() {
+		t.Errorf("%v", d.begun)
+	}
+}
+
 // TestAPP11_OneThingAfterTheOther: a PRT that ended is replaced at a page that asks for
 // a sign-in and nothing else, so what the policy of the app wants beyond it is known only
 // afterwards. The user of one request gets through all of it, and is asked for nothing

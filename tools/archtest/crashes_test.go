@@ -22,7 +22,7 @@ func killings() []killing {
 	write := []string{"temp-created", "temp-written", "renamed"}
 	return []killing{
 		{"tpm-agent", "services/tpm-agent/security_test.go", "TestCrashesWhileInstallingLeaveOneIdentity", append(write, "certificate-written", "pointer-moved")},
-		{"dsreg", "services/dsreg/crash_test.go", "TestACrashInAnEnrolmentLeavesOldOrNew", append(write, "keys-created", "registered", "pending-written", "installed", "current-written")},
+		{"dsreg", "services/dsreg/crash_test.go", "TestACrashInAnEnrolmentLeavesOldOrNew", append(write, "keys-created", "enrolling-written", "registered", "pending-written", "installed", "current-written")},
 		{"dsreg", "services/dsreg/crash_test.go", "TestACrashInALeaveLeavesOldOrNothing", []string{"leaving", "tenant-told", "keys-destroyed"}},
 		{"dsreg", "services/dsreg/hybrid_test.go", "TestACrashInAHybridJoin", []string{"keys-created", "waiting-written", "registered"}},
 		{"dsreg", "services/dsreg/migrate_test.go", "TestPRO13_ACrashInAMigration", []string{"keys-created", "attested", "replacing-written", "replaced"}},

@@ -2,6 +2,9 @@
 // brings the images in, deploys, plays the flows, breaks components and judges the
 // whole. The targets of the Makefile that begin with kind-, and cluster-test, are its
 // commands.
+//
+// What never may live here: a manifest, or a rule about one; those are deploy/ and
+// tools/manifests.
 package main
 
 import (

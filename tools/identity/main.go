@@ -1,5 +1,8 @@
 // Command identity gives the components of a cluster their identities: certificates
 // whose one name is spiffe://lockstep/NAME, as the table of identities says.
+//
+// What lives here: the commands. What never may: a decision about a request, which is
+// package signer's. Callers are the signer's pod and the bootstrap Job of a cluster.
 package main
 
 import (

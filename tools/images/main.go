@@ -1,5 +1,8 @@
 // Command images makes the images of Lockstep: programs, archives without a registry or
 // a daemon, lists of what is in them, and signatures.
+//
+// What lives here: the commands. What never may: anything that a program needs to run.
+// Callers are the targets of the Makefile.
 package main
 
 import (

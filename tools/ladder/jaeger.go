@@ -111,7 +111,7 @@ func (j *Jaeger) ask(ctx context.Context, path string, query url.Values) (_ []Sp
 	req.Header.Set("Accept", "application/json")
 	resp, err := j.client.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("Jaeger at %s cannot be reached: %w", j.base.Host, err) //nolint:staticcheck // its name
+		return nil, fmt.Errorf("Jaeger at %s cannot be reached: %w", j.base.Host, err)
 	}
 	defer func() { err = errors.Join(err, resp.Body.Close()) }()
 	switch resp.StatusCode {
@@ -128,7 +128,7 @@ func (j *Jaeger) ask(ctx context.Context, path string, query url.Values) (_ []Sp
 		}
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("Jaeger at %s answers with status %d", j.base.Host, resp.StatusCode) //nolint:staticcheck // its name
+		return nil, fmt.Errorf("Jaeger at %s answers with status %d", j.base.Host, resp.StatusCode)
 	}
 }
 
@@ -147,7 +147,7 @@ func readChunks(r io.Reader) ([]Span, error) {
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", errForm, err)
 		case c.Error != nil:
-			return nil, errors.New("Jaeger could not read the traces: see its log") //nolint:staticcheck // its name
+			return nil, errors.New("Jaeger could not read the traces: see its log")
 		}
 		resources = append(resources, c.Result.ResourceSpans...)
 	}

@@ -16,6 +16,8 @@ type offer struct {
 	keys        state.Keys
 	request     []byte // PKCS#10
 	attestation *idpv1.Attestation
+	// asked says that they were offered before and it is not known what came of it.
+	asked bool
 }
 
 // machine is what a device says of itself.

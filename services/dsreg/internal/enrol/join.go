@@ -31,10 +31,11 @@ func (e *Enroller) Join(ctx context.Context, req Request) (*state.Identity, erro
 // trying again works:
 //
 //  1. New keys are made beside the old ones and stay pending in the TPM, which
-//     proves to the tenant that they live there. A crash up to here leaves the old
-//     identity; the next enrolment drops the pending keys.
-//  2. The tenant registers the device. A crash leaves the old identity, and a
-//     device at the tenant that has no keys anywhere: harmless, and reported.
+//     proves to the tenant that they live there, and it is written down for whom. A
+//     crash up to here leaves the old identity, and so does one before 4.
+//  2. The tenant registers the device. When the answer is lost, or is not to be
+//     used, the next enrolment of the same kind for the same user asks with the same
+//     keys, for which the tenant has the same device (ready).
 //  3. The proof that removes the old device is signed while its key still exists.
 //  4. The new identity is written down as pending, beside the old one.
 //  5. The TPM installs the certificate, and in the same action destroys the old
@@ -111,39 +112,21 @@ func (e *Enroller) enrolWith(ctx context.Context, kind entrawire.JoinType, req R
 }
 
 func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Request, by pass) (enrolment, error) {
-	old, err := e.abandon()
+	old, offer, err := e.ready(ctx, kind, req)
 	if err != nil {
 		return enrolment{}, err
 	}
-	keys, err := e.keys.create(ctx)
-	if err != nil {
-		return enrolment{}, err
-	}
-	e.points.Reached("keys-created")
-	offer, err := e.offer(ctx, keys, req.User.Domain())
-	if err != nil {
-		return enrolment{}, err
-	}
-	register := func() (registered, error) {
-		return e.cloud.register(ctx, kind, by.token, offer, e.machine(req.DisplayName, req.User.Domain()), by.replaces)
-	}
-	answer, err := register()
-	if k := prterr.KindOf(err); (k == prterr.Deadline || k == prterr.Unavailable) && ctx.Err() == nil {
-		// It may have happened: the same request, with the same keys, is for the same device,
-		// and one with new keys would leave a device there that nobody can use.
-		answer, err = register()
-	}
+	answer, offer, err := e.ask(ctx, kind, req, by, offer)
 	if err != nil {
 		return enrolment{}, e.refused(ctx, err)
 	}
 	id, err := accept(answer, asked{
-		kind: kind, keys: keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), tenant: by.tenant, old: old.Current, attested: offer.attestation,
+		kind: kind, keys: offer.keys, user: req.User, displayName: req.DisplayName, now: e.clock.Now(), tenant: by.tenant, old: old.Current, attested: offer.attestation,
 	})
 	e.joinAnswer(ctx, id, err)
 	if err != nil {
-		// The keys stay pending until the next enrolment: to delete a key set would end
-		// the session keys of the old identity too.
-		e.log.WarnContext(ctx, "a registration was refused by the device: if the tenant lists a new device of this name, have it removed", "display_name", req.DisplayName)
+		// The keys stay pending, and whoever tries again asks with them for the same device.
+		e.log.WarnContext(ctx, "a registration was refused by the device: try again soon, or have a new device of this name removed from the tenant", "display_name", req.DisplayName)
 		return enrolment{}, err
 	}
 	e.points.Reached("registered")
@@ -169,10 +152,10 @@ func (e *Enroller) machine(displayName, domain string) machine {
 // abandon gives up what waits with a pending key set: the next keys take its place.
 func (e *Enroller) abandon() (state.Record, error) {
 	r := e.store.Get()
-	if r.Waiting == nil && r.Replacing == nil {
+	if r.Waiting == nil && r.Replacing == nil && r.Enrolling == nil {
 		return r, nil
 	}
-	r.Waiting, r.Replacing = nil, nil
+	r.Waiting, r.Replacing, r.Enrolling = nil, nil, nil
 	return r, e.put(r)
 }
 
@@ -183,7 +166,7 @@ func leftOver(id *state.Identity, err error) error {
 	if !errors.As(err, &failed) {
 		return err
 	}
-	return prterr.Wrap(prterr.KindOf(err), err, "the enrolment was not finished: have the unused device %s removed from the tenant and try again", id.DeviceID)
+	return prterr.Wrap(prterr.KindOf(err), err, "the enrolment was not finished: try again soon, which is for the same device, or have the unused device %s removed from the tenant", id.DeviceID)
 }
 
 // farewell signs the removal of the old device while it still has its key. The

@@ -16,7 +16,8 @@ import (
 //	leaving, and no key is installed       the device had left: nothing is current
 //	leaving, and a key is installed        the device still is what it was
 //
-// A hybrid join that waits, and an exchange of keys that was begun, stay so.
+// A hybrid join that waits, an exchange of keys that was begun, and an enrolment that is
+// not done stay so.
 //
 // The caller has the turn. While the tpm-agent cannot be asked nothing is
 // answered: the wrong identity would be worse than none.
@@ -36,7 +37,7 @@ func (e *Enroller) settle(ctx context.Context) error {
 	case r.Pending != nil && r.Pending.HasKey(installed):
 		next = state.Record{Current: r.Pending}
 		e.changed()
-	case r.Pending != nil && (r.Waiting != nil || r.Replacing != nil):
+	case r.Pending != nil && (r.Waiting != nil || r.Replacing != nil || r.Enrolling != nil):
 		// The same device goes on with what it waits with.
 	case r.Pending != nil:
 		e.log.WarnContext(ctx, "an interrupted enrolment left a device at the tenant that nobody can use: have it removed", "device_id", r.Pending.DeviceID)

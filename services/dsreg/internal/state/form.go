@@ -8,9 +8,11 @@ import (
 
 // Versions of the file. One of a later version is not read: guessing at it could
 // lose a registration that another release can still use. The first version knew
-// neither protection nor administrators nor hybrid joins.
+// neither protection nor administrators nor hybrid joins, the second no enrolment that is
+// not done.
 const (
-	version = 2
+	version = 3
+	before3 = 2
 	first   = 1
 )
 
@@ -30,6 +32,15 @@ type file struct {
 	KeysLost  bool           `json:"keys_lost,omitempty"`
 	Waiting   *fileWaiting   `json:"waiting,omitempty"`
 	Replacing *fileReplacing `json:"replacing,omitempty"`
+	Enrolling *fileEnrolling `json:"enrolling,omitempty"`
+}
+
+type fileEnrolling struct {
+	Keys        fileKeys `json:"keys"`
+	Kind        string   `json:"join_type"`
+	User        string   `json:"user"`
+	DisplayName string   `json:"display_name"`
+	Since       int64    `json:"since"` // seconds since 1970
 }
 
 type fileIdentity struct {
@@ -80,6 +91,9 @@ func encode(r Record) ([]byte, error) {
 	}
 	if p := r.Replacing; p != nil {
 		f.Replacing = &fileReplacing{Keys: fileKeys(p.Keys), Identity: flat(p.Identity), Native: p.Native}
+	}
+	if p := r.Enrolling; p != nil {
+		f.Enrolling = &fileEnrolling{Keys: fileKeys(p.Keys), Kind: string(p.Kind), User: string(p.User), DisplayName: p.DisplayName, Since: p.Since.Unix()}
 	}
 	data, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {

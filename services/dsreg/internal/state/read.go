@@ -21,8 +21,8 @@ func decode(data []byte) (Record, error) {
 	if head.Version == nil {
 		return Record{}, fmt.Errorf("%w: it has no version", ErrDamaged)
 	}
-	if *head.Version != version && *head.Version != first {
-		return Record{}, fmt.Errorf("%w: version %d is neither %d nor %d", ErrVersion, *head.Version, first, version)
+	if *head.Version < first || *head.Version > version {
+		return Record{}, fmt.Errorf("%w: version %d is not one of %d to %d", ErrVersion, *head.Version, first, version)
 	}
 	var f file
 	if err := durable.DecodeJSON(data, &f); err != nil {
@@ -46,10 +46,13 @@ func (f file) record() (Record, error) {
 	if r.Replacing, err = f.Replacing.replacing(); err != nil {
 		return Record{}, fmt.Errorf("%w: replacing: %w", ErrDamaged, err)
 	}
+	if r.Enrolling, err = f.Enrolling.enrolling(); err != nil {
+		return Record{}, fmt.Errorf("%w: enrolling: %w", ErrDamaged, err)
+	}
 	switch {
-	case f.Version == first && (r.KeysLost || r.Waiting != nil || r.Replacing != nil):
+	case f.Version <= before3 && r.Enrolling != nil, f.Version == first && (r.KeysLost || r.Waiting != nil || r.Replacing != nil):
 		return Record{}, fmt.Errorf("%w: it has a member that its version does not know", ErrDamaged)
-	case r.Current == nil && (r.Leaving || r.KeysLost || r.Replacing != nil || r.Pending == nil && r.Waiting == nil):
+	case r.Current == nil && (r.Leaving || r.KeysLost || r.Replacing != nil || r.Pending == nil && r.Waiting == nil && r.Enrolling == nil):
 		return Record{}, fmt.Errorf("%w: it names no identity", ErrDamaged)
 	}
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -84,4 +85,25 @@ func (f *fileReplacing) replacing() (*Replacing, error) {
 		return nil, errors.New("identity has another key")
 	}
 	return &Replacing{Keys: keys, Identity: id, Native: f.Native}, nil
+}
+
+func (f *fileEnrolling) enrolling() (*Enrolling, error) {
+	if f == nil {
+		return nil, nil
+	}
+	keys, err := f.Keys.keys()
+	if err != nil {
+		return nil, err
+	}
+	user, err := ids.ParseUPN(f.User)
+	kind := entrawire.JoinType(f.Kind)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("user: %w", err)
+	case kind != entrawire.JoinJoined && kind != entrawire.JoinRegistered:
+		return nil, errors.New("join_type is neither that of a join nor of a registration")
+	case f.DisplayName == "" || len(f.DisplayName) > maxDisplayName:
+		return nil, fmt.Errorf("display_name is not 1 to %d bytes", maxDisplayName)
+	}
+	return &Enrolling{Keys: keys, Kind: kind, User: user, DisplayName: f.DisplayName, Since: time.Unix(f.Since, 0).UTC()}, nil
 }

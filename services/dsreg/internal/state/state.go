@@ -115,6 +115,9 @@ type Record struct {
 	// Replacing is an exchange of the keys of Current that was begun, nil when there
 	// is none.
 	Replacing *Replacing
+	// Enrolling is a join or a registration that the tenant was asked for and that is not
+	// done, nil when there is none.
+	Enrolling *Enrolling
 }
 
 // Settled reports whether nothing was interrupted.

@@ -64,11 +64,13 @@ func TestRecordsComeBack(t *testing.T) {
 	waiting := &state.Waiting{
 		Computer: *hybrid.Computer, TenantID: two.TenantID, DisplayName: "PC-7", Keys: keys, Certificate: two.Certificate, Asked: true,
 	}
+	enrolling := &state.Enrolling{Keys: keys, Kind: entrawire.JoinRegistered, User: upn, DisplayName: "PC-7", Since: time.Unix(1<<30, 0).UTC()}
 	for name, want := range map[string]state.Record{
 		"waiting": {Waiting: waiting}, "recovering": {Current: &hybrid, Waiting: waiting, KeysLost: true}, "hybrid": {Current: &hybrid},
 		"lost": {Current: one, KeysLost: true}, "replacing": {Current: one, Replacing: &state.Replacing{Keys: keys}},
-		"replaced": {Current: one, Replacing: &state.Replacing{Keys: keys, Identity: two, Native: true}},
-		"nothing":  {}, "joined": {Current: one}, "first join": {Pending: two}, "join again": {Current: one, Pending: two}, "leaving": {Current: one, Leaving: true},
+		"replaced":  {Current: one, Replacing: &state.Replacing{Keys: keys, Identity: two, Native: true}},
+		"enrolling": {Enrolling: enrolling}, "joining again": {Current: one, Enrolling: enrolling},
+		"nothing": {}, "joined": {Current: one}, "first join": {Pending: two}, "join again": {Current: one, Pending: two}, "leaving": {Current: one, Leaving: true},
 		"join while leaving": {Current: one, Pending: two, Leaving: true},
 	} {
 		dir := t.TempDir()
@@ -84,7 +86,7 @@ func TestRecordsComeBack(t *testing.T) {
 		}
 		got := s.Get()
 		if !same(got.Current, want.Current) || !same(got.Pending, want.Pending) || got.Leaving != want.Leaving || got.KeysLost != want.KeysLost ||
-			!reflect.DeepEqual(got.Waiting, want.Waiting) || !reflect.DeepEqual(got.Replacing, want.Replacing) {
+			!reflect.DeepEqual(got.Waiting, want.Waiting) || !reflect.DeepEqual(got.Replacing, want.Replacing) || !reflect.DeepEqual(got.Enrolling, want.Enrolling) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		if wantSettled := want.Pending == nil && !want.Leaving; got.Settled() != wantSettled {

@@ -3,6 +3,7 @@ package state
 import (
 	"crypto/x509"
 	"regexp"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
@@ -48,6 +49,18 @@ type Replacing struct {
 	// says in which form session keys will come to it.
 	Identity *Identity
 	Native   bool
+}
+
+// Enrolling is a join or a registration for which the tenant may have made a device: who
+// asks again with the same keys is given the same one.
+type Enrolling struct {
+	Keys Keys
+	Kind entrawire.JoinType
+	User ids.UPN
+	// DisplayName is that of the request.
+	DisplayName string
+	// Since is when the tenant was first asked, in seconds.
+	Since time.Time
 }
 
 // Bounds of what is kept, in bytes and in entries.

@@ -3,6 +3,7 @@
 //
 // It takes messages apart that the stand-in otherwise hands on as bytes, for the rules
 // that need it. What never may live here: meaning. A field is a name and a kind.
+// The gRPC front calls it, and the door for the names of components.
 package contract
 
 import (

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -124,7 +125,7 @@ func otherText(s string, draw uint64) string {
 	if len(runes) == 0 {
 		return "x"
 	}
-	i := draw % uint64(len(runes))
+	i := place(draw, len(runes))
 	if runes[i] == 'x' {
 		runes[i] = 'y'
 	} else {
@@ -139,8 +140,15 @@ func otherBytes(b []byte, draw uint64) []byte {
 		return []byte{byte(draw)}
 	}
 	out := append([]byte(nil), b...)
-	out[draw/8%uint64(len(b))] ^= 1 << (draw % 8)
+	out[place(draw, len(b))] ^= 1 << (draw % 8)
 	return out
+}
+
+// place is where among n a draw falls. Its upper bits say so: the same draw falls at the
+// same part of a text that is a little longer today.
+func place(draw uint64, n int) int {
+	hi, _ := bits.Mul64(draw, uint64(n))
+	return int(hi)
 }
 
 // otherEnum is the next value that the contract has.

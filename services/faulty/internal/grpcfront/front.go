@@ -3,6 +3,7 @@
 //
 // It decodes a message only for a rule that asks for something in it. Who may call what
 // is decided by the real component's allow-list: this one decides nothing.
+// The door of the stand-in calls it.
 package grpcfront
 
 import (

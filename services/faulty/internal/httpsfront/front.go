@@ -5,6 +5,7 @@
 // the HTTPS form of, the flow in its headers, who and which device it names. It checks
 // nothing of that: the real component does. A TLS client certificate stays here, because
 // nobody but its owner can show it again.
+// The door of the stand-in calls it.
 package httpsfront
 
 import (

@@ -4,6 +4,7 @@
 //
 // It knows nothing of a command but what the rules look at. Who may connect is the socket's
 // to say, as at the TPM itself: it is one of the machine, for its own user.
+// The door of the stand-in calls it.
 package tpmfront
 
 import (

@@ -30,7 +30,7 @@ func (c *CloudAP) Cache() Cache { return Cache{c.files.Verification(), c.files.Q
 
 // settleCache does what is left to do of the check of the start, and forgets what was
 // read of files that turn out to be old ones: their sessions end, because nobody can
-// tell who they belong to. So it does with what the device had when it was another one. Whoever is about to rely on the cache, or to write to it,
+// tell who they belong to. Whoever is about to rely on the cache, or to write to it,
 // calls it first. It needs no lock held.
 func (c *CloudAP) settleCache(ctx context.Context) {
 	old := c.files.Settle()
@@ -52,7 +52,6 @@ func (c *CloudAP) settleCache(ctx context.Context) {
 		}
 		c.dropLocal(func(*session) bool { return true })
 	}
-	c.settleDevice(ctx)
 	c.sealOld(ctx)
 }
 

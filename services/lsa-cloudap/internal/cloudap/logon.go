@@ -69,6 +69,7 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logo
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
 	c.settleCache(ctx)
+	c.settleDevice(ctx)
 	p, e, err := c.resolve(upn, cred)
 	if err != nil {
 		return Logon{}, err

@@ -54,6 +54,9 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	defer context.AfterFunc(c.life, cancel)()
 	ended := c.refreshing(ctx, e)
 	c.settleCache(ctx)
+	if cred.empty() { // else the sign-in has done it right before
+		c.settleDevice(ctx)
+	}
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
 	ended(err)

@@ -26,6 +26,7 @@ func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.LogonTimeout)
 	defer cancel()
 	c.settleCache(ctx)
+	c.settleDevice(ctx)
 	s, err := c.find(name)
 	switch {
 	case err != nil:

@@ -50,6 +50,9 @@ func (p *Plugin) get(ctx context.Context, r apptoken.Request) (apptoken.Account,
 		return acc.Account, g, err
 	}
 	if !r.Interactive || p.desk == nil {
+		if prterr.KindOf(err) == prterr.KeysLost {
+			return acc.Account, apptoken.Grant{}, err // what is lost is said: the whole device may have to be recovered
+		}
 		return acc.Account, apptoken.Grant{}, interactionRequired(err)
 	}
 	r.Account = string(acc.User) // whatever becomes the default meanwhile
@@ -90,6 +93,9 @@ func (p *Plugin) interact(ctx context.Context, r apptoken.Request, err error) (a
 		errors.As(err, &e)
 		missing := needOf(e)
 		if asked[missing] {
+			if e.Kind == prterr.KeysLost {
+				return apptoken.Account{}, apptoken.Grant{}, err // no page gives a key back to this TPM
+			}
 			return apptoken.Account{}, apptoken.Grant{}, interactionRequired(err) // the app decides whether to ask anew
 		}
 		asked[missing] = true
@@ -161,7 +167,8 @@ func needOf(e *prterr.Error) need {
 		aadsts.SessionRevoked, aadsts.InvalidGrant, aadsts.ExpiredToken, aadsts.ExpiredGrant:
 		return signIn
 	case 0:
-		if e.Kind == prterr.Interaction && e.HRESULT == hresultInteraction {
+		// A session key that is lost with the TPM's key ends the PRT as its time does.
+		if e.Kind == prterr.Interaction && e.HRESULT == hresultInteraction || e.Kind == prterr.KeysLost {
 			return signIn
 		}
 	}

@@ -1,7 +1,8 @@
 // Package bare runs etcd and kube-apiserver on the loopback, and nothing else of
 // Kubernetes: no node, no container. Schema, defaults, validation and admission
 // (PodSecurity among it) are those of a real server; nothing is scheduled or started.
-// It is where manifests are judged on a machine without containers.
+// It is where manifests are judged on a machine without containers. What never may live
+// here: a manifest. The command test calls it.
 package bare
 
 import (

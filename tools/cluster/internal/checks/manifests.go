@@ -1,6 +1,8 @@
 // Package checks holds what cluster-test judges: whether a real API server takes the
 // manifests, whether what runs does what it should, and whether what must not be
 // possible is refused. Each check says in one line what it saw.
+// What never may live here: how a cluster is reached, which is package kube's. The command
+// test calls it.
 package checks
 
 import (

@@ -1,5 +1,6 @@
 // Package judge keeps verdicts: what was checked, how it came out, and why. A check
 // that could not be made is not passed; it says what was missing.
+// What never may live here: a check. The command test calls it, and the checks do.
 package judge
 
 import (

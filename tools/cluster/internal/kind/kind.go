@@ -1,4 +1,5 @@
 // Package kind makes and removes a cluster of kind, and brings images into its nodes.
+// What never may live here: an object of Kubernetes. The commands up, down and test call it.
 package kind
 
 import (

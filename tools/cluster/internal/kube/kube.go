@@ -2,6 +2,7 @@
 // them in an order that works, waits with bounds, and says what is wrong when a wait
 // ends badly. It never touches another cluster than the one it was given, whatever
 // the user's current context is.
+// What never may live here: what a component does. Callers are the commands and the checks.
 package kube
 
 import (
@@ -11,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/tools/cluster/internal/sh"
@@ -86,11 +86,6 @@ func (c *Cluster) Feed(ctx context.Context, in []byte, args ...string) ([]byte, 
 	return c.cfg.Shell.Feed(ctx, in, c.cfg.Kubectl, c.args(args)...)
 }
 
-// Beside starts kubectl beside the caller, as for port-forward.
-func (c *Cluster) Beside(ctx context.Context, out io.Writer, args ...string) (stop func(), done <-chan error) {
-	return c.cfg.Shell.Start(ctx, sh.Job{Name: c.cfg.Kubectl, Args: c.args(args), Out: out})
-}
-
 // Get reads objects as JSON into v.
 func (c *Cluster) Get(ctx context.Context, v any, args ...string) error {
 	out, err := c.Kubectl(ctx, append([]string{"get", "-o", "json"}, args...)...)
@@ -129,19 +124,4 @@ func (c *Cluster) sleep(ctx context.Context) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-// TempFile writes text to a file of the user's own and returns its path.
-func TempFile(dir, name string, text []byte) (string, error) {
-	f, err := os.CreateTemp(dir, name)
-	if err != nil {
-		return "", fmt.Errorf("temporary file: %w", err)
-	}
-	if _, err := f.Write(text); err != nil {
-		return "", errors.Join(fmt.Errorf("temporary file: %w", err), f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return "", fmt.Errorf("temporary file: %w", err)
-	}
-	return f.Name(), nil
 }

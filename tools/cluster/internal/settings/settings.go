@@ -1,5 +1,6 @@
 // Package settings reads what the environment says of the cluster. Its names are the
 // documented ones; deploy/README.md has them.
+// What never may live here: a default that depends on the machine. Every command calls it.
 package settings
 
 import (

@@ -57,6 +57,37 @@ func TestTheTablesOfTheManifests(t *testing.T) {
 	}
 }
 
+// TestNobodyIsTakenForAnother: of the namespaces that one trusts, no two give the same name,
+// or pods of one could pass for the other's. The cloud takes each device's; and the player,
+// who is the browser of a device, also starts its native host.
+func TestNobodyIsTakenForAnother(t *testing.T) {
+	found, err := filepath.Glob("../../../../deploy/overlays/*/table.yaml")
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no table of an overlay: %v", err)
+	}
+	for _, path := range append(found, "../../../../deploy/base/identity/who/table.yaml") {
+		tab, err := table.Load(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device := func(n string) bool { return strings.HasPrefix(n, "lockstep-device-") }
+		for who, n := range tab.Namespaces {
+			for i, a := range n.Trusts {
+				for _, b := range n.Trusts[i+1:] {
+					if device(a) && device(b) && !device(who) {
+						continue
+					}
+					for _, name := range tab.Namespaces[a].Names() {
+						if name != "browsercore" && slices.Contains(tab.Namespaces[b].Names(), name) {
+							t.Errorf("%s: %s takes %s from %s and from %s", path, who, name, a, b)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestMistakesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "there is none",

@@ -1,6 +1,7 @@
 // Package distro takes programs of this machine's Debian with the libraries that they
 // link, for images of what is not built from this repository. Which bytes those are is
 // the distribution's doing: the packages and their versions are listed beside them.
+// What never may live here: a program of ours. The command archives calls it.
 package distro
 
 import (

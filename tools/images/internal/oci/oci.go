@@ -5,6 +5,8 @@
 // An archive is an OCI layout which Docker reads too, because the older index of
 // `docker save` stands beside it: `kind load image-archive`, `ctr images import` and
 // `docker load` take it, and containerd keeps the digest.
+//
+// What never may live here: what is in an image. Callers are the commands of this tool.
 package oci
 
 import (

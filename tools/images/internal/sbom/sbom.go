@@ -2,6 +2,7 @@
 // information says, for programs of the distribution the packages that they come from.
 // There is no time and no random number in a list, so that it is the same for the same
 // image.
+// What never may live here: building an image. The command archives calls it.
 package sbom
 
 import (

@@ -1,6 +1,8 @@
 // Package sign says that a digest is an image of ours: the payload of "simple signing" as
 // cosign uses it (sigstore, SIGNATURE_SPEC), under a key on P-256. A signature is the
 // ASN.1 form over the SHA-256 of the payload, in base64, which openssl verifies too.
+// What never may live here: a key other than the one in the file that the caller names.
+// Callers are the commands sign and verify.
 package sign
 
 import (

@@ -198,13 +198,13 @@ func dialAs(t *testing.T, s *labserver.Server, caller string, d doorOf) *grpc.Cl
 
 // forged has the name of an identity and trusts whom it trusts, and its certificate is
 // of another authority.
-func forged(t *testing.T, real *rpc.Identity) *rpc.Identity {
+func forged(t *testing.T, genuine *rpc.Identity) *rpc.Identity {
 	t.Helper()
 	ca, err := rpc.NewCA()
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := ca.Issue(real.Name)
+	other, err := ca.Issue(genuine.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func forged(t *testing.T, real *rpc.Identity) *rpc.Identity {
 	if err := other.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := real.Save(own); err != nil {
+	if err := genuine.Save(own); err != nil {
 		t.Fatal(err)
 	}
 	roots, err := os.ReadFile(filepath.Join(own, "ca.pem"))
@@ -334,12 +334,12 @@ func fullName(m protoreflect.MethodDescriptor) string {
 func golden(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	want, err := os.ReadFile(path) //nolint:gosec // a file of the repository
+	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestT14_MessagesAreBoundedAtEveryDoor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = conn.Close() }()
+		t.Cleanup(func() { _ = conn.Close() })
 		health := grpc_health_v1.NewHealthClient(conn)
 		for _, size := range []int{300 << 10, 8 << 20} {
 			_, err := health.Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: strings.Repeat("a", size)})

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
@@ -122,6 +123,9 @@ func (b Browser) credential(ctx context.Context, d Desktop, p Page, nonce string
 	q.Set("sso_nonce", nonce)
 	u.RawQuery = q.Encode()
 	cookies, err := b.Host.GetCookies(ctx, d, u.String(), p.RedirectURI)
+	if k := prterr.KindOf(err); ctx.Err() == nil && (k == prterr.Unavailable || k == prterr.Deadline) {
+		return secret.Text{}, nil // an extension whose host is not there goes on without it
+	}
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("native host: %w", err)
 	}

@@ -2,8 +2,11 @@ package faults_test
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
+
+	faultv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/fault/v1"
 )
 
 // cue is a context whose deadline passes when it is told so, and not by a clock: a machine
@@ -36,7 +39,7 @@ func (c *cue) Err() error {
 // watching is how often the stand-in is asked whether its rule has struck.
 const watching = 5 * time.Millisecond
 
-// whenStruck does something once the first rule of a stand-in has struck. The function that
+// whenStruck does something once a rule of a stand-in has struck. The function that
 // it returns gives up, and has returned when nothing is done any more.
 func (s *scene) whenStruck(ctx context.Context, key string, do func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -60,8 +63,8 @@ func (s *scene) whenStruck(ctx context.Context, key string, do func()) (stop fun
 	}
 }
 
-// struck says whether the first rule of a stand-in has struck.
+// struck says whether a rule of a stand-in has struck.
 func (s *scene) struck(ctx context.Context, key string) bool {
 	state, err := s.lab.Rules(ctx, key)
-	return err == nil && len(state.GetRules()) > 0 && state.GetRules()[0].GetStruck() > 0
+	return err == nil && slices.ContainsFunc(state.GetRules(), func(r *faultv1.RuleState) bool { return r.GetStruck() > 0 })
 }

@@ -69,7 +69,7 @@ func fields(key string) [][2]string {
 func (g generator) fault() string {
 	key := pick(g, keys()...)
 	when := fmt.Sprintf("(not (caller operator)) (%s %d)", pick(g, "first", "nth", "from"), 1+g.IntN(4))
-	rule := ""
+	var rule string
 	switch g.IntN(5) {
 	case 0:
 		rule = "(unavailable " + when + ")"

@@ -35,9 +35,12 @@ type scene struct {
 	waits bool
 }
 
+// seed of every stand-in.
+const seed = 1
+
 func newScene(t *testing.T, f flow) *scene {
 	t.Helper()
-	l, err := lab.Start(t.Context(), lab.Config{TPM: "mem:", FaultSeed: 1, ServedNativeHost: true, StandIns: func(string) bool { return true }})
+	l, err := lab.Start(t.Context(), lab.Config{TPM: "mem:", FaultSeed: seed, ServedNativeHost: true, StandIns: func(string) bool { return true }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +63,10 @@ func newScene(t *testing.T, f flow) *scene {
 		t.Fatal(err)
 	}
 	if _, _, err := s.other.LogonUI.SignIn(t.Context(), bob.UPN, bob.Password); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody is before it from now on: its clock must not renew what a rule waits for.
+	if err := s.other.Restart(t.Context(), "lsa-cloudap"); err != nil {
 		t.Fatal(err)
 	}
 	if f.joiner != "" {

@@ -12,6 +12,7 @@ jaeger: http://jaeger.lockstep-observe.svc.cluster.local.:16686
 identities: /identities
 cloud: {idp: "tcp:idp:9443", adfs: "tcp:adfs:9443", idp-https: "tcp:idp:8443"}
 cloud-roots: {idp-https: /cloud/idp.pem}
+replicas: {idp: ["tcp:idp-0:9443", "tcp:idp-1:9443"]}
 devices:
 - name: device-1
   components: {tpm-agent: "tcp:t:9443", dsreg: "tcp:d:9443", lsa-cloudap: "tcp:l:9443", wam-broker: "tcp:w:9443", browsercore: "tcp:b:9443"}
@@ -31,6 +32,9 @@ func TestDeploymentFilesAreReadStrictly(t *testing.T) {
 		`"tcp:adfs:9443"`:           {`"adfs:9443"`, "cloud.adfs: "},
 		"{idp-https: /cloud":        {"{idp: /cloud", "cloud-roots.idp: "},
 		"/cloud/idp.pem":            {`""`, "cloud-roots.idp-https: name a PEM file"},
+		"replicas: {idp: ":          {"replicas: {adfs: ", "replicas.adfs: there is no such component"},
+		`"tcp:idp-0:9443", `:        {"", "replicas.idp: list two addresses at least"},
+		"tcp:idp-1:":                {"idp-1:", "replicas.idp: "},
 		"name: device-1":            {"name: a/b", "devices[0].name"},
 		`browsercore: "tcp:b:9443"`: {"", "devices[0].components.browsercore: name its address"},
 		`dsreg: "tcp:d:9443"`:       {`dsrek: "tcp:d:9443"`, "devices[0].components.dsrek: there is no such component"},

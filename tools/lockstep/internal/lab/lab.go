@@ -370,7 +370,10 @@ func (l *Lab) Dial(ctx context.Context, caller, key string) (grpc.ClientConnInte
 	if err != nil {
 		return nil, err
 	}
-	conn, err := rpc.Dial(rpc.DialConfig{Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: nameAt(key), TracerProvider: tp})
+	conn, err := rpc.Dial(rpc.DialConfig{
+		Network: l.network.plain(), Addr: l.addr(key), Identity: id, Server: nameAt(key), TracerProvider: tp,
+		KeepWhere: caller == "logonui", // the screen of the sign-in shows what lsa-cloudap met, and where
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -109,6 +110,19 @@ func (l *Lab) KillReplica(key string) error {
 	l.service.kill(l.addr(key))
 	l.service.kill(l.addr(key + httpsSuffix))
 	l.dying.Go(func() { _ = r.Stop() }) // nobody is told how a killed process ended
+	return nil
+}
+
+// AwaitHangUp waits until every caller has noticed which replicas are dead: nobody holds a
+// connection to one any more.
+func (l *Lab) AwaitHangUp(ctx context.Context) error {
+	for l.service != nil && l.service.unnoticed() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
 	return nil
 }
 

@@ -56,7 +56,6 @@ func (s *service) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	s.open[l] = struct{}{}
 	if s.dead[to] { // it died while the connection was made
 		_ = l.Conn.Close()
-		delete(s.open, l)
 	}
 	return l, nil
 }
@@ -79,7 +78,8 @@ func (s *service) choose(addr string) string {
 	return live[s.turn[addr]%len(live)]
 }
 
-// kill breaks all connections to a server, which is dead from now on.
+// kill breaks all connections to a server, which is dead from now on. They stay in open
+// until their callers have noticed.
 func (s *service) kill(server string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,9 +87,20 @@ func (s *service) kill(server string) {
 	for l := range s.open {
 		if l.to == server {
 			_ = l.Conn.Close()
-			delete(s.open, l)
 		}
 	}
+}
+
+// unnoticed says whether a caller still holds a connection to a server that is dead.
+func (s *service) unnoticed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for l := range s.open {
+		if s.dead[l.to] {
+			return true
+		}
+	}
+	return false
 }
 
 // revive takes a server in again.

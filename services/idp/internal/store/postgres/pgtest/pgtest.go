@@ -2,7 +2,8 @@
 //
 // What lives here: finding the server's programs, starting it on a unix socket as a user
 // without rights, databases on it, and its end. What never may: a fake. Tests of the
-// store and of replicas call it; nothing else may link it.
+// store and of replicas call it, and package idptest for those elsewhere; nothing else
+// may link it.
 package pgtest
 
 import (
