@@ -33,6 +33,8 @@ type Program struct {
 	SessionFD uint
 	// OTLP, Health and LogLevel are as for every component.
 	OTLP, Health, LogLevel string
+	// Lab, with Listen, is a laboratory: the word of a stand-in in this one's place is taken.
+	Lab bool
 	// In and Out are the browser's.
 	In  io.Reader
 	Out io.Writer
@@ -49,6 +51,7 @@ func (p *Program) Bind(fs *pflag.FlagSet) {
 	fs.UintVar(&p.SessionFD, "session-fd", 3, "inherited file descriptor to read the logon session from; not with --listen")
 	fs.StringVar(&p.OTLP, "otlp", "", "export traces to this OTLP/gRPC receiver")
 	fs.StringVar(&p.Health, "health", "", "with --listen: answer plaintext gRPC health checks, and nothing else, at this address: tcp:HOST:PORT")
+	fs.BoolVar(&p.Lab, "lab", false, "with --listen: laboratory: a stand-in may hand calls on")
 	fs.StringVar(&p.LogLevel, "log", "info", "with --listen: log level: debug, info, warn, error or off")
 }
 
@@ -62,7 +65,7 @@ func (p *Program) Run(ctx context.Context) error {
 	}
 	return run.Process(ctx, "browsercore", run.Flags{
 		Listen: p.Listen, Identity: p.Identity, Peers: map[string]string{authorityName: p.Authority}, OTLP: p.OTLP, Health: p.Health, LogLevel: p.LogLevel,
-		Stateless: true,
+		Stateless: true, Lab: p.Lab,
 	}, Wire)
 }
 

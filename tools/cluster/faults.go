@@ -20,12 +20,29 @@ var faultTable []byte
 
 // faultRow is a line of the table: what is broken, and what comes of it.
 type faultRow struct {
-	Component string   `yaml:"component"`
-	Rules     string   `yaml:"rules"`
-	Play      []string `yaml:"play"`
-	Outcome   string   `yaml:"outcome"`
-	Says      string   `yaml:"says"`
-	Why       string   `yaml:"why"`
+	Component string `yaml:"component"`
+	Rules     string `yaml:"rules"`
+	Who       string `yaml:"who"`
+	Outcome   string `yaml:"outcome"`
+	Says      string `yaml:"says"`
+	Why       string `yaml:"why"`
+}
+
+// play are the arguments of the player.
+func (r faultRow) play() []string {
+	demo := []string{"demo", "--deployment", deploymentFile}
+	if r.Who != "" {
+		demo = append(demo, "--user", r.Who, "--flow", "first_sign_in")
+	}
+	return demo
+}
+
+// name is the name of the check of a row.
+func (r faultRow) name() string {
+	if r.Who != "" {
+		return r.Component + " " + r.Rules + ", " + r.Who + " signs in: " + r.Outcome
+	}
+	return r.Component + " " + r.Rules + ": " + r.Outcome
 }
 
 // The outcomes of the table.
@@ -48,9 +65,6 @@ func faultRows() ([]faultRow, error) {
 		if _, err := regexp.Compile(r.Says); err != nil {
 			return nil, fmt.Errorf("faults.yaml: row %d: %w", i+1, err)
 		}
-		if len(r.Play) == 0 {
-			r.Play = []string{"demo", "--deployment", deploymentFile}
-		}
 	}
 	return rows, nil
 }
@@ -64,7 +78,10 @@ func (w *world) judgeFaults(ctx context.Context, c *kube.Cluster, court *judge.C
 	}
 	var last string
 	for _, component := range components(rows) {
-		if !court.Check(stageKind, component+" makes room for a stand-in", "FLT01", func() (string, error) {
+		if !slices.ContainsFunc(rows, func(r faultRow) bool { return r.Component == component && court.Wants(r.name()) }) {
+			continue
+		}
+		if !court.Need(stageKind, component+" makes room for a stand-in", "FLT01", func() (string, error) {
 			return "the stand-in is ready", w.swapIn(ctx, c, component)
 		}) {
 			continue
@@ -72,14 +89,14 @@ func (w *world) judgeFaults(ctx context.Context, c *kube.Cluster, court *judge.C
 		last = component
 		for _, r := range rows {
 			if r.Component == component {
-				court.Check(stageKind, component+" "+r.Rules+": "+r.Outcome, "FLT01", func() (string, error) { return w.broken(ctx, c, r) })
+				court.Check(stageKind, r.name(), "FLT01", func() (string, error) { return w.broken(ctx, c, r) })
 			}
 		}
 	}
 	if last == "" {
 		return nil
 	}
-	court.Check(stageKind, "healed, the four flows run again", "FLT01", func() (string, error) {
+	court.Need(stageKind, "healed, the four flows run again", "FLT01", func() (string, error) {
 		if err := w.heal(ctx, c, last); err != nil {
 			return "", err
 		}
@@ -107,7 +124,7 @@ func (w *world) broken(ctx context.Context, c *kube.Cluster, r faultRow) (string
 		return "", err
 	}
 	out.Reset()
-	code, err := w.play(ctx, c, "broken", &out, r.Play...)
+	code, err := w.play(ctx, c, "broken", &out, r.play()...)
 	if err != nil {
 		return "", err
 	}

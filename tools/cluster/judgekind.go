@@ -44,7 +44,11 @@ func judgeKind(ctx context.Context, w *world, court *judge.Court) error {
 		return err
 	}
 	checks.Store{Cluster: c, Court: court, Shell: w.shell, Nodes: nodes, Stage: stageKind}.Run(ctx)
-	return w.judgeFaults(ctx, c, court)
+	if err := w.judgeFaults(ctx, c, court); err != nil {
+		return err
+	}
+	w.judgeTwins(ctx, c, court)
+	return nil
 }
 
 // judgeFlows plays the flows and holds the traces that Jaeger has of them to the golden

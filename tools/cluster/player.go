@@ -23,12 +23,19 @@ const (
 	// startWithin bounds the start of a player's pod, playWithin what it plays.
 	startWithin = 6 * time.Minute
 	playWithin  = 10 * time.Minute
+	// ruleTries is how often a stand-in that cannot be reached is told its rules.
+	ruleTries = 5
 )
 
 func (w *world) playerDir() string { return filepath.Join(w.jobs(), "demo") }
 
 // play runs the lockstep program in a pod of the player, and returns its exit code.
 func (w *world) play(ctx context.Context, c *kube.Cluster, name string, out io.Writer, args ...string) (int, error) {
+	return w.errand(ctx, c, kube.Errand{Name: name, Args: args}, out)
+}
+
+// errand is play for an errand that has a name, arguments, and whether it is alone.
+func (w *world) errand(ctx context.Context, c *kube.Cluster, e kube.Errand, out io.Writer) (int, error) {
 	objects, err := c.Render(ctx, w.playerDir())
 	if err != nil {
 		return 0, err
@@ -37,7 +44,8 @@ func (w *world) play(ctx context.Context, c *kube.Cluster, name string, out io.W
 	if len(jobs) != 1 {
 		return 0, fmt.Errorf("%s renders %d Jobs, and one is needed", w.playerDir(), len(jobs))
 	}
-	return c.Run(ctx, kube.Errand{Like: jobs[0], Name: name, Args: args, Start: w.set.Within(startWithin), Within: w.set.Within(playWithin)}, out)
+	e.Like, e.Start, e.Within = jobs[0], w.set.Within(startWithin), w.set.Within(playWithin)
+	return c.Run(ctx, e, out)
 }
 
 // played plays with the output for the user, and ends with the player's own exit code.
@@ -223,20 +231,28 @@ func (w *world) heal(ctx context.Context, c *kube.Cluster, component string) err
 	return nil
 }
 
-// setRules tells the stand-in its rules, as the operator.
+// setRules tells the stand-in its rules, as the operator. Its pod asks nobody for pages first:
+// the rules that are there may be that idp or adfs answers nobody.
 func (w *world) setRules(ctx context.Context, c *kube.Cluster, component, rules string, out io.Writer) error {
 	namespace := "lockstep-device-1"
 	if component == "idp" || component == "adfs" {
 		namespace = "lockstep-cloud"
 	}
 	address := fmt.Sprintf("tcp:%s.%s.svc.cluster.local.:9443", component, namespace)
-	var said strings.Builder
-	code, err := w.play(ctx, c, "fault-set", io.MultiWriter(out, &said), "fault", "set", component, rules, "--at", address, "--identity", "/identities/operator")
-	if err != nil {
-		return err
+	set := kube.Errand{Name: "fault-set", Alone: true, Args: []string{"fault", "set", component, rules, "--at", address, "--identity", "/identities/operator"}}
+	for try := 1; ; try++ {
+		var said strings.Builder
+		code, err := w.errand(ctx, c, set, &said)
+		if err != nil {
+			return err
+		}
+		if code == 0 {
+			_, err := io.WriteString(out, said.String())
+			return err //nolint:wrapcheck // a writer's error is its own
+		}
+		// A stand-in that is ready is in the Service a moment later.
+		if try == ruleTries || !strings.Contains(said.String(), "cannot be reached") {
+			return fmt.Errorf("the rules were not taken: %s", strings.TrimSpace(said.String()))
+		}
 	}
-	if code != 0 {
-		return fmt.Errorf("the rules were not taken: %s", strings.TrimSpace(said.String()))
-	}
-	return nil
 }

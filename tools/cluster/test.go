@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,10 +23,15 @@ func testCommand() *cobra.Command {
 	var (
 		asJSON bool
 		stage  string
+		only   string
 	)
 	cmd := command("test", "Judge the manifests, and the running system where there is a cluster", nil, func(ctx context.Context, w *world) error {
-		court := judge.New(w.log)
-		err := judgeAll(ctx, w, court, stage)
+		chosen, err := choice(only)
+		if err != nil {
+			return err
+		}
+		court := judge.New(w.log, chosen)
+		err = judgeAll(ctx, w, court, stage)
 		if asJSON {
 			if err := court.WriteJSON(w.out); err != nil {
 				return err
@@ -48,7 +54,20 @@ kind. Elsewhere it is the bare API server: etcd and kube-apiserver as processes 
 machine, which judge the manifests and start nothing. It says which of the two it was.`
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the verdicts as one JSON object")
 	cmd.Flags().StringVar(&stage, "stage", "auto", "kind, bare, or auto: kind where it can be had")
+	cmd.Flags().StringVar(&only, "only", "", "make those checks alone whose names this regular `expression` fits; what runs is left as it is")
 	return cmd
+}
+
+// choice is what --only chooses, nil being everything.
+func choice(only string) (*regexp.Regexp, error) {
+	if only == "" {
+		return nil, nil //nolint:nilnil // nothing is left out
+	}
+	chosen, err := regexp.Compile(only)
+	if err != nil {
+		return nil, fmt.Errorf("--only: %w", err)
+	}
+	return chosen, nil
 }
 
 func judgeAll(ctx context.Context, w *world, court *judge.Court, stage string) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -26,6 +27,8 @@ func demoCommand() *cobra.Command {
 		faults  []string
 		file    string
 		flow    string
+		user    string
+		device  string
 	)
 	cmd := &cobra.Command{
 		Use:   "demo",
@@ -46,6 +49,15 @@ demo joined it, so that the demo can run again and again.`,
 			}
 			if flow != "" && !slices.Contains(step.Flows(), step.Flow(flow)) {
 				return fmt.Errorf("--flow: there is no flow %.80q: there are %v", flow, step.Flows())
+			}
+			if _, ok := demo.People()[user]; !ok {
+				return fmt.Errorf("--user: there is no %.80q: there are %v", user, slices.Sorted(maps.Keys(demo.People())))
+			}
+			if user != "alice" && step.Flow(flow) != step.FirstSignIn {
+				return errors.New("--user: somebody else shows --flow first_sign_in alone, for the others are about apps of alice's tenant")
+			}
+			if device != "" && file == "" {
+				return errors.New("--device names a device of a --deployment")
 			}
 			if file != "" {
 				if cfg.Deployment, err = lab.ReadDeployment(file); err != nil {
@@ -71,7 +83,7 @@ demo joined it, so that the demo can run again and again.`,
 				return err
 			}
 			return demo.New(demo.Config{
-				Lab: l, Out: cmd.OutOrStdout(), JSON: asJSON, Hops: hops, Flow: step.Flow(flow), Progress: stop,
+				Lab: l, Out: cmd.OutOrStdout(), JSON: asJSON, Hops: hops, Flow: step.Flow(flow), User: user, Device: device, Progress: stop,
 			}).Run(cmd.Context())
 		},
 	}
@@ -79,6 +91,8 @@ demo joined it, so that the demo can run again and again.`,
 	f.BoolVar(&asJSON, "json", false, "print one JSON object a step: flow, step, from, to, what, ms")
 	f.BoolVar(&hops, "hops", false, "also show the calls between components that have no letter")
 	f.StringVar(&flow, "flow", "", "show this flow alone: first_sign_in, app_token, browser_sso or renewal")
+	f.StringVar(&user, "user", "alice", "who signs in with --flow first_sign_in, such as carol, whose organisation checks her password")
+	f.StringVar(&device, "device", "", "name of a device of the deployment (default its first)")
 	f.StringVar(&file, "deployment", "", "file that says where the components are, in place of components of this program's own")
 	f.BoolVar(&cfg.Processes, "processes", false, "run every component as a process of its own, over unix sockets")
 	f.StringVar(&cfg.OTLP, "otlp", "", "export the traces to this OTLP/gRPC receiver, HOST:PORT")

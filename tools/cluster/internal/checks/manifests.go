@@ -73,6 +73,10 @@ func (m Manifests) taken(ctx context.Context, objects []kube.Object) (string, er
 	if err := m.Cluster.Apply(ctx, before(objects)); err != nil {
 		return "", err
 	}
+	// A Job that is there, from a play before, cannot become another one.
+	if err := m.Cluster.Delete(ctx, kube.Only(objects, func(o kube.Object) bool { return o.Kind == "Job" })); err != nil {
+		return "", err
+	}
 	said, err := m.Cluster.DryRun(ctx, objects)
 	if err != nil {
 		return "", err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -42,16 +43,29 @@ type Verdict struct {
 // Court collects verdicts and shows each as it comes.
 type Court struct {
 	progress io.Writer
+	only     *regexp.Regexp
 	verdicts []Verdict
 	began    time.Time
 }
 
-// New makes a Court; progress gets a line for each verdict.
-func New(progress io.Writer) *Court { return &Court{progress: progress, began: time.Now()} }
+// New makes a Court; progress gets a line for each verdict. Where only is not nil, the checks
+// whose names it does not fit are left out, and have no verdict.
+func New(progress io.Writer, only *regexp.Regexp) *Court {
+	return &Court{progress: progress, only: only, began: time.Now()}
+}
+
+// Wants says whether a check of this name is made.
+func (c *Court) Wants(check string) bool { return c.only == nil || c.only.MatchString(check) }
 
 // Check runs one check. What the function returns is the detail; its error is a
-// failure, and the check is passed otherwise.
+// failure, and the check is passed otherwise. One that is left out is no obstacle to
+// those that stand on it.
 func (c *Court) Check(stage, check, row string, run func() (string, error)) bool {
+	return !c.Wants(check) || c.Need(stage, check, row, run)
+}
+
+// Need runs a check, also where it is not one of those that were asked for.
+func (c *Court) Need(stage, check, row string, run func() (string, error)) bool {
 	_, _ = fmt.Fprintf(c.progress, "... %s: %s\n", stage, check)
 	began := time.Now()
 	detail, err := run()
@@ -65,7 +79,9 @@ func (c *Court) Check(stage, check, row string, run func() (string, error)) bool
 
 // Skip records that a check was not made, and what for.
 func (c *Court) Skip(stage, check, row, missing string) {
-	c.add(Verdict{Stage: stage, Check: check, Row: row, Outcome: Skip, Detail: missing})
+	if c.Wants(check) {
+		c.add(Verdict{Stage: stage, Check: check, Row: row, Outcome: Skip, Detail: missing})
+	}
 }
 
 func (c *Court) add(v Verdict) {

@@ -22,6 +22,8 @@ type Errand struct {
 	Name string
 	// Args of its first container.
 	Args []string
+	// Alone leaves out what the Job does first, in its init containers.
+	Alone bool
 	// Start bounds the time until that runs, Within the time from then on.
 	Start, Within time.Duration
 }
@@ -142,6 +144,9 @@ func (e Errand) manifest() ([]byte, error) {
 	}
 	meta["name"] = e.Name
 	main["args"] = e.Args
+	if e.Alone {
+		delete(pod, "initContainers")
+	}
 	spec["activeDeadlineSeconds"] = int64((e.Start + e.Within).Seconds())
 	text, err := json.Marshal(job)
 	if err != nil {

@@ -27,7 +27,8 @@ import (
 
 const (
 	// flowTime bounds one flow, and with it the wait for its background part; farTime does
-	// where the components are elsewhere, and their spans take a way over collectors.
+	// where the components are elsewhere, and their spans take a way over collectors. What a
+	// person waits for is bounded by flowTime there too.
 	flowTime, farTime = 30 * time.Second, 3 * time.Minute
 	// renewalDue is a little more than the renewal cycle of four hours.
 	renewalDue = 4*time.Hour + time.Minute
@@ -43,6 +44,11 @@ type Config struct {
 	Hops bool
 	// Flow is the one flow that is shown; empty shows all. What it stands on runs too.
 	Flow step.Flow
+	// User is the first name of who signs in, one of People; empty is alice. The flows after
+	// the first sign-in are those of alice's tenant.
+	User string
+	// Device is the name of a device of a deployment; empty is the first.
+	Device string
 	// Progress is told what takes long, and called with "" when it is over.
 	Progress func(what string)
 }
@@ -76,7 +82,13 @@ func New(cfg Config) *Demo {
 	if cfg.Progress == nil {
 		cfg.Progress = func(string) {}
 	}
-	return &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
+	d := &Demo{cfg: cfg, tenant: DefaultTenant(), seen: map[stepv1.Step]bool{}}
+	if d.cfg.User == "" {
+		d.cfg.User = "alice"
+	}
+	who := People()[d.cfg.User]
+	d.tenant.User, d.tenant.Password = who.UPN, who.Password
+	return d
 }
 
 // part is one part of the demo, and the flow that it shows.
@@ -136,7 +148,7 @@ func (d *Demo) join(ctx context.Context) error {
 	d.cfg.Progress("starting a device")
 	defer d.cfg.Progress("")
 	var err error
-	if d.device, err = d.cfg.Lab.AddDevice(ctx); err != nil {
+	if d.device, err = d.take(ctx); err != nil {
 		return err
 	}
 	if err := d.leave(ctx); err != nil {
@@ -144,7 +156,8 @@ func (d *Demo) join(ctx context.Context) error {
 	}
 	d.cfg.Progress("joining the device: its TPM makes two RSA-2048 keys")
 	began := time.Now()
-	joined, err := d.device.Operator.Join(ctx, d.tenant.User, d.tenant.Password, "DESKTOP-1")
+	by := joiner(d.cfg.User)
+	joined, err := d.device.Operator.Join(ctx, by.UPN, by.Password, "DESKTOP-1")
 	if err != nil {
 		return fmt.Errorf("join the device: %w", err)
 	}
@@ -158,6 +171,16 @@ func (d *Demo) join(ctx context.Context) error {
 	}
 	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
 	return nil
+}
+
+// take takes the device that is meant; a deployment has no more devices than it has.
+func (d *Demo) take(ctx context.Context) (*lab.Device, error) {
+	for {
+		device, err := d.cfg.Lab.AddDevice(ctx)
+		if err != nil || d.cfg.Device == "" || device.Name == d.cfg.Device {
+			return device, err
+		}
+	}
 }
 
 // leave takes a device of a deployment out of the tenant that an earlier demo joined it
@@ -201,7 +224,9 @@ func (d *Demo) newcomer(ctx context.Context) error {
 // firstSignIn: the device knows nothing of the user, so the credential goes to
 // the identity provider, signed with the device key, and a PRT comes back.
 func (d *Demo) firstSignIn(ctx context.Context) error {
-	desktop, id, err := d.device.LogonUI.SignIn(ctx, d.tenant.User, d.tenant.Password)
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	desktop, id, err := d.device.LogonUI.SignIn(acting, d.tenant.User, d.tenant.Password)
 	if err != nil {
 		return fmt.Errorf("first sign-in: %w", err)
 	}
@@ -220,7 +245,9 @@ func (d *Demo) secondAppToken(ctx context.Context) error {
 }
 
 func (d *Demo) appToken(ctx context.Context, title, rows string) error {
-	_, id, err := d.device.App(d.tenant.App).Token(ctx, d.desktop, d.tenant.Resource, true)
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	_, id, err := d.device.App(d.tenant.App).Token(acting, d.desktop, d.tenant.Resource, true)
 	if err != nil {
 		return fmt.Errorf("app token: %w", err)
 	}
@@ -230,7 +257,9 @@ func (d *Demo) appToken(ctx context.Context, title, rows string) error {
 // browserSSO: a web page sends the browser to the identity provider, and the PRT
 // cookie signs the user in without a question.
 func (d *Demo) browserSSO(ctx context.Context) error {
-	visit, err := d.device.Browser.Open(ctx, d.desktop, d.tenant.Page, secret.Text{})
+	acting, cancel := context.WithTimeout(ctx, flowTime)
+	defer cancel()
+	visit, err := d.device.Browser.Open(acting, d.desktop, d.tenant.Page, secret.Text{})
 	if err != nil {
 		return fmt.Errorf("browser sign-in: %w", err)
 	}

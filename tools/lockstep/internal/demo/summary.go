@@ -75,6 +75,15 @@ func ranInOrder(rows int) string {
 	return fmt.Sprintf("all %d documented rows ran, in order", rows)
 }
 
+// joiner is who joins a device for somebody: a tenant takes it from its own people alone, so
+// for Carol, whose password only her organisation knows, Frank does.
+func joiner(user string) Person {
+	if user == "carol" {
+		user = "frank"
+	}
+	return People()[user]
+}
+
 // Person is a user of the embedded tenants.
 type Person struct {
 	UPN      string
