@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,8 +20,8 @@ const aheadFile = "lab-ahead"
 // moveOn moves the clock of a lab to where it was when the process ended: what a
 // component wrote down is of that time, and certificates from the future are refused.
 // The function that it returns is told of each move before it is made, so that time
-// never goes back. Without a state folder there is nothing to be of that time.
-func moveOn(c *clock.Lab, f Flags) (func(by time.Duration) error, error) {
+// never goes back; on a disk that is full it moves all the same. Without a state folder there is nothing to be of that time.
+func moveOn(c *clock.Lab, f Flags, log *slog.Logger) (func(by time.Duration), error) {
 	if f.State == "" {
 		c.Advance(f.LabAhead)
 		return nil, nil
@@ -40,13 +41,12 @@ func moveOn(c *clock.Lab, f Flags) (func(by time.Duration) error, error) {
 	}
 	c.Advance(ahead)
 	var mu sync.Mutex
-	return func(by time.Duration) error {
+	return func(by time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
-		if err := durable.WriteFile(path, []byte((ahead+by).String()+"\n"), nil); err != nil {
-			return err
-		}
 		ahead += by
-		return nil
+		if err := durable.WriteFile(path, []byte(ahead.String()+"\n"), nil); err != nil {
+			log.Warn("how far the clock is ahead cannot be written down: a restart puts it back", "error", err)
+		}
 	}, nil
 }

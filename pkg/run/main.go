@@ -106,7 +106,7 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 	env := Env{StateDir: f.State, Log: log, TracerProvider: tp, MeterProvider: mp, Settings: f.Set, Points: points}
 	if f.Lab {
 		env.Lab = clock.NewLab()
-		if env.LabMoves, err = moveOn(env.Lab, f); err != nil {
+		if env.LabMoves, err = moveOn(env.Lab, f, log); err != nil {
 			return err
 		}
 		env.Clock = env.Lab

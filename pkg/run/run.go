@@ -36,7 +36,7 @@ type Env struct {
 	Clock clock.Clock
 	Lab   *clock.Lab
 	// LabMoves is told how far Lab is moved before it is; nil is for who needs not know.
-	LabMoves func(by time.Duration) error
+	LabMoves func(by time.Duration)
 	Log      *slog.Logger
 	// TracerProvider records flows that begin in this component; nil records none.
 	TracerProvider trace.TracerProvider

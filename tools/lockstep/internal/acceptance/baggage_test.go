@@ -22,7 +22,7 @@ func beside(component string) metadata.MD {
 	return metadata.Pairs(
 		"traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "tracestate", planted+"="+component,
 		"baggage", planted+"-"+component+"=alice,prt.flow=first_sign_in;"+planted+"=property,user="+planted,
-		"x-"+planted, component, "authorization", "Bearer "+planted, "lockstep-stand-in-for", planted, "x-b3-traceid", planted, "uber-trace-id", planted,
+		"x-"+planted, component, "authorization", "Bearer "+planted, "x-b3-traceid", planted, "uber-trace-id", planted,
 	)
 }
 
