@@ -117,6 +117,16 @@ func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Re
 		return enrolment{}, err
 	}
 	answer, offer, err := e.ask(ctx, kind, req, by, offer)
+	if prterr.KindOf(err) == prterr.Invalid && offer.asked {
+		// Asked again, the tenant finds these keys no good: there is no device for them.
+		if _, err = e.abandon(); err != nil {
+			return enrolment{}, err
+		}
+		if old, offer, err = e.ready(ctx, kind, req); err != nil {
+			return enrolment{}, err
+		}
+		answer, offer, err = e.ask(ctx, kind, req, by, offer)
+	}
 	if err != nil {
 		return enrolment{}, e.refused(ctx, err)
 	}
