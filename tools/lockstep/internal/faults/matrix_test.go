@@ -148,19 +148,24 @@ func TestFLT01_T9_Matrix(t *testing.T) {
 	}
 	was := strings.Split(string(want), "\n")
 	for i, line := range strings.Split(got, "\n") {
-		// Which name the refusal of a damaged field has depends on what the byte becomes, as a
-		// letter outside the alphabet or one inside; judge holds those cells to their kind.
-		if i < len(was) && strings.HasPrefix(line, damaged) && strings.HasPrefix(was[i], damaged) {
-			continue
-		}
 		if i >= len(was) || line != was[i] {
 			t.Errorf("line %d is\n%s\nand should be\n%s", i+1, line, append(was, make([]string, i+1)...)[i])
 		}
 	}
 }
 
-// damaged begins the lines of the table about a field that was corrupted.
-const damaged = "    corrupt field "
+// either has one text for what a damaged request may come to: as the letter falls, what is
+// signed is no JSON any more or has no good signature. Behind a desktop the one has the PRT
+// renewed by the password, the other leaves it. Everything else is as it came.
+func either(v vital, k kind, now string) string {
+	if k.name != "corrupt field" || v.field != "request" {
+		return now
+	}
+	return strings.NewReplacer(
+		"invalid AADSTS9002313", "AADSTS9002313 or 140001", "denied AADSTS140001", "AADSTS9002313 or 140001",
+		"cache, renewed", "cache, renewed or not", "cache, the PRT stays", "cache, renewed or not",
+	).Replace(now)
+}
 
 // run is the part of the table that is about one flow.
 func (f flow) run(t *testing.T) string {
@@ -176,7 +181,7 @@ func (f flow) run(t *testing.T) string {
 				continue
 			}
 			now, then := f.cell(t, s, v, k, rule)
-			fmt.Fprintf(&b, "    %-18s %-58s | %s\n", k.name, now, then)
+			fmt.Fprintf(&b, "    %-18s %-58s | %s\n", k.name, either(v, k, now), then)
 			t.Logf("%s, %s, %s: %s | %s", f.name, v.component, k.name, now, then)
 			if k.name == "nothing" {
 				usual = now
