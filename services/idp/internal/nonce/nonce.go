@@ -46,11 +46,6 @@ const (
 	Undated   Reason = "undated"  // in its place a date that is too old, or none
 )
 
-// Reasons lists every reason.
-func Reasons() []Reason {
-	return []Reason{Missing, Malformed, Foreign, Early, Expired, Replayed, Crossed, Undated}
-}
-
 // Nonce is a nonce that was checked.
 type Nonce struct {
 	// Digest names it, for a replay cache.

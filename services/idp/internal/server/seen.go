@@ -19,51 +19,35 @@ const Front = "idp"
 
 // Seen registers services so that every call carries what its edge saw of who asks,
 // for policies and the sign-in log.
-func Seen(r grpc.ServiceRegistrar) grpc.ServiceRegistrar { return seen{r} }
-
-type seen struct{ grpc.ServiceRegistrar }
-
-// RegisterService adds the reading to every method, inside of the server's own
-// interceptors, which have established by then who calls.
-func (s seen) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	own := *desc
-	own.Methods = slices.Clone(desc.Methods)
-	for i, m := range own.Methods {
-		own.Methods[i].Handler = func(srv any, ctx context.Context, dec func(any) error, outer grpc.UnaryServerInterceptor) (any, error) {
-			return m.Handler(srv, ctx, dec, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-				inner := func(ctx context.Context, req any) (any, error) {
-					return h(grants.WithCaller(ctx, asker(ctx, req)), req)
-				}
-				if outer == nil {
-					return inner(ctx, req)
-				}
-				return outer(ctx, req, info, inner)
-			})
-		}
-	}
-	s.ServiceRegistrar.RegisterService(&own, impl)
+func Seen(r grpc.ServiceRegistrar) grpc.ServiceRegistrar {
+	return inside{r, func(ctx context.Context, req any) (context.Context, error) {
+		return grants.WithCaller(ctx, asker(ctx, req)), nil
+	}}
 }
 
 // Before registers services so that every call first does something: what fails there
 // fails the call.
 func Before(r grpc.ServiceRegistrar, f func(context.Context) error) grpc.ServiceRegistrar {
-	return before{r, f}
+	return inside{r, func(ctx context.Context, _ any) (context.Context, error) { return ctx, f(ctx) }}
 }
 
-type before struct {
+// inside registers services with something before every method, inside of the server's
+// own interceptors, which have established by then who calls.
+type inside struct {
 	grpc.ServiceRegistrar
-	f func(context.Context) error
+	first func(ctx context.Context, req any) (context.Context, error)
 }
 
-// RegisterService adds it to every method, inside of the server's own interceptors.
-func (b before) RegisterService(desc *grpc.ServiceDesc, impl any) {
+// RegisterService adds it to every method.
+func (s inside) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	own := *desc
 	own.Methods = slices.Clone(desc.Methods)
 	for i, m := range own.Methods {
 		own.Methods[i].Handler = func(srv any, ctx context.Context, dec func(any) error, outer grpc.UnaryServerInterceptor) (any, error) {
 			return m.Handler(srv, ctx, dec, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 				inner := func(ctx context.Context, req any) (any, error) {
-					if err := b.f(ctx); err != nil {
+					ctx, err := s.first(ctx, req)
+					if err != nil {
 						return nil, err
 					}
 					return h(ctx, req)
@@ -75,7 +59,7 @@ func (b before) RegisterService(desc *grpc.ServiceDesc, impl any) {
 			})
 		}
 	}
-	b.ServiceRegistrar.RegisterService(&own, impl)
+	s.ServiceRegistrar.RegisterService(&own, impl)
 }
 
 // asker is what the front says, or for a component that calls by itself the address

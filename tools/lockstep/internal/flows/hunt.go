@@ -67,15 +67,8 @@ func (r *Runner) stolenCookie(ctx context.Context, arg map[string]string) string
 		req.Header.Set(c.Name, c.Value.Reveal())
 	}
 	req.Header.Set("User-Agent", "python-requests/2.32.3")
-	web, err := r.lab.Web()
+	resp, err := r.answer(req)
 	if err != nil {
-		return failure(err)
-	}
-	resp, err := web.Do(req)
-	if err != nil {
-		return failure(err)
-	}
-	if err := resp.Body.Close(); err != nil {
 		return failure(err)
 	}
 	if to, err := resp.Location(); err == nil && to.Query().Get("code") != "" {
@@ -163,15 +156,8 @@ func (r *Runner) graph(ctx context.Context, arg map[string]string) string {
 		return failure(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+r.seat.session.Reveal())
-	web, err := r.lab.Web()
+	resp, err := r.answer(req)
 	if err != nil {
-		return failure(err)
-	}
-	resp, err := web.Do(req)
-	if err != nil {
-		return failure(err)
-	}
-	if err := resp.Body.Close(); err != nil {
 		return failure(err)
 	}
 	out := fmt.Sprintf("Graph answers %d\n", resp.StatusCode)
@@ -241,4 +227,17 @@ func (r *Runner) membersOf(ctx context.Context, form url.Values) ([]string, erro
 		return nil, fmt.Errorf("status %d: %s", resp.StatusCode, members["error_description"])
 	}
 	return slices.Sorted(maps.Keys(members)), nil
+}
+
+// answer is the head of what the cloud answers a browser that was never here.
+func (r *Runner) answer(req *http.Request) (*http.Response, error) {
+	web, err := r.lab.Web()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := web.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp, resp.Body.Close()
 }
