@@ -162,7 +162,8 @@ func (d *Desk) Await(ctx context.Context, of secret.Text) (*authorityv1.Interact
 	for {
 		d.mu.Lock()
 		p, news := s.up, s.news
-		if p != nil && !p.taken {
+		// A window that was closed takes no page away from the next one.
+		if p != nil && !p.taken && ctx.Err() == nil {
 			p.taken = true
 			d.mu.Unlock()
 			return p.interaction, p.client, nil

@@ -67,6 +67,32 @@ func TestPagesAreHandedOutOnceInTheirSession(t *testing.T) {
 	})
 }
 
+// TestAClosedWindowTakesNoPage: a window that closes in the moment in which a page is put
+// up leaves it to the next one, however the two are met.
+func TestAClosedWindowTakesNoPage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := window.New(window.Config{})
+		turn, err := d.Take(t.Context(), session("a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		show, hide := context.WithCancel(t.Context())
+		defer hide()
+		go func() {
+			_, _ = turn.Show(show, &authorityv1.Interaction{InteractionId: "p1"}, "app") // nobody ends it
+		}()
+		synctest.Wait()
+		closed, closeIt := context.WithCancel(t.Context())
+		closeIt()
+		if i, _, err := d.Await(closed, session("a")); i != nil || err != nil {
+			t.Errorf("a closed window got %v, %v", i, err)
+		}
+		if i, _, err := d.Await(t.Context(), session("a")); i.GetInteractionId() != "p1" || err != nil {
+			t.Errorf("the next one got %v, %v", i, err)
+		}
+	})
+}
+
 func TestQueuesAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := window.New(window.Config{})
