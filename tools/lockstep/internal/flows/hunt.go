@@ -67,14 +67,14 @@ func (r *Runner) stolenCookie(ctx context.Context, arg map[string]string) string
 		req.Header.Set(c.Name, c.Value.Reveal())
 	}
 	req.Header.Set("User-Agent", "python-requests/2.32.3")
-	resp, err := r.answer(req)
+	status, header, err := r.answer(req)
 	if err != nil {
 		return failure(err)
 	}
-	if to, err := resp.Location(); err == nil && to.Query().Get("code") != "" {
+	if to, err := url.Parse(header.Get("Location")); err == nil && to.Query().Get("code") != "" {
 		return "a script elsewhere is signed in as the user of the cookie\n"
 	}
-	return fmt.Sprintf("status %d, and no code\n", resp.StatusCode)
+	return fmt.Sprintf("status %d, and no code\n", status)
 }
 
 // huntedRow has the fields that published detection rules read.
@@ -156,12 +156,12 @@ func (r *Runner) graph(ctx context.Context, arg map[string]string) string {
 		return failure(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+r.seat.session.Reveal())
-	resp, err := r.answer(req)
+	status, header, err := r.answer(req)
 	if err != nil {
 		return failure(err)
 	}
-	out := fmt.Sprintf("Graph answers %d\n", resp.StatusCode)
-	demand := challenge.FindStringSubmatch(resp.Header.Get("WWW-Authenticate"))
+	out := fmt.Sprintf("Graph answers %d\n", status)
+	demand := challenge.FindStringSubmatch(header.Get("WWW-Authenticate"))
 	if demand == nil {
 		return out
 	}
@@ -229,15 +229,15 @@ func (r *Runner) membersOf(ctx context.Context, form url.Values) ([]string, erro
 	return slices.Sorted(maps.Keys(members)), nil
 }
 
-// answer is the head of what the cloud answers a browser that was never here.
-func (r *Runner) answer(req *http.Request) (*http.Response, error) {
+// answer is what the cloud answers a browser that was never here: status and headers.
+func (r *Runner) answer(req *http.Request) (int, http.Header, error) {
 	web, err := r.lab.Web()
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	resp, err := web.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	return resp, resp.Body.Close()
+	return resp.StatusCode, resp.Header, resp.Body.Close()
 }
