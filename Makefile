@@ -123,6 +123,10 @@ kind-up: ## Make a cluster of kind with everything in it (needs docker, kind, ku
 kind-demo: ## Play the four flows in the cluster, ladders read back from Jaeger
 	@$(CLUSTER) demo
 
+.PHONY: kind-play
+kind-play: ## Have people act in the cluster: PLAY='join user=alice; sign-in user=alice'
+	@$(CLUSTER) play --commands "$$PLAY"
+
 .PHONY: kind-trace
 kind-trace: ## Show the newest trace of a flow in the cluster: FLOW=first_sign_in
 	@$(CLUSTER) trace --flow "$$FLOW"

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -20,16 +21,21 @@ var faultTable []byte
 
 // faultRow is a line of the table: what is broken, and what comes of it.
 type faultRow struct {
-	Component string `yaml:"component"`
-	Rules     string `yaml:"rules"`
-	Who       string `yaml:"who"`
-	Outcome   string `yaml:"outcome"`
-	Says      string `yaml:"says"`
-	Why       string `yaml:"why"`
+	Component string   `yaml:"component"`
+	Rules     string   `yaml:"rules"`
+	Who       string   `yaml:"who"`
+	Before    []string `yaml:"before"`
+	Play      []string `yaml:"play"`
+	Outcome   string   `yaml:"outcome"`
+	Says      string   `yaml:"says"`
+	Why       string   `yaml:"why"`
 }
 
 // play are the arguments of the player.
 func (r faultRow) play() []string {
+	if len(r.Play) > 0 {
+		return playOf(slices.Concat([]string{"heal " + r.Component}, r.Before, []string{"fault " + r.Component + " " + r.Rules}, r.Play)...)
+	}
 	demo := []string{"demo", "--deployment", deploymentFile}
 	if r.Who != "" {
 		demo = append(demo, "--user", r.Who, "--flow", "first_sign_in")
@@ -39,8 +45,11 @@ func (r faultRow) play() []string {
 
 // name is the name of the check of a row.
 func (r faultRow) name() string {
-	if r.Who != "" {
+	switch {
+	case r.Who != "":
 		return r.Component + " " + r.Rules + ", " + r.Who + " signs in: " + r.Outcome
+	case len(r.Play) > 0:
+		return r.Component + " " + r.Rules + ", " + strings.Join(r.Play, ", ") + ": " + r.Outcome
 	}
 	return r.Component + " " + r.Rules + ": " + r.Outcome
 }
@@ -61,6 +70,9 @@ func faultRows() ([]faultRow, error) {
 		r := &rows[i]
 		if r.Component == "" || r.Rules == "" || r.Why == "" || r.Outcome != works && r.Outcome != fails || r.Outcome == fails && r.Says == "" {
 			return nil, fmt.Errorf("faults.yaml: row %d: it needs component, rules, why, outcome works or fails, and says when it fails", i+1)
+		}
+		if len(r.Play) > 0 && (r.Who != "" || r.Says == "") || len(r.Before) > 0 && len(r.Play) == 0 {
+			return nil, fmt.Errorf("faults.yaml: row %d: who is for the demo, before is for a play, and a play has to say something", i+1)
 		}
 		if _, err := regexp.Compile(r.Says); err != nil {
 			return nil, fmt.Errorf("faults.yaml: row %d: %w", i+1, err)
@@ -120,10 +132,12 @@ func components(rows []faultRow) []string {
 // broken sets the rules, plays, and compares what came out with the table.
 func (w *world) broken(ctx context.Context, c *kube.Cluster, r faultRow) (string, error) {
 	var out bytes.Buffer
-	if err := w.setRules(ctx, c, r.Component, r.Rules, &out); err != nil {
-		return "", err
+	if len(r.Play) == 0 { // a play sets them itself, when it has done what comes before
+		if err := w.setRules(ctx, c, r.Component, r.Rules, &out); err != nil {
+			return "", err
+		}
+		out.Reset()
 	}
-	out.Reset()
 	code, err := w.play(ctx, c, "broken", &out, r.play()...)
 	if err != nil {
 		return "", err

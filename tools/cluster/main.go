@@ -53,7 +53,7 @@ KIND_RUN a command before kind and kubectl, KIND_PATIENCE a factor for all time 
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	cmd.PersistentFlags().String("root", "../..", "the `folder` of the repository")
-	cmd.AddCommand(upCommand(), demoCommand(), traceCommand(), faultCommand(), healCommand(), downCommand(), testCommand())
+	cmd.AddCommand(upCommand(), demoCommand(), playCommand(), traceCommand(), faultCommand(), healCommand(), downCommand(), testCommand())
 	return cmd
 }
 

@@ -46,6 +46,7 @@ func TestEachCommandNamesWhatIsMissing(t *testing.T) {
 	}{
 		{[]string{"up"}, []string{docker, kind, kubectl, "go 1.26 or newer is needed", "make 3.81 or newer is needed", "docs.docker.com/engine/install", "go install sigs.k8s.io/kind@v0.33.0"}},
 		{[]string{"demo"}, []string{kubectl, "kubernetes.io/docs/tasks/tools"}},
+		{[]string{"play", "--commands", "state"}, []string{kubectl}},
 		{[]string{"trace", "--flow", "renewal"}, []string{kubectl}},
 		{[]string{"fault", "--component", "idp", "--rules", "(drop)"}, []string{kubectl}},
 		{[]string{"heal", "--component", "idp"}, []string{kubectl}},

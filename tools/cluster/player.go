@@ -70,6 +70,39 @@ func demoCommand() *cobra.Command {
 	})
 }
 
+func playCommand() *cobra.Command {
+	var commands string
+	cmd := command("play", "Have persons, apps and administrators act in the cluster", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {
+		all := splitCommands(commands)
+		if len(all) == 0 {
+			return errors.New("what to play? PLAY='-leave; join user=alice; sign-in user=alice', as lockstep play has it")
+		}
+		c, err := w.running(ctx)
+		if err != nil {
+			return err
+		}
+		return w.played(ctx, c, "play", playOf(all...)...)
+	})
+	cmd.Flags().StringVar(&commands, "commands", "", "`commands` of the flow scripts with ; between them; one with a - before it may fail")
+	return cmd
+}
+
+// splitCommands cuts commands at their semicolons.
+func splitCommands(text string) []string {
+	var all []string
+	for c := range strings.SplitSeq(text, ";") {
+		if c = strings.TrimSpace(c); c != "" {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// playOf are the arguments of a player that carries out commands.
+func playOf(commands ...string) []string {
+	return append([]string{"play", "--deployment", deploymentFile, "--"}, commands...)
+}
+
 func traceCommand() *cobra.Command {
 	var flow string
 	cmd := command("trace", "Show the ladder of the newest trace of a flow", []need.Program{need.Kubectl()}, func(ctx context.Context, w *world) error {

@@ -171,3 +171,29 @@ func TestADeploymentThatIsNotThereIsNamed(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestFLT01_AScriptPlaysInADeployment: persons act where the components are elsewhere, a
+// command that may fail does not end the play, and what is not for there is refused by name.
+func TestFLT01_AScriptPlaysInADeployment(t *testing.T) {
+	file := deploy(t, jaegertest.Jaeger{})
+	out := does(t, "play", "--deployment", file, "--", "-leave", "join user=alice", "-sign-in user=alice password=wrong",
+		"sign-in user=alice", "token user=alice fresh", "sign-out user=alice", "advance by=5h", "sign-in user=alice", "state")
+	for _, want := range []string{
+		"> sign-in user=alice password=wrong\nerror (unauthenticated): AADSTS50126", "checked by the identity provider\ntrace ",
+		"access token of alice@contoso.test for https://graph.microsoft.com", "checked from the cache\ntrace ", "alice@contoso.test password: PRT-1",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+	for line, want := range map[string]string{
+		"restart component=idp":        `"restart" is not for a deployment`,
+		"offline":                      `"offline" is not for a deployment`,
+		"fault idp (unavailable)":      "is idp itself: deploy the overlay with a stand-in for it first",
+		"fault toaster (unavailable)":  `the deployment has no component "device-1/toaster"`,
+	} {
+		if out, err := command(t, "play", "--deployment", file, line); err == nil || !strings.Contains(out+err.Error(), want) {
+			t.Errorf("%s: it does not say %q:\n%s%v", line, want, out, err)
+		}
+	}
+}

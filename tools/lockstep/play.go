@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 
 	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/flows"
+	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
 
 // maxScript bounds a script, in bytes.
@@ -20,18 +22,22 @@ const maxScript = 1 << 20
 
 func playCommand() *cobra.Command {
 	var (
-		dir, device, file string
-		asJSON            bool
+		dir, device, file, deployment string
+		asJSON                        bool
 	)
 	cmd := &cobra.Command{
 		Use:   "play [COMMAND]...",
-		Short: "Have persons, apps and administrators act in a running lockstep lab",
+		Short: "Have persons, apps and administrators act in a running lockstep lab, or in a deployment",
 		Long: `Have persons, apps and administrators act in a running lockstep lab: each COMMAND is a
 directive of the flow scripts, and below its output stands the trace of what ran. A
-command that fails ends the play with exit code 1.`,
+command that fails ends the play with exit code 1, unless a - stands before it.
+
+With --deployment they act where the components run elsewhere, as in a cluster: the file
+says where. Commands about processes, networks and files are not for there.`,
 		Example: "  lockstep play 'join user=alice' 'sign-in user=alice' 'token user=alice'\n" +
 			"  lockstep play --device device-2 'sign-in user=bob'\n" +
-			"  lockstep play -f script.txt",
+			"  lockstep play -f script.txt\n" +
+			"  lockstep play --deployment /etc/lockstep/deployment.yaml -- '-leave' 'join user=alice' 'sign-in user=alice'",
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
 			commands := args
 			if file != "" {
@@ -42,6 +48,9 @@ command that fails ends the play with exit code 1.`,
 			if len(commands) == 0 || file != "" && len(args) > 0 {
 				return errors.New("what to play? Give commands such as 'sign-in user=alice', or a script with -f")
 			}
+			if deployment != "" {
+				return playElsewhere(cmd, deployment, commands, device, asJSON)
+			}
 			i, err := theLab(cmd.ErrOrStderr(), dir)
 			if err != nil {
 				return err
@@ -51,14 +60,19 @@ command that fails ends the play with exit code 1.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, conn.Close()) }()
-			return play(cmd.Context(), cmd.OutOrStdout(), labv1.NewLabServiceClient(conn), commands, device, asJSON)
+			l := labv1.NewLabServiceClient(conn)
+			return play(cmd.Context(), cmd.OutOrStdout(), commands, asJSON, func(ctx context.Context, command string) (*labv1.PlayCommandResponse, error) {
+				return l.PlayCommand(ctx, &labv1.PlayCommandRequest{Command: command, Device: device})
+			})
 		},
 	}
 	f := cmd.Flags()
 	labFlag(f, &dir)
 	f.StringVar(&device, "device", "", "device that the commands are for (default the first)")
 	f.StringVarP(&file, "file", "f", "", "script in the form of the flow scripts, - is standard input; what a script expects is not compared")
+	f.StringVar(&deployment, "deployment", "", "file that says where the components are, in place of a laboratory on this machine")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object a command: command, output, trace_id, failed")
+	cmd.MarkFlagsMutuallyExclusive("lab", "deployment")
 	return cmd
 }
 
@@ -82,20 +96,59 @@ func scriptOf(stdin io.Reader, path string) ([]string, error) {
 	return flows.Commands(string(text)), nil
 }
 
-func play(ctx context.Context, out io.Writer, l labv1.LabServiceClient, commands []string, device string, asJSON bool) error {
+// play carries out commands by a function and shows what comes of each.
+func play(ctx context.Context, out io.Writer, commands []string, asJSON bool, do func(context.Context, string) (*labv1.PlayCommandResponse, error)) error {
 	for _, c := range commands {
-		r, err := l.PlayCommand(ctx, &labv1.PlayCommandRequest{Command: c, Device: device})
+		c, mayFail := strings.CutPrefix(c, "-")
+		r, err := do(ctx, c)
 		if err != nil {
 			return err
 		}
 		if err := showPlayed(out, c, r, asJSON, len(commands) > 1); err != nil {
 			return err
 		}
-		if r.GetFailed() {
+		if r.GetFailed() && !mayFail {
 			return fmt.Errorf("%.80q failed: what went wrong is above", c)
 		}
 	}
 	return nil
+}
+
+// playElsewhere plays in a deployment, on all of its devices.
+func playElsewhere(cmd *cobra.Command, file string, commands []string, device string, asJSON bool) (err error) {
+	d, err := lab.ReadDeployment(file)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	l, err := lab.Start(ctx, lab.Config{Deployment: d})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	stop := progress(cmd.ErrOrStderr())
+	err = ready(ctx, l, stop)
+	stop("")
+	if err != nil {
+		return err
+	}
+	var devices []*lab.Device
+	for range d.Devices {
+		there, err := l.AddDevice(ctx)
+		if err != nil {
+			return err
+		}
+		devices = append(devices, there)
+	}
+	runner := flows.On(l, devices...)
+	return play(ctx, cmd.OutOrStdout(), commands, asJSON, func(ctx context.Context, command string) (*labv1.PlayCommandResponse, error) {
+		output, id, failed := runner.Play(ctx, command, cmp.Or(device, devices[0].Name))
+		r := &labv1.PlayCommandResponse{Output: output, Failed: failed}
+		if id.IsValid() {
+			r.TraceId = id.String()
+		}
+		return r, nil
+	})
 }
 
 func showPlayed(out io.Writer, command string, r *labv1.PlayCommandResponse, asJSON, several bool) error {

@@ -90,7 +90,7 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 			return fmt.Errorf("%s does not answer at %s: %w", key, l.addr(key), err)
 		}
 	}
-	return nil
+	return l.learnTime(ctx)
 }
 
 // identity is what an actor shows to the components.

@@ -36,6 +36,8 @@ func nameAt(key string) string {
 // component itself listens at RealKey from now on. Where there is a stand-in already it
 // gets the rules. A key is "idp", or "device-1/tpm-agent".
 //
+// In a deployment it has to stand there already, and gets the rules.
+//
 // In one process the component notices nothing and calls under way end well. As a
 // process it starts anew on what it keeps, and so a cloud that keeps nothing refuses:
 // start such a lab with Config.StandIns.
@@ -43,7 +45,7 @@ func (l *Lab) SwapIn(ctx context.Context, key, rules string) error {
 	if err := l.has(key); err != nil {
 		return err
 	}
-	if l.Swapped(key) {
+	if l.Swapped(key) || l.Elsewhere() {
 		return l.SetRules(ctx, key, rules)
 	}
 	if device, ok := l.tpmOf(key); ok {
@@ -125,6 +127,14 @@ func (l *Lab) setRules(ctx context.Context, key, rules string) error {
 		return err
 	}
 	_, err = faultv1.NewFaultServiceClient(conn).SetRules(ctx, &faultv1.SetRulesRequest{Rules: rules, Seed: l.cfg.FaultSeed})
+	return l.noStandIn(key, err)
+}
+
+// noStandIn says what it means in a deployment that a component has no such service.
+func (l *Lab) noStandIn(key string, err error) error {
+	if k := prterr.KindOf(err); l.Elsewhere() && (k == prterr.NotFound || k == prterr.Denied) {
+		return prterr.Wrap(prterr.Conflict, err, "what answers at %s is %s itself: deploy the overlay with a stand-in for it first", l.addr(key), key)
+	}
 	return err
 }
 
@@ -137,7 +147,8 @@ func (l *Lab) Rules(ctx context.Context, key string) (*faultv1.DescribeRulesResp
 	if err != nil {
 		return nil, err
 	}
-	return faultv1.NewFaultServiceClient(conn).DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
+	rules, err := faultv1.NewFaultServiceClient(conn).DescribeRules(ctx, &faultv1.DescribeRulesRequest{})
+	return rules, l.noStandIn(key, err)
 }
 
 // Heal takes all rules from a stand-in. It stays and hands everything on.
@@ -147,7 +158,7 @@ func (l *Lab) hasStandIn(key string) error {
 	if err := l.has(key); err != nil {
 		return err
 	}
-	if !l.Swapped(key) {
+	if !l.Elsewhere() && !l.Swapped(key) {
 		return prterr.New(prterr.Conflict, "no stand-in is before %s: swap one in first", key)
 	}
 	return nil
@@ -187,6 +198,12 @@ func (l *Lab) Keys() []string {
 }
 
 func (l *Lab) has(key string) error {
+	if l.Elsewhere() {
+		if l.addr(key) == "" {
+			return prterr.New(prterr.Invalid, "the deployment has no component %.80q", key)
+		}
+		return nil
+	}
 	if _, ok := l.tpmOf(key); ok || slices.Contains(l.Keys(), key) {
 		return nil
 	}
