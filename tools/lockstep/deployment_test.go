@@ -187,10 +187,10 @@ func TestFLT01_AScriptPlaysInADeployment(t *testing.T) {
 		}
 	}
 	for line, want := range map[string]string{
-		"restart component=idp":        `"restart" is not for a deployment`,
-		"offline":                      `"offline" is not for a deployment`,
-		"fault idp (unavailable)":      "is idp itself: deploy the overlay with a stand-in for it first",
-		"fault toaster (unavailable)":  `the deployment has no component "device-1/toaster"`,
+		"restart component=idp":       `"restart" is not for a deployment`,
+		"offline":                     `"offline" is not for a deployment`,
+		"fault idp (unavailable)":     "is idp itself: deploy the overlay with a stand-in for it first",
+		"fault toaster (unavailable)": `the deployment has no component "device-1/toaster"`,
 	} {
 		if out, err := command(t, "play", "--deployment", file, line); err == nil || !strings.Contains(out+err.Error(), want) {
 			t.Errorf("%s: it does not say %q:\n%s%v", line, want, out, err)
