@@ -159,7 +159,7 @@ func TestADeploymentThatIsNotThereIsNamed(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := l.AwaitReady(ctx); err == nil || !strings.Contains(err.Error(), "device-1/dsreg does not answer at tcp:127.0.0.1:1") {
+	if err := l.AwaitReady(ctx, func(err error) { t.Log(err) }); err == nil || !strings.Contains(err.Error(), "device-1/dsreg does not answer at tcp:127.0.0.1:1") {
 		t.Error(err)
 	}
 	// Another actor's identity in the folder of one is refused before anything is sent.
