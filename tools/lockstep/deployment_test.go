@@ -30,6 +30,12 @@ func actors() []string {
 // folder, over TCP, with what its own binary is given; and returns the deployment file.
 func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	t.Helper()
+	return deployWith(t, j, nil)
+}
+
+// deployWith is deploy with further settings of components, by their names.
+func deployWith(t *testing.T, j jaegertest.Jaeger, further map[string]map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
 	ca, err := rpc.NewCA()
 	if err != nil {
@@ -53,6 +59,12 @@ func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	settings := map[string]map[string]string{
 		"tpm-agent":   {"tpm": "mem:", "spare-key-sets": "0"},
 		"lsa-cloudap": {"sign-in-url": lab.SignInOrigin}, "wam-broker": {"sign-in-url": lab.SignInOrigin},
+	}
+	for name, more := range further {
+		if settings[name] == nil {
+			settings[name] = map[string]string{}
+		}
+		maps.Copy(settings[name], more)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error)
