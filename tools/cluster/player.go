@@ -45,7 +45,7 @@ func (w *world) errand(ctx context.Context, c *kube.Cluster, e kube.Errand, out 
 		return 0, fmt.Errorf("%s renders %d Jobs, and one is needed", w.playerDir(), len(jobs))
 	}
 	e.Like, e.Start, e.Within = jobs[0], w.set.Within(startWithin), w.set.Within(playWithin)
-	return c.Run(ctx, e, out)
+	return c.Run(ctx, e, io.MultiWriter(out, w.heard))
 }
 
 // played plays with the output for the user, and ends with the player's own exit code.
