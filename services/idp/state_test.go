@@ -2,6 +2,7 @@ package idp_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,7 +145,22 @@ func TestMakersOfTPMsAsASetting(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	none, two, many, broken := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	for path, text := range map[string][]byte{
+		filepath.Join(two, "a.pem"): tpmMaker().PEM(), filepath.Join(two, "notes.txt"): []byte("x"),
+		filepath.Join(broken, "a.pem"): tpmMaker().PEM(), filepath.Join(broken, "b.pem"): []byte("x"),
+	} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 65 {
+		if err := os.WriteFile(filepath.Join(many, fmt.Sprintf("%d.pem", i)), tpmMaker().PEM(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for setting, problem := range map[string]string{
+		"emulated=" + none: "", "emulated=" + two: "", "emulated=" + two + ",emulated=" + good: "stands before", "emulated=" + broken: "b.pem", "emulated=" + many: "more than 64 makers",
 		"": "", "emulated=" + good: "", "hardware=" + good + ",emulated=" + good: "stands before", good: "KIND=PATH", "emulated=" + filepath.Join(dir, "none"): "setting tpm-makers",
 		"emulated=" + bad: "is not certificates in PEM", "software=" + good: "hardware and emulated",
 	} {

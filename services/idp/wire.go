@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 // several processes share, and then "database" is the path of a file with its DSN;
 // "tpm-makers" is KIND=PATH, or several with
 // commas between, the PEM of makers of TPMs whom every tenant trusts, where KIND is
-// hardware or emulated; "lab-directory-lag" is how long the directory of a laboratory
+// hardware or emulated and a PATH that is a folder stands for each .pem file in it, which
+// may be none; "lab-directory-lag" is how long the directory of a laboratory
 // does not know a new device, as 5s; "https" is where to serve HTTPS, "https-ca"
 // where to write the certificate to trust.
 func Wire(env *run.Env) (*run.Component, error) {
@@ -127,6 +129,9 @@ func databaseOf(path string) (secret.Text, error) {
 	return secret.NewText(dsn), nil
 }
 
+// maxMakerFiles bounds what one folder of makers may hold.
+const maxMakerFiles = 64
+
 // tpmMakers reads the setting of that name.
 func tpmMakers(list string) ([]TPMMaker, error) {
 	var all []TPMMaker
@@ -138,11 +143,36 @@ func tpmMakers(list string) ([]TPMMaker, error) {
 		if !ok {
 			return nil, fmt.Errorf("setting tpm-makers: use KIND=PATH, where KIND is hardware or emulated")
 		}
-		pem, err := os.ReadFile(path)
+		files, err := makerFiles(path)
 		if err != nil {
 			return nil, fmt.Errorf("setting tpm-makers: %w", err)
 		}
-		all = append(all, TPMMaker{Name: path, Kind: kind, Certificates: pem})
+		for _, file := range files {
+			pem, err := os.ReadFile(file)
+			if err != nil {
+				return nil, fmt.Errorf("setting tpm-makers: %w", err)
+			}
+			all = append(all, TPMMaker{Name: file, Kind: kind, Certificates: pem})
+		}
 	}
 	return all, nil
+}
+
+// makerFiles is a file, or the .pem files of a folder in their order.
+func makerFiles(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	entries, err := os.ReadDir(path)
+	var files []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".pem" {
+			files = append(files, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(files) > maxMakerFiles {
+		return nil, fmt.Errorf("%s has more than %d makers: leave those whose TPMs are in use", path, maxMakerFiles)
+	}
+	return files, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,6 +16,9 @@ import (
 
 // stageKind is the name of the stage with a real cluster.
 const stageKind = "kind"
+
+// emulatedKeys is what the demo says of a device whose TPM's maker the operator named.
+const emulatedKeys = "the tenant knows them to be emulated"
 
 // netpolWithin bounds the probe of all network policies.
 const netpolWithin = 10 * time.Minute
@@ -39,16 +43,15 @@ func judgeKind(ctx context.Context, w *world, court *judge.Court) error {
 	w.judgeFlows(ctx, c, court)
 	court.Check(stageKind, "network policies are enforced", "T5", func() (string, error) { return w.netpol(ctx) })
 	checks.Intruders{Cluster: c, Court: court, Stage: stageKind}.Run(ctx)
-	nodes, err := w.kind().Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	checks.Store{Cluster: c, Court: court, Shell: w.shell, Nodes: nodes, Stage: stageKind}.Run(ctx)
-	if err := w.judgeFaults(ctx, c, court); err != nil {
-		return err
-	}
+	err = w.judgeFaults(ctx, c, court)
 	w.judgeTwins(ctx, c, court)
-	return nil
+	// At the end, so that whatever was written is there to be found.
+	nodes, nodesErr := w.kind().Nodes(ctx)
+	if nodesErr != nil {
+		return errors.Join(err, nodesErr)
+	}
+	checks.Store{Cluster: c, Court: court, Shell: w.shell, Nodes: nodes, Stage: stageKind, Heard: w.heard}.Run(ctx)
+	return err
 }
 
 // judgeFlows plays the flows and holds the traces that Jaeger has of them to the golden
@@ -56,6 +59,9 @@ func judgeKind(ctx context.Context, w *world, court *judge.Court) error {
 func (w *world) judgeFlows(ctx context.Context, c *kube.Cluster, court *judge.Court) {
 	court.Check(stageKind, "the four flows", "DEP01", func() (string, error) {
 		out, err := w.playQuietly(ctx, c, "demo", "demo", "--deployment", deploymentFile)
+		if err == nil && !strings.Contains(strings.Join(strings.Fields(out), " "), emulatedKeys) {
+			err = fmt.Errorf("the cloud does not know the device's TPM for an emulated one: %s", tail(out, 300))
+		}
 		return lastLine(out), err
 	})
 	for _, flow := range []string{"first_sign_in", "app_token", "browser_sso", "renewal"} {

@@ -45,7 +45,7 @@ func (w *world) errand(ctx context.Context, c *kube.Cluster, e kube.Errand, out 
 		return 0, fmt.Errorf("%s renders %d Jobs, and one is needed", w.playerDir(), len(jobs))
 	}
 	e.Like, e.Start, e.Within = jobs[0], w.set.Within(startWithin), w.set.Within(playWithin)
-	return c.Run(ctx, e, out)
+	return c.Run(ctx, e, io.MultiWriter(out, w.heard))
 }
 
 // played plays with the output for the user, and ends with the player's own exit code.
@@ -208,15 +208,7 @@ func (w *world) swapIn(ctx context.Context, c *kube.Cluster, component string) e
 // cutOff starts the real component again. A Service decides where new connections go and
 // leaves those alone that there are, over which callers would pass the stand-in by.
 func (w *world) cutOff(ctx context.Context, c *kube.Cluster, component string, objects []kube.Object) error {
-	for _, o := range kube.Workloads(objects) {
-		if o.Name != component {
-			continue
-		}
-		if _, err := c.Kubectl(ctx, "rollout", "restart", strings.ToLower(o.Kind), o.Name, "-n", o.Namespace); err != nil {
-			return err
-		}
-	}
-	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
+	return w.restart(ctx, c, component, objects)
 }
 
 // removeOthers removes what stand-ins left that the wanted state does not have.

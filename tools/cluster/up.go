@@ -197,7 +197,10 @@ func (w *world) deploy(ctx context.Context, c *kube.Cluster, objects []kube.Obje
 	if err := c.Apply(ctx, rest); err != nil {
 		return err
 	}
-	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
+	if err := c.WaitReady(ctx, objects, w.set.Within(readyWithin)); err != nil {
+		return err
+	}
+	return w.trustMakers(ctx, c, objects)
 }
 
 // jaegerPage makes Jaeger's page visible on the machine that runs kind.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/tools/cluster/internal/checks"
 	"github.com/lockstep-sso/lockstep/tools/cluster/internal/kube"
 	"github.com/lockstep-sso/lockstep/tools/cluster/internal/need"
 	"github.com/lockstep-sso/lockstep/tools/cluster/internal/settings"
@@ -20,6 +21,8 @@ type world struct {
 	shell    *sh.Shell
 	out, log io.Writer
 	began    time.Time
+	// heard searches what errands print for what nobody may print.
+	heard *checks.Heard
 }
 
 // lines lets several write without one breaking into another's line.
@@ -37,7 +40,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func newWorld(set settings.Settings, out, log io.Writer) *world {
 	return &world{
-		set: set, out: out, log: &lines{out: log}, began: time.Now(),
+		set: set, out: out, log: &lines{out: log}, began: time.Now(), heard: checks.NewHeard(),
 		shell: sh.New(sh.Config{Dir: set.Root, Prefix: set.Prefix, Prefixed: []string{"kind", "kubectl"}}),
 	}
 }

@@ -118,7 +118,7 @@ func ready(ctx context.Context, l *lab.Lab, progress func(string)) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyWithin)
 	defer cancel()
-	return l.AwaitReady(ctx)
+	return l.AwaitReady(ctx, func(err error) { progress("waiting: " + err.Error()) })
 }
 
 // progress shows what takes long on a terminal; elsewhere it prints one line for

@@ -30,6 +30,12 @@ func actors() []string {
 // folder, over TCP, with what its own binary is given; and returns the deployment file.
 func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	t.Helper()
+	return deployWith(t, j, nil)
+}
+
+// deployWith is deploy with further settings of components, by their names.
+func deployWith(t *testing.T, j jaegertest.Jaeger, further map[string]map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
 	ca, err := rpc.NewCA()
 	if err != nil {
@@ -53,6 +59,12 @@ func deploy(t *testing.T, j jaegertest.Jaeger) string {
 	settings := map[string]map[string]string{
 		"tpm-agent":   {"tpm": "mem:", "spare-key-sets": "0"},
 		"lsa-cloudap": {"sign-in-url": lab.SignInOrigin}, "wam-broker": {"sign-in-url": lab.SignInOrigin},
+	}
+	for name, more := range further {
+		if settings[name] == nil {
+			settings[name] = map[string]string{}
+		}
+		maps.Copy(settings[name], more)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error)
@@ -159,7 +171,7 @@ func TestADeploymentThatIsNotThereIsNamed(t *testing.T) {
 	defer func() { _ = l.Close() }()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := l.AwaitReady(ctx); err == nil || !strings.Contains(err.Error(), "device-1/dsreg does not answer at tcp:127.0.0.1:1") {
+	if err := l.AwaitReady(ctx, func(err error) { t.Log(err) }); err == nil || !strings.Contains(err.Error(), "device-1/dsreg does not answer at tcp:127.0.0.1:1") {
 		t.Error(err)
 	}
 	// Another actor's identity in the folder of one is refused before anything is sent.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,6 +15,8 @@ const (
 	// asks it by; identitySecret begins the name of a Secret of its bootstrap.
 	identitySigner, actorAnnotation = "lockstep.dev/component", "lockstep.dev/actor"
 	identitySecret                  = "identity-"
+	// trustedBy is the label of a signer's bundle with the namespace whose it is.
+	trustedBy = "lockstep.dev/trusted-by"
 )
 
 // account is what the pods of a ServiceAccount may be, in the table of identities.
@@ -88,12 +91,17 @@ func identities(_ law, o overlay) ([]string, error) {
 	}), nil
 }
 
+// ownBundle says whether pods find a bundle as they have to: by its signer and the label
+// with their namespace, and not by name, which the kubelet reads up to five minutes late.
+func ownBundle(b *corev1.ClusterTrustBundleProjection, namespace string) bool {
+	return b.Name == nil && b.SignerName != nil && *b.SignerName == identitySigner && b.LabelSelector != nil &&
+		len(b.LabelSelector.MatchExpressions) == 0 && maps.Equal(b.LabelSelector.MatchLabels, map[string]string{trustedBy: namespace})
+}
+
 // asks judges what a volume asks of the signer.
 func asks(w workload, own account, s corev1.VolumeProjection, say func(string, ...any)) {
-	if b := s.ClusterTrustBundle; b != nil {
-		if want := strings.ReplaceAll(identitySigner, "/", ":") + ":" + w.namespace; b.Name == nil || *b.Name != want {
-			say("trusts another bundle than %s", want)
-		}
+	if b := s.ClusterTrustBundle; b != nil && !ownBundle(b, w.namespace) {
+		say("trusts another bundle than that of %s with its namespace as %s", identitySigner, trustedBy)
 	}
 	c := s.PodCertificate
 	if c == nil {

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // broken is one thing that somebody could get wrong in an overlay.
@@ -80,6 +81,17 @@ func projected(s corev1.VolumeProjection) func(*corev1.PodSpec, *corev1.Containe
 	return volume(corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{s}}})
 }
 
+// bundle has a pod trust a bundle by its name, or by its signer and whose it is.
+func bundle(name, signer, namespace string) func(*corev1.PodSpec, *corev1.Container) {
+	b := &corev1.ClusterTrustBundleProjection{Path: "ca.pem"}
+	if name != "" {
+		b.Name = &name
+	} else {
+		b.SignerName, b.LabelSelector = &signer, &metav1.LabelSelector{MatchLabels: map[string]string{trustedBy: namespace}}
+	}
+	return projected(corev1.VolumeProjection{ClusterTrustBundle: b})
+}
+
 func ptr(s string) *string { return &s }
 
 func on() *bool { yes := true; return &yes }
@@ -143,7 +155,9 @@ func podBreaks() []broken {
 		{"identities", "mounts the identity of tpm-agent", "bootstrap-secrets", pod("dsreg", projected(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "identity-tpm-agent"}}}))},
 		{"identities", "mounts the identity of operator", "bootstrap-secrets", pod("dsreg", volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "identity-operator"}}))},
 		{"identities", "mounts the Secret idp-database", "idp-replicas", pod("adfs", volume(corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "idp-database"}}))},
-		{"identities", "trusts another bundle", "two-devices", pod("dsreg", projected(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: ptr("lockstep.dev:component:lockstep-player")}}))},
+		{"identities", "trusts another bundle", "two-devices", pod("dsreg", bundle("", identitySigner, "lockstep-player"))},
+		{"identities", "trusts another bundle", "two-devices", pod("dsreg", bundle("", "other.test/signer", "lockstep-device-1"))},
+		{"identities", "trusts another bundle", "demo", pod("dsreg", bundle("lockstep.dev:component:lockstep-device-1", "", ""))},
 		{"identities", "does not give it", "demo", pod("idp", projected(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: identitySigner, UserAnnotations: map[string]string{actorAnnotation: "operator"}}}))},
 		{"identities", "does not give it", "demo", pod("idp", projected(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{SignerName: "other.test/signer"}}))},
 		{"shutdown", "needs 7s", "demo", pod("idp", func(s *corev1.PodSpec, _ *corev1.Container) { s.TerminationGracePeriodSeconds = new(int64) })},

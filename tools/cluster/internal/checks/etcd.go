@@ -26,6 +26,8 @@ type Store struct {
 	Shell   *sh.Shell
 	// Nodes are the containers that are control planes.
 	Nodes []string
+	// Heard is what errands printed whose pods are gone.
+	Heard *Heard
 	Stage string
 }
 
@@ -34,6 +36,7 @@ func canaries() []string {
 	return []string{
 		"correct horse battery staple", "staple battery horse correct", "no devices for dave", "two factors are better",
 		"every method has its day", "fabrikam makes everything", "administrators need long passwords", "federated horse",
+		"newcomers bring words of their own",
 	}
 }
 
@@ -145,22 +148,6 @@ func (s Store) specs(ctx context.Context) (string, error) {
 		return "", errors.New("nothing of ours is there")
 	}
 	return fmt.Sprintf("%d objects", counted), bad.verdict("the specifications", nil)
-}
-
-// logs looks at what every container of ours has written.
-func (s Store) logs(ctx context.Context) (string, error) {
-	all, err := pods(ctx, s.Cluster)
-	if err != nil {
-		return "", err
-	}
-	bad := newSearch(forbidden())
-	for _, p := range all {
-		if err := s.Cluster.Stream(ctx, bad, "logs", "-n", p.Metadata.Namespace, p.Metadata.Name, "--all-containers"); err != nil {
-			return "", err
-		}
-	}
-	bad.end()
-	return fmt.Sprintf("%d KiB of %d pods", bad.read>>10, len(all)), bad.verdict("the logs", nil)
 }
 
 // both gives what is written to two searches.

@@ -245,3 +245,43 @@ func TestStamp(t *testing.T) {
 		t.Errorf("stamped:\n%s\n%s", one, other)
 	}
 }
+
+// TestStampOfTrust: pods of a namespace that trusts somebody else than before are others,
+// those of the rest stay.
+func TestStampOfTrust(t *testing.T) {
+	stamp := func(trusts string) (cloud, device string) {
+		all, err := Split([]byte(`apiVersion: v1
+kind: ConfigMap
+metadata: {name: identities, namespace: signing}
+data:
+  table.yaml: |
+    namespaces:
+      cloud: {trusts: [` + trusts + `]}
+      device-1: {trusts: [device-1, cloud]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: idp, namespace: cloud}
+spec: {template: {spec: {containers: [{name: c, image: "x/idp:1"}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: dsreg, namespace: device-1}
+spec: {template: {spec: {containers: [{name: c, image: "x/dsreg:1"}]}}}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamped, err := Stamp(all, nil)
+		if err != nil || len(stamped) != 3 {
+			t.Fatal(stamped, err)
+		}
+		return string(stamped[1].Text), string(stamped[2].Text)
+	}
+	cloud, device := stamp("cloud, device-1")
+	again, _ := stamp("device-1, cloud")
+	more, same := stamp("cloud, device-1, device-2")
+	if !strings.Contains(cloud, `"lockstep.dev/trusts":"cloud device-1"`) || cloud != again || cloud == more || device != same {
+		t.Errorf("stamped:\n%s\n%s\n%s\n%s\n%s", cloud, again, more, device, same)
+	}
+}

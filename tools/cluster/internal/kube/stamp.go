@@ -9,13 +9,24 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// stampName is the annotation of a pod that says what its images were.
-const stampName = "lockstep.dev/images"
+const (
+	// imagesNote is the annotation of a pod that says what its images were, trustsNote whose
+	// authorities its namespace trusts.
+	imagesNote, trustsNote = "lockstep.dev/images", "lockstep.dev/trusts"
+	// tableKey is where a ConfigMap has the table of identities.
+	tableKey = "table.yaml"
+)
 
 // Stamp writes into every workload which images its pods have, by their digests: a tag
 // such as dev says nothing of what is behind it, and pods whose specification stays as it
-// was would run on with the images of yesterday.
+// was would run on with the images of yesterday. It writes too whom their namespace trusts,
+// by the table of identities: pods that run get a new bundle a minute or two later, and
+// refuse a device until then that came in between.
 func Stamp(objects []Object, digest map[string]string) ([]Object, error) {
+	trusts, err := trusted(objects)
+	if err != nil {
+		return nil, err
+	}
 	stamped := slices.Clone(objects)
 	for i, o := range stamped {
 		if len(Workloads([]Object{o})) == 0 {
@@ -31,7 +42,11 @@ func Stamp(objects []Object, digest map[string]string) ([]Object, error) {
 				ids = append(ids, short(id))
 			}
 		}
-		if stamped[i].Text, err = annotate(o, strings.Join(ids, " ")); err != nil {
+		notes := map[string]string{imagesNote: strings.Join(ids, " ")}
+		if whom := trusts[o.Namespace]; len(whom) > 0 {
+			notes[trustsNote] = strings.Join(whom, " ")
+		}
+		if stamped[i].Text, err = annotate(o, notes); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +59,36 @@ func short(id string) string {
 	return id[:min(len(id), 16)]
 }
 
-func annotate(o Object, stamp string) ([]byte, error) {
+// trusted is whom each namespace trusts, sorted, because the order in the table means nothing.
+func trusted(objects []Object) (map[string][]string, error) {
+	all := map[string][]string{}
+	for _, o := range objects {
+		if o.Kind != "ConfigMap" {
+			continue
+		}
+		var c struct {
+			Data map[string]string `yaml:"data"`
+		}
+		if err := yaml.Unmarshal(o.Text, &c); err != nil {
+			return nil, fmt.Errorf("%s: %w", o.ID(), err)
+		}
+		var t struct {
+			Namespaces map[string]struct {
+				Trusts []string `yaml:"trusts"`
+			} `yaml:"namespaces"`
+		}
+		if err := yaml.Unmarshal([]byte(c.Data[tableKey]), &t); err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", o.ID(), tableKey, err)
+		}
+		for name, n := range t.Namespaces {
+			slices.Sort(n.Trusts)
+			all[name] = n.Trusts
+		}
+	}
+	return all, nil
+}
+
+func annotate(o Object, add map[string]string) ([]byte, error) {
 	var tree map[string]any
 	if err := yaml.Unmarshal(o.Text, &tree); err != nil {
 		return nil, fmt.Errorf("%s: %w", o.ID(), err)
@@ -64,7 +108,9 @@ func annotate(o Object, stamp string) ([]byte, error) {
 		notes = map[string]any{}
 		meta["annotations"] = notes
 	}
-	notes[stampName] = stamp
+	for name, text := range add {
+		notes[name] = text
+	}
 	text, err := json.Marshal(tree)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.ID(), err)

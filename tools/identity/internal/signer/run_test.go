@@ -37,6 +37,9 @@ func TestBundlesAreWhatTheTableSays(t *testing.T) {
 			if got.Spec.SignerName != signer.Name || got.Spec.TrustBundle != string(d.set.Bundle(trusts)) || strings.Count(got.Spec.TrustBundle, "BEGIN") != 3 {
 				t.Errorf("%s: %+v", namespace, got.Spec)
 			}
+			if got.Labels[signer.TrustedBy] != namespace {
+				t.Errorf("%s: pods do not find it by %v", namespace, got.Labels)
+			}
 		}
 	}
 	whole()
@@ -49,6 +52,15 @@ func TestBundlesAreWhatTheTableSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := bundles.Delete(t.Context(), signer.BundleName("lockstep-device-2"), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	whole()
+	// One of a signer that knew no labels.
+	if changed, err = bundles.Get(t.Context(), signer.BundleName("lockstep-device-1"), metav1.GetOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	changed.Labels = nil
+	if _, err := bundles.Update(t.Context(), changed, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	whole()

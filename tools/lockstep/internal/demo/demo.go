@@ -211,7 +211,7 @@ func (d *Demo) newcomer(ctx context.Context) error {
 		return nil
 	}
 	const name = 10
-	d.tenant.User, d.tenant.Password = "demo-"+strings.ToLower(rand.Text()[:name])+"@contoso.test", secret.NewText(rand.Text())
+	d.tenant.User, d.tenant.Password = "demo-"+strings.ToLower(rand.Text()[:name])+"@contoso.test", newcomerPassword()
 	_, err := directoryv1.NewAdminServiceClient(d.device.Operator.Directory).CreateUser(ctx, &directoryv1.CreateUserRequest{
 		UserPrincipalName: d.tenant.User, Password: d.tenant.Password.Reveal(), NoJoin: true,
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -67,8 +68,10 @@ func (l *Lab) reach() error {
 // Elsewhere says that the components are those of a deployment.
 func (l *Lab) Elsewhere() bool { return l.cfg.Deployment != nil }
 
-// AwaitReady waits until every component of the lab answers.
-func (l *Lab) AwaitReady(ctx context.Context) error {
+// AwaitReady waits until every component of the lab answers. met is told once for each
+// that does not answer at once. When ctx ends first, the error has all those that did not
+// answer, where they should be, and what was last met there.
+func (l *Lab) AwaitReady(ctx context.Context, met func(error)) error {
 	if !l.Elsewhere() {
 		return nil // its start has waited
 	}
@@ -81,14 +84,30 @@ func (l *Lab) AwaitReady(ctx context.Context) error {
 			keys = append(keys, d.Name+"/"+c)
 		}
 	}
-	for _, key := range keys {
-		conn, err := l.Dial(ctx, "operator", key)
-		if err != nil {
-			return err
-		}
-		if err := healthy(ctx, conn); err != nil {
-			return fmt.Errorf("%s does not answer at %s: %w", key, l.addr(key), err)
-		}
+	var (
+		wg   sync.WaitGroup
+		one  sync.Mutex
+		errs = make([]error, len(keys))
+	)
+	for i, key := range keys {
+		silent := func(err error) error { return fmt.Errorf("%s does not answer at %s: %w", key, l.addr(key), err) }
+		wg.Go(func() {
+			conn, err := l.Dial(ctx, "operator", key)
+			if err == nil {
+				err = healthy(ctx, conn, func(err error) {
+					one.Lock()
+					defer one.Unlock()
+					met(silent(err))
+				})
+			}
+			if err != nil {
+				errs[i] = silent(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
 	return l.learnTime(ctx)
 }
@@ -155,17 +174,39 @@ func cookiesOf(body []byte) ([]actor.SSOCookie, error) {
 	return cookies, nil
 }
 
-// healthy waits until a component answers a health check.
-func healthy(ctx context.Context, conn grpc.ClientConnInterface) error {
-	for {
-		_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+const (
+	// tryWithin bounds one health check, so that one that is swallowed is made again.
+	tryWithin = 5 * time.Second
+	// firstPause is between the first two checks; pauses double up to longestPause.
+	firstPause, longestPause = 20 * time.Millisecond, 250 * time.Millisecond
+)
+
+// healthy waits until a component answers a health check, and tells met of the first that
+// fails. The error is what was met last before ctx ended, which says more than that it did.
+func healthy(ctx context.Context, conn grpc.ClientConnInterface, met func(error)) error {
+	var last error
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := checkOnce(ctx, conn)
 		if err == nil {
 			return nil
 		}
+		if last == nil {
+			met(err)
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
+			return last
+		case <-time.After(pause):
 		}
 	}
+}
+
+func checkOnce(ctx context.Context, conn grpc.ClientConnInterface) error {
+	ctx, cancel := context.WithTimeout(ctx, tryWithin)
+	defer cancel()
+	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+	return err //nolint:wrapcheck // the caller says whose it is
 }

@@ -105,7 +105,7 @@ func (h *processes) ready(ctx context.Context, s spec) error {
 	if err != nil {
 		return err
 	}
-	if err := healthy(ctx, conn); err != nil {
+	if err := healthy(ctx, conn, func(error) {}); err != nil {
 		return fmt.Errorf("it does not answer: %w", err)
 	}
 	return nil

@@ -57,7 +57,7 @@ func TestDEP06_TheOperatorMovesTheClockOfEachReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	if err := l.AwaitReady(t.Context()); err != nil {
+	if err := l.AwaitReady(t.Context(), func(err error) { t.Log(err) }); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Advance(t.Context(), 4*time.Hour); err != nil {
