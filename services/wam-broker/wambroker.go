@@ -97,7 +97,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
 		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
 	}
-	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Dir: filepath.Join(cfg.StateDir, "events"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
