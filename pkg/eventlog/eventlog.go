@@ -1,11 +1,15 @@
 // Package eventlog is the event log of a component: what happened, under the
 // channels and ids that Windows uses, for people who know those.
 //
-// What lives here: a bounded log in memory and the door to read it. What never may:
-// a secret, or text of a caller's choosing; messages and field values are ours, names
-// of users and addresses of endpoints. Rooms with such events add them; the operator
-// reads them (prt.event.v1). Every event also goes to the component's ordinary log,
-// which is what outlives the process.
+// What lives here: a bounded log in memory, the same on disk, so that it is there after
+// a restart, and the door to read it. What never may: a secret, or text of a caller's
+// choosing; messages and field values are ours, names of users and addresses of
+// endpoints. Rooms with such events add them; the operator reads them (prt.event.v1).
+// Every event also goes to the component's ordinary log.
+//
+// The log is for finding faults, and no evidence: whoever may write to the folder may
+// change it. Nothing is decided by it, so a damaged file is put aside and a full disk
+// costs the event, never what it is about.
 package eventlog
 
 import (
@@ -20,6 +24,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/clock"
+	"github.com/lockstep-sso/lockstep/pkg/durable"
 )
 
 // Channel is an event channel of Windows.
@@ -36,6 +41,10 @@ const (
 	// HelloForBusiness has provisioning and use of Windows Hello keys.
 	HelloForBusiness Channel = "Microsoft-Windows-HelloForBusiness/Operational"
 )
+
+func channels() []Channel {
+	return []Channel{AADOperational, AADAnalytic, DeviceRegistration, HelloForBusiness}
+}
 
 // Level of an event.
 type Level int
@@ -66,7 +75,7 @@ type Event struct {
 	// Status is the Windows code that it is about, 0 when there is none.
 	Status uint32
 
-	// Number counts up in one run of the component.
+	// Number counts up, over restarts too while the folder is there.
 	Number uint64
 	Time   time.Time
 	// Correlation is the trace id of the context, or empty.
@@ -82,20 +91,34 @@ type Config struct {
 	Clock clock.Clock
 	// Capacity is how many events are kept; 0 is 4,096.
 	Capacity int
+	// Dir is the folder, of this log alone, in which events are kept over a restart, mode
+	// 0600; it is made with the first. Empty keeps them in memory only.
+	Dir string
+	// MaxBytes bounds each of the two files there; 0 is 1 MiB, and so is more.
+	MaxBytes int64
 	// Log gets each event too; nil discards.
 	Log *slog.Logger
+	// Points are told of each moment of a write at which a crash would matter, for tests.
+	Points durable.Points
 }
 
 // Log keeps the newest events. It is safe for use by many goroutines.
 type Log struct {
 	cfg Config
 	mu  sync.Mutex
-	// ring holds the last events; next is the number of the one to come.
-	ring []Event
-	next uint64
+	// ring holds the last events, the newest before place; next is the number of the one
+	// to come.
+	ring  []Event
+	place int
+	next  uint64
+	// journal is the same on disk, nil when there is none; troubled says that the last
+	// event could not be written there.
+	journal  *durable.Journal
+	troubled bool
 }
 
-// New makes an empty log.
+// New makes a log that begins with what was kept of the one before. That it cannot be
+// read or kept is no error: see the package.
 func New(cfg Config) (*Log, error) {
 	if cfg.Component == "" {
 		return nil, errors.New("eventlog: Component is missing")
@@ -107,7 +130,11 @@ func New(cfg Config) (*Log, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Log{cfg: cfg, next: 1}, nil
+	l := &Log{cfg: cfg, next: 1}
+	if cfg.Dir != "" {
+		l.open()
+	}
+	return l, nil
 }
 
 // Add writes an event. A nil log takes none, so rooms under test need not have one.
@@ -128,14 +155,21 @@ func (l *Log) Add(ctx context.Context, e Event) {
 
 	l.mu.Lock()
 	e.Number = l.next
-	l.next++
-	if len(l.ring) < l.cfg.Capacity {
-		l.ring = append(l.ring, e)
-	} else {
-		l.ring[int((e.Number-1)%uint64(l.cfg.Capacity))] = e
-	}
+	l.put(e)
+	l.keep(e)
 	l.mu.Unlock()
 	l.echo(ctx, e)
+}
+
+// put adds an event to the ring; l.mu is held, or nobody knows the log yet.
+func (l *Log) put(e Event) {
+	l.next = e.Number + 1
+	if len(l.ring) < l.cfg.Capacity {
+		l.ring = append(l.ring, e)
+		return
+	}
+	l.ring[l.place] = e
+	l.place = (l.place + 1) % len(l.ring)
 }
 
 // echo writes the event to the ordinary log.
@@ -154,8 +188,11 @@ func (l *Log) List(after uint64, correlation string, limit int) []Event {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Event
-	for n := l.next - 1; n >= 1 && n > after && l.next-n <= uint64(len(l.ring)) && len(found) < limit; n-- {
-		e := l.ring[int((n-1)%uint64(l.cfg.Capacity))]
+	for i := len(l.ring); i > 0 && len(found) < limit; i-- {
+		e := l.ring[(l.place+i-1)%len(l.ring)]
+		if e.Number <= after {
+			break
+		}
 		if correlation == "" || e.Correlation == correlation {
 			found = append(found, e)
 		}

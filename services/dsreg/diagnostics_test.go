@@ -2,6 +2,7 @@ package dsreg_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -290,5 +291,40 @@ func TestOnlyTheOperatorReadsDiagnosticsAndEvents(t *testing.T) {
 			t.Errorf("%s: %v", caller, err)
 		}
 		stop()
+	}
+}
+
+// TestOBS02_ALookWritesNothingAndARestartForgetsNothing: before a join, while one waits and
+// after it.
+func TestOBS02_ALookWritesNothingAndARestartForgetsNothing(t *testing.T) {
+	w := newWorld(t)
+	events := func() []*eventv1.Event {
+		t.Helper()
+		l, err := eventv1.NewEventServiceClient(w.conn).ListEvents(t.Context(), &eventv1.ListEventsRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.GetEvents()
+	}
+	for _, when := range []struct {
+		what string
+		do   func()
+		want int
+	}{
+		{"before a join", func() {}, 0},
+		{"while one waits", func() { _, _ = w.hybrid() }, 4},
+		{"after it", func() { w.sync(); _, _ = w.hybrid() }, 6},
+	} {
+		when.do()
+		before := events()
+		if len(before) != when.want {
+			t.Fatalf("%s: %d events: %v", when.what, len(before), before)
+		}
+		w.describe(true)
+		w.restart(nil)
+		w.describe(true)
+		if after := events(); fmt.Sprint(after) != fmt.Sprint(before) {
+			t.Errorf("%s: events %v, before %v", when.what, after, before)
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"path/filepath"
 
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
@@ -88,7 +89,7 @@ func New(cfg Config) (*Service, error) {
 	if damaged != nil && cfg.Log != nil {
 		cfg.Log.Warn("notes about the registration were not read", "error", damaged)
 	}
-	events, err := eventlog.New(eventlog.Config{Component: "dsreg", Clock: cfg.Clock, Log: cfg.Log})
+	events, err := eventlog.New(eventlog.Config{Component: "dsreg", Clock: cfg.Clock, Dir: filepath.Join(cfg.StateDir, "events"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}

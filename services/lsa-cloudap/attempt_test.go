@@ -3,7 +3,10 @@ package lsacloudap_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -184,5 +187,110 @@ func TestAttemptsAreBounded(t *testing.T) {
 	s, err := m.state.GetSSOState(t.Context(), nil)
 	if err != nil || len(s.GetAttempts()) != 64 {
 		t.Errorf("%d attempts, %v", len(s.GetAttempts()), err)
+	}
+}
+
+// What happened before a restart, or before the process was killed, is shown after it: the
+// failed attempt of a user without a PRT, that of a renewal, and the events. A success
+// takes the failure away for good.
+func TestOBS03_OBS02_ARestartForgetsNoFailure(t *testing.T) {
+	for name, stop := range map[string]func(*machine){
+		"restart": (*machine).stop,
+		"killed":  func(*machine) {}, // nothing is closed before the next run
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, lab := newWorld(t), clock.NewLab()
+			start := func() *machine { return w.start(func(cfg *lsacloudap.Config) { cfg.Clock = lab }) }
+			m := start()
+			if _, err := m.try("bob@contoso.test", "wrong"); err == nil {
+				t.Fatal("signed in")
+			}
+			m.signIn(alice)
+			w.idp.faults.set(func(f *faults) {
+				f.on = map[string]error{"idp:RenewPRT": prterr.ToStatus(prterr.AADSTS(aadsts.DeviceDisabled, ""))}
+			})
+			lab.Advance(5 * time.Hour)
+			m.await(t, func(p *lsav1.PartitionState) bool { return p.GetLastRefresh() != nil && !p.GetRenewalRunning() })
+			before, err := m.state.GetSSOState(t.Context(), nil)
+			events, _ := m.events(0)
+			if err != nil || len(before.GetAttempts()) != 1 {
+				t.Fatalf("%v, %v", before, err)
+			}
+			stop(m)
+
+			m = start()
+			after, err := m.state.GetSSOState(t.Context(), nil)
+			if err != nil || fmt.Sprint(after.GetAttempts()) != fmt.Sprint(before.GetAttempts()) {
+				t.Errorf("attempts %v, before %v, %v", after.GetAttempts(), before.GetAttempts(), err)
+			}
+			if got, was := m.only().GetLastRefresh(), before.GetPartitions()[0].GetLastRefresh(); fmt.Sprint(got) != fmt.Sprint(was) {
+				t.Errorf("renewal %v, before %v", got, was)
+			}
+			again, _ := m.events(0)
+			if len(again) < len(events) || fmt.Sprint(again[:len(events)]) != fmt.Sprint(events) {
+				t.Errorf("events %v, before %v", idsOf(again), idsOf(events))
+			}
+
+			w.idp.faults.set(func(f *faults) { f.on = nil })
+			m.signIn(alice)
+			m.awaitRenewed(t, lab)
+			stop(m)
+			if p := start().only(); p.GetLastRefresh() != nil {
+				t.Errorf("after a success there is %v", p.GetLastRefresh())
+			}
+		})
+	}
+}
+
+// Files that only tell what happened are in no way of a sign-in: damaged ones are put
+// aside by name, and a process that dies while it writes a failure signs in the next time.
+func TestREN22_DiagnosticsKeepNobodyFromSigningIn(t *testing.T) {
+	t.Run("damaged", func(t *testing.T) {
+		w := newWorld(t)
+		m := w.start()
+		m.signIn(alice)
+		m.stop()
+		for _, f := range []string{"attempts.json", "events/events.jsonl"} {
+			if err := os.WriteFile(filepath.Join(w.dir, f), []byte("damaged\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m = w.start()
+		m.signIn(alice)
+		if got := m.cache(); len(got.GetQuarantined()) != 1 || !strings.Contains(got.GetQuarantined()[0].GetPath(), "attempts.json") {
+			t.Errorf("in quarantine: %v", got.GetQuarantined())
+		}
+		events, _ := m.events(0)
+		for id, file := range map[uint32]string{9001: "attempts.json", 9005: "events.jsonl"} {
+			if !slices.ContainsFunc(events, func(e *eventv1.Event) bool {
+				return e.GetId() == id && strings.HasSuffix(e.GetFields()[0].GetValue(), file)
+			}) {
+				t.Errorf("no event %d names %s: %v", id, file, idsOf(events))
+			}
+		}
+	})
+	for _, point := range []string{"attempts-temp-created", "attempts-temp-written", "attempts-renamed"} {
+		t.Run(point, func(t *testing.T) {
+			w := newWorld(t)
+			struck := false
+			m := w.start(func(c *lsacloudap.Config) {
+				c.Points = func(p string) {
+					if p == point {
+						struck = true
+						panic("killed at " + p)
+					}
+				}
+			})
+			if _, err := m.try(alice, "wrong"); err == nil || !struck {
+				t.Fatalf("signed in, or %s was not reached: %v", point, err)
+			}
+			m.stop()
+			m = w.start()
+			m.signIn(alice)
+			left, err := filepath.Glob(filepath.Join(w.dir, ".*"))
+			if err != nil || len(left) > 0 || len(m.cache().GetQuarantined()) > 0 {
+				t.Errorf("left over %v, in quarantine %v, %v", left, m.cache().GetQuarantined(), err)
+			}
+		})
 	}
 }

@@ -24,6 +24,7 @@ import (
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
@@ -38,6 +39,7 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/server"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
 
@@ -97,7 +99,7 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
 		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
 	}
-	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Log: cfg.Log})
+	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Dir: filepath.Join(cfg.StateDir, "events"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
 	}
@@ -177,9 +179,26 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 		return nil, err
 	}
 	return authority.New(authority.Config{
-		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
+		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Attempts: attempts(cfg, quarantine, events), Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
 		Events: events, Log: cfg.Log, Points: cfg.Points, Meter: meter,
 	})
+}
+
+// attempts are the last failures of work accounts, with those of before a restart.
+func attempts(cfg Config, quarantine *durable.Quarantine, events *eventlog.Log) *lastattempt.Book {
+	path := filepath.Join(cfg.StateDir, lastattempt.FileName)
+	book, err := lastattempt.Open(lastattempt.Config{
+		Path: path, Clock: cfg.Clock, Log: cfg.Log, Points: func(point string) { cfg.Points.Reached("attempts-" + point) },
+		Reject: func(reason string) error {
+			found, err := quarantine.Take(path, reason)
+			events.Add(context.Background(), wamevent.Quarantined(path, reason, found.Path))
+			return cmp.Or(err, errors.New(reason))
+		},
+	})
+	if err != nil && cfg.Log != nil {
+		cfg.Log.Error("the last failed attempts are not shown", "error", err)
+	}
+	return book
 }
 
 // Register serves the broker's contracts; the laboratory's clock only in a

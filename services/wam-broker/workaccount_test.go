@@ -2,6 +2,7 @@ package wambroker_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,10 +88,48 @@ func TestREG10_AnAccountWithoutItsPRTStays(t *testing.T) {
 	if i := slices.IndexFunc(d.events(t), func(e *eventv1.Event) bool { return e.GetId() == 1098 && e.GetStatus() == 0xCAA5001C }); i < 0 {
 		t.Errorf("events %v", d.events(t))
 	}
-	// The same after a restart: only the attempt is forgotten.
+	// The same after a restart, with what happened before it.
+	events := d.events(t)
 	again := start(t, d.world, d.dir, nil)
 	if got := again.accounts(t, "session-maria"); len(got) != 1 || got[0].GetUserId() != alice {
 		t.Errorf("after a restart: %v", got)
+	}
+	if got := again.state(t)[0].GetLastAttempt(); fmt.Sprint(got) != fmt.Sprint(state[0].GetLastAttempt()) {
+		t.Errorf("after a restart the last attempt is %v, before it %v", got, state[0].GetLastAttempt())
+	}
+	if got := again.events(t); fmt.Sprint(got) != fmt.Sprint(events) {
+		t.Errorf("after a restart the events are %v, before it %v", got, events)
+	}
+	// With the account goes what happened to it.
+	if _, err := again.settings(t).DisconnectAccount(t.Context(), &wamv1.DisconnectAccountRequest{LogonSession: "session-maria", Account: alice}); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(filepath.Join(d.dir, "attempts.json")); err != nil || strings.Contains(string(raw), "alice") {
+		t.Errorf("after it was removed there is %s, %v", raw, err)
+	}
+}
+
+// TestDamagedDiagnosticsAreNamed: what only tells of the past goes to quarantine by name,
+// and the broker works.
+func TestDamagedDiagnosticsAreNamed(t *testing.T) {
+	d := registeredWithoutPRT(t)
+	for _, f := range []string{"attempts.json", "events/events.jsonl"} {
+		if err := os.WriteFile(filepath.Join(d.dir, f), []byte("damaged\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := start(t, d.world, d.dir, nil)
+	if got := again.accounts(t, "session-maria"); len(got) != 1 || again.state(t)[0].GetLastAttempt() != nil {
+		t.Errorf("%v", again.state(t))
+	}
+	for id, file := range map[uint32]string{9001: "attempts.json", 9005: "events.jsonl"} {
+		named := func(e *eventv1.Event) bool {
+			_, err := os.Stat(e.GetFields()[2].GetValue())
+			return e.GetId() == id && strings.HasSuffix(e.GetFields()[0].GetValue(), file) && err == nil
+		}
+		if !slices.ContainsFunc(again.events(t), named) {
+			t.Errorf("no event %d names %s: %v", id, file, again.events(t))
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (e *Enroller) tryOut(ctx context.Context, d *Description, id *state.Identit
 	case id != nil:
 		try(liveWait, func(ctx context.Context) { d.Auth = e.standing(ctx) })
 		try(keyWait, func(ctx context.Context) { d.Keys = e.keyTest(ctx) })
-		try(liveWait, func(ctx context.Context) { _, _ = e.discover(ctx, string(id.TenantID)) })
+		try(liveWait, func(ctx context.Context) { _, _ = e.find(ctx, string(id.TenantID)) })
 	case waiting != nil:
 		try(2*liveWait, func(ctx context.Context) { d.Tests = e.beforeJoin(ctx, waiting) })
 	}

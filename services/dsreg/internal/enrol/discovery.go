@@ -38,14 +38,23 @@ func shownService(s *idpv1.RegistrationService) state.TenantService {
 	return state.TenantService{Version: state.Shown(s.GetVersion()), URL: state.Shown(s.GetUrl()), ID: state.Shown(s.GetResourceId())}
 }
 
-// discover is the phase of that name: it finds the tenant, and keeps what it found.
+// discover is the phase of that name: it finds the tenant, keeps what it found, and says
+// in the event log how that went.
 func (e *Enroller) discover(ctx context.Context, name string) (ids.TenantID, error) {
-	d, err := e.cloud.discover(ctx, name)
-	err = in(discover, err)
+	id, err := e.find(ctx, name)
 	e.answered(ctx, eventDiscovery, "The discovery of the registration service", err, eventlog.Field{Name: "Tenant", Value: name})
+	return id, err
+}
+
+// find is the same without an event: somebody only looks how the device is, and whoever
+// looks every minute must not push what happened out of the log.
+func (e *Enroller) find(ctx context.Context, name string) (ids.TenantID, error) {
+	d, err := e.cloud.discover(ctx, name)
 	if err != nil {
-		return "", err
+		return "", in(discover, err)
 	}
-	e.remember(ctx, func(n *state.Notes) { n.Tenant = &d.tenant })
+	if known := e.notes.Get().Tenant; known == nil || *known != d.tenant {
+		e.remember(ctx, func(n *state.Notes) { n.Tenant = &d.tenant })
+	}
 	return d.id, nil
 }

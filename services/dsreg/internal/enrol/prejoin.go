@@ -21,7 +21,7 @@ func skipped() []Test {
 // token.
 func (e *Enroller) beforeJoin(ctx context.Context, w *state.Waiting) []Test {
 	tests := skipped()
-	_, err := e.discover(ctx, string(w.TenantID))
+	_, err := e.find(ctx, string(w.TenantID))
 	tests[2] = outcome(TestDRSDiscovery, err)
 	tests[3] = outcome(TestDRSConnectivity, in(discover, e.reaches(ctx)))
 	if err != nil {

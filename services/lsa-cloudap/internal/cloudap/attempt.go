@@ -1,114 +1,88 @@
 package cloudap
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
+	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
-// maxNamedAttempts bounds what is kept of user names without a partition, which anybody
-// at the lock screen can make up: with one more, the oldest is forgotten.
-const maxNamedAttempts = 64
+// fileAttempts is where the last failures are in the state folder. The manifest does not
+// list it: nothing is decided by it.
+const fileAttempts = lastattempt.FileName
 
-// named is who tries with what, before it is known whose partition that is.
-type named struct {
-	upn  ids.UPN
-	kind partition.Kind
+// openAttempts reads the last failures of before.
+func openAttempts(cfg Config, files *statefiles.Files) *lastattempt.Book {
+	book, err := lastattempt.Open(lastattempt.Config{
+		Path: files.Path(fileAttempts), Clock: cfg.Clock, Log: cfg.Log, Reject: func(reason string) error { return files.Reject(fileAttempts, reason) },
+		Points: func(point string) { cfg.Points.Reached("attempts-" + point) },
+	})
+	if err != nil {
+		cfg.Log.Error("the last failed attempts are not shown", "error", err)
+	}
+	return book
 }
 
-// attempts keeps the last failure of each kind. It is in memory only: after a restart
-// there is none.
-type attempts struct {
-	mu      sync.Mutex
-	acquire map[named]authority.Attempt
-	refresh map[partition.Key]authority.Attempt
+// obtaining is under which name it is kept that somebody tries with a kind of credential,
+// before it is known whose partition that is. Neither part has a space.
+func obtaining(upn ids.UPN, kind partition.Kind) lastattempt.Name {
+	return lastattempt.Name{What: lastattempt.Obtain, Of: string(kind) + " " + string(upn)}
 }
 
-func newAttempts() *attempts {
-	return &attempts{acquire: map[named]authority.Attempt{}, refresh: map[partition.Key]authority.Attempt{}}
+func renewing(k partition.Key) lastattempt.Name {
+	return lastattempt.Name{What: lastattempt.Renew, Of: partition.FileName(k)}
 }
 
 // acquiring begins an attempt to obtain a PRT; the caller ends it with how it ended.
 func (c *CloudAP) acquiring(ctx context.Context, upn ids.UPN, cred proof) func(error) {
-	who := named{upn, cred.kind()}
-	return c.counted(ctx, who.kind, c.attempt(ctx, who, "obtain", func(a *authority.Attempt) {
-		c.attempts.mu.Lock()
-		defer c.attempts.mu.Unlock()
-		if a == nil {
-			delete(c.attempts.acquire, who)
-			return
-		}
-		c.attempts.acquire[who] = *a
-		if len(c.attempts.acquire) > maxNamedAttempts {
-			c.attempts.forgetOldest()
-		}
-	}))
+	return c.counted(ctx, cred.kind(), c.attempt(ctx, obtaining(upn, cred.kind()), upn, cred.kind()))
 }
 
 // refreshing is the same for a renewal.
 func (c *CloudAP) refreshing(ctx context.Context, e *entry) func(error) {
 	p, _ := e.snapshot()
-	return c.countedRenewal(ctx, p, c.attempt(ctx, named{p.UPN, e.key.Kind}, "renew", func(a *authority.Attempt) {
-		c.attempts.mu.Lock()
-		defer c.attempts.mu.Unlock()
-		if a == nil {
-			delete(c.attempts.refresh, e.key)
-			return
-		}
-		c.attempts.refresh[e.key] = *a
-	}))
+	return c.countedRenewal(ctx, p, c.attempt(ctx, renewing(e.key), p.UPN, e.key.Kind))
 }
 
 // attempt brackets with the events 1006 and 1007 and keeps a failure.
-func (c *CloudAP) attempt(ctx context.Context, who named, what string, keep func(*authority.Attempt)) func(error) {
+func (c *CloudAP) attempt(ctx context.Context, name lastattempt.Name, upn ids.UPN, kind partition.Kind) func(error) {
+	what := string(name.What)
 	add := func(id uint32, level eventlog.Level, message string, status wincode.Code, fields ...eventlog.Field) {
 		c.cfg.Events.Add(ctx, eventlog.Event{
 			Channel: eventlog.AADAnalytic, ID: id, Level: level, Message: message, Status: uint32(status), Fields: fields,
 		})
 	}
-	add(1006, eventlog.Information, "An attempt to "+what+" a PRT begins.", 0, eventlog.Field{Name: "CredentialType", Value: authority.CredentialType(string(who.kind))})
-	add(1144, eventlog.Information, "The user of the attempt.", 0, eventlog.Field{Name: "UPN", Value: string(who.upn)})
+	add(1006, eventlog.Information, "An attempt to "+what+" a PRT begins.", 0, eventlog.Field{Name: "CredentialType", Value: authority.CredentialType(string(kind))})
+	add(1144, eventlog.Information, "The user of the attempt.", 0, eventlog.Field{Name: "UPN", Value: string(upn)})
 	return func(err error) {
 		if err == nil {
-			keep(nil)
+			c.attempts.Drop(name)
 			add(1007, eventlog.Information, "The attempt to "+what+" a PRT ended well.", 0)
 			return
 		}
 		a := authority.Failed(ctx, c.cfg.Clock.Now(), err)
-		a.UPN, a.Kind, a.Message = who.upn, string(who.kind), message(err)
-		keep(&a)
+		a.UPN, a.Kind, a.Message = upn, string(kind), message(err)
+		c.attempts.Set(name, a)
 		add(1007, eventlog.Error, "The attempt to "+what+" a PRT failed.", a.Status,
 			eventlog.Field{Name: "Status", Value: a.Status.String()}, eventlog.Field{Name: "Error", Value: a.Message})
 	}
 }
 
-// forgetOldest drops one; attempts.mu is held.
-func (a *attempts) forgetOldest() {
-	var oldest named
-	var at time.Time
-	for who, one := range a.acquire {
-		if at.IsZero() || one.At.Before(at) {
-			oldest, at = who, one.At
-		}
-	}
-	delete(a.acquire, oldest)
-}
-
-// of are the last failures for a partition, each zero unless it is younger than the PRT.
-func (a *attempts) of(p partition.Partition) (acquire, refresh authority.Attempt) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if one := a.acquire[named{p.UPN, attemptKind(p.Kind)}]; one.At.After(p.ObtainedAt) {
+// lastAttempts are the last failures for a partition, each zero unless it is younger than
+// the PRT.
+func (c *CloudAP) lastAttempts(p partition.Partition) (acquire, refresh authority.Attempt) {
+	if one := c.attempts.Get(obtaining(p.UPN, attemptKind(p.Kind))); one.At.After(p.ObtainedAt) {
 		acquire = one
 	}
-	if one := a.refresh[p.Key]; one.At.After(p.ObtainedAt) {
+	if one := c.attempts.Get(renewing(p.Key)); one.At.After(p.ObtainedAt) {
 		refresh = one
 	}
 	return acquire, refresh
@@ -117,20 +91,13 @@ func (a *attempts) of(p partition.Partition) (acquire, refresh authority.Attempt
 // Attempts are the failures to obtain a PRT that belong to no partition, the newest
 // first.
 func (c *CloudAP) Attempts() []authority.Attempt {
-	known := map[named]bool{}
+	found := c.attempts.All(lastattempt.Obtain)
 	for _, s := range c.States() {
-		known[named{s.UPN, attemptKind(s.Kind)}] = true
+		delete(found, obtaining(s.UPN, attemptKind(s.Kind)))
 	}
-	c.attempts.mu.Lock()
-	defer c.attempts.mu.Unlock()
-	var found []authority.Attempt
-	for who, a := range c.attempts.acquire {
-		if !known[who] {
-			found = append(found, a)
-		}
-	}
-	slices.SortFunc(found, func(a, b authority.Attempt) int { return b.At.Compare(a.At) })
-	return found
+	return slices.SortedFunc(maps.Values(found), func(a, b authority.Attempt) int {
+		return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.UPN, b.UPN))
+	})
 }
 
 // kind of partition that a credential is for; what a page proves is not known before

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
@@ -103,7 +104,7 @@ type CloudAP struct {
 	locals *local.Accounts
 	tracer trace.Tracer
 	// attempts that failed, for diagnosis.
-	attempts *attempts
+	attempts *lastattempt.Book
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context
@@ -158,7 +159,7 @@ func New(cfg Config) (*CloudAP, error) {
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
-		attempts: newAttempts(),
+		attempts: openAttempts(cfg, files),
 		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {

@@ -42,7 +42,7 @@ func (c *CloudAP) States() []State {
 				KeysLost: e.keysLost, Over: p.Expired(now), Sessions: e.sessions,
 			}
 			e.mu.Unlock()
-			s.Acquire, s.Refresh = c.attempts.of(p)
+			s.Acquire, s.Refresh = c.lastAttempts(p)
 			all = append(all, s)
 		}
 	}

@@ -123,9 +123,9 @@ func (f *filePRT) read() (*PRT, error) {
 	}, nil
 }
 
-// name of the file of an account hides whose it is. The parts are of fixed alphabets
+// FileName of an account hides whose it is. The parts are of fixed alphabets
 // without a line break, so no two accounts join to one text.
-func (id ID) name() string {
+func (id ID) FileName() string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(id.SID), string(id.Tenant), string(id.User)}, "\n")))
 	return hex.EncodeToString(sum[:]) + suffix
 }

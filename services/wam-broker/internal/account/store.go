@@ -79,7 +79,7 @@ func load(path string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if r.name() != filepath.Base(path) {
+	if r.FileName() != filepath.Base(path) {
 		return Record{}, errors.New("it holds another account than its name says")
 	}
 	return r, nil
@@ -107,8 +107,8 @@ func (s *Store) Save(r Record) error {
 		return fmt.Errorf("work account: %w", err)
 	}
 	defer clear(data)
-	return durable.WriteFile(filepath.Join(s.cfg.Dir, r.name()), data, s.cfg.Points)
+	return durable.WriteFile(filepath.Join(s.cfg.Dir, r.FileName()), data, s.cfg.Points)
 }
 
 // Remove forgets an account.
-func (s *Store) Remove(id ID) error { return durable.Remove(filepath.Join(s.cfg.Dir, id.name())) }
+func (s *Store) Remove(id ID) error { return durable.Remove(filepath.Join(s.cfg.Dir, id.FileName())) }

@@ -22,6 +22,7 @@ import (
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
+	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
@@ -49,6 +50,8 @@ type Config struct {
 	Clock    clock.Clock
 	// RenewEvery is the age at which a PRT is renewed when an app asks.
 	RenewEvery time.Duration
+	// Attempts remembers the last failure of each account.
+	Attempts *lastattempt.Book
 	// Events gets failures; nil keeps none.
 	Events *eventlog.Log
 	Log    *slog.Logger
@@ -79,8 +82,8 @@ type Authority struct {
 
 // New checks the configuration.
 func New(cfg Config) (*Authority, error) {
-	if cfg.Store == nil || cfg.Protocol == nil || cfg.DataKeys == nil || cfg.RenewEvery <= 0 {
-		return nil, errors.New("authority of work accounts: Store, Protocol, DataKeys and RenewEvery are all needed")
+	if cfg.Store == nil || cfg.Protocol == nil || cfg.DataKeys == nil || cfg.Attempts == nil || cfg.RenewEvery <= 0 {
+		return nil, errors.New("authority of work accounts: Store, Protocol, DataKeys, Attempts and RenewEvery are all needed")
 	}
 	cfg.Clock = clock.Or(cfg.Clock)
 	if cfg.Log == nil {
@@ -182,6 +185,7 @@ func (a *Authority) Remove(ctx context.Context, id account.ID) (account.Record, 
 	delete(a.entries, id)
 	a.dropPages(id)
 	a.mu.Unlock()
+	a.cfg.Attempts.Drop(attemptName(id))
 	a.lockUnused(ctx, id)
 	return rec, nil
 }

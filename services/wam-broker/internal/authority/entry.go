@@ -19,8 +19,6 @@ type entry struct {
 	rec account.Record
 	// gone says that it was removed.
 	gone bool
-	// attempt is the last one that failed.
-	attempt prt.Attempt
 	// renewing says that a renewal runs; after one that failed the next waits.
 	renewing bool
 	failures int

@@ -25,7 +25,7 @@ func (a *Authority) States() []State {
 	all := make([]State, 0, len(entries))
 	for _, e := range entries {
 		e.mu.Lock()
-		s := State{Record: e.rec, LastAttempt: e.attempt, Renewing: e.renewing}
+		s := State{Record: e.rec, LastAttempt: a.cfg.Attempts.Get(attemptName(e.rec.ID)), Renewing: e.renewing}
 		e.mu.Unlock()
 		if s.PRT != nil {
 			s.Expired = s.PRT.Expired(now)

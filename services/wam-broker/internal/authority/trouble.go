@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
@@ -96,12 +97,20 @@ func (a *Authority) failed(ctx context.Context, e *entry, err error, operation s
 	if e.rec.PRT != nil {
 		attempt.Kind = e.rec.PRT.Kind
 	}
-	e.attempt = attempt
+	name, gone := attemptName(e.rec.ID), e.gone
 	e.mu.Unlock()
+	if !gone {
+		a.cfg.Attempts.Set(name, attempt)
+	}
 	// What a use came to is the plug-in's to tell, once for each request of an app.
 	if operation != "use" {
 		a.cfg.Events.Add(ctx, wamevent.Of(operation == "renew", named, attempt.UPN))
 	}
+}
+
+// attemptName is under which name the last failure of an account is kept.
+func attemptName(id account.ID) lastattempt.Name {
+	return lastattempt.Name{What: lastattempt.Use, Of: id.FileName()}
 }
 
 // statusOf is the Windows code of an attempt: an ended PRT is one that its user repairs.

@@ -65,6 +65,8 @@ type Runner struct {
 	crash  atomic.Value
 	die    func(at string)
 	log    *logged
+	// meters are what is counted, nil when nobody collects.
+	meters *meters
 	passes map[string]secret.Text
 	names  map[string]string
 	// moving is told before the clocks are moved; nil is nobody.
@@ -127,7 +129,7 @@ func (r *Runner) Run(ctx context.Context, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case proves: // proves REG10 what a reader should see
 		return said(words(d))
-	case "lab": // lab [domain] [without-broker] [profile=strict] [idle=240h] [crash-points] [log=debug] [set=(lsa-cloudap/NAME=VALUE)]
+	case "lab": // lab [domain] [without-broker] [profile=strict] [idle=240h] [crash-points] [log=debug] [metrics] [set=(lsa-cloudap/NAME=VALUE)]
 		return r.configure(d)
 	case "plug": // plug chip|absent|old|file
 		return r.plug(d)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 
@@ -101,6 +102,9 @@ func (r *Runner) configure(d *datadriven.TestData) string {
 		case "log":
 			r.log = &logged{}
 			r.cfg.Log, r.cfg.LogLevel = r.log, cmp.Or(strings.Join(a.Vals, ""), "info")
+		case "metrics":
+			r.meters = &meters{texts: map[string]http.Handler{}}
+			r.cfg.MetricReader = r.meters.reader
 		case "profile": // profile=2020|today|strict: the compatibility profile of the tenants
 			r.profile = strings.Join(a.Vals, "")
 		case "idle": // idle=240h: how long a refresh token may lie unused

@@ -25,7 +25,10 @@ func (r *Runner) show(ctx context.Context, cmd string, arg map[string]string) (o
 		return r.why(ctx, arg), true
 	case "partitions": // partitions [user=alice]
 		return r.partitions(ctx, arg), true
-	case "events": // events: what the components logged since the last time
+	case "events": // events [all]: what the components logged since the last time, or ever
+		if arg["all"] != "" {
+			r.seat.log = nil
+		}
 		return r.events(ctx), true
 	case "setting": // setting component=lsa-cloudap name=hello value=off
 		r.device.Set(arg["component"], arg["name"], arg["value"])

@@ -20,6 +20,7 @@ func (r *Runner) subjects() []subject {
 		r.atRest,
 		r.show,
 		r.traces,
+		r.metered,
 		r.replicas,
 	}
 }

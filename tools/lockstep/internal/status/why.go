@@ -171,7 +171,7 @@ func (v *view) whyPRT() []Finding {
 		}}
 	case p == nil:
 		return []Finding{{
-			Problem: v.user.upn + " has no PRT on this device.", Cause: "The user has not signed in here, or the component was started anew since a failure.",
+			Problem: v.user.upn + " has no PRT on this device.", Cause: "The user has not signed in here.",
 			Evidence: []string{"AzureAdPrt: NO", "no failed attempt is known"}, Next: "Sign in; a failure is shown here then.",
 		}}
 	case !good:
