@@ -112,6 +112,9 @@ type Issued struct {
 	Life time.Duration
 	// WrappedKey is empty when the existing session key stays.
 	WrappedKey string
+	// Membership of the device that it was asked for under, where the caller that knows it
+	// has put it in.
+	Membership ids.MembershipID
 }
 
 // Key of the PRT.

@@ -4,6 +4,7 @@
 package ids
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,11 @@ type DeviceID string
 
 // ClientID names an application, a lower-case GUID.
 type ClientID string
+
+// MembershipID names one membership of a device in a tenant, from a join to the leave, a
+// lower-case GUID. It is the device's own and no tenant knows it: a device id may be another
+// one after a recovery, and the same one after a hybrid join anew.
+type MembershipID string
 
 // UPN is a user principal name such as alice@contoso.test, in lower case.
 type UPN string
@@ -40,6 +46,9 @@ func ParseDevice(s string) (DeviceID, error) { return parse[DeviceID]("device id
 // ParseClient reads an application id.
 func ParseClient(s string) (ClientID, error) { return parse[ClientID]("client id", s) }
 
+// ParseMembership reads a membership id.
+func ParseMembership(s string) (MembershipID, error) { return parse[MembershipID]("membership id", s) }
+
 // NewTenant makes a fresh tenant id.
 func NewTenant() TenantID { return TenantID(uuid.NewString()) }
 
@@ -48,6 +57,15 @@ func NewUser() UserID { return UserID(uuid.NewString()) }
 
 // NewDevice makes a fresh device id.
 func NewDevice() DeviceID { return DeviceID(uuid.NewString()) }
+
+// NewMembership makes a fresh membership id.
+func NewMembership() MembershipID { return MembershipID(uuid.NewString()) }
+
+// MembershipOf is the membership id of a device certificate, in DER, that was written down
+// before memberships had names: the same one each time.
+func MembershipOf(certificate []byte) MembershipID {
+	return MembershipID(uuid.NewHash(sha256.New(), uuid.NameSpaceX500, certificate, 8).String())
+}
 
 func parse[T ~string](what, s string) (T, error) {
 	// uuid.Parse also takes braces, urn: and bare hex; one spelling is enough here.

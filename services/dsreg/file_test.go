@@ -59,7 +59,7 @@ func TestADamagedStateFileIsNamed(t *testing.T) {
 		"more":              {append(whole[:len(whole):len(whole)], "{}"...), state.ErrDamaged, "remove it"},
 		"text":              {[]byte("joined"), state.ErrDamaged, "remove it"},
 		"no version":        {edit(func(m map[string]any) { delete(m, "version") }), state.ErrDamaged, "no version"},
-		"foreign version":   {edit(func(m map[string]any) { m["version"] = 4 }), state.ErrVersion, "run that release"},
+		"foreign version":   {edit(func(m map[string]any) { m["version"] = 5 }), state.ErrVersion, "run that release"},
 		"unknown member":    {edit(func(m map[string]any) { m["key"] = "x" }), state.ErrDamaged, "unknown name"},
 		"no identity":       {edit(func(m map[string]any) { delete(m, "current") }), state.ErrDamaged, "no identity"},
 		"leaving without":   {edit(func(m map[string]any) { m["pending"] = m["current"]; delete(m, "current"); m["leaving"] = true }), state.ErrDamaged, "no identity"},
@@ -67,6 +67,8 @@ func TestADamagedStateFileIsNamed(t *testing.T) {
 		"not base64":        {edit(func(m map[string]any) { current(m)["certificate"] = "%" }), state.ErrDamaged, "wrong type"},
 		"no user":           {edit(func(m map[string]any) { current(m)["joined_by"] = "" }), state.ErrDamaged, "joined_by"},
 		"no name":           {edit(func(m map[string]any) { current(m)["display_name"] = "" }), state.ErrDamaged, "display_name"},
+		"no membership":     {edit(func(m map[string]any) { delete(current(m), "membership_id") }), state.ErrDamaged, "membership id"},
+		"bad membership":    {edit(func(m map[string]any) { current(m)["membership_id"] = "of the tenant" }), state.ErrDamaged, "membership id"},
 		"no key set":        {edit(func(m map[string]any) { current(m)["key_set_id"] = "" }), state.ErrDamaged, "key_set_id"},
 	} {
 		path := filepath.Join(w.dir, "device.json")

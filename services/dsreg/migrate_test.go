@@ -25,7 +25,7 @@ func (w *world) olderFile() {
 		w.t.Fatal(err)
 	}
 	m["version"] = 1
-	for _, member := range []string{"key_protection", "administrators"} {
+	for _, member := range []string{"key_protection", "administrators", "membership_id"} {
 		delete(m["current"].(map[string]any), member)
 	}
 	data, err := json.Marshal(m)

@@ -95,7 +95,7 @@ func TestREN02_AYoungPRTIsLeftAlone(t *testing.T) {
 			t.Error("renewal started")
 		}
 		synctest.Wait()
-		if calls := w.took(); len(calls) != 0 {
+		if calls := w.took(); !slices.Equal(calls, []string{"dsreg:GetDeviceState"}) {
 			t.Errorf("calls %v", calls)
 		}
 	})
@@ -142,7 +142,8 @@ func TestREN03_RetriesWaitLongerEachTime(t *testing.T) {
 		time.Sleep(4*time.Hour + 2*time.Hour)
 		synctest.Wait()
 		// 0, 1, 3, 7, 15, 31 minutes, then every 30: 61, 91; the next is at 121.
-		if calls := w.took(); len(calls) != 8 {
+		// Each asks dsreg first whose member the device is.
+		if calls := w.took(); len(calls) != 2*8 || count(calls, "idp:DiscoverRealm") != 8 {
 			t.Errorf("%d attempts in two hours: %v", len(calls), calls)
 		}
 	})
@@ -158,7 +159,7 @@ func TestREN04_ARenewalAtSignInCarriesTheCredentialAndThePRT(t *testing.T) {
 		m.signIn(alice)
 		synctest.Wait()
 		want := []string{
-			"idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey", "tpm:ProtectPRT",
+			"dsreg:GetDeviceState", "idp:DiscoverRealm", "idp:IssueNonce", "tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {
 			t.Errorf("calls %v", calls)
@@ -180,7 +181,7 @@ func TestREN05_AFederatedRenewalSendsTheAssertion(t *testing.T) {
 		m.signIn(ada)
 		synctest.Wait()
 		want := []string{
-			"idp:DiscoverRealm", "adfs:GetMetadata", "adfs:IssueToken", "idp:IssueNonce",
+			"dsreg:GetDeviceState", "idp:DiscoverRealm", "adfs:GetMetadata", "adfs:IssueToken", "idp:IssueNonce",
 			"tpm:SignPRTRenewal", "idp:RenewPRT", "tpm:OpenPRTAnswer", "tpm:ImportSessionKey", "tpm:ProtectPRT",
 		}
 		if calls := w.took(); !slices.Equal(calls, want) {

@@ -214,10 +214,12 @@ type fakeDsreg struct {
 	dsregv1.UnimplementedDeviceStateServiceServer
 	dsregv1.UnimplementedRecoveryServiceServer
 	faults
-	w       *world
-	state   dsregv1.JoinState
-	tenant  string
-	outcome dsregv1.RecoveryOutcome
+	w      *world
+	state  dsregv1.JoinState
+	tenant string
+	// device and member are this device and its membership; set guards them.
+	device, member string
+	outcome        dsregv1.RecoveryOutcome
 	// recovered is what a recovery does.
 	recovered func()
 }
@@ -236,8 +238,10 @@ func (f *fakeDsreg) GetDeviceState(ctx context.Context, _ *dsregv1.GetDeviceStat
 	if err := f.w.called(ctx, "dsreg:GetDeviceState", &f.faults); err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.state == dsregv1.JoinState_JOIN_STATE_NONE {
 		return &dsregv1.GetDeviceStateResponse{JoinState: f.state}, nil
 	}
-	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: cmp.Or(f.tenant, tenant)}, nil
+	return &dsregv1.GetDeviceStateResponse{JoinState: f.state, TenantId: cmp.Or(f.tenant, tenant), DeviceId: f.device, MembershipId: f.member}, nil
 }

@@ -31,6 +31,8 @@ const (
 	aliceID  = "bbbbbbbb-0000-4000-8000-000000000001"
 	adaID    = "bbbbbbbb-0000-4000-8000-000000000002"
 	appID    = "cccccccc-0000-4000-8000-000000000001"
+	deviceID = "dddddddd-0000-4000-8000-000000000001"
+	member   = "eeeeeeee-0000-4000-8000-000000000001"
 	alice    = "alice@contoso.test"
 	ada      = "ada@fabrikam.test" // federated
 	password = "canary-Pa55word-7f3a"
@@ -61,7 +63,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, dir: t.TempDir(), spans: tracetest.NewSpanRecorder(), conns: map[string]*grpc.ClientConn{}}
 	w.tp = trace.NewTracerProvider(trace.WithSpanProcessor(w.spans))
-	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED}
+	w.tpm, w.idp, w.adfs, w.dsreg = &fakeTPM{w: w}, newIdP(w), &fakeFederation{w: w}, &fakeDsreg{w: w, state: dsregv1.JoinState_JOIN_STATE_JOINED, device: deviceID, member: member}
 	w.records = &fakeRecords{}
 	w.tpm.hello = &fakeHello{w: w, faults: &w.tpm.faults, keys: map[string]*helloKey{}}
 	w.tpm.data = &fakeDataKeys{w: w, unlocked: map[string]string{}, cloud: &fakeProviderKeys{w: w, key: "provider-canary", answers: map[string]answer{}}}

@@ -227,6 +227,9 @@ func (e *Enroller) completed(ctx context.Context, w state.Waiting, o offer, answ
 	id.Computer, id.ComputerCertificate = &w.Computer, w.Certificate.Raw
 	e.points.Reached("registered")
 	r := e.store.Get()
+	if c := r.Current; c != nil && c.Hybrid() && *c.Computer == w.Computer && c.TenantID == id.TenantID {
+		id.Membership = c.Membership // the same computer with new keys
+	}
 	farewell := ""
 	if r.Current != nil && r.Current.DeviceID != id.DeviceID {
 		farewell = e.farewell(ctx, r.Current)

@@ -139,6 +139,9 @@ func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Re
 		e.log.WarnContext(ctx, "a registration was refused by the device: try again soon, or have a new device of this name removed from the tenant", "display_name", req.DisplayName)
 		return enrolment{}, err
 	}
+	if by.replaces != "" {
+		id.Membership = old.Current.Membership // new keys for lost ones: nobody has left
+	}
 	e.points.Reached("registered")
 	farewell := ""
 	if !answer.removed {

@@ -45,7 +45,9 @@ func (e *Enroller) migrateNow(ctx context.Context) (*state.Identity, error) {
 		}
 	}
 	r := e.store.Get()
-	id := r.Replacing.Identity
+	next := *r.Replacing.Identity
+	next.Membership = cur.Membership // also when an earlier release wrote it down
+	id := &next
 	if err := e.become(ctx, id, r.Replacing.Native, r); err != nil {
 		return nil, in(joining, prterr.Wrap(prterr.KindOf(err), err, "the tenant has taken the new keys and the tpm-agent has not: migrate again"))
 	}

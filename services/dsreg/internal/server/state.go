@@ -38,7 +38,7 @@ func describe(id *state.Identity, p enrol.Provider, test dsregv1.KeySignTest, re
 	}
 	return &dsregv1.GetDeviceStateResponse{
 		JoinState: joinState(id), AzureAdJoined: id.Joined(), WorkplaceJoined: !id.Joined(), DomainJoined: id.Hybrid(),
-		DeviceId: string(id.DeviceID), TenantId: string(id.TenantID),
+		DeviceId: string(id.DeviceID), TenantId: string(id.TenantID), MembershipId: string(id.Membership),
 		DisplayName: id.DisplayName, JoinedBy: string(id.JoinedBy),
 		CertificateThumbprint: id.Thumbprint(),
 		CertificateNotBefore:  timestamppb.New(id.Certificate.NotBefore),

@@ -49,7 +49,7 @@ func seeds() []string {
 		strings.Replace(joined, "current", "pending", 1),
 		strings.Replace(joined, `"version": 1`, `"version": 1, "leaving": true`, 1),
 		strings.Replace(joined, `"version": 1`, `"version": 3`, 1),
-		second(joined), second(joined) + " ",
+		second(joined), second(joined) + " ", third(joined, ""), third(joined, member), fourth(joined, member), fourth(joined, ""), fourth(joined, `"membership_id": "x", `),
 		strings.Replace(second(joined), `"version": 2`, `"version": 2, "keys_lost": true`, 1),
 		strings.Replace(second(joined), `"version": 2`, `"version": 1`, 1),
 		strings.Replace(second(joined), `"software"`, `"steel"`, 1),
@@ -65,6 +65,19 @@ func second(s string) string {
 	return strings.Replace(s, `"display_name"`, `"key_protection": "software", "display_name"`, 1)
 }
 
+// member is a membership as the fourth version has it.
+const member = `"membership_id": "12345678-0000-4000-8000-000000000001", `
+
+// third and fourth put a file of the first version into the form of a later one.
+func third(s, member string) string { return later(s, "3", member) }
+
+func fourth(s, member string) string { return later(s, "4", member) }
+
+func later(s, version, member string) string {
+	s = strings.Replace(second(s), `"version": 2`, `"version": `+version, 1)
+	return strings.Replace(s, `"display_name"`, member+`"display_name"`, 1)
+}
+
 func TestSeedsAreOnBothSides(t *testing.T) {
 	whole := 0
 	for _, seed := range seeds() {
@@ -72,7 +85,7 @@ func TestSeedsAreOnBothSides(t *testing.T) {
 			whole++
 		}
 	}
-	if whole != 6 {
+	if whole != 8 {
 		t.Errorf("%d of the seeds are whole", whole)
 	}
 }

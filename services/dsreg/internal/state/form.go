@@ -9,9 +9,10 @@ import (
 // Versions of the file. One of a later version is not read: guessing at it could
 // lose a registration that another release can still use. The first version knew
 // neither protection nor administrators nor hybrid joins, the second no enrolment that is
-// not done.
+// not done, the third no membership.
 const (
-	version = 3
+	version = 4
+	before4 = 3
 	before3 = 2
 	first   = 1
 )
@@ -45,6 +46,7 @@ type fileEnrolling struct {
 
 type fileIdentity struct {
 	KeySet         string        `json:"key_set_id"`
+	Membership     string        `json:"membership_id,omitempty"`
 	Certificate    []byte        `json:"certificate"`
 	DisplayName    string        `json:"display_name"`
 	JoinedBy       string        `json:"joined_by,omitempty"`
@@ -107,7 +109,7 @@ func flat(i *Identity) *fileIdentity {
 		return nil
 	}
 	return &fileIdentity{
-		KeySet: i.KeySet, Certificate: i.Certificate.Raw, DisplayName: i.DisplayName, JoinedBy: string(i.JoinedBy),
+		KeySet: i.KeySet, Membership: string(i.Membership), Certificate: i.Certificate.Raw, DisplayName: i.DisplayName, JoinedBy: string(i.JoinedBy),
 		Protection: string(i.Protection), Administrators: i.Administrators,
 		Computer: flatComputer(i.Computer), Account: i.ComputerCertificate,
 	}

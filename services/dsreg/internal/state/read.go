@@ -43,7 +43,7 @@ func (f file) record() (Record, error) {
 	if r.Waiting, err = f.Waiting.waiting(); err != nil {
 		return Record{}, fmt.Errorf("%w: waiting: %w", ErrDamaged, err)
 	}
-	if r.Replacing, err = f.Replacing.replacing(); err != nil {
+	if r.Replacing, err = f.Replacing.replacing(f.Version); err != nil {
 		return Record{}, fmt.Errorf("%w: replacing: %w", ErrDamaged, err)
 	}
 	if r.Enrolling, err = f.Enrolling.enrolling(); err != nil {
@@ -82,11 +82,27 @@ func (f *fileIdentity) identity(v int) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
+	if id.Membership, err = f.membership(v); err != nil {
+		return nil, err
+	}
 	if v == first {
 		return id, id.older(f)
 	}
 	id.Protection, id.Administrators, id.Computer, id.ComputerCertificate = Protection(f.Protection), f.Administrators, computer, f.Account
 	return id, id.check()
+}
+
+// membership is named in every file of this release. In one of before it is made of the
+// certificate: the same at each start, also while the disk is full, until the file is
+// written anew.
+func (f *fileIdentity) membership(v int) (ids.MembershipID, error) {
+	if v > before4 {
+		return ids.ParseMembership(f.Membership)
+	}
+	if f.Membership != "" {
+		return "", errors.New("it has a member that its version does not know")
+	}
+	return ids.MembershipOf(f.Certificate), nil
 }
 
 // older fills in what the first version did not know: nothing was proven of the

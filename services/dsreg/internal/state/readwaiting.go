@@ -69,7 +69,7 @@ func (f *fileWaiting) waiting() (*Waiting, error) {
 	return &Waiting{Computer: *computer, TenantID: tenant, DisplayName: f.DisplayName, Keys: keys, Certificate: cert, Asked: f.Asked}, nil
 }
 
-func (f *fileReplacing) replacing() (*Replacing, error) {
+func (f *fileReplacing) replacing(v int) (*Replacing, error) {
 	if f == nil {
 		return nil, nil
 	}
@@ -77,7 +77,7 @@ func (f *fileReplacing) replacing() (*Replacing, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := f.Identity.identity(version)
+	id, err := f.Identity.identity(v)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ type Identity struct {
 	// KeySet names the keys at the tpm-agent.
 	KeySet      string
 	Certificate *x509.Certificate
+	// Membership that the identity is of. A recovery, a migration and any other exchange of
+	// keys go on with it; a join begins another one.
+	Membership  ids.MembershipID
 	DeviceID    ids.DeviceID
 	TenantID    ids.TenantID
 	DisplayName string
@@ -62,7 +65,8 @@ func (i *Identity) Joined() bool { return i.Kind == entrawire.JoinJoined }
 func (i *Identity) Hybrid() bool { return i.Computer != nil }
 
 // NewIdentity reads device, tenant and kind out of a certificate, so that they
-// cannot come to differ from it.
+// cannot come to differ from it. It is of a membership of its own until somebody knows
+// that it goes on with another.
 func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN) (*Identity, error) {
 	if len(der) > maxCertificate {
 		return nil, fmt.Errorf("%w: longer than %d bytes", entrawire.ErrDeviceCertificate, maxCertificate)
@@ -76,7 +80,7 @@ func NewIdentity(keySet string, der []byte, displayName string, joinedBy ids.UPN
 		return nil, err
 	}
 	return &Identity{
-		KeySet: keySet, Certificate: cert, DeviceID: id.DeviceID, TenantID: id.TenantID,
+		KeySet: keySet, Certificate: cert, Membership: ids.NewMembership(), DeviceID: id.DeviceID, TenantID: id.TenantID,
 		Kind: id.JoinType, DisplayName: displayName, JoinedBy: joinedBy, Protection: Software,
 	}, nil
 }

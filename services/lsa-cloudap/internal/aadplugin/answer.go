@@ -15,7 +15,7 @@ func issued(i authority.Issued) *cloudapv1.IssuedPRT {
 	m := &cloudapv1.IssuedPRT{
 		Partition: &tpmv1.Partition{TenantId: string(i.Tenant), UserId: string(i.User), CredentialKind: i.Kind},
 		Prt:       i.PRT.Reveal(), ExpiresIn: int64(i.Life / time.Second), SessionKeyJwe: i.WrappedKey, DisplayName: i.Name,
-		UserPrincipalName: string(i.UPN), Mfa: mfa(i.AMR),
+		UserPrincipalName: string(i.UPN), Mfa: mfa(i.AMR), MembershipId: string(i.Membership),
 	}
 	if !i.MFATime.IsZero() {
 		m.MfaTime = i.MFATime.Unix()

@@ -19,25 +19,46 @@ type device struct {
 	timeout time.Duration
 }
 
-// tenant the device is joined to. A registered device has a tenant too, but people
-// sign in to it with other accounts: CloudAP gets no PRT of that tenant.
-func (d device) tenant(ctx context.Context) (ids.TenantID, error) {
+// joined is what the device is in a tenant.
+type joined struct {
+	tenant ids.TenantID
+	// membership is empty when a dsreg of an earlier release does not know it.
+	membership ids.MembershipID
+}
+
+// issued says of a PRT under which membership it was asked for. It was this one before the
+// request was made: should the device have left meanwhile, the PRT is taken for one of
+// before, and opens nothing.
+func (j joined) issued(got authority.Issued, err error) (authority.Issued, error) {
+	got.Membership = j.membership
+	return got, err
+}
+
+// joined is the tenant that the device is joined to. A registered device has a tenant too,
+// but people sign in to it with other accounts: CloudAP gets no PRT of that tenant.
+func (d device) joined(ctx context.Context) (joined, error) {
 	s, err := call(ctx, d.timeout, d.state.GetDeviceState, &dsregv1.GetDeviceStateRequest{})
 	if err != nil {
-		return "", err
+		return joined{}, err
 	}
 	switch s.GetJoinState() {
 	case dsregv1.JoinState_JOIN_STATE_JOINED, dsregv1.JoinState_JOIN_STATE_HYBRID:
 	case dsregv1.JoinState_JOIN_STATE_REGISTERED:
-		return "", prterr.New(prterr.Conflict, "device is registered, not joined: sign in to it with an account of its own, the work account is for apps only")
+		return joined{}, prterr.New(prterr.Conflict, "device is registered, not joined: sign in to it with an account of its own, the work account is for apps only")
 	default:
-		return "", prterr.New(prterr.Conflict, "device is not joined: run lockstep join")
+		return joined{}, prterr.New(prterr.Conflict, "device is not joined: run lockstep join")
 	}
 	t, err := ids.ParseTenant(s.GetTenantId())
 	if err != nil {
-		return "", authority.BadAnswer("dsreg", "tenant_id is not a GUID")
+		return joined{}, authority.BadAnswer("dsreg", "tenant_id is not a GUID")
 	}
-	return t, nil
+	var m ids.MembershipID
+	if s.GetMembershipId() != "" {
+		if m, err = ids.ParseMembership(s.GetMembershipId()); err != nil {
+			return joined{}, authority.BadAnswer("dsreg", "membership_id is not a GUID")
+		}
+	}
+	return joined{t, m}, nil
 }
 
 // signHello has a PRT request built around a Hello assertion: the Hello key signs the

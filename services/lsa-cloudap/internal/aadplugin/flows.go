@@ -13,7 +13,7 @@ import (
 // authenticate is the first sign-in, steps B to E. For a federated user the
 // assertion comes before the nonce, so that the nonce is as fresh as can be.
 func (p *Plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.Text) (authority.Issued, error) {
-	tenant, err := p.device.tenant(ctx)
+	device, err := p.device.joined(ctx)
 	if err != nil {
 		return authority.Issued{}, err
 	}
@@ -21,29 +21,29 @@ func (p *Plugin) authenticate(ctx context.Context, upn ids.UPN, password secret.
 	if err != nil {
 		return authority.Issued{}, err
 	}
-	return p.prt.Request(ctx, tenant, upn, authority.KindPassword, proof)
+	return device.issued(p.prt.Request(ctx, device.tenant, upn, authority.KindPassword, proof))
 }
 
 // authenticateHello is the same with the Hello key of the user. Whose domain it is
 // makes no difference to the key; the realm is asked for so that an unknown one is
 // told before the PIN is used.
 func (p *Plugin) authenticateHello(ctx context.Context, upn ids.UPN, h helloPIN) (authority.Issued, error) {
-	tenant, err := p.device.tenant(ctx)
+	device, err := p.device.joined(ctx)
 	if err != nil {
 		return authority.Issued{}, err
 	}
 	if _, err := p.cloud.realm(ctx, upn); err != nil {
 		return authority.Issued{}, err
 	}
-	return p.prt.RequestSigned(ctx, tenant, upn, authority.KindHello, func(ctx context.Context, nonce string) (string, error) {
+	return device.issued(p.prt.RequestSigned(ctx, device.tenant, upn, authority.KindHello, func(ctx context.Context, nonce string) (string, error) {
 		return p.device.signHello(ctx, upn, h, nonce)
-	})
+	}))
 }
 
 // authenticateCard is the same with a smart card, which only the user's federation
 // provider can judge.
 func (p *Plugin) authenticateCard(ctx context.Context, upn ids.UPN, card smartCard) (authority.Issued, error) {
-	tenant, err := p.device.tenant(ctx)
+	device, err := p.device.joined(ctx)
 	if err != nil {
 		return authority.Issued{}, err
 	}
@@ -58,7 +58,7 @@ func (p *Plugin) authenticateCard(ctx context.Context, upn ids.UPN, card smartCa
 	if err != nil {
 		return authority.Issued{}, err
 	}
-	return p.prt.Request(ctx, tenant, upn, authority.KindSmartCard, asserted(assertion))
+	return device.issued(p.prt.Request(ctx, device.tenant, upn, authority.KindSmartCard, asserted(assertion)))
 }
 
 // renew is the renewal, steps C to F. Without a password there is no proof.

@@ -41,11 +41,11 @@ type pageEnd struct {
 // beginPage makes a sign-in page of the device's tenant, and the header that proves
 // device and, where somebody is signed in, user.
 func (p *Plugin) beginPage(ctx context.Context, a pageAsked) (authority.Page, error) {
-	tenant, err := p.device.tenant(ctx)
+	device, err := p.device.joined(ctx)
 	if err != nil {
 		return authority.Page{}, err
 	}
-	ask := signinpage.Request{Tenant: tenant, Hint: a.hint, Claims: a.claims, SignIn: a.signIn}
+	ask := signinpage.Request{Tenant: device.tenant, Hint: a.hint, Claims: a.claims, SignIn: a.signIn}
 	switch a.purpose {
 	case cloudapv1.PagePurpose_PAGE_PURPOSE_PROVISION_HELLO:
 		ask.Resource, ask.FreshFactor = entrawire.RegistrationResource, true
@@ -74,11 +74,11 @@ func (p *Plugin) authenticateAtPage(ctx context.Context, upn ids.UPN, end pageEn
 	if err != nil {
 		return authority.Issued{}, err
 	}
-	tenant, err := p.device.tenant(ctx)
+	device, err := p.device.joined(ctx)
 	if err != nil {
 		return authority.Issued{}, err
 	}
-	return p.prt.AtPage(ctx, end.state, code, tenant, upn)
+	return device.issued(p.prt.AtPage(ctx, end.state, code, device.tenant, upn))
 }
 
 // redeemPage makes an access token of the end of a page; none of one for consent.

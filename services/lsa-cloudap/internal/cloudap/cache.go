@@ -59,7 +59,7 @@ func (c *CloudAP) settleCache(ctx context.Context) {
 // says so. The identity provider may still let the user in.
 func (c *CloudAP) cacheUsable() error {
 	if c.cfg.RefuseUnverified && c.files.Verification() == statefiles.Pending {
-		return refusal{prterr.New(prterr.Unavailable, "the cache could not be checked against the TPM yet, and is not used until it was: start the tpm-agent, or sign in with the network")}
+		return refusal{err: prterr.New(prterr.Unavailable, "the cache could not be checked against the TPM yet, and is not used until it was: start the tpm-agent, or sign in with the network")}
 	}
 	return nil
 }

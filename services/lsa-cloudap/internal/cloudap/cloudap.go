@@ -110,6 +110,9 @@ type CloudAP struct {
 	life    context.Context
 	end     context.CancelFunc
 	running sync.WaitGroup
+	// questions ends when Close begins: nobody waits for an answer of dsreg any more.
+	questions    context.Context
+	endQuestions context.CancelFunc
 
 	// mu guards what follows, and is taken before an entry's own lock.
 	mu       sync.Mutex
@@ -154,11 +157,12 @@ func New(cfg Config) (*CloudAP, error) {
 		return nil, err
 	}
 	life, end := context.WithCancel(context.Background())
+	questions, endQuestions := context.WithCancel(life)
 	c := &CloudAP{
 		cfg: cfg, plugin: newPlugin(cfg.Plugin), tpm: newTPM(cfg.TPM, cfg.CallTimeout), dataKeys: dataKeys, recovery: newRecovery(cfg.Dsreg),
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
-		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end,
+		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end, questions: questions, endQuestions: endQuestions,
 		attempts: openAttempts(cfg, files),
 		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
@@ -210,6 +214,7 @@ func (c *CloudAP) Close() error {
 	}
 	clear(c.pages)
 	c.mu.Unlock()
+	c.endQuestions()
 	for k := range users {
 		c.lockDataKey(k)
 	}

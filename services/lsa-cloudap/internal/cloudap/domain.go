@@ -72,7 +72,8 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 	if !in || err != nil {
 		return Logon{}, false, err
 	}
-	if e != nil && c.cacheUsable() == nil {
+	// Device registration was asked just now, whether the device is a domain's.
+	if e != nil && c.cacheUsable() == nil && c.stillMember(ctx, e, closed()) == nil {
 		if p, ok := e.snapshot(); ok && p.BlockedCode == 0 && p.Verifier.Matches(cred.password) {
 			if p.SID != t.sid {
 				c.note(ctx, e, func(p *partition.Partition) { p.SID = t.sid })
@@ -83,6 +84,13 @@ func (c *CloudAP) domainLogon(ctx context.Context, upn ids.UPN, cred proof, e *e
 	}
 	logon, err := c.openPending(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, cred, t)
 	return logon, true, err
+}
+
+// closed is a question that was answered before.
+func closed() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
 }
 
 // askDomain has the domain check a password; asked is false when it cannot be asked.

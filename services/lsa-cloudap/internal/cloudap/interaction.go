@@ -196,7 +196,7 @@ func (c *CloudAP) CompleteInteraction(ctx context.Context, session, id, final se
 func (c *CloudAP) upgraded(ctx context.Context, e *entry, p partition.Partition, end proof) (_ *entry, err error) {
 	ended := c.acquiring(ctx, p.UPN, end)
 	defer func() { ended(err) }()
-	got, err := c.plugin.authenticate(ctx, "", end)
+	got, err := c.authenticate(ctx, "", end)
 	if err != nil {
 		return nil, err
 	}

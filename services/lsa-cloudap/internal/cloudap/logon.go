@@ -44,17 +44,36 @@ type Logon struct {
 
 // refusal says that the cache does not let somebody in; the identity provider
 // still may.
-type refusal struct{ err *prterr.Error }
+type refusal struct {
+	err *prterr.Error
+	// former says that it is of a membership of the device that has ended.
+	former bool
+}
 
 func (r refusal) Error() string { return r.err.Error() }
 func (r refusal) Unwrap() error { return r.err }
+
+// over is how a sign-in ends that the cache refused, if it did, and that ended with err at
+// the identity provider. Where nobody was there to ask, the word of the cache stands. Of a
+// former member it says nothing that device registration does not say better: that this
+// device is in no tenant.
+func (r refusal) over(err error) error {
+	k := prterr.KindOf(err)
+	switch {
+	case err == nil || r.err == nil || prterr.CodeOf(err) != 0:
+		return err
+	case r.former && k != prterr.Unavailable && k != prterr.Deadline:
+		return err
+	}
+	return r.err
+}
 
 // asRefusal makes one of an error of the offline policy; a state that cannot be written
 // is none.
 func asRefusal(err error) error {
 	var e *prterr.Error
 	if errors.As(err, &e) && e.Kind == prterr.Denied {
-		return refusal{e}
+		return refusal{err: e}
 	}
 	return err
 }
@@ -90,10 +109,7 @@ func (c *CloudAP) Logon(ctx context.Context, upn ids.UPN, cred Credential) (Logo
 	}
 	// The password may be newer than the cache.
 	logon, err = c.firstSignIn(step.Begin(ctx, stepv1.Step_STEP_FIRST_SIGN_IN_A), upn, p)
-	if err != nil && prterr.CodeOf(err) == 0 {
-		return Logon{}, refused.err // nobody there to ask: the word of the cache stands
-	}
-	return logon, err
+	return logon, refused.over(err)
 }
 
 // firstSignIn is steps A to F, and opens the desktop.
@@ -165,17 +181,23 @@ func (c *CloudAP) cachedSignIn(ctx context.Context, e *entry, cred proof) (_ Log
 	return c.enter(ctx, e, cred, Logon{FromCache: true})
 }
 
-// judge is what the cache says of a credential: first whether it is right, then whether
-// its user may come in without anybody else's word.
+// judge is what the cache says of a credential: whether the device is still the member of
+// its tenant that it was, then whether the credential is right, then whether its user may
+// come in without anybody else's word. The first is asked while the second is checked, and
+// decides before it: of a former member nobody learns whether a password was right.
 func (c *CloudAP) judge(ctx context.Context, e *entry, cred proof) error {
 	err := c.cacheUsable()
 	if err != nil {
 		return err
 	}
+	answered := c.askMembership(ctx)
 	if cred.hello != nil {
 		err = c.tpm.verifyPIN(ctx, *cred.hello)
 	} else {
 		err = c.checkPassword(e, cred.password)
+	}
+	if gone := c.stillMember(ctx, e, answered); gone != nil {
+		return gone
 	}
 	if err != nil {
 		return err
@@ -230,7 +252,7 @@ func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
 	}
 	now := c.cfg.Clock.Now()
 	if p.WrongPasswords >= c.cfg.MaxWrongPasswords && now.Sub(p.LastWrongAt) < c.cfg.LockoutFor {
-		return refusal{prterr.New(prterr.Exhausted, "too many wrong passwords: wait, or sign in with the network").WithHRESULT(hresultAccountLocked)}
+		return refusal{err: prterr.New(prterr.Exhausted, "too many wrong passwords: wait, or sign in with the network").WithHRESULT(hresultAccountLocked)}
 	}
 	if !p.Verifier.Matches(password) {
 		count := func(p *partition.Partition) {
@@ -245,7 +267,7 @@ func (c *CloudAP) checkPassword(e *entry, password secret.Text) error {
 			e.inMemory(count)
 			c.cfg.Log.Error("a wrong password was counted in memory only", "user", e.key.User, "error", err)
 		}
-		return refusal{prterr.New(prterr.Unauthenticated, "the user name or the password is wrong").WithHRESULT(hresultLogonFailure)}
+		return refusal{err: prterr.New(prterr.Unauthenticated, "the user name or the password is wrong").WithHRESULT(hresultLogonFailure)}
 	}
 	if p.WrongPasswords == 0 {
 		return nil

@@ -21,17 +21,27 @@ const hresultBadKeyset = 0x80090016
 type recovery struct {
 	service dsregv1.RecoveryServiceClient
 	device  dsregv1.DeviceStateServiceClient
+	// said is what its answers said of the membership of this device.
+	said *said
 }
 
 func newRecovery(conn grpc.ClientConnInterface) recovery {
-	return recovery{service: dsregv1.NewRecoveryServiceClient(conn), device: dsregv1.NewDeviceStateServiceClient(conn)}
+	return recovery{service: dsregv1.NewRecoveryServiceClient(conn), device: dsregv1.NewDeviceStateServiceClient(conn), said: &said{}}
 }
 
 // state is what this device is.
 func (r recovery) state(ctx context.Context, timeout time.Duration) (*dsregv1.GetDeviceStateResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return r.device.GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})
+	question := r.said.ask()
+	d, err := r.device.GetDeviceState(ctx, &dsregv1.GetDeviceStateRequest{})
+	if err != nil {
+		return nil, err
+	}
+	if m, sure := membershipIn(d); sure {
+		r.said.hear(question, m)
+	}
+	return d, nil
 }
 
 // start has device registration do what it can about lost keys. nil says that the
@@ -66,7 +76,7 @@ func lost(what string) error {
 func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, install func(issued) error) error {
 	obtain := func() error {
 		got, err := prt.UntilKnown(ctx, c.cfg.Clock, func() bool { return c.isNew(ctx, cred) }, func() (issued, error) {
-			return c.plugin.authenticate(ctx, upn, cred)
+			return c.authenticate(ctx, upn, cred)
 		})
 		if err != nil {
 			return err
@@ -86,6 +96,16 @@ func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, insta
 		return prterr.New(prterr.Conflict, "the keys of this device were lost and have been recovered: use the smart card once more")
 	}
 	return obtain()
+}
+
+// authenticate has the plug-in obtain a PRT, and hears what it was told of the membership.
+func (c *CloudAP) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issued, error) {
+	question := c.recovery.said.ask()
+	got, err := c.plugin.authenticate(ctx, upn, cred)
+	if err == nil && got.membership != "" {
+		c.recovery.said.hear(question, got.membership)
+	}
+	return got, err
 }
 
 // newFor is how long after its registration a device is new, by the certificate that it

@@ -42,6 +42,9 @@ type issued struct {
 	// mfa is what the provider says of a second factor, and mfaTime when it was proven.
 	mfa     partition.MFA
 	mfaTime time.Time
+	// membership of the device that the PRT was requested under; empty for a renewed one,
+	// and when the plug-in does not say.
+	membership ids.MembershipID
 }
 
 func (p plugin) authenticate(ctx context.Context, upn ids.UPN, cred proof) (issued, error) {
@@ -183,9 +186,15 @@ func readIssued(m *cloudapv1.IssuedPRT) (issued, error) {
 			return issued{}, badAnswer("user_principal_name is malformed")
 		}
 	}
+	var membership ids.MembershipID
+	if m.GetMembershipId() != "" {
+		if membership, err = ids.ParseMembership(m.GetMembershipId()); err != nil {
+			return issued{}, badAnswer("membership_id is malformed")
+		}
+	}
 	got := issued{
 		upn: upn, key: key, prt: secret.NewText(m.GetPrt()), life: life,
-		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(),
+		wrappedKey: m.GetSessionKeyJwe(), displayName: m.GetDisplayName(), membership: membership,
 	}
 	switch m.GetMfa() {
 	case authorityv1.MFAState_MFA_STATE_YES:

@@ -85,6 +85,11 @@ func (c *CloudAP) renew(ctx context.Context, e *entry, cred proof) error {
 	if !ok {
 		return prterr.New(prterr.Conflict, "the account is not on this device any more")
 	}
+	if cred.empty() { // else the cache has let somebody in just now, and has asked
+		if err := c.stillMember(ctx, e, c.askMembership(ctx)); err != nil {
+			return err
+		}
+	}
 	err := signInAgain()
 	if !old.Expired(c.cfg.Clock.Now()) {
 		var got issued
@@ -139,6 +144,9 @@ func (c *CloudAP) adopt(ctx context.Context, e *entry, got issued, old []byte, a
 			also(p)
 		}
 		p.SetPRT(got.prt, protected)
+		if old == nil || p.Membership == "" {
+			p.Membership = got.membership
+		}
 		p.SealedKey, p.ObtainedAt, p.ExpiresAt = sealed, now, now.Add(got.life)
 		if got.displayName != "" {
 			p.DisplayName = got.displayName

@@ -32,6 +32,9 @@ type session struct {
 	sid sid.SID
 	// entry is the partition that the session uses; nil while it has no PRT.
 	entry *entry
+	// was is the partition that the session used until the membership of the device that it
+	// was of had ended, or zero.
+	was partition.Key
 	// local is the account of the device's own that is signed in, or empty.
 	local local.Name
 	// upn and name are of who is signed in, where no partition says it.
@@ -113,12 +116,22 @@ func (c *CloudAP) moveSession(name secret.Text, to *entry) error {
 		return noSession()
 	case s.entry == to:
 		return nil
-	case c.entries[to.key] != to || s.entry == nil || !sameUser(s.entry.key, to.key):
+	case c.entries[to.key] != to || !s.isOf(to.key):
 		return replacedMeanwhile()
 	}
+	s.was = partition.Key{}
 	c.detach(s)
 	c.attach(s, to)
 	return nil
+}
+
+// isOf reports whether a session is, or was, one of the user of a partition; CloudAP.mu is
+// held.
+func (s *session) isOf(k partition.Key) bool {
+	if s.entry != nil {
+		return sameUser(s.entry.key, k)
+	}
+	return sameUser(s.was, k)
 }
 
 func sameUser(a, b partition.Key) bool { return a.Tenant == b.Tenant && a.User == b.User }

@@ -108,7 +108,7 @@ func (c *CloudAP) mayEnter(e *entry) error {
 	if p.BlockedCode != 0 {
 		refused := prterr.New(prterr.Denied, "the identity provider has said that this account is disabled or deleted, so the cache does not let it in: connect to the network to ask again")
 		refused.Code = p.BlockedCode
-		return refusal{refused.WithHRESULT(hresultAccountDisabled)}
+		return refusal{err: refused.WithHRESULT(hresultAccountDisabled)}
 	}
 	if err := c.offline.Check(c.cfg.Clock.Now(), c.lastOnline(e.key)); err != nil {
 		return asRefusal(err)

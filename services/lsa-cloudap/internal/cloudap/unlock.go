@@ -40,12 +40,15 @@ func (c *CloudAP) Unlock(ctx context.Context, name secret.Text, cred Credential)
 			return Unlocked{}, noSession()
 		}
 		return Unlocked{}, err
-	case s.entry == nil:
+	case s.entry == nil && s.was == partition.Key{}:
 		return Unlocked{}, c.unlockPending(ctx, s, cred)
 	}
-	own, ok := s.entry.snapshot()
-	if !ok {
-		return Unlocked{}, noSession()
+	own := partition.Partition{Key: s.was, UPN: s.upn}
+	if s.entry != nil {
+		var ok bool
+		if own, ok = s.entry.snapshot(); !ok {
+			return Unlocked{}, noSession()
+		}
 	}
 	p, e, err := c.resolve(own.UPN, cred)
 	switch {
@@ -80,10 +83,7 @@ func (c *CloudAP) unlock(ctx context.Context, own partition.Partition, e *entry,
 		}
 	}
 	e, err := c.acquire(step.In(ctx, step.FirstSignIn), own.UPN, cred)
-	if err != nil && refused.err != nil && prterr.CodeOf(err) == 0 {
-		return nil, false, refused.err
-	}
-	return e, false, err
+	return e, false, refused.over(err)
 }
 
 // unlockPending unlocks a session that the domain opened and that has no PRT yet: the

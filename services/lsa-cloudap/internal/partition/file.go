@@ -14,13 +14,14 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 )
 
-// version of the file format, and the first one, which is still read: it has no standing,
-// and its PRT is in the clear, and is sealed with the next write that finds the
-// tpm-agent. A file of another version is not read: guessing at it could lose a PRT that
-// another release can still use.
+// version of the file format, and those before, which are still read. The first one has no
+// standing, and its PRT is in the clear, and is sealed with the next write that finds the
+// tpm-agent; the second one names no membership. A file of another version is not read:
+// guessing at it could lose a PRT that another release can still use.
 const (
-	version      = 2
-	firstVersion = 1
+	version       = 3
+	secondVersion = 2
+	firstVersion  = 1
 )
 
 // file is the JSON form of a Partition.
@@ -71,7 +72,7 @@ func decode(data []byte) (Partition, error) {
 		return Partition{}, errors.New("it is not whole JSON of the expected form")
 	}
 	if head.Version == nil || *head.Version < firstVersion || *head.Version > version {
-		return Partition{}, fmt.Errorf("its version is not %d or %d: it was written by another release", firstVersion, version)
+		return Partition{}, fmt.Errorf("its version is not one of %d to %d: it was written by another release", firstVersion, version)
 	}
 	var f file
 	if err := durable.DecodeJSON(data, &f); err != nil {
@@ -103,11 +104,13 @@ func (f file) partition() (Partition, error) {
 	if err != nil {
 		return Partition{}, err
 	}
-	if f.Version < version {
+	if f.Version == firstVersion {
 		// The one contact with the identity provider that such a file tells of.
 		standing = Standing{LastOnlineAt: f.ObtainedAt}
 	}
 	switch {
+	case f.Version <= secondVersion && f.Membership != "":
+		return Partition{}, errors.New("membership_id stands in a file that is too old for it")
 	case !verifier.Empty() && key.Kind != Password:
 		return Partition{}, errors.New("password_verifier stands in a partition that no password opens")
 	case len(f.SealedKey) == 0 || len(f.SealedKey) > artefact.MaxSealedKey:

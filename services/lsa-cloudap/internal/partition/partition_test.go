@@ -105,7 +105,7 @@ func TestAFileOfTheFirstReleaseIsRead(t *testing.T) {
 	if bytes.Contains(raw, []byte(inClear)) {
 		t.Error("the PRT is in the clear")
 	}
-	first := bytes.Replace(raw, []byte(`"version":2`), []byte(`"version":1`), 1)
+	first := bytes.Replace(raw, []byte(`"version":3`), []byte(`"version":1`), 1)
 	first = bytes.Replace(first, []byte(`"sealed_prt":"c2VhbGVk","prt_sha256":"`+hashed+`"`), []byte(`"prt":"`+inClear+`"`), 1)
 	if err := os.WriteFile(path, first, 0o600); err != nil {
 		t.Fatal(err)
@@ -153,9 +153,10 @@ func TestABadFileGoesToQuarantineAndTheOthersGoOn(t *testing.T) {
 		"an array":           func([]byte) []byte { return []byte(`[1]`) },
 		"goes on":            func(raw []byte) []byte { return append(raw, '{', '}') },
 		"no version":         set("version", nil),
-		"foreign version":    set("version", 3),
+		"foreign version":    set("version", 4),
 		"version 0":          set("version", 0),
 		"too old for it":     set("version", 1),
+		"a membership":       set("membership_id", "of the tenant"),
 		"unknown member":     set("surprise", 1),
 		"wrong type":         set("sealed_prt", 7),
 		"no tenant":          set("tenant_id", ""),

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
 )
 
@@ -54,9 +55,12 @@ type Standing struct {
 	// MFA and, when it is known, the time of the second factor.
 	MFA     MFA
 	MFATime time.Time
+	// Membership of the device in its tenant that the PRT was obtained under; empty where
+	// nobody said, as in a file of an earlier release: then it is taken for the present one.
+	Membership ids.MembershipID
 }
 
-// standing is its form on disk, since version 2.
+// standing is its form on disk, since version 2; the membership since version 3.
 type standing struct {
 	SID          string    `json:"sid,omitempty"`
 	LastOnlineAt time.Time `json:"last_online_at,omitzero"`
@@ -65,12 +69,13 @@ type standing struct {
 	BlockedAt    time.Time `json:"blocked_at,omitzero"`
 	MFA          MFA       `json:"mfa,omitempty"`
 	MFATime      time.Time `json:"mfa_time,omitzero"`
+	Membership   string    `json:"membership_id,omitempty"`
 }
 
 func (s Standing) form() standing {
 	return standing{
 		SID: string(s.SID), LastOnlineAt: s.LastOnlineAt.UTC(), Validity: s.Validity, BlockedCode: int(s.BlockedCode),
-		BlockedAt: s.BlockedAt.UTC(), MFA: s.MFA, MFATime: s.MFATime.UTC(),
+		BlockedAt: s.BlockedAt.UTC(), MFA: s.MFA, MFATime: s.MFATime.UTC(), Membership: string(s.Membership),
 	}
 }
 
@@ -82,6 +87,9 @@ func (s standing) read() (Standing, error) {
 	var err error
 	if s.SID != "" {
 		out.SID, err = sid.Parse(s.SID)
+	}
+	if s.Membership != "" && err == nil {
+		out.Membership, err = ids.ParseMembership(s.Membership)
 	}
 	switch {
 	case err != nil:

@@ -17,6 +17,7 @@ func TestINV04_WhatWasLearntIsReadBack(t *testing.T) {
 	p.Standing = partition.Standing{
 		SID: "S-1-5-21-1-2-3-1104", LastOnlineAt: now, Validity: partition.Revoked,
 		BlockedCode: aadsts.UserDisabled, BlockedAt: now.Add(time.Hour), MFA: partition.MFAYes, MFATime: now.Add(-time.Hour),
+		Membership: "eeeeeeee-0000-4000-8000-000000000001",
 	}
 	store, _, _ := open(t, dir)
 	if err := store.Save(p); err != nil {

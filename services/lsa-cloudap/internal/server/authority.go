@@ -32,7 +32,7 @@ func (t tokens) DescribeAccount(_ context.Context, req *authorityv1.DescribeAcco
 	return &authorityv1.DescribeAccountResponse{
 		TenantId: string(p.Tenant), UserId: string(p.User), UserPrincipalName: string(p.UPN),
 		DisplayName: p.DisplayName, CredentialKind: string(p.Kind),
-		Sid: string(p.SID), NoPrt: p.NoPRT,
+		Sid: string(p.SID), NoPrt: p.NoPRT, MembershipId: string(p.Membership),
 	}, nil
 }
 

@@ -52,6 +52,9 @@ type Account struct {
 	User   ids.UserID
 	Kind   CredentialKind
 	UPN    ids.UPN
+	// Membership of the device that the PRT was obtained under; empty where it is not
+	// known, as for a work account.
+	Membership ids.MembershipID
 	// SID is the user of the device whose work account it is; empty for an account that
 	// the user signed in to the device with. Two users with the same work account share
 	// no token of it.
@@ -59,17 +62,20 @@ type Account struct {
 }
 
 // Owner is the part of an account that owns tokens. The user principal name is
-// not in it: it may change, and it must not reach a file name.
+// not in it: it may change, and it must not reach a file name. The membership is: what was
+// got before the device left a tenant is nobody's any more.
 type Owner struct {
 	Tenant ids.TenantID
 	User   ids.UserID
 	Kind   CredentialKind
 	SID    sid.SID
+
+	Membership ids.MembershipID
 }
 
 // Owner of the account's tokens.
 func (a Account) Owner() Owner {
-	return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind, SID: a.SID}
+	return Owner{Tenant: a.Tenant, User: a.User, Kind: a.Kind, SID: a.SID, Membership: a.Membership}
 }
 
 // Grant is an access token and what an app may know about it.

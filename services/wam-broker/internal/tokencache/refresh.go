@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
+	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
 
@@ -35,6 +36,9 @@ var ErrDamaged = errors.New("sealed refresh token file is damaged")
 type file struct {
 	Version int    `json:"version"`
 	Sealed  []byte `json:"sealed"`
+	// Membership of the device that the token was given to; empty in files of an earlier
+	// release and where it is not known, and then the tpm-agent alone finds out.
+	Membership ids.MembershipID `json:"membership_id,omitempty"`
 }
 
 // Refresh returns the sealed refresh token, nil when there is none.
@@ -49,7 +53,7 @@ func (c *Cache) PutRefresh(k RefreshKey, s apptoken.Sealed) error {
 	if len(s) == 0 || len(s) > apptoken.MaxSealed {
 		return fmt.Errorf("sealed refresh token is not 1 to %d bytes", apptoken.MaxSealed)
 	}
-	data, err := json.Marshal(file{Version: version, Sealed: s})
+	data, err := json.Marshal(file{Version: version, Sealed: s, Membership: k.Owner.Membership})
 	if err != nil {
 		return fmt.Errorf("sealed refresh token: %w", err)
 	}
@@ -94,6 +98,9 @@ func (c *Cache) read(k RefreshKey) (apptoken.Sealed, error) {
 	case len(f.Sealed) == 0 || len(f.Sealed) > apptoken.MaxSealed:
 		return nil, c.reject(c.path(k), "sealed is empty or too long")
 	}
+	if f.Membership != "" && k.Owner.Membership != "" && f.Membership != k.Owner.Membership {
+		return nil, nil // of a membership that has ended: the next one takes its place
+	}
 	return f.Sealed, nil
 }
 
@@ -113,7 +120,8 @@ func (c *Cache) reject(path, reason string) error {
 	return fmt.Errorf("%w: %s", ErrDamaged, reason)
 }
 
-// path hides who and which app behind a hash. The parts are GUIDs and a kind
+// path hides who and which app behind a hash. The membership is not in it, so that no file
+// of a former one is left over. The parts are GUIDs and a kind
 // without a line break, so no two keys join to one string.
 func (c *Cache) path(k RefreshKey) string {
 	parts := []string{string(k.Owner.Tenant), string(k.Owner.User), string(k.Owner.Kind), string(k.Client)}

@@ -94,7 +94,10 @@ func account(r *authorityv1.DescribeAccountResponse) (acc apptoken.Account, err 
 		return acc, fmt.Errorf("credential kind is not 1 to %d printable characters", maxKind)
 	}
 	acc.Kind = apptoken.CredentialKind(kind)
-	return acc, nil
+	if r.GetMembershipId() != "" {
+		acc.Membership, err = ids.ParseMembership(r.GetMembershipId())
+	}
+	return acc, err
 }
 
 func printable(s string) bool {

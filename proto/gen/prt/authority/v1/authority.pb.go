@@ -92,7 +92,11 @@ type DescribeAccountResponse struct {
 	// NoPrt is true when the session has no PRT of a tenant behind it: the user is one
 	// of the device's own, or the PRT is still to come. The ids of tenant and user are
 	// empty for a user of the device's own.
-	NoPrt         bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
+	NoPrt bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
+	// MembershipID is the membership of the device that the PRT was obtained under, a
+	// lower-case GUID: what was got with the PRT of another one, before the device left a
+	// tenant, is none of this account's. Empty when it is not known.
+	MembershipId  string `protobuf:"bytes,8,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +178,13 @@ func (x *DescribeAccountResponse) GetNoPrt() bool {
 		return x.NoPrt
 	}
 	return false
+}
+
+func (x *DescribeAccountResponse) GetMembershipId() string {
+	if x != nil {
+		return x.MembershipId
+	}
+	return ""
 }
 
 // SignTokenRequestRequest carries what an app-token request depends on.
@@ -1004,7 +1015,7 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\n" +
 	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"B\n" +
 	"\x16DescribeAccountRequest\x12(\n" +
-	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\xf4\x01\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x99\x02\n" +
 	"\x17DescribeAccountResponse\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12.\n" +
@@ -1012,7 +1023,8 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12'\n" +
 	"\x0fcredential_kind\x18\x05 \x01(\tR\x0ecredentialKind\x12\x10\n" +
 	"\x03sid\x18\x06 \x01(\tR\x03sid\x12\x15\n" +
-	"\x06no_prt\x18\a \x01(\bR\x05noPrt\"\x82\x02\n" +
+	"\x06no_prt\x18\a \x01(\bR\x05noPrt\x12#\n" +
+	"\rmembership_id\x18\b \x01(\tR\fmembershipId\"\x82\x02\n" +
 	"\x17SignTokenRequestRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +

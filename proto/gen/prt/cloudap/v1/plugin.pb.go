@@ -189,7 +189,11 @@ type IssuedPRT struct {
 	Mfa v11.MFAState `protobuf:"varint,7,opt,name=mfa,proto3,enum=prt.authority.v1.MFAState" json:"mfa,omitempty"`
 	// MfaTime is when that factor was proven, in seconds since 1970; 0 when the provider
 	// does not say.
-	MfaTime       int64 `protobuf:"varint,8,opt,name=mfa_time,json=mfaTime,proto3" json:"mfa_time,omitempty"`
+	MfaTime int64 `protobuf:"varint,8,opt,name=mfa_time,json=mfaTime,proto3" json:"mfa_time,omitempty"`
+	// MembershipID is the membership of the device that the PRT was requested under, a
+	// lower-case GUID. Empty for a renewed PRT, whose membership is that of the one before,
+	// and for a plug-in that does not know it.
+	MembershipId  string `protobuf:"bytes,9,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -278,6 +282,13 @@ func (x *IssuedPRT) GetMfaTime() int64 {
 		return x.MfaTime
 	}
 	return 0
+}
+
+func (x *IssuedPRT) GetMembershipId() string {
+	if x != nil {
+		return x.MembershipId
+	}
+	return ""
 }
 
 // AuthenticateUserRequest carries the authentication buffer.
@@ -2019,7 +2030,7 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\vsession_key\x18\x03 \x01(\v2\x1c.prt.tpm.v1.SealedSessionKeyR\n" +
 	"sessionKey\x124\n" +
 	"\n" +
-	"sealed_prt\x18\x04 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xba\x02\n" +
+	"sealed_prt\x18\x04 \x01(\v2\x15.prt.tpm.v1.SealedPRTR\tsealedPrt\"\xdf\x02\n" +
 	"\tIssuedPRT\x123\n" +
 	"\tpartition\x18\x01 \x01(\v2\x15.prt.tpm.v1.PartitionR\tpartition\x12\x15\n" +
 	"\x03prt\x18\x02 \x01(\tB\x03\x80\x01\x01R\x03prt\x12\x1d\n" +
@@ -2029,7 +2040,8 @@ const file_prt_cloudap_v1_plugin_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x05 \x01(\tR\vdisplayName\x12.\n" +
 	"\x13user_principal_name\x18\x06 \x01(\tR\x11userPrincipalName\x12,\n" +
 	"\x03mfa\x18\a \x01(\x0e2\x1a.prt.authority.v1.MFAStateR\x03mfa\x12\x19\n" +
-	"\bmfa_time\x18\b \x01(\x03R\amfaTime\"\xde\x02\n" +
+	"\bmfa_time\x18\b \x01(\x03R\amfaTime\x12#\n" +
+	"\rmembership_id\x18\t \x01(\tR\fmembershipId\"\xde\x02\n" +
 	"\x17AuthenticateUserRequest\x12.\n" +
 	"\x13user_principal_name\x18\x01 \x01(\tR\x11userPrincipalName\x12!\n" +
 	"\bpassword\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\bpassword\x127\n" +

@@ -1223,8 +1223,13 @@ type GetDeviceStateResponse struct {
 	AttestedProtection string `protobuf:"bytes,16,opt,name=attested_protection,json=attestedProtection,proto3" json:"attested_protection,omitempty"`
 	// SoftwareReason says why keys are in software; empty when they are not.
 	SoftwareReason string `protobuf:"bytes,17,opt,name=software_reason,json=softwareReason,proto3" json:"software_reason,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// MembershipID names the membership of the device in its tenant, a lower-case GUID:
+	// made by a join or a registration, kept over a recovery and every exchange of keys,
+	// gone with the leave. No tenant knows it. Who keeps what was got as a member of a
+	// tenant compares it; a device id may change within one membership, and stay over two.
+	MembershipId  string `protobuf:"bytes,18,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetDeviceStateResponse) Reset() {
@@ -1372,6 +1377,13 @@ func (x *GetDeviceStateResponse) GetAttestedProtection() string {
 func (x *GetDeviceStateResponse) GetSoftwareReason() string {
 	if x != nil {
 		return x.SoftwareReason
+	}
+	return ""
+}
+
+func (x *GetDeviceStateResponse) GetMembershipId() string {
+	if x != nil {
+		return x.MembershipId
 	}
 	return ""
 }
@@ -2008,7 +2020,7 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\n" +
 	"local_only\x18\x01 \x01(\bR\tlocalOnly\"\x15\n" +
 	"\x13LeaveDeviceResponse\"\x17\n" +
-	"\x15GetDeviceStateRequest\"\xae\x06\n" +
+	"\x15GetDeviceStateRequest\"\xd3\x06\n" +
 	"\x16GetDeviceStateResponse\x126\n" +
 	"\n" +
 	"join_state\x18\x01 \x01(\x0e2\x17.prt.dsreg.v1.JoinStateR\tjoinState\x12\x1b\n" +
@@ -2028,7 +2040,8 @@ const file_prt_dsreg_v1_dsreg_proto_rawDesc = "" +
 	"\rkey_sign_test\x18\x0e \x01(\x0e2\x19.prt.dsreg.v1.KeySignTestR\vkeySignTest\x120\n" +
 	"\x14aad_recovery_enabled\x18\x0f \x01(\bR\x12aadRecoveryEnabled\x12/\n" +
 	"\x13attested_protection\x18\x10 \x01(\tR\x12attestedProtection\x12'\n" +
-	"\x0fsoftware_reason\x18\x11 \x01(\tR\x0esoftwareReason\"1\n" +
+	"\x0fsoftware_reason\x18\x11 \x01(\tR\x0esoftwareReason\x12#\n" +
+	"\rmembership_id\x18\x12 \x01(\tR\fmembershipId\"1\n" +
 	"\x1bDescribeRegistrationRequest\x12\x12\n" +
 	"\x04live\x18\x01 \x01(\bR\x04live\"K\n" +
 	"\rTenantService\x12\x18\n" +
