@@ -36,7 +36,6 @@ func canaries() []string {
 	return []string{
 		"correct horse battery staple", "staple battery horse correct", "no devices for dave", "two factors are better",
 		"every method has its day", "fabrikam makes everything", "administrators need long passwords", "federated horse",
-		"newcomers bring words of their own",
 	}
 }
 

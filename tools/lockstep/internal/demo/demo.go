@@ -5,19 +5,16 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
-	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	stepv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/step/v1"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
@@ -166,9 +163,6 @@ func (d *Demo) join(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state of the device: %w", err)
 	}
-	if err := d.newcomer(ctx); err != nil {
-		return err
-	}
 	d.keys = "keys: " + s.GetKeyProvider() + "; the tenant knows them to be " + s.GetAttestedProtection()
 	return nil
 }
@@ -199,24 +193,6 @@ func (d *Demo) leave(ctx context.Context) error {
 	d.cfg.Progress("taking the device out of the tenant that an earlier demo joined it to")
 	if err := d.device.Operator.Leave(ctx); err != nil {
 		return fmt.Errorf("leave the tenant: %w", err)
-	}
-	return nil
-}
-
-// newcomer has the operator hire somebody whom no device knows yet. The device of a
-// deployment knows who signed in to it in an earlier demo, also after it left its tenant,
-// and signs that person in from its cache: which is no first sign-in.
-func (d *Demo) newcomer(ctx context.Context) error {
-	if !d.cfg.Lab.Elsewhere() {
-		return nil
-	}
-	const name = 10
-	d.tenant.User, d.tenant.Password = "demo-"+strings.ToLower(rand.Text()[:name])+"@contoso.test", newcomerPassword()
-	_, err := directoryv1.NewAdminServiceClient(d.device.Operator.Directory).CreateUser(ctx, &directoryv1.CreateUserRequest{
-		UserPrincipalName: d.tenant.User, Password: d.tenant.Password.Reveal(), NoJoin: true,
-	})
-	if err != nil {
-		return fmt.Errorf("make a user of the tenant: %w", err)
 	}
 	return nil
 }

@@ -75,10 +75,6 @@ func ranInOrder(rows int) string {
 	return fmt.Sprintf("all %d documented rows ran, in order", rows)
 }
 
-// newcomerPassword is that of whoever a demo hires at a deployment. It is as well known as
-// those of People, so that a judge of the deployment can look for it where it must not be.
-func newcomerPassword() secret.Text { return secret.NewText("newcomers bring words of their own") }
-
 // joiner is who joins a device for somebody: a tenant takes it from its own people alone, so
 // for Carol, whose password only her organisation knows, Frank does.
 func joiner(user string) Person {
