@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "write docs/faults.txt anew")
 const table = "../../../../docs/faults.txt"
 
 const head = `What comes of a fault. In each flow the calls to each component are broken in each way; what is seen is on the left of the bar, and what
-the same flow gives when nothing is broken any more on the right. Nothing waits for a clock, but for that second: a caller's deadline passes when
-the fault has struck.
+the same flow gives when nothing is broken any more on the right. Nothing waits for a clock, but a desktop of the cache for a
+silent dsreg: a caller's deadline passes when the fault has struck.
 Seen in a laboratory with a stand-in before every component:
 
     go test ./tools/lockstep/internal/faults -run Matrix -update
