@@ -40,6 +40,9 @@ type vital struct {
 	of string
 	// behind says that the call is made behind a desktop that is open: nobody waits for it.
 	behind bool
+	// brief says that who calls waits for a moment of its own and goes on without an answer:
+	// nobody's deadline passes.
+	brief bool
 	// once says that a field is corrupted one time and no more, because other answers of
 	// the method do not have it.
 	once bool
@@ -76,7 +79,7 @@ func flows() []flow {
 			name: "cached sign-in and renewal", what: "the device knows her; the desktop opens from the cache, and behind it a PRT that is due is renewed", joiner: "alice",
 			breaks: []vital{
 				{component: "lsa-cloudap", method: "LogonService/LogonUser", field: "logon_session"},
-				{component: "dsreg", method: "DeviceStateService/GetDeviceState", field: "device_id"},
+				{component: "dsreg", method: "DeviceStateService/GetDeviceState", field: "device_id", brief: true},
 				{component: "tpm-agent", method: "PRTKeyService/SignPRTRenewal", field: "request", behind: true},
 				{component: "idp", method: "IssuanceService/RenewPRT", of: "NonceService/IssueNonce", field: "nonce", behind: true},
 			},

@@ -24,7 +24,10 @@ func judge(f flow, v vital, k kind, now, then, usual string) (wrong []string) {
 		return wrong
 	}
 	say(k.name == "corrupt field" && v.component == "adfs" && !strings.HasPrefix(now, "no desktop: denied"), "an assertion that was changed signs somebody in")
-	say(behindDesktop(f, v) && !strings.HasPrefix(now, "desktop from the cache"), "a desktop of the cache waits for the network or the TPM")
+	// As the member of another join the device lets in who signs in with the network.
+	former := behindDesktop(f, v) && v.component == "dsreg" && k.name == "other device"
+	say(former && (!strings.HasPrefix(now, "desktop, ") || !strings.HasPrefix(then, "desktop, ")), "the cache of another membership opens")
+	say(behindDesktop(f, v) && !former && !strings.HasPrefix(now, "desktop from the cache"), "a desktop of the cache waits for the network or the TPM")
 	if i := strings.LastIndex(now, ": "); i >= 0 {
 		kindOf, _, _ := strings.Cut(now[i+2:], " ")
 		say(!slices.Contains(refusals(k), kindOf), "the error is none of this fault")
@@ -89,6 +92,8 @@ func TestJudgeSeesWhatIsWrong(t *testing.T) {
 		{"app token", "idp", "duplicate", "no token: denied AADSTS140000", "no token: denied AADSTS50173", "token"},
 		{"cached sign-in and renewal", "idp", "unavailable", "no desktop: unavailable", "desktop", "desktop"},
 		{"cached sign-in and renewal", "idp", "drop", "desktop from the cache", "desktop, no token: keys_lost", "desktop"},
+		{"cached sign-in and renewal", "dsreg", "drop", "no desktop: deadline", "desktop from the cache, renewed", "desktop"},
+		{"cached sign-in and renewal", "dsreg", "other device", "desktop from the cache, renewed", "desktop, renewed", "desktop from the cache, renewed"},
 		{"join", "idp", "duplicate", "joined", "is joined, 0 devices", "joined"},
 		{"browser", "lsa-cloudap", "drop", "no page: deadline", "the page asks", "signed in"},
 	} {

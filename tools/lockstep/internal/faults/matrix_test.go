@@ -18,7 +18,8 @@ var update = flag.Bool("update", false, "write docs/faults.txt anew")
 const table = "../../../../docs/faults.txt"
 
 const head = `What comes of a fault. In each flow the calls to each component are broken in each way; what is seen is on the left of the bar, and what
-the same flow gives when nothing is broken any more on the right. Nothing waits for a clock: a caller's deadline passes when the fault has struck.
+the same flow gives when nothing is broken any more on the right. Nothing waits for a clock, but a desktop of the cache for a
+silent dsreg: a caller's deadline passes when the fault has struck.
 Seen in a laboratory with a stand-in before every component:
 
     go test ./tools/lockstep/internal/faults -run Matrix -update
@@ -30,7 +31,8 @@ Why each row ends as it does; a judge in the test holds every cell against these
                        the TPM. A sign-in that the device knows opens from the cache, and the PRT of before stays. A page asks, because a browser
                        without a cookie is a browser. dsreg only says whether the device has left, which the identity provider finds out as well:
                        a token goes on without it.
-    drop               Who called gives up at its deadline and says so. A renewal behind an open desktop is waited for by nobody.
+    drop               Who called gives up at its deadline and says so. A renewal behind an open desktop is waited for by nobody, and dsreg by a
+                       desktop of the cache for a second: its last word counts.
     execute, time out  It happened, and the caller heard that it had not. What was made is found again and not made twice: the next sign-in, token
                        or join ends well, and a nonce or a PRT that was used up is no loss.
     corrupt field      An answer with a changed bit is refused where it is checked: a signature (invalid, or the page asks), a nonce (denied), the
@@ -40,7 +42,9 @@ Why each row ends as it does; a judge in the test holds every cell against these
     duplicate          The second delivery of a signed request is refused, because its nonce is used up (140000), and with every delivery
                        doubled no request gets through. On the device it changes nothing.
     other device       What another device answers is signed with its keys and belongs to its sessions: refused (unauthenticated, keys_lost), or the
-                       desktop is there and not here. A device whose tpm-agent is another one's gets its own PRT at the next sign-in.
+                       desktop is there and not here. A device whose tpm-agent is another one's gets its own PRT at the next sign-in. One whose
+                       dsreg is another one's is a member of its tenant by another join: what was cached before opens nothing, and its user
+                       signs in with the network.
     key lost           The session key of the PRT is gone and the TPM is well: an app that may ask has the broker ask at its window, and there is a
                        new PRT. Silently, or when the page did not help either, the app hears keys_lost: the device may have to be recovered.
     PRT refused        As after a change of the password: the window asks, once in a request.
@@ -224,7 +228,7 @@ func (f flow) cell(t *testing.T, s *scene, v vital, k kind, rule string) (now, t
 	case k.ends == byCaller && v.behind:
 		s.held = make(chan struct{})
 		stop = s.whenStruck(ctx, key, func() { close(s.held) })
-	case k.ends == byCaller:
+	case k.ends == byCaller && !v.brief:
 		stop = s.whenStruck(ctx, key, caller.pass)
 	}
 	now = f.act(caller, s)

@@ -90,11 +90,29 @@ func (r *Runner) copyCache(arg map[string]string) string {
 		}
 		paths[i] = s.refreshFile(c, r.tenant.App)
 	}
-	raw, err := os.ReadFile(paths[0])
-	if err == nil {
-		err = os.WriteFile(paths[1], raw, 0o600)
-	}
+	err := copySealed(paths[0], paths[1])
 	return outcome(fmt.Sprintf("the refresh token of %s lies where that of %s on %s was", from, to, there.device.Name), err)
+}
+
+// copySealed puts a sealed token into the file of another, as somebody does who leaves in
+// it what is not sealed, such as whose membership it is of, and would be noticed.
+func copySealed(from, to string) error {
+	var files [2]map[string]json.RawMessage
+	for i, path := range []string{from, to} {
+		raw, err := os.ReadFile(path)
+		if err == nil {
+			err = json.Unmarshal(raw, &files[i])
+		}
+		if err != nil {
+			return err
+		}
+	}
+	files[1]["sealed"] = files[0]["sealed"]
+	raw, err := json.Marshal(files[1])
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, raw, 0o600)
 }
 
 // openCache has the tpm-agent try the refresh token of a user, as lsa-cloudap would.
