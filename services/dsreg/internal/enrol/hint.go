@@ -2,11 +2,9 @@ package enrol
 
 import (
 	"errors"
-	"strings"
-	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/retryhint"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
 
@@ -21,7 +19,7 @@ func byDevice(id *state.Identity) asker { return asker{device: string(id.DeviceI
 // heldBack refuses what was throttled a moment ago, with the time that is left. Nobody is
 // asked, and the last attempt stays what it was.
 func (e *Enroller) heldBack(who asker) error {
-	return told(e.hints.Check(who, e.clock.Now()))
+	return retryhint.Told(e.hints.Check(who, e.clock.Now()))
 }
 
 // heard keeps a hint when to come again, and has the error say so. Another component of
@@ -32,20 +30,5 @@ func (e *Enroller) heard(who asker, err error) error {
 		return err
 	}
 	e.hints.Learn(who, err, e.clock.Now())
-	return told(err)
-}
-
-// told is an error in whose text the hint stands: who reads it has nothing else.
-func told(err error) error {
-	wait := prterr.RetryAfterOf(err)
-	var known *prterr.Error
-	if wait <= 0 || !errors.As(err, &known) {
-		return err
-	}
-	if rest := wait % time.Second; rest > 0 {
-		wait += time.Second - rest
-	}
-	e := *known
-	e.Msg = strings.TrimSuffix(e.Msg, ".") + "; try again in " + wait.String()
-	return &e
+	return retryhint.Told(err)
 }
