@@ -15,7 +15,7 @@ func networkRows() []Row {
 		},
 		{
 			Code: NetworkUnreachable, Name: "STATUS_NETWORK_UNREACHABLE", Seen: "status", Events: []uint32{1022, 1084, 1007}, Made: true,
-			Meaning: "The server could not be reached, or says that it is not able to answer.", Cause: "No network, a closed port, a certificate that is not trusted, or a provider that is down.",
+			Meaning: "The server could not be reached, or says that it is not able to answer.", Cause: "No network, a closed port, a certificate that is not trusted, a provider that is down, or one that throttles.",
 			Evidence: "HTTP Error tells which; Endpoint URI tells whom.", Next: "Bring the network, then lock and unlock: that forces an attempt. Sign-in from the cache works meanwhile.",
 		},
 		{

@@ -2,7 +2,6 @@ package wincode
 
 import (
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
@@ -21,17 +20,23 @@ func Of(err error) Code {
 	if c, ok := ofAADSTS(prterr.CodeOf(err)); ok {
 		return c
 	}
-	kind := prterr.KindOf(err)
-	// These are of a network or a person; of the device's own components they are neither.
-	elsewhere := []prterr.Kind{prterr.Unauthenticated, prterr.NotFound, prterr.Unavailable, prterr.Deadline}
-	if slices.Contains(elsewhere, kind) && ofDevice(prterr.WhereOf(err).URI) {
-		return InternalError
+	switch kind, where := prterr.KindOf(err), prterr.WhereOf(err); {
+	case ofDevice(where.URI):
+		return byDevice(kind, where)
+	case where.URI != "":
+		return byServer(kind, where)
+	default:
+		return byUs(kind, where)
 	}
+}
+
+// byUs is the code of what a component found out by itself.
+func byUs(kind prterr.Kind, w prterr.Where) Code {
 	switch kind {
 	case prterr.Unauthenticated:
 		return LogonFailure
 	case prterr.Unavailable, prterr.Deadline:
-		return ofNetwork(prterr.WhereOf(err))
+		return ofNetwork(w)
 	case prterr.KeysLost:
 		return BadKeyset
 	case prterr.TPMFailed:
@@ -47,9 +52,35 @@ func Of(err error) Code {
 	}
 }
 
-// ofDevice says whether a request went to another component of the device. What one of
-// them misses or does not take is neither the user's name nor the password, and that it is
-// down is no matter of the network: nobody is to be sent to look there.
+// byServer is the code of what a server answered without a code of its own. Microsoft's
+// page about PRTs tells two things apart: an error with HTTP 400, and one above, which is
+// for the network (a server that throttles, or has a fault of its own). Nobody says that
+// something missing is the user.
+func byServer(kind prterr.Kind, w prterr.Where) Code {
+	switch kind {
+	case prterr.Exhausted, prterr.Internal, prterr.KeysLost, prterr.TPMFailed:
+		return NetworkUnreachable
+	case prterr.NotFound:
+		return RequestNotAccepted
+	default:
+		return byUs(kind, w)
+	}
+}
+
+// byDevice is the code of what another component of the device did not do. What one of them
+// misses or does not take is neither the user's name nor the password, nor has a server
+// refused it, and that it is down is no matter of the network: nobody is to be sent to look
+// there.
+func byDevice(kind prterr.Kind, w prterr.Where) Code {
+	switch kind {
+	case prterr.KeysLost, prterr.TPMFailed, prterr.Interaction:
+		return byUs(kind, w)
+	default:
+		return InternalError
+	}
+}
+
+// ofDevice says whether a request went to another component of the device.
 func ofDevice(uri string) bool {
 	component, _, _ := strings.Cut(strings.TrimPrefix(uri, overGRPC), "/")
 	return strings.HasPrefix(uri, overGRPC) && (component == "tpm-agent" || component == "dsreg")
@@ -71,7 +102,7 @@ func ofAADSTS(code aadsts.Code) (Code, bool) {
 		return AccountLockedOut, true
 	case aadsts.PasswordExpired, aadsts.OnPremisesPasswordExpired:
 		return PasswordExpired, true
-	case aadsts.TenantNotFound:
+	case aadsts.TenantNotFound, aadsts.InvalidDomain:
 		return NoSuchRealm, true
 	}
 	row, ok := aadsts.Lookup(code)
@@ -80,8 +111,8 @@ func ofAADSTS(code aadsts.Code) (Code, bool) {
 		return 0, false
 	case row.Interactive():
 		return InteractionRequired, true
-	case row.HTTPStatus == http.StatusUnauthorized:
-		return LogonFailure, true
+	case row.HTTPStatus > http.StatusBadRequest:
+		return NetworkUnreachable, true // 401, 429, 503
 	}
 	return 0, false
 }

@@ -170,28 +170,36 @@ func TestOBS03_EveryErrorHasAStatus(t *testing.T) {
 	}
 }
 
-// TestFLT03_AComponentOfTheDeviceIsNoNetworkAndNoPassword: what another component of the
-// device does not know, take or answer sends nobody to the password or to the network; the
-// same from the cloud does.
-func TestFLT03_AComponentOfTheDeviceIsNoNetworkAndNoPassword(t *testing.T) {
-	for kind, cloud := range map[prterr.Kind]wincode.Code{
-		prterr.Unauthenticated: wincode.LogonFailure, prterr.NotFound: wincode.NoSuchUser, prterr.Unavailable: wincode.NetworkUnreachable,
-		prterr.Deadline: wincode.NetworkUnreachable, prterr.Invalid: wincode.RequestNotAccepted,
+// TestFLT03_WhoAnswersDecides: what another component of the device does not know, take or
+// answer sends nobody to the password, to the network or to a server. A server that
+// throttles, or has a fault of its own, is a matter of the network, as Microsoft's page has
+// it (HTTP above 400); and nobody says that what it does not find is the user.
+func TestFLT03_WhoAnswersDecides(t *testing.T) {
+	for kind, c := range map[prterr.Kind]struct{ us, cloud, local wincode.Code }{
+		prterr.Unauthenticated: {wincode.LogonFailure, wincode.LogonFailure, wincode.InternalError},
+		prterr.NotFound:        {wincode.NoSuchUser, wincode.RequestNotAccepted, wincode.InternalError},
+		prterr.Unavailable:     {wincode.NetworkUnreachable, wincode.NetworkUnreachable, wincode.InternalError},
+		prterr.Deadline:        {wincode.NetworkUnreachable, wincode.NetworkUnreachable, wincode.InternalError},
+		prterr.Invalid:         {wincode.RequestNotAccepted, wincode.RequestNotAccepted, wincode.InternalError},
+		prterr.Denied:          {wincode.RequestNotAccepted, wincode.RequestNotAccepted, wincode.InternalError},
+		prterr.Conflict:        {wincode.RequestNotAccepted, wincode.RequestNotAccepted, wincode.InternalError},
+		prterr.Exhausted:       {wincode.RequestNotAccepted, wincode.NetworkUnreachable, wincode.InternalError},
+		prterr.Internal:        {wincode.InternalError, wincode.NetworkUnreachable, wincode.InternalError},
+		prterr.KeysLost:        {wincode.BadKeyset, wincode.NetworkUnreachable, wincode.BadKeyset},
+		prterr.TPMFailed:       {wincode.TPMInternal, wincode.NetworkUnreachable, wincode.TPMInternal},
+		prterr.Interaction:     {wincode.InteractionRequired, wincode.InteractionRequired, wincode.InteractionRequired},
 	} {
-		local := wincode.InternalError
-		if kind == prterr.Invalid {
-			local = wincode.RequestNotAccepted
-		}
 		for uri, want := range map[string]wincode.Code{
-			"": cloud, "grpc://idp/prt.idp.v1.IssuanceService/RequestPRT": cloud, "https://tpm-agent/": cloud,
-			"grpc://tpm-agent/prt.tpm.v1.PRTKeyService/SignPRTRequest": local, "grpc://dsreg/prt.dsreg.v1.DeviceStateService/GetDeviceState": local,
+			"": c.us, "grpc://idp/prt.idp.v1.IssuanceService/RequestPRT": c.cloud, "https://tpm-agent/": c.cloud,
+			"grpc://tpm-agent/prt.tpm.v1.PRTKeyService/SignPRTRequest": c.local, "grpc://dsreg/prt.dsreg.v1.DeviceStateService/GetDeviceState": c.local,
 		} {
 			if got := wincode.Of(prterr.New(kind, "x").WithWhere(prterr.Where{URI: uri})); got != want {
 				t.Errorf("%s at %q is %v, want %v", kind, uri, got, want)
 			}
 		}
 	}
-	for code, want := range map[aadsts.Code]wincode.Code{aadsts.NoPassword: wincode.LogonFailure, aadsts.OnPremisesPasswordExpired: wincode.PasswordExpired} {
+	for code, want := range map[aadsts.Code]wincode.Code{aadsts.NoPassword: wincode.LogonFailure, aadsts.OnPremisesPasswordExpired: wincode.PasswordExpired,
+		aadsts.Throttled: wincode.NetworkUnreachable, aadsts.ExternalRetryable: wincode.NetworkUnreachable, aadsts.InvalidClient: wincode.NetworkUnreachable, aadsts.InvalidDomain: wincode.NoSuchRealm} {
 		if got := wincode.Of(prterr.AADSTS(code, "")); got != want {
 			t.Errorf("%v is %v, want %v", code, got, want)
 		}

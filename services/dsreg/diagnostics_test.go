@@ -232,6 +232,7 @@ func TestINV06_WhatLiveTestsSay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			joined := w.mustJoin()
+			w.ages()
 			w.idp.set(func() { c.spoil(w) })
 			d := w.describe(true)
 			if d.GetDeviceAuthStatus() != c.auth || d.GetState().GetKeySignTest() != c.keys {

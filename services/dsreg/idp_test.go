@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -63,8 +64,14 @@ type fakeIdP struct {
 	// discovery changes what the discovery answers.
 	discovery func(*idpv1.DescribeRegistrationServicesResponse)
 	nonces    int
-	got       *idpv1.RegisterDeviceRequest
-	realm     idpv1.AccountType
+	// used are the nonces that were presented; a proof is good once.
+	used map[string]bool
+	// picky is how many good nonces more are refused, hidden how often a device that signs
+	// is not known yet, asked how often a method with a proof was called.
+	picky, hidden int
+	asked         map[string]int
+	got           *idpv1.RegisterDeviceRequest
+	realm         idpv1.AccountType
 	// issue changes what is issued, lie what is answered.
 	issue func(*issued)
 	lie   func(*idpv1.RegisterDeviceResponse)
@@ -90,7 +97,7 @@ func newIdP() (*fakeIdP, error) {
 	ca, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	return &fakeIdP{
 		ca: ca, tenant: ids.NewTenant(), users: map[string]ids.UserID{alice: ids.NewUser(), bob: ids.NewUser()},
-		waiting: map[ids.DeviceID]*computer{}, exchanged: map[ids.DeviceID]exchange{}, devices: map[ids.DeviceID]*rsa.PublicKey{}, made: map[string][]byte{},
+		waiting: map[ids.DeviceID]*computer{}, exchanged: map[ids.DeviceID]exchange{}, used: map[string]bool{}, asked: map[string]int{}, devices: map[ids.DeviceID]*rsa.PublicKey{}, made: map[string][]byte{},
 		realm: idpv1.AccountType_ACCOUNT_TYPE_MANAGED, before: map[string]error{}, after: map[string]error{},
 	}, err
 }
@@ -117,6 +124,9 @@ func (f *fakeIdP) IssueNonce(context.Context, *idpv1.IssueNonceRequest) (*idpv1.
 }
 
 func (f *fakeIdP) RequestRegistrationToken(_ context.Context, r *idpv1.RequestRegistrationTokenRequest) (*idpv1.RequestRegistrationTokenResponse, error) {
+	if err := f.before["RequestRegistrationToken"]; err != nil {
+		return nil, err
+	}
 	if f.users[r.GetUserPrincipalName()] == "" || r.GetPassword() != password {
 		return nil, prterr.AADSTS(aadsts.InvalidCredentials, "")
 	}
@@ -133,6 +143,9 @@ func (f *fakeIdP) RegisterDevice(_ context.Context, r *idpv1.RegisterDeviceReque
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if err := f.before["RegisterDevice"]; err != nil {
+		return nil, err
+	}
 	f.got = r
 	csr, err := entrawire.ParseCSR(r.GetCertificateRequest())
 	join, known := map[idpv1.JoinType]entrawire.JoinType{
@@ -210,8 +223,11 @@ func (f *fakeIdP) DeleteDevice(_ context.Context, r *idpv1.DeleteDeviceRequest) 
 	}
 	var claims entrawire.DeviceProof
 	id, err := f.signer(r.GetRequest(), &claims)
-	if err != nil || claims.GrantType != entrawire.GrantDeviceRemoval || !f.fresh(claims.RequestNonce) {
-		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	if err := f.takes("DeleteDevice", err, claims.RequestNonce); err != nil {
+		return nil, err
+	}
+	if claims.GrantType != entrawire.GrantDeviceRemoval {
+		return nil, prterr.New(prterr.Invalid, "grant_type")
 	}
 	delete(f.devices, id)
 	return &idpv1.DeleteDeviceResponse{}, f.after["DeleteDevice"]
@@ -240,7 +256,32 @@ func (f *fakeIdP) signer(proof string, claims any) (ids.DeviceID, error) {
 	return id.DeviceID, t.Claims(claims)
 }
 
-func (f *fakeIdP) fresh(nonce string) bool { return nonce == fmt.Sprintf("nonce-%d", f.nonces) }
+// takes judges a proof: its nonce first, then who signed it.
+func (f *fakeIdP) takes(method string, signer error, nonce string) error {
+	f.asked[method]++
+	switch {
+	case signer != nil:
+		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	case f.picky > 0:
+		f.picky--
+		return prterr.AADSTS(aadsts.InvalidNonce, "")
+	case !f.fresh(nonce):
+		return prterr.AADSTS(aadsts.InvalidNonce, "")
+	case f.hidden > 0:
+		f.hidden--
+		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	default:
+		return nil
+	}
+}
+
+// fresh reports whether a nonce was issued and not presented before.
+func (f *fakeIdP) fresh(nonce string) bool {
+	n, err := strconv.Atoi(strings.TrimPrefix(nonce, "nonce-"))
+	good := err == nil && n > 0 && n <= f.nonces && !f.used[nonce]
+	f.used[nonce] = true
+	return good
+}
 
 // knows reports whether the tenant has exactly these devices.
 func (f *fakeIdP) knows(want ...string) bool {

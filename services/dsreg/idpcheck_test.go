@@ -18,8 +18,11 @@ func (f *fakeIdP) CheckDevice(_ context.Context, r *idpv1.CheckDeviceRequest) (*
 	}
 	var claims entrawire.DeviceProof
 	_, err := f.signer(r.GetRequest(), &claims)
-	if err != nil || claims.GrantType != entrawire.GrantDeviceCheck || !f.fresh(claims.RequestNonce) {
-		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	if err := f.takes("CheckDevice", err, claims.RequestNonce); err != nil {
+		return nil, err
+	}
+	if claims.GrantType != entrawire.GrantDeviceCheck {
+		return nil, prterr.New(prterr.Invalid, "grant_type")
 	}
 	return &idpv1.CheckDeviceResponse{}, nil
 }

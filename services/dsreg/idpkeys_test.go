@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
@@ -190,8 +189,8 @@ func (f *fakeIdP) ReplaceDeviceKeys(_ context.Context, r *idpv1.ReplaceDeviceKey
 	var claims entrawire.KeyReplacement
 	id, err := f.signer(r.GetRequest(), &claims)
 	by := f.devices[id]
-	if err != nil || !f.fresh(claims.RequestNonce) {
-		return nil, prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "")
+	if err := f.takes("ReplaceDeviceKeys", err, claims.RequestNonce); err != nil {
+		return nil, err
 	}
 	csr, err := entrawire.ParseCSR(r.GetCertificateRequest())
 	if err != nil || !claims.Names(csr.RawSubjectPublicKeyInfo, r.GetTransportKey()) {

@@ -78,6 +78,7 @@ func TestALeaveThatDoesNotReachTheTenant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			joined := w.mustJoin()
+			w.ages()
 			c.spoil(w)
 			if err := w.leave(false); prterr.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v", err)
@@ -105,6 +106,7 @@ func TestALostAnswerToALeave(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		w := newWorld(t)
 		w.mustJoin()
+		w.ages()
 		w.idp.after["DeleteDevice"] = prterr.New(prterr.Deadline, "too slow")
 		if err := w.leave(false); prterr.KindOf(err) != prterr.Deadline {
 			t.Fatalf("got %v", err)

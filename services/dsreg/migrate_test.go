@@ -131,6 +131,7 @@ func TestPRO13_WhatStopsAMigration(t *testing.T) {
 			w := newWorld(t)
 			joined := onSoftware(w)
 			cert := w.tpm.holds()
+			w.ages()
 			c.spoil(w)
 			if _, err := w.migrate(); prterr.KindOf(err) != c.kind {
 				t.Errorf("got %v", err)

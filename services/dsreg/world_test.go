@@ -179,6 +179,9 @@ func (w *world) mustJoin() *dsregv1.JoinDeviceResponse {
 	return resp
 }
 
+// ages lets the time go by in which a tenant may not know a new device.
+func (w *world) ages() { w.clock.Advance(5 * time.Minute) }
+
 func (w *world) register() (*dsregv1.RegisterDeviceResponse, error) {
 	return dsregv1.NewRegistrationServiceClient(w.conn).RegisterDevice(w.t.Context(), &dsregv1.RegisterDeviceRequest{
 		UserPrincipalName: alice, Password: password, DisplayName: "ALICES-LAPTOP",

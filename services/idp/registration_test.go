@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -234,32 +233,29 @@ func TestRegistrationTokenIsForRegistrationOnly(t *testing.T) {
 }
 
 func TestA41_Attack29_QuotaPerUser(t *testing.T) {
-	w := newWorld(t, idp.Config{})
-	d := &device{w: w, dk: rsaKeys()[1], tk: rsaKeys()[2]}
-	r, made := d.enrolment(t, alice, alicePassword), 0
-	// Nothing proves a transport key, so another number is another key and another device.
-	another := func() {
-		blob, err := entrawire.MarshalRSA1(&rsa.PublicKey{N: new(big.Int).Sub(d.tk.N, big.NewInt(int64(2*made))), E: d.tk.E})
-		if err != nil {
-			t.Fatal(err)
+	b := newBurst(t)
+	w := b.w
+	for n := range 50 {
+		if n == 20 || n == 40 { // more at once are throttled
+			b.lab.Advance(5 * time.Minute)
 		}
-		r.TransportKey = blob
-		made++
-	}
-	for range 50 {
-		another()
-		if _, err := w.devices.RegisterDevice(context.Background(), r); err != nil {
+		b.next(t)
+		if err := b.register(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	another()
+	b.lab.Advance(5 * time.Minute)
+	b.next(t)
 	w.unchanged(t, func() {
-		_, err := w.devices.RegisterDevice(context.Background(), r)
+		err := b.register()
 		wantKind(t, err, prterr.Exhausted)
+		if prterr.RetryAfterOf(err) != 0 {
+			t.Errorf("waiting does not help: %v", err)
+		}
 	})
 	w.join(t, bob, bobPassword, 3, 4)
 	franks := &device{w: w, dk: rsaKeys()[3], tk: rsaKeys()[4]}
-	r = franks.enrolment(t, frank, frankPassword)
+	r := franks.enrolment(t, frank, frankPassword)
 	u := w.userOf(t, frank)
 	if err := w.svc.Store().UpdateUser(context.Background(), u.Tenant, u.ID, func(u *store.User) error { u.MayJoin = false; return nil }); err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ func usedThePRT(calls []string) bool {
 // dropped counts the events that say that a cached sign-in was dropped.
 func (m *machine) dropped() int {
 	all, _ := m.events(0)
-	return len(slices.DeleteFunc(all, func(e *eventv1.Event) bool { return e.GetId() != 9005 }))
+	return len(slices.DeleteFunc(all, func(e *eventv1.Event) bool { return e.GetId() != 9006 }))
 }
 
 // TestREG20_WhoJoinedAnewSignsInAsForTheFirstTime: the cache of before opens nothing, and

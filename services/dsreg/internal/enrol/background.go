@@ -65,7 +65,7 @@ func (e *Enroller) keepJoining(ctx context.Context) {
 			return
 		case <-e.back.wake:
 		}
-		for n, wait := 0, firstRetry; n < maxRetries && clock.Sleep(ctx, e.clock, wait) == nil; n, wait = n+1, min(2*wait, lastRetry) {
+		for n, wait := 0, firstRetry; n < maxRetries && clock.Sleep(ctx, e.clock, max(wait, e.heldFor())) == nil; n, wait = n+1, min(2*wait, lastRetry) {
 			again := false
 			e.guarded(ctx, func(ctx context.Context) { again = e.retry(ctx) })
 			if !again {
@@ -73,6 +73,15 @@ func (e *Enroller) keepJoining(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// heldFor is how long the tenant asks this computer to wait.
+func (e *Enroller) heldFor() time.Duration {
+	w := e.store.Get().Waiting
+	if w == nil {
+		return 0
+	}
+	return prterr.RetryAfterOf(e.heldBack(byComputer(*w)))
 }
 
 // retry is one more attempt. It reports whether another one makes sense.

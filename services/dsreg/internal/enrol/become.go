@@ -46,6 +46,7 @@ func (e *Enroller) become(ctx context.Context, id *state.Identity, native bool, 
 		return err // pending on disk and installed: settle will find the new identity
 	}
 	e.changed()
+	e.became.Store(e.clock.Now().UnixNano())
 	e.known.Store(true)
 	e.points.Reached("current-written")
 	return nil

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
@@ -130,21 +132,27 @@ func (e *Enroller) tryOut(ctx context.Context, d *Description, id *state.Identit
 	all.Wait()
 }
 
-// standing asks the tenant, with a proof of the device key.
+// standing asks the tenant, with a proof of the device key. Of a device that is new it
+// cannot tell one that was deleted from one that it does not know everywhere yet.
 func (e *Enroller) standing(ctx context.Context) DeviceAuth {
-	nonce, err := e.cloud.nonce(ctx)
-	if err != nil {
-		return AuthError
-	}
-	proof, err := e.keys.check(ctx, nonce)
-	if err != nil {
-		return AuthError
-	}
-	_, err = e.cloud.devices.CheckDevice(ctx, &idpv1.CheckDeviceRequest{Request: proof})
+	asked := false
+	_, err := newdevice.UntilKnown(ctx, e.clock, e.isNew, func() (struct{}, error) {
+		return freshnonce.With(ctx, e.cloud.nonce, func(ctx context.Context, nonce string) (struct{}, error) {
+			proof, err := e.keys.check(ctx, nonce)
+			if asked = err == nil; !asked {
+				return struct{}{}, err
+			}
+			_, err = e.cloud.devices.CheckDevice(ctx, &idpv1.CheckDeviceRequest{Request: proof})
+			return struct{}{}, err
+		})
+	})
 	switch code := prterr.CodeOf(err); {
 	case err == nil:
+		e.isKnown()
 		return AuthSuccess
-	case code == aadsts.DeviceDisabled || code == aadsts.DeviceAuthenticationFailed:
+	case !asked:
+		return AuthError
+	case code == aadsts.DeviceDisabled || code == aadsts.DeviceAuthenticationFailed && !e.isNew():
 		return AuthDisabledOrDeleted
 	case code == 0 && prterr.KindOf(err) == prterr.NotFound:
 		return AuthNotTested // an identity provider like Entra has no such call

@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/retryhint"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -61,6 +62,12 @@ type Enroller struct {
 	// turn is held while known is false and somebody sees to that; a channel,
 	// because a waiting call may end.
 	turn chan struct{}
+
+	// hints are who was told to leave the tenant alone.
+	hints retryhint.Hints[asker]
+	// became is when the device got the identity that it has, in nanoseconds, 0 when that
+	// was before the start or its tenant has known it since.
+	became atomic.Int64
 
 	// identified is the second of the last computer identity; change guards it.
 	identified int64

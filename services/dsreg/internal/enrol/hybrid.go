@@ -122,13 +122,16 @@ func (e *Enroller) prepare(ctx context.Context, w state.Waiting) error {
 
 // attempt is steps 2 and 3 for the join that waits; the change is under way.
 func (e *Enroller) attempt(ctx context.Context) (*state.Identity, error) {
-	kind := typeSync
+	kind, who := typeSync, byComputer(*e.store.Get().Waiting)
 	if e.store.Get().KeysLost {
 		kind = typeRecover
 	}
+	if err := e.heldBack(who); err != nil {
+		return nil, err
+	}
 	id, waits, err := e.attemptNow(ctx)
 	e.tried(ctx, ended{kind: kind, waits: in(joining, waits), err: in(joining, err)})
-	return id, err
+	return id, e.heard(who, err)
 }
 
 // attemptNow is an attempt. waits is what the tenant said when the join waits on.
@@ -230,14 +233,14 @@ func (e *Enroller) completed(ctx context.Context, w state.Waiting, o offer, answ
 	if c := r.Current; c != nil && c.Hybrid() && *c.Computer == w.Computer && c.TenantID == id.TenantID {
 		id.Membership = c.Membership // the same computer with new keys
 	}
-	farewell := ""
+	var bye farewell
 	if r.Current != nil && r.Current.DeviceID != id.DeviceID {
-		farewell = e.farewell(ctx, r.Current)
+		bye = e.farewell(ctx, r.Current)
 	}
 	if err := e.become(ctx, id, answer.native, r); err != nil {
 		return nil, err
 	}
-	e.remove(ctx, farewell, r.Current)
+	e.remove(ctx, bye, r.Current)
 	e.log.InfoContext(ctx, "device hybrid joined", "device_id", id.DeviceID, "tenant_id", id.TenantID, "key_protection", id.Protection)
 	return id, nil
 }

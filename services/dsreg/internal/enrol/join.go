@@ -50,9 +50,12 @@ func (e *Enroller) enrol(ctx context.Context, kind entrawire.JoinType, req Reque
 		return nil, err
 	}
 	defer end()
+	if err := e.heldBack(byUser(req.User)); err != nil {
+		return nil, err
+	}
 	done, err := e.enrolNow(ctx, kind, req)
 	e.tried(ctx, ended{kind: attemptType(kind), left: done.left, err: err})
-	return done.id, err
+	return done.id, e.heard(byUser(req.User), err)
 }
 
 // enrolment is what came of one: the identity, and the device before it that stays at
@@ -143,15 +146,15 @@ func (e *Enroller) joinWith(ctx context.Context, kind entrawire.JoinType, req Re
 		id.Membership = old.Current.Membership // new keys for lost ones: nobody has left
 	}
 	e.points.Reached("registered")
-	farewell := ""
+	var bye farewell
 	if !answer.removed {
-		farewell = e.farewell(ctx, old.Current)
+		bye = e.farewell(ctx, old.Current)
 	}
 	if err := e.become(ctx, id, answer.native, old); err != nil {
 		return enrolment{}, leftOver(id, err)
 	}
 	done := enrolment{id: id}
-	if old.Current != nil && !answer.removed && !e.remove(ctx, farewell, old.Current) {
+	if old.Current != nil && !answer.removed && !e.remove(ctx, bye, old.Current) {
 		done.left = old.Current.DeviceID
 	}
 	e.log.InfoContext(ctx, "device enrolled", "joined", id.Joined(), "device_id", id.DeviceID, "tenant_id", id.TenantID, "key_protection", id.Protection)
@@ -180,42 +183,4 @@ func leftOver(id *state.Identity, err error) error {
 		return err
 	}
 	return prterr.Wrap(prterr.KindOf(err), err, "the enrolment was not finished: try again soon, which is for the same device, or have the unused device %s removed from the tenant", id.DeviceID)
-}
-
-// farewell signs the removal of the old device while it still has its key. The
-// new identity does not depend on it, so a failure is only reported.
-func (e *Enroller) farewell(ctx context.Context, old *state.Identity) string {
-	if old == nil {
-		return ""
-	}
-	proof, err := e.removalProof(ctx)
-	if err != nil {
-		e.log.WarnContext(ctx, "the old device cannot remove itself: have it removed from its tenant", "device_id", old.DeviceID, "error", err)
-		return ""
-	}
-	return proof
-}
-
-// removalProof is a fresh proof of the installed device key, good for the removal
-// of this device from its tenant and nothing else.
-func (e *Enroller) removalProof(ctx context.Context) (string, error) {
-	nonce, err := e.cloud.nonce(ctx)
-	if err != nil {
-		return "", err
-	}
-	return e.keys.removal(ctx, nonce)
-}
-
-// remove is step 7. It reports whether the old device is gone.
-func (e *Enroller) remove(ctx context.Context, proof string, old *state.Identity) bool {
-	if proof == "" {
-		return false
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
-	defer cancel()
-	if err := e.cloud.remove(ctx, proof); err != nil {
-		e.log.WarnContext(ctx, "the old device was not removed: have it removed from its tenant", "device_id", old.DeviceID, "error", err)
-		return false
-	}
-	return true
 }

@@ -41,6 +41,9 @@ func (e *Enroller) Leave(ctx context.Context, how Departure) error {
 	}
 	proof := ""
 	if !localOnly {
+		if err := e.heldBack(byDevice(before.Current)); err != nil {
+			return err
+		}
 		if proof, err = e.removalProof(ctx); err != nil {
 			return cannotProve(err)
 		}
@@ -50,7 +53,7 @@ func (e *Enroller) Leave(ctx context.Context, how Departure) error {
 	}
 	e.points.Reached("leaving")
 	if !localOnly {
-		if err := e.tell(ctx, proof, before); err != nil {
+		if err := e.heard(byDevice(before.Current), e.tell(ctx, proof, before)); err != nil {
 			return err
 		}
 		e.points.Reached("tenant-told")
@@ -84,9 +87,17 @@ func cannotProve(err error) error {
 // tell removes the device from its tenant. When the tenant refuses, the device is
 // what it was.
 func (e *Enroller) tell(ctx context.Context, proof string, before state.Record) error {
-	err := e.cloud.remove(ctx, proof)
+	first := func(ctx context.Context) (string, error) {
+		if signed := proof; signed != "" {
+			proof = ""
+			return signed, nil
+		}
+		return e.removalProof(ctx)
+	}
+	err := e.removeWith(ctx, e.isNew, first)
 	switch {
 	case err == nil || forgotten(err, before.Leaving):
+		e.isKnown() // what it says of this device from here on is its word
 		return nil
 	case uncertain(err):
 		// It may have happened, so the intention stays written down.

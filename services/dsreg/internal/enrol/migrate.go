@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
@@ -23,17 +25,20 @@ func (e *Enroller) Migrate(ctx context.Context) (*state.Identity, error) {
 		return nil, err
 	}
 	defer end()
-	id, err := e.migrateNow(ctx)
-	e.tried(ctx, ended{kind: typeMigrate, err: err})
-	return id, err
-}
-
-// migrateNow is an exchange of keys; the change is under way.
-func (e *Enroller) migrateNow(ctx context.Context) (*state.Identity, error) {
 	cur := e.store.Get().Current
 	if cur == nil {
 		return nil, notRegistered()
 	}
+	if err := e.heldBack(byDevice(cur)); err != nil {
+		return nil, err
+	}
+	id, err := e.migrateNow(ctx, cur)
+	e.tried(ctx, ended{kind: typeMigrate, err: err})
+	return id, e.heard(byDevice(cur), err)
+}
+
+// migrateNow is an exchange of keys; the change is under way.
+func (e *Enroller) migrateNow(ctx context.Context, cur *state.Identity) (*state.Identity, error) {
 	if e.store.Get().Replacing == nil {
 		if err := e.prepareReplacement(ctx); err != nil {
 			return nil, err
@@ -94,15 +99,7 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	if err != nil {
 		return err
 	}
-	nonce, err := e.cloud.nonce(ctx)
-	if err != nil {
-		return err
-	}
-	proof, err := e.keys.replacement(ctx, keys.ID, nonce)
-	if err != nil {
-		return err
-	}
-	answer, err := e.cloud.replace(ctx, proof, offer)
+	answer, err := e.exchange(ctx, keys, offer)
 	switch {
 	case prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed:
 		return prterr.AADSTS(aadsts.DeviceAuthenticationFailed, "the tenant does not take the key of this device: when an earlier exchange was cut off and its new keys are gone, leave with local_only and join again")
@@ -123,4 +120,18 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	r := e.store.Get()
 	r.Replacing = &state.Replacing{Keys: keys, Identity: id, Native: answer.native}
 	return e.put(r)
+}
+
+// exchange asks for the new keys, with another proof when the tenant refuses the nonce of
+// one, and again when it may not know a new device yet.
+func (e *Enroller) exchange(ctx context.Context, keys state.Keys, o offer) (registered, error) {
+	return newdevice.UntilKnown(ctx, e.clock, e.isNew, func() (registered, error) {
+		return freshnonce.With(ctx, e.cloud.nonce, func(ctx context.Context, nonce string) (registered, error) {
+			proof, err := e.keys.replacement(ctx, keys.ID, nonce)
+			if err != nil {
+				return registered{}, err
+			}
+			return e.cloud.replace(ctx, proof, o)
+		})
+	})
 }

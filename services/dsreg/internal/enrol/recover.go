@@ -93,9 +93,12 @@ func (e *Enroller) Recover(ctx context.Context, user ids.UPN, password secret.Te
 		return nil, "", err
 	}
 	defer end()
+	if err := e.heldBack(byUser(user)); err != nil {
+		return nil, "", err
+	}
 	done, err := e.recoverNow(ctx, user, password)
 	e.tried(ctx, ended{kind: typeRecover, left: done.left, err: err})
-	return done.id, done.left, err
+	return done.id, done.left, e.heard(byUser(user), err)
 }
 
 // recoverNow is a recovery in somebody's name; the change is under way.

@@ -17,10 +17,10 @@ func (d *Directory) AddDevice(ctx context.Context, dev store.Device, quota int) 
 	return named(d.store.AddDevice(ctx, dev, quota), "device")
 }
 
-// AddDeviceOnce adds a device, unless its registering user has just added the same one,
-// which is the answer then.
-func (d *Directory) AddDeviceOnce(ctx context.Context, dev store.Device, quota int, same func(store.Device) bool) (store.Device, error) {
-	out, err := d.store.AddDeviceOnce(ctx, dev, quota, same)
+// AddDeviceOnce adds a device, unless look finds the same one among those that its
+// registering user has added last, which is the answer then, or refuses.
+func (d *Directory) AddDeviceOnce(ctx context.Context, dev store.Device, quota int, look func(recent []store.Device) (same int, err error)) (store.Device, error) {
+	out, err := d.store.AddDeviceOnce(ctx, dev, quota, look)
 	return out, named(err, "device")
 }
 

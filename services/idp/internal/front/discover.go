@@ -86,6 +86,7 @@ func (x *exchange) registrationTime() string { return x.now().Format("02-01-2006
 
 func failRegistration(x *exchange, err error) {
 	r, class := x.explain(err), classOf(err)
+	x.comeAgain(err)
 	message := r.message
 	if r.status < http.StatusInternalServerError && codeIn(err) {
 		message = r.code.String() + ": " + message

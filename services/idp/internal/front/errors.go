@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -94,9 +96,18 @@ type oauthError struct {
 	Claims        string        `json:"claims,omitempty"`
 }
 
+// comeAgain says when to come again, where the error does: in whole seconds (RFC 9110,
+// section 10.2.3).
+func (x *exchange) comeAgain(err error) {
+	if wait := prterr.RetryAfterOf(err); wait > 0 {
+		x.w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))
+	}
+}
+
 // failOAuth answers as token endpoints do.
 func failOAuth(x *exchange, err error) {
 	r := x.explain(err)
+	x.comeAgain(err)
 	if r.status == http.StatusUnauthorized && x.r.Header.Get("Authorization") != "" {
 		x.w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`) // RFC 6749 section 5.2
 	}

@@ -145,11 +145,11 @@ func (s *Service) create(ctx context.Context, r Enrolment, b issuance.Bearer, ho
 			return Enrolled{}, err
 		}
 	}
-	quota := Quota
+	quota, burst := Quota, Burst
 	if b.Bulk() {
-		quota = math.MaxInt
+		quota, burst = math.MaxInt, math.MaxInt
 	}
-	if dev, err = s.gate.Directory.AddDeviceOnce(ctx, dev, quota, sameDevice(dev)); err != nil {
+	if dev, err = s.gate.Directory.AddDeviceOnce(ctx, dev, quota, recently(dev, burst)); err != nil {
 		return Enrolled{}, err
 	}
 	out := enrolled(dev, u.UPN)

@@ -11,6 +11,7 @@ import (
 	"crypto/sha1" // a thumbprint by definition; nothing rests on it
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/entrawire"
@@ -31,6 +32,10 @@ import (
 const (
 	// Quota is how many devices one user may have registered at a time.
 	Quota = 50
+	// Burst is how many of them may have been registered within BurstWithin.
+	Burst = 20
+	// BurstWithin is the hint that a burst ends with too: Entra's words name 300 seconds.
+	BurstWithin = 5 * time.Minute
 	// maxName bounds the display name, maxText the type and the version of the
 	// system, maxDomain the name of a domain, in characters.
 	maxName, maxText, maxDomain = 64, 64, 255

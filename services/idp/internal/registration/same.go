@@ -2,8 +2,10 @@ package registration
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
 )
 
@@ -30,4 +32,33 @@ func sameDevice(next store.Device) func(store.Device) bool {
 			d.Enabled && !d.Pending && !d.Used && !d.Compliant && !d.Managed && len(d.ReplacedCertificate) == 0 &&
 			age < SameWithin && age > -SameWithin
 	}
+}
+
+// recently judges a registration by what its user has registered last: the same device is
+// answered again, and of others at most burst were registered within BurstWithin. A
+// flood costs a certificate each, and a person sets up one computer after the other; what
+// was removed again counts no more.
+func recently(next store.Device, burst int) func([]store.Device) (int, error) {
+	same := sameDevice(next)
+	return func(recent []store.Device) (int, error) {
+		if i := slices.IndexFunc(recent, same); i >= 0 {
+			return i, nil
+		}
+		young := 0
+		for _, d := range recent {
+			if age := next.RegisteredAt.Sub(d.RegisteredAt); age.Abs() < BurstWithin {
+				young++
+			}
+		}
+		if young >= burst {
+			return -1, throttled()
+		}
+		return -1, nil
+	}
+}
+
+// throttled is said as Entra's registration service says it, with the class of error in
+// front of the message.
+func throttled() error {
+	return prterr.New(prterr.Exhausted, "DirectoryError: the user has registered many devices at once, and the request is throttled for %d seconds", int(BurstWithin.Seconds())).WithRetryAfter(BurstWithin)
 }

@@ -139,23 +139,27 @@ func (m *Memory) AddDevice(_ context.Context, d Device, quota int) error {
 }
 
 // AddDeviceOnce implements Store.
-func (m *Memory) AddDeviceOnce(_ context.Context, d Device, quota int, same func(Device) bool) (Device, error) {
+func (m *Memory) AddDeviceOnce(_ context.Context, d Device, quota int, look func([]Device) (int, error)) (Device, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	looked := 0
+	var recent []Device
 	for _, id := range slices.Backward(m.order) {
 		other := m.devices[id]
 		if other.Tenant != d.Tenant || other.RegisteredBy != d.RegisteredBy {
 			continue
 		}
-		if same(other.Clone()) {
-			return other.Clone(), nil
-		}
-		if looked++; looked == Recent {
+		if recent = append(recent, other.Clone()); len(recent) == Recent {
 			break
 		}
 	}
-	return d, m.addDevice(d, quota)
+	switch i, err := look(recent); {
+	case err != nil:
+		return d, err
+	case i >= 0:
+		return recent[i], nil
+	default:
+		return d, m.addDevice(d, quota)
+	}
 }
 
 // addDevice is AddDevice; m.mu is held.

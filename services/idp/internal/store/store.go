@@ -236,10 +236,12 @@ type Store interface {
 	// AddDevice adds a device unless its registering user already has quota of
 	// them, which is ErrQuota. One that nobody registered counts for nobody.
 	AddDevice(ctx context.Context, d Device, quota int) error
-	// AddDeviceOnce adds a device as AddDevice does, unless one of the last Recent devices
-	// of its registering user is the same: then it answers that one, whatever the quota,
-	// and adds nothing. Of several at once that are the same one is added. same must not call the store, and may be asked more than once.
-	AddDeviceOnce(ctx context.Context, d Device, quota int, same func(Device) bool) (Device, error)
+	// AddDeviceOnce adds a device as AddDevice does, unless look finds the same one among
+	// the last Recent devices of its registering user, newest first: then it answers that
+	// one, whatever the quota, and adds nothing. look answers its index, or -1; an error of
+	// it is returned and nothing is added. Of several at once that are the same one is
+	// added. look must not call the store, and may be asked more than once.
+	AddDeviceOnce(ctx context.Context, d Device, quota int, look func(recent []Device) (same int, err error)) (Device, error)
 	// Device finds a device by id, which is unique over all tenants.
 	Device(ctx context.Context, id ids.DeviceID) (Device, error)
 	// Devices lists the devices of a tenant in the order of registration.

@@ -24,6 +24,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/authority/prtmeter"
+	"github.com/lockstep-sso/lockstep/pkg/authority/retryhint"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
@@ -105,6 +106,8 @@ type CloudAP struct {
 	tracer trace.Tracer
 	// attempts that failed, for diagnosis.
 	attempts *lastattempt.Book
+	// hints are whose sign-in the identity provider wants to be left alone with.
+	hints retryhint.Hints[named]
 
 	// life ends when Close gives up waiting; running counts keepers and renewals.
 	life    context.Context

@@ -129,8 +129,11 @@ func (c *CloudAP) firstSignIn(ctx context.Context, upn ids.UPN, cred proof) (Log
 func (c *CloudAP) acquire(ctx context.Context, upn ids.UPN, cred proof) (e *entry, err error) {
 	ctx, span := c.hop(ctx)
 	defer func() { step.End(span, err) }()
-	ended := c.acquiring(ctx, upn, cred)
-	defer func() { ended(err) }()
+	ended, err := c.trying(ctx, upn, cred)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = ended(err) }()
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
 		e, upn = c.entryFor(got.key), got.upn
 		also, err := c.afterSignIn(ctx, e, got, cred)

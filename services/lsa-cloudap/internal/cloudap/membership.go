@@ -16,7 +16,7 @@ import (
 // EventFormerMembership is a cached sign-in that was dropped because the device has left
 // the tenant as whose member it was cached. Windows has no event for it; ids from 9000 are
 // Lockstep's own.
-const EventFormerMembership = 9005
+const EventFormerMembership = 9006
 
 // memberWait is how much longer than the check of the credential, which goes on meanwhile,
 // a sign-in from the cache waits for device registration.

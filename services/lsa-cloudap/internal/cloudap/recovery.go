@@ -6,7 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	prt "github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -75,7 +75,7 @@ func lost(what string) error {
 // does not work is another kind of error, and nothing is done about it here.
 func (c *CloudAP) recovering(ctx context.Context, upn ids.UPN, cred proof, install func(issued) error) error {
 	obtain := func() error {
-		got, err := prt.UntilKnown(ctx, c.cfg.Clock, func() bool { return c.isNew(ctx, cred) }, func() (issued, error) {
+		got, err := newdevice.UntilKnown(ctx, c.cfg.Clock, func() bool { return c.isNew(ctx, cred) }, func() (issued, error) {
 			return c.authenticate(ctx, upn, cred)
 		})
 		if err != nil {

@@ -22,7 +22,7 @@ const renewalCalls = 12
 // returns the renewal that is under way, or nil when nothing is to be done. So two
 // renewals of one partition never run at once. A sign-in does not wait for the
 // end of a back-off (patient false): somebody is there, and may have brought the
-// network and the password.
+// network and the password; but it has few tries where the other side asked to wait.
 func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool) {
 	now := c.cfg.Clock.Now()
 	c.mu.Lock()
@@ -36,6 +36,8 @@ func (c *CloudAP) claim(e *entry, patient bool) (flight chan struct{}, mine bool
 		return e.flight, false
 	case !patient && (e.keysLost || e.current.Validity.Over()):
 	case e.current.Age(now) < c.cfg.RenewEvery || patient && now.Before(e.retryAt):
+		return nil, false
+	case !patient && c.hints.Try(whoseRenewal(e.current), now, personTries) != nil:
 		return nil, false
 	}
 	c.running.Add(1)
@@ -55,6 +57,9 @@ func (c *CloudAP) runRenewal(ctx context.Context, e *entry, cred proof) {
 	err := c.renewGuarded(ctx, e, cred)
 	c.learn(ctx, e, err)
 	ended(err)
+	if p, there := e.snapshot(); there {
+		c.hints.Learn(whoseRenewal(p), err, c.cfg.Clock.Now())
+	}
 	e.finish(err, c.cfg.Clock.Now(), c.renewalWait)
 	if err != nil {
 		c.cfg.Log.WarnContext(ctx, "renewal failed, the old PRT stays", "user", e.key.User, "kind", prterr.KindOf(err), "error", err)

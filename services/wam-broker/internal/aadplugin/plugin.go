@@ -19,6 +19,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/lockstep-sso/lockstep/pkg/authority/retryhint"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
@@ -63,8 +64,9 @@ type Plugin struct {
 	clock   clock.Clock
 	log     *slog.Logger
 	flights flights
-	// throttles are who has to wait before the identity provider is asked again.
-	throttles throttles
+	// throttles are who has to wait before the identity provider is asked again: apps of a
+	// broker have no library that honours its hints.
+	throttles retryhint.Hints[tokencache.AccessKey]
 	// turn holds a token while an account is being added or removed.
 	turn chan struct{}
 }
@@ -101,11 +103,11 @@ func (p *Plugin) silent(ctx context.Context, r apptoken.Request, acc known) (app
 			return g, nil // the flight before this one brought it
 		}
 		key := accessKey(r, acc.Account)
-		if err := p.throttles.check(key, p.clock.Now()); err != nil {
+		if err := p.throttles.Check(key, p.clock.Now()); err != nil {
 			return apptoken.Grant{}, err
 		}
 		g, err := p.obtain(ctx, r, acc)
-		p.throttles.learn(key, err, p.clock.Now())
+		p.throttles.Learn(key, err, p.clock.Now())
 		return g, err
 	})
 }

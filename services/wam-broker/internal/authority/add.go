@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	prt "github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
@@ -47,7 +48,7 @@ func (a *Authority) Room(of sid.SID) error {
 // first app brings its user to a sign-in page.
 func (a *Authority) Add(ctx context.Context, n Added, password secret.Text) (obtained bool, err error) {
 	isNew := func() bool { return n.Registered != "" }
-	got, err := prt.UntilKnown(ctx, a.cfg.Clock, isNew, func() (prt.Issued, error) {
+	got, err := newdevice.UntilKnown(ctx, a.cfg.Clock, isNew, func() (prt.Issued, error) {
 		return a.cfg.Protocol.WithPassword(ctx, n.Tenant, n.UPN, password)
 	})
 	defer func() { a.cfg.Meter.Acquired(ctx, prt.KindPassword, err) }()

@@ -82,7 +82,7 @@ func TestFLT03_EveryFaultHasItsCode(t *testing.T) {
 		}
 	}
 	fresh()
-	want, b := readCatalogue(t), strings.Builder{}
+	causes, want, b := readBasis(t), readCatalogue(t), strings.Builder{}
 	seen := map[string]bool{}
 	for i, f := range faultsOfSignIn() {
 		component, rule, _ := strings.Cut(f, " ")
@@ -97,7 +97,7 @@ func TestFLT03_EveryFaultHasItsCode(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got := shown(w.enters(upn))
+		got := withBasis(causes, f, shown(w.enters(upn)))
 		seen[strings.Fields(got)[0]] = true
 		fmt.Fprintf(&b, "%s => %s\n", f, got)
 		if !*catalogue && want[f] != got {
@@ -121,8 +121,9 @@ func TestFLT03_EveryFaultHasItsCode(t *testing.T) {
 	}
 }
 
-const catalogueHead = `# What a device shows of a first sign-in that one fault breaks: COMPONENT RULE => WINDOWS CODE NAME [AADSTS CODE].
-# Rules are those of pkg/fault. Every row is run by TestFLT03_EveryFaultHasItsCode; with -catalogue it writes them anew.
+const catalogueHead = `# What a device shows of a first sign-in that one fault breaks: COMPONENT RULE => WINDOWS CODE NAME [AADSTS CODE] (BASIS: CAUSE).
+# Whether a code is documented for its cause, or ours and why, stands in basis_of_codes.txt; both are held together by
+# TestFLT03_EachCodeRestsOnSomething. Rules are those of pkg/fault. Every row is run by TestFLT03_EveryFaultHasItsCode; with -catalogue it writes them anew.
 
 `
 

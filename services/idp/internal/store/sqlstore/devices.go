@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/services/idp/internal/store"
@@ -36,7 +35,7 @@ func (c conn) addDevice(ctx context.Context, d store.Device, raw string, quota i
 }
 
 // AddDeviceOnce implements Store.
-func (s *Store) AddDeviceOnce(ctx context.Context, d store.Device, quota int, same func(store.Device) bool) (store.Device, error) {
+func (s *Store) AddDeviceOnce(ctx context.Context, d store.Device, quota int, look func([]store.Device) (int, error)) (store.Device, error) {
 	raw, err := encode(d, "")
 	if err != nil {
 		return d, err
@@ -51,7 +50,11 @@ func (s *Store) AddDeviceOnce(ctx context.Context, d store.Device, quota int, sa
 		if err != nil {
 			return err
 		}
-		if i := slices.IndexFunc(recent, same); i >= 0 {
+		i, err := look(recent)
+		switch {
+		case err != nil:
+			return err
+		case i >= 0:
 			there = recent[i]
 			return nil
 		}

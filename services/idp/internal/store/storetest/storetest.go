@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -191,7 +192,9 @@ func copies(t *testing.T, s store.Store) {
 func onceAtOnce(t *testing.T, s store.Store) {
 	tenant, by := ids.NewTenant(), ids.NewUser()
 	key := device(tenant, by).Certificate
-	isSame := func(d store.Device) bool { return bytes.Equal(d.Certificate, key) }
+	isSame := func(recent []store.Device) (int, error) {
+		return slices.IndexFunc(recent, func(d store.Device) bool { return bytes.Equal(d.Certificate, key) }), nil
+	}
 	var wg sync.WaitGroup
 	got := make([]store.Device, 20)
 	for i := range got {
@@ -206,7 +209,14 @@ func onceAtOnce(t *testing.T, s store.Store) {
 	for _, d := range got {
 		same(t, d, got[0])
 	}
-	want(t, second(s.AddDeviceOnce(ctx(), device(tenant, by), 1, func(store.Device) bool { return false })), store.ErrQuota)
+	want(t, second(s.AddDeviceOnce(ctx(), device(tenant, by), 1, func([]store.Device) (int, error) { return -1, nil })), store.ErrQuota)
+	boom := errors.New("no")
+	want(t, second(s.AddDeviceOnce(ctx(), device(tenant, by), 9, func(recent []store.Device) (int, error) {
+		if len(recent) != 1 {
+			t.Errorf("%d devices are shown", len(recent))
+		}
+		return -1, boom
+	})), boom)
 	_, err := s.AddDeviceOnce(ctx(), device(tenant, ids.NewUser()), 1, isSame) // another user's is not looked at
 	must(t, err)
 	all, err := s.Devices(ctx(), tenant)

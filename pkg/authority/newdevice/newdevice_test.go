@@ -1,4 +1,4 @@
-package authority_test
+package newdevice_test
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	"github.com/lockstep-sso/lockstep/pkg/authority"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 )
@@ -39,7 +39,7 @@ func TestFLT07_ANewDeviceIsAskedForFiveTimes(t *testing.T) {
 					defer cancel()
 				}
 				start, asked := time.Now(), 0
-				_, err := authority.UntilKnown(ctx, clock.Real(), func() bool { return !c.old }, func() (int, error) {
+				_, err := newdevice.UntilKnown(ctx, clock.Real(), func() bool { return !c.old }, func() (int, error) {
 					if asked++; time.Since(start) < c.known {
 						return 0, unknown
 					}

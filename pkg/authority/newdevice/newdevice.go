@@ -1,4 +1,9 @@
-package authority
+// Package newdevice has a request made again when a tenant does not know a device that it
+// registered just now.
+//
+// What makes requests for a device calls it, and says whether the device is new; it decides
+// nothing else.
+package newdevice
 
 import (
 	"context"
