@@ -190,7 +190,7 @@ images-test: ## Test how images are made
 
 .PHONY: reproducible
 reproducible: ## Build all images in two places and compare their digests
-	LOCKSTEP_IMAGES="$(or $(IMAGE),all)" GOWORK=off $(GO) -C tools/images test -count=1 -timeout 120m -v -run T15 .
+	LOCKSTEP_IMAGES="$(or $(IMAGE),all)" GOWORK=off $(GO) -C tools/images test -count=1 -timeout 100m -v -run T15 .
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -12,7 +12,6 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/sdk/resource"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -39,6 +38,8 @@ const seriesMost = 256
 type MeterConfig struct {
 	// Service is the component's name.
 	Service string
+	// Place is where it runs, as in TraceConfig.
+	Place Place
 	// OTLP is the receiver, as in TraceConfig, and the same one: a receiver that takes
 	// traces alone is asked once. Metrics go out once a minute, and at the shutdown.
 	OTLP string
@@ -50,7 +51,7 @@ type MeterConfig struct {
 // exemplars are kept: they would tie a count to somebody's trace.
 func Metering(ctx context.Context, cfg MeterConfig) (*sdkmetric.MeterProvider, error) {
 	opts := []sdkmetric.Option{
-		sdkmetric.WithResource(resource.NewSchemaless(attribute.String("service.name", cfg.Service))),
+		sdkmetric.WithResource(cfg.Place.of(cfg.Service)),
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter), sdkmetric.WithCardinalityLimit(seriesMost),
 	}
 	for _, r := range cfg.Readers {

@@ -1,7 +1,7 @@
 // Package obs sets up what a component shows of itself: traces, metrics and logs.
 //
 // Spans carry names of steps and methods, never payloads. Metrics carry labels out of
-// closed lists, never a user, a device, an address or a key. Logs go through slog
+// closed lists, never a user, an address or a key, and where the process runs (Place). Logs go through slog
 // with a handler that knows nothing of secrets, because secrets are types that
 // do not print (pkg/secret).
 package obs
@@ -16,9 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -31,6 +29,8 @@ const batchDelay = 100 * time.Millisecond
 type TraceConfig struct {
 	// Service is the component's name in the trace.
 	Service string
+	// Place is where it runs; empty says nothing of that.
+	Place Place
 	// OTLP is the address of an OTLP/gRPC receiver, "HOST:PORT" or "unix:PATH";
 	// empty exports nothing. The connection is not encrypted: a collector stands
 	// beside the component.
@@ -42,7 +42,7 @@ type TraceConfig struct {
 // Tracing builds the tracer provider of one component. The caller shuts it down.
 func Tracing(ctx context.Context, cfg TraceConfig) (*sdktrace.TracerProvider, error) {
 	opts := []sdktrace.TracerProviderOption{
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", cfg.Service))),
+		sdktrace.WithResource(cfg.Place.of(cfg.Service)),
 	}
 	for _, p := range cfg.Processors {
 		opts = append(opts, sdktrace.WithSpanProcessor(p))

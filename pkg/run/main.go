@@ -88,11 +88,15 @@ func Process(ctx context.Context, name string, f Flags, wire Wire) (err error) {
 		return err
 	}
 	id.LogTo(log)
-	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, OTLP: f.OTLP})
+	place, err := placed(f)
 	if err != nil {
 		return err
 	}
-	mp, unmeter, err := metering(ctx, name, f, log)
+	tp, err := obs.Tracing(ctx, obs.TraceConfig{Service: name, Place: place, OTLP: f.OTLP})
+	if err != nil {
+		return err
+	}
+	mp, unmeter, err := metering(ctx, name, place, f, log)
 	if err != nil {
 		return errors.Join(err, tp.Shutdown(ctx))
 	}

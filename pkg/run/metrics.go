@@ -2,8 +2,11 @@ package run
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -19,11 +22,11 @@ type Scraper func(addr string) (reader sdkmetric.Reader, url string, stop func()
 
 // metering makes the meter provider that the flags ask for, and what ends it. Without
 // --otlp and --metrics it is one that records nothing.
-func metering(ctx context.Context, name string, f Flags, log *slog.Logger) (metric.MeterProvider, func(context.Context) error, error) {
+func metering(ctx context.Context, name string, place obs.Place, f Flags, log *slog.Logger) (metric.MeterProvider, func(context.Context) error, error) {
 	if f.OTLP == "" && f.Metrics == "" {
 		return noop.NewMeterProvider(), func(context.Context) error { return nil }, nil
 	}
-	cfg := obs.MeterConfig{Service: name, OTLP: f.OTLP}
+	cfg := obs.MeterConfig{Service: name, Place: place, OTLP: f.OTLP}
 	stop := func() error { return nil }
 	switch {
 	case f.Metrics != "" && f.Scraper == nil:
@@ -41,4 +44,19 @@ func metering(ctx context.Context, name string, f Flags, log *slog.Logger) (metr
 		return nil, nil, errors.Join(err, stop())
 	}
 	return mp, func(ctx context.Context) error { return errors.Join(mp.Shutdown(ctx), stop()) }, nil
+}
+
+// placed is where the environment says that this process runs. What exports has an instance
+// in any case, by chance where nobody gave it one: a collector would take the metrics of two
+// processes of one name for those of one. The variable goes, because OpenTelemetry's SDK
+// would add by itself whatever else it has.
+func placed(f Flags) (obs.Place, error) {
+	place, err := obs.ParsePlace(os.Getenv(obs.PlaceVariable))
+	if err = errors.Join(err, os.Unsetenv(obs.PlaceVariable)); err != nil {
+		return obs.Place{}, fmt.Errorf("environment: %w", err)
+	}
+	if place.Instance == "" && f.OTLP != "" {
+		place.Instance = rand.Text()
+	}
+	return place, nil
 }

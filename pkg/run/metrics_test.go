@@ -3,6 +3,7 @@ package run_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/metric/noop"
+	collector "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
+	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
@@ -81,4 +84,75 @@ func served(ctx context.Context, addr string) string {
 	defer func() { _ = resp.Body.Close() }()
 	b, _ := io.ReadAll(resp.Body) // what could not be read is not there
 	return string(b)
+}
+
+// sink takes metrics and keeps the resources that they are of, by their attributes.
+type sink struct {
+	collector.UnimplementedMetricsServiceServer
+	resources chan map[string]string
+}
+
+// Export takes.
+func (s *sink) Export(_ context.Context, r *collector.ExportMetricsServiceRequest) (*collector.ExportMetricsServiceResponse, error) {
+	got := map[string]string{}
+	for _, a := range r.GetResourceMetrics()[0].GetResource().GetAttributes() {
+		got[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	s.resources <- got
+	return &collector.ExportMetricsServiceResponse{}, nil
+}
+
+// TestOBS12_ACollectorTellsProcessesApart: what a process exports says where the environment
+// has it run, and no more of that; two of one name that know no place differ too.
+func TestOBS12_ACollectorTellsProcessesApart(t *testing.T) {
+	ca, _ := rpc.NewCA()
+	id, _ := ca.Issue("idp")
+	dir := t.TempDir()
+	if err := id.Save(filepath.Join(dir, "id")); err != nil {
+		t.Fatal(err)
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, taken := grpc.NewServer(), &sink{resources: make(chan map[string]string, 8)}
+	collector.RegisterMetricsServiceServer(s, taken)
+	go func() { _ = s.Serve(l) }()
+	defer s.Stop()
+	process := func(place string) error {
+		t.Setenv("OTEL_RESOURCE_ATTRIBUTES", place)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		flags := run.Flags{Listen: "unix:" + filepath.Join(dir, "run", "idp.sock"), Identity: filepath.Join(dir, "id"), State: dir, LogLevel: "off", OTLP: l.Addr().String()}
+		return run.Process(ctx, "idp", flags, func(env *run.Env) (*run.Component, error) {
+			defer cancel()
+			c, err := env.MeterProvider.Meter("test").Int64Counter("things")
+			if err != nil {
+				return nil, err
+			}
+			c.Add(ctx, 1)
+			return wire("")(env)
+		})
+	}
+	if err := process("service.namespace=lockstep-cloud,service.instance.id=idp-0,host.name=alices-laptop"); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"service.name": "idp", "service.namespace": "lockstep-cloud", "service.instance.id": "idp-0"}
+	if got := <-taken.resources; !maps.Equal(got, want) {
+		t.Errorf("exported as %v", got)
+	}
+	var seen []string
+	for range 2 {
+		if err := process(""); err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, (<-taken.resources)["service.instance.id"])
+	}
+	if seen[0] == "" || seen[0] == seen[1] {
+		t.Errorf("two processes without a place are %q", seen)
+	}
+	if err := process("service.instance.id=alice@contoso.test"); err == nil || !strings.Contains(err.Error(), "OTEL_RESOURCE_ATTRIBUTES") {
+		t.Errorf("a person as an instance: %v", err)
+	}
 }

@@ -16,8 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel/attribute"
 	exporter "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+
+	"github.com/lockstep-sso/lockstep/pkg/obs"
 )
 
 // Path is where the text is served.
@@ -27,10 +30,12 @@ const Path = "/metrics"
 const scrapeTime = 10 * time.Second
 
 // Prometheus is a reader whose metrics the handler shows in Prometheus' text format,
-// under names such as prt_renewals_total. Nothing of the process itself is in it.
+// under names such as prt_renewals_total, each with the place where the process runs as
+// labels, where that is known. Nothing else of the process itself is in it.
 func Prometheus() (sdkmetric.Reader, http.Handler, error) {
 	registry := prometheus.NewRegistry()
 	reader, err := exporter.New(exporter.WithRegisterer(registry), exporter.WithoutScopeInfo(),
+		exporter.WithResourceAsConstantLabels(attribute.NewAllowKeysFilter(obs.NamespaceKey, obs.InstanceKey)),
 		exporter.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithSuffixes))
 	if err != nil {
 		return nil, nil, fmt.Errorf("prometheus exporter: %w", err)

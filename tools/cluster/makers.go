@@ -151,6 +151,7 @@ func (w *world) restart(ctx context.Context, c *kube.Cluster, component string, 
 		if o.Name != component {
 			continue
 		}
+		w.hear(ctx, c, o)
 		if _, err := c.Kubectl(ctx, "rollout", "restart", strings.ToLower(o.Kind), o.Name, "-n", o.Namespace); err != nil {
 			return err
 		}

@@ -227,11 +227,28 @@ func (w *world) removeOthers(ctx context.Context, c *kube.Cluster, but string, w
 			return err
 		}
 		w.say("taking the stand-in of %s away", component)
-		if err := c.Delete(ctx, kube.Missing(was, wanted)); err != nil {
+		if err := w.drop(ctx, c, kube.Missing(was, wanted)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// drop removes objects, and hears before what their pods have to say: their logs go with them.
+func (w *world) drop(ctx context.Context, c *kube.Cluster, objects []kube.Object) error {
+	for _, o := range kube.Workloads(objects) {
+		w.hear(ctx, c, o)
+	}
+	return c.Delete(ctx, objects)
+}
+
+// hear searches the logs of a workload whose pods are about to go. Where they cannot be read
+// it says so, and the pods go all the same.
+func (w *world) hear(ctx context.Context, c *kube.Cluster, o kube.Object) {
+	err := c.Stream(ctx, w.heard, "logs", "-n", o.Namespace, "-l", "app.kubernetes.io/name="+o.Name, "--all-containers", "--tail=-1")
+	if err != nil {
+		w.say("the logs of %s in %s could not be read before they go: %v", o.Name, kube.Short(o.Namespace), err)
+	}
 }
 
 // heal brings the overlay demo back.

@@ -85,7 +85,7 @@ func (w *world) unlay(ctx context.Context, c *kube.Cluster, overlay string) erro
 	if err != nil {
 		return err
 	}
-	if err := c.Delete(ctx, kube.Missing(was, demo)); err != nil {
+	if err := w.drop(ctx, c, kube.Missing(was, demo)); err != nil {
 		return err
 	}
 	return w.deploy(ctx, c, demo)

@@ -21,7 +21,7 @@ type world struct {
 	shell    *sh.Shell
 	out, log io.Writer
 	began    time.Time
-	// heard searches what errands print for what nobody may print.
+	// heard searches what errands and pods say before they go for what nobody may say.
 	heard *checks.Heard
 }
 

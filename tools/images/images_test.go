@@ -8,11 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/CycloneDX/cyclonedx-go"
 
@@ -28,12 +30,27 @@ const small = "softtpm"
 func run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
+	err := runTo(t.Context(), &out, args...)
+	return out.String(), err
+}
+
+func runTo(ctx context.Context, out io.Writer, args ...string) error {
 	cmd := root()
 	cmd.SetArgs(args)
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	cmd.SetOut(out)
+	cmd.SetErr(out)
+	return cmd.ExecuteContext(ctx)
+}
+
+// told logs each line when it comes, which go test -v shows at once.
+type told struct {
+	t    *testing.T
+	tree int
+}
+
+func (l told) Write(p []byte) (int, error) {
+	l.t.Logf("tree %d: %s", l.tree, bytes.TrimSpace(p))
+	return len(p), nil
 }
 
 // TestTheList finds each program of the list in the repository.
@@ -269,9 +286,13 @@ func home(t *testing.T) string {
 	return filepath.Dir(filepath.Dir(all[len(all)-1]))
 }
 
+// treeWithin bounds the making of all images from one tree of sources, with an empty cache
+// and on a machine that does other things: some ten minutes of processor time.
+const treeWithin = 45 * time.Minute
+
 // TestT15_TwoBuildersGiveTheSameDigests builds images in two copies of the sources, in
-// folders of other names, under other users' settings, with caches that are empty.
-// LOCKSTEP_IMAGES names the images, or is all.
+// folders of other names, under other users' settings, each with one cache that is empty
+// and is gone afterwards. LOCKSTEP_IMAGES names the images, or is all.
 func TestT15_TwoBuildersGiveTheSameDigests(t *testing.T) {
 	names := strings.Fields(os.Getenv("LOCKSTEP_IMAGES"))
 	if len(names) == 0 {
@@ -280,25 +301,29 @@ func TestT15_TwoBuildersGiveTheSameDigests(t *testing.T) {
 	if names[0] == "all" {
 		names = nil
 	}
+	wanted, err := list.Read(repository, names)
+	if err != nil {
+		t.Fatal(err)
+	}
 	digests := map[string][]string{}
 	for n, place := range []string{"one", "another/place/with/a/longer/name"} {
-		dir := filepath.Join(t.TempDir(), place)
+		dir, cache, out := filepath.Join(t.TempDir(), place), filepath.Join(t.TempDir(), "cache"), t.TempDir()
 		clone(t, dir)
-		t.Setenv("GOCACHE", filepath.Join(t.TempDir(), "cache"))
+		t.Setenv("GOCACHE", cache)
 		t.Setenv("TZ", []string{"UTC", "Asia/Tokyo"}[n])
 		t.Setenv("USER", []string{"alice", "bob"}[n])
-		out := t.TempDir()
-		if said, err := run(t, append([]string{"archives", "--root", dir, "--out", out}, names...)...); err != nil {
-			t.Fatal(err, said)
+		ctx, cancel := context.WithTimeout(t.Context(), treeWithin)
+		err := runTo(ctx, told{t, n + 1}, append([]string{"archives", "--root", dir, "--out", out}, names...)...)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
 		}
-		files, err := filepath.Glob(filepath.Join(out, "*.digest"))
-		if err != nil || len(files) == 0 {
-			t.Fatal(files, err)
+		if err := os.RemoveAll(cache); err != nil {
+			t.Fatal(err)
 		}
-		for _, f := range files {
-			name := strings.TrimSuffix(filepath.Base(f), ".digest")
+		for _, i := range wanted {
 			for _, ext := range []string{".digest", ".cdx.json", ".tar"} {
-				digests[name+ext] = append(digests[name+ext], sum(t, strings.TrimSuffix(f, ".digest")+ext))
+				digests[i.Name+ext] = append(digests[i.Name+ext], sum(t, filepath.Join(out, i.Name+ext)))
 			}
 		}
 	}

@@ -68,8 +68,11 @@ func (s *shop) archivesCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := s.programs(cmd.Context(), built); err != nil {
+				return err
+			}
 			for _, i := range built {
-				if _, err := s.archive(cmd.Context(), i); err != nil {
+				if _, err := s.archive(i); err != nil {
 					return err
 				}
 			}
@@ -93,6 +96,9 @@ func (s *shop) dockerCommand() *cobra.Command {
 			}
 			if len(taken) > 0 {
 				return fmt.Errorf("%v: images of the distribution are made as archives, which docker load takes", taken)
+			}
+			if err := s.programs(cmd.Context(), built); err != nil {
+				return err
 			}
 			for _, i := range built {
 				if err := s.docker(cmd.Context(), i); err != nil {

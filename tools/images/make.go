@@ -27,22 +27,14 @@ func (s *shop) reference(image string) string { return "lockstep/" + image + ":"
 
 func (s *shop) say(format string, args ...any) { _, _ = fmt.Fprintf(s.log, format+"\n", args...) }
 
-// program builds the program of an image to OUT/NAME/app.
-func (s *shop) program(ctx context.Context, i list.Image) (string, error) {
-	file := filepath.Join(s.out, i.Name, "app")
-	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
-		return "", err
-	}
-	return file, i.Build(ctx, s.root, file)
+// programs builds the programs of images to OUT/NAME/app.
+func (s *shop) programs(ctx context.Context, images []list.Image) error {
+	return list.Build(ctx, s.root, s.out, images, func(line string) { s.say("%s", line) })
 }
 
-// archive makes OUT/NAME.tar and OUT/NAME.cdx.json, and returns the digest.
-func (s *shop) archive(ctx context.Context, i list.Image) (string, error) {
-	file, err := s.program(ctx, i)
-	if err != nil {
-		return "", err
-	}
-	raw, err := os.ReadFile(file)
+// archive makes OUT/NAME.tar and OUT/NAME.cdx.json of OUT/NAME/app, and returns the digest.
+func (s *shop) archive(i list.Image) (string, error) {
+	raw, err := os.ReadFile(filepath.Join(s.out, i.Name, "app"))
 	if err != nil {
 		return "", err
 	}
@@ -93,11 +85,9 @@ func (s *shop) write(name string, parts []byte, spec oci.Spec) (string, error) {
 	return digest.String(), nil
 }
 
-// docker has Docker's builder make the image. A second ENTRYPOINT replaces the first.
+// docker has Docker's builder make the image of OUT/NAME/app. A second ENTRYPOINT replaces
+// the first.
 func (s *shop) docker(ctx context.Context, i list.Image) error {
-	if _, err := s.program(ctx, i); err != nil {
-		return err
-	}
 	file, err := os.ReadFile(filepath.Join(s.root, "deploy", "images", "Dockerfile"))
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func rules() map[string]judge {
 		"tokens": tokens, "accounts": accounts, "closed": closed, "volumes": volumes, "secrets": secrets, "shutdown": shutdown,
 		"replicas": budgets, "names": names, "addresses": addresses, "flags": flagsExist, "stand-ins": standInsAreInLabs,
 		"default-deny": defaultDeny, "tpm-agent": agentHasNoWayOut, "call-graph": policiesAreTheCallGraph,
-		"identities": identities, "peers": peersArePods,
+		"identities": identities, "peers": peersArePods, "places": places,
 	}
 }
 

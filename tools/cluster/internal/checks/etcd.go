@@ -26,7 +26,7 @@ type Store struct {
 	Shell   *sh.Shell
 	// Nodes are the containers that are control planes.
 	Nodes []string
-	// Heard is what errands printed whose pods are gone.
+	// Heard is what errands and pods said that are gone.
 	Heard *Heard
 	Stage string
 }

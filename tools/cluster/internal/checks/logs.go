@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Heard searches what errands print while they run: the next one of the same name removes
-// the pod, and its log with it. It is safe for concurrent use.
+// Heard searches what errands print while they run, and logs of pods before somebody removes
+// them: later nobody has them. It is safe for concurrent use.
 type Heard struct {
 	mu  sync.Mutex
 	bad *search
@@ -29,7 +29,7 @@ func (h *Heard) verdict() (int64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.bad.end()
-	return h.bad.read, h.bad.verdict("what the errands printed", nil)
+	return h.bad.read, h.bad.verdict("what errands and pods said that are gone", nil)
 }
 
 // logged is what is read of a pod that has logs.
@@ -104,6 +104,6 @@ func (s Store) logs(ctx context.Context) (string, error) {
 	}
 	bad.end()
 	heard, err := s.Heard.verdict()
-	seen := fmt.Sprintf("%d KiB in %d logs of %d pods, %d of them ended; %d logs were gone; %d KiB that errands printed", bad.read>>10, read, len(list.Items), ended, gone, heard>>10)
+	seen := fmt.Sprintf("%d KiB in %d logs of %d pods, %d of them ended; %d logs were gone; %d KiB of errands and pods that are gone", bad.read>>10, read, len(list.Items), ended, gone, heard>>10)
 	return seen, errors.Join(bad.verdict("the logs", nil), err)
 }

@@ -62,7 +62,7 @@ func TestT6_LogsOfAllThatEverRan(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.logs(t.Context()); err == nil || !strings.Contains(err.Error(), "what the errands printed has the password") {
+	if _, err := s.logs(t.Context()); err == nil || !strings.Contains(err.Error(), "what errands and pods said that are gone has the password") {
 		t.Errorf("printed: %v", err)
 	}
 }

@@ -268,12 +268,17 @@ apiVersion: apps/v1
 kind: Deployment
 metadata: {name: dsreg, namespace: device-1}
 spec: {template: {spec: {containers: [{name: c, image: "x/dsreg:1"}]}}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: another, namespace: cloud}
+data: {rules: x}
 `))
 		if err != nil {
 			t.Fatal(err)
 		}
 		stamped, err := Stamp(all, nil)
-		if err != nil || len(stamped) != 3 {
+		if err != nil || len(stamped) != 4 {
 			t.Fatal(stamped, err)
 		}
 		return string(stamped[1].Text), string(stamped[2].Text)

@@ -1,14 +1,11 @@
 // Package list reads the list of images, deploy/images/images.txt, and builds the
 // programs in them. The one place where it is decided how a program of an image is
-// compiled is here; callers are the commands of this tool.
+// compiled is here (build.go); callers are the commands of this tool.
 package list
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -64,23 +61,4 @@ func Parse(text string) (all []Image, err error) {
 		all = append(all, Image{Name: f[0], Module: f[1], Package: f[2], Args: f[3:]})
 	}
 	return all, nil
-}
-
-// Build compiles the program of an image to a file: static, without a path of this
-// machine or the state of a checkout in it, so that the same sources and the same Go
-// give the same bytes everywhere.
-func (i Image) Build(ctx context.Context, root, file string) error {
-	file, err := filepath.Abs(file)
-	if err != nil {
-		return err
-	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", file, i.Package) //nolint:gosec // G204: the package is of the repository's own list
-	cmd.Dir = filepath.Join(root, i.Module)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: go build %s: %w\n%s", i.Name, i.Package, err, out.String())
-	}
-	return nil
 }

@@ -208,5 +208,5 @@ func checkOnce(ctx context.Context, conn grpc.ClientConnInterface) error {
 	ctx, cancel := context.WithTimeout(ctx, tryWithin)
 	defer cancel()
 	_, err := grpc_health_v1.NewHealthClient(conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-	return err //nolint:wrapcheck // the caller says whose it is
+	return err
 }

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -21,7 +22,7 @@ func (l *Lab) meter(ctx context.Context, s spec) (metric.MeterProvider, error) {
 	if mp := l.meters[s.key]; mp != nil {
 		return mp, nil
 	}
-	cfg := obs.MeterConfig{Service: s.name, OTLP: l.cfg.OTLP}
+	cfg := obs.MeterConfig{Service: s.name, Place: placeOf(s.key), OTLP: l.cfg.OTLP}
 	if l.cfg.MetricReader != nil {
 		r, err := l.cfg.MetricReader(s.key)
 		if err != nil {
@@ -35,4 +36,13 @@ func (l *Lab) meter(ctx context.Context, s spec) (metric.MeterProvider, error) {
 	}
 	l.meters[s.key] = mp
 	return mp, nil
+}
+
+// placeOf is where a component of the lab runs: on its device, or in the cloud.
+func placeOf(key string) obs.Place {
+	device, _, ok := strings.Cut(key, "/")
+	if !ok {
+		device = "cloud"
+	}
+	return obs.Place{Namespace: device, Instance: key}
 }

@@ -96,6 +96,16 @@ func (w *twins) trust(t *testing.T, authorities ...[]byte) {
 	must(t, os.Rename(w.bundle+".new", w.bundle))
 }
 
+// second waits until all of the second device were met, and returns what was.
+func second(met <-chan error) (all []error) {
+	for len(all) < 5 {
+		if err := <-met; strings.HasPrefix(err.Error(), "device-2/") {
+			all = append(all, err)
+		}
+	}
+	return all
+}
+
 // TestT13_AnAuthorityThatComesLater: the second device's authority is not in the bundle
 // when the player starts, and comes while it waits. Its connections take it over.
 func TestT13_AnAuthorityThatComesLater(t *testing.T) {
@@ -106,8 +116,8 @@ func TestT13_AnAuthorityThatComesLater(t *testing.T) {
 	met := make(chan error, 16)
 	ready := make(chan error, 1)
 	go func() { ready <- w.AwaitReady(t.Context(), func(err error) { met <- err }) }()
-	for range 5 {
-		if err := <-met; !strings.HasPrefix(err.Error(), "device-2/") || !strings.Contains(err.Error(), "unknown authority") {
+	for _, err := range second(met) {
+		if !strings.Contains(err.Error(), "unknown authority") {
 			t.Errorf("met %v", err)
 		}
 	}
@@ -125,7 +135,7 @@ func TestT13_AnAuthorityThatComesLater(t *testing.T) {
 }
 
 // TestWhoDoesNotAnswerIsNamed: the end of the wait names everybody who did not answer, where
-// and why, and nobody else.
+// and why: what was met there last, and not that the wait ended.
 func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	w := newTwins(t)
 	w.serve("device-2/dsreg")
@@ -133,26 +143,30 @@ func TestWhoDoesNotAnswerIsNamed(t *testing.T) {
 	met := make(chan error, 16)
 	ready := make(chan error, 1)
 	go func() { ready <- w.AwaitReady(ctx, func(err error) { met <- err }) }()
-	for range 5 {
-		<-met
-	}
+	second(met)
 	cancel()
 	err := <-ready
 	if err == nil {
 		t.Fatal("ready without the second device")
 	}
-	lines := strings.Split(err.Error(), "\n")
-	if len(lines) != 5 {
-		t.Errorf("%d lines: %v", len(lines), err)
-	}
-	for _, line := range lines {
+	why := map[string]string{}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
 		name, rest, _ := strings.Cut(line, " does not answer at unix:/")
-		why := "no such file"
-		if name == "device-2/dsreg" {
-			why = "unknown authority"
+		why[name] = rest
+	}
+	for _, c := range []string{"tpm-agent", "dsreg", "lsa-cloudap", "wam-broker", "browsercore"} {
+		want := "no such file"
+		if c == "dsreg" {
+			want = "unknown authority"
 		}
-		if !strings.HasPrefix(name, "device-2/") || !strings.Contains(rest, why) {
-			t.Errorf("%q, want %q", line, why)
+		if got := why["device-2/"+c]; !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", c, got, want)
+		}
+		delete(why, "device-2/"+c)
+	}
+	for name, got := range why { // asked when the wait ended, on a machine that is slow
+		if !strings.Contains(got, "context canceled") {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
