@@ -20,6 +20,7 @@ import (
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
 )
 
 const (
@@ -51,6 +52,10 @@ type world struct {
 	idpv1.UnimplementedTokenServiceServer
 	dsregv1.UnimplementedDeviceStateServiceServer
 	dsregv1.UnimplementedRegistrationServiceServer
+
+	// agent is the device's, and tpm stands in its way, nil for nothing.
+	agent *tpmagenttest.Agent
+	tpm   grpc.ClientConnInterface
 
 	mu       sync.Mutex
 	key      secret.Bytes

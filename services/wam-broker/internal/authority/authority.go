@@ -108,6 +108,7 @@ func (a *Authority) Close() {
 
 // Accounts of a user of the device, the default one first.
 func (a *Authority) Accounts(of sid.SID) []account.Record {
+	a.settle()
 	var all []account.Record
 	for _, r := range a.snapshots() {
 		if r.SID == of {
@@ -122,6 +123,7 @@ func (a *Authority) Accounts(of sid.SID) []account.Record {
 
 // Empty reports whether nobody on the device has a work account.
 func (a *Authority) Empty() bool {
+	a.settle()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.entries) == 0
@@ -142,8 +144,30 @@ func (a *Authority) all() []*entry {
 	return slices.Collect(maps.Values(a.entries))
 }
 
+// settle forgets what was read of files that turn out to be old ones, as of an account
+// that was removed since. Whoever is about to rely on the accounts, or to write one, calls
+// it first; it needs no lock held.
+func (a *Authority) settle() {
+	old := a.cfg.Store.Old()
+	if len(old) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, e := range a.entries {
+		if slices.Contains(old, id.FileName()) {
+			e.mu.Lock()
+			e.gone = true
+			e.mu.Unlock()
+			delete(a.entries, id)
+			a.dropPages(id)
+		}
+	}
+}
+
 // find is an account that is there now.
 func (a *Authority) find(id account.ID) (*entry, error) {
+	a.settle()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e := a.entries[id]; e != nil {

@@ -62,9 +62,9 @@ type Runner struct {
 	profile, idle string
 	// crash is a crash point of lsa-cloudap that is armed, or empty; log is what the
 	// components of a script's lab wrote.
-	crash  atomic.Value
-	die    func(at string)
-	log    *logged
+	crash atomic.Value
+	die   func(at string)
+	log   *logged
 	// meters are what is counted, nil when nobody collects.
 	meters *meters
 	passes map[string]secret.Text
