@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
@@ -88,6 +89,8 @@ type world struct {
 	registered  []*dsregv1.RegisterDeviceRequest
 	register    *dsregv1.RegisterDeviceResponse // the answer of dsreg
 	left        []*dsregv1.LeaveDeviceRequest
+	owners      []string      // whom the last DescribeAccount asked about
+	gone        []string      // and what the next ones answer
 	hold        chan struct{} // RedeemPRT waits for it
 	beforeHold  func()
 	registering func() // in RegisterDevice, when the device is registered
@@ -147,7 +150,14 @@ func (w *world) DescribeAccount(_ context.Context, r *authorityv1.DescribeAccoun
 	if err := w.enter("DescribeAccount"); err != nil {
 		return nil, err
 	}
-	return w.session(r.GetLogonSession())
+	acc, err := w.session(r.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	w.owners = r.GetOwners()
+	acc = proto.CloneOf(acc)
+	acc.Gone = w.gone
+	return acc, nil
 }
 
 func (w *world) SignTokenRequest(_ context.Context, r *authorityv1.SignTokenRequestRequest) (*authorityv1.SignTokenRequestResponse, error) {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -119,6 +120,36 @@ func (a *Authority) Accounts(of sid.SID) []account.Record {
 		return cmp.Or(y.DefaultSince.Compare(x.DefaultSince), strings.Compare(string(x.UPN), string(y.UPN)))
 	})
 	return all
+}
+
+// Owners are the users of the device who have accounts.
+func (a *Authority) Owners() []sid.SID {
+	var all []sid.SID
+	for _, r := range a.snapshots() {
+		if !slices.Contains(all, r.SID) {
+			all = append(all, r.SID)
+		}
+	}
+	return all
+}
+
+// Behind does something behind an app; life ends with the component, which waits for it.
+// instead is called when the component is closing.
+func (a *Authority) Behind(do func(life context.Context), instead func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing {
+		instead()
+		return
+	}
+	a.running.Go(func() {
+		defer func() { // a bug here must not take down the broker of the whole device
+			if p := recover(); p != nil {
+				a.cfg.Log.Error("work behind an app panicked", "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
+		do(a.life)
+	})
 }
 
 // Empty reports whether nobody on the device has a work account.

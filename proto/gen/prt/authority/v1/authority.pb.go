@@ -32,7 +32,10 @@ const (
 type DescribeAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// LogonSession from LogonUser.
-	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Owners are the security identifiers of users of this device that the caller keeps
+	// something of; at most 256.
+	Owners        []string `protobuf:"bytes,2,rep,name=owners,proto3" json:"owners,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -74,6 +77,13 @@ func (x *DescribeAccountRequest) GetLogonSession() string {
 	return ""
 }
 
+func (x *DescribeAccountRequest) GetOwners() []string {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
 // DescribeAccountResponse describes the user.
 type DescribeAccountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -92,7 +102,10 @@ type DescribeAccountResponse struct {
 	// NoPrt is true when the session has no PRT of a tenant behind it: the user is one
 	// of the device's own, or the PRT is still to come. The ids of tenant and user are
 	// empty for a user of the device's own.
-	NoPrt         bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
+	NoPrt bool `protobuf:"varint,7,opt,name=no_prt,json=noPrt,proto3" json:"no_prt,omitempty"`
+	// Gone are those of the owners who had an account of this device's own that was
+	// removed: what is kept of them belongs to nobody. An identifier is never given twice.
+	Gone          []string `protobuf:"bytes,8,rep,name=gone,proto3" json:"gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -174,6 +187,13 @@ func (x *DescribeAccountResponse) GetNoPrt() bool {
 		return x.NoPrt
 	}
 	return false
+}
+
+func (x *DescribeAccountResponse) GetGone() []string {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
 }
 
 // SignTokenRequestRequest carries what an app-token request depends on.
@@ -1002,9 +1022,10 @@ var File_prt_authority_v1_authority_proto protoreflect.FileDescriptor
 
 const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\n" +
-	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"B\n" +
+	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"Z\n" +
 	"\x16DescribeAccountRequest\x12(\n" +
-	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\xf4\x01\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x16\n" +
+	"\x06owners\x18\x02 \x03(\tR\x06owners\"\x88\x02\n" +
 	"\x17DescribeAccountResponse\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12.\n" +
@@ -1012,7 +1033,8 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\fdisplay_name\x18\x04 \x01(\tR\vdisplayName\x12'\n" +
 	"\x0fcredential_kind\x18\x05 \x01(\tR\x0ecredentialKind\x12\x10\n" +
 	"\x03sid\x18\x06 \x01(\tR\x03sid\x12\x15\n" +
-	"\x06no_prt\x18\a \x01(\bR\x05noPrt\"\x82\x02\n" +
+	"\x06no_prt\x18\a \x01(\bR\x05noPrt\x12\x12\n" +
+	"\x04gone\x18\b \x03(\tR\x04gone\"\x82\x02\n" +
 	"\x17SignTokenRequestRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +
