@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -214,6 +215,55 @@ func TestNoSessionOutlivesItsLocalAccount(t *testing.T) {
 			if _, err := m.tokens.DescribeAccount(t.Context(), &authorityv1.DescribeAccountRequest{LogonSession: s}); prterr.KindOf(err) != prterr.Unauthenticated {
 				t.Fatalf("a session of an account that is gone: %v", err)
 			}
+		}
+	}
+}
+
+// TestAPP19_ARemovedUserOfTheDeviceIsTold: who keeps something of the users of this device
+// hears which of them are no more, over restarts too; of nobody else anything is said.
+func TestAPP19_ARemovedUserOfTheDeviceIsTold(t *testing.T) {
+	w := newWorld(t)
+	m := w.start()
+	put := func(name string) string {
+		t.Helper()
+		a, err := m.locals.PutLocalAccount(t.Context(), &lsav1.PutLocalAccountRequest{Name: name, Password: "correct horse"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.GetSid()
+	}
+	maria, noah := put("maria"), put("noah")
+	next := noah[:strings.LastIndexByte(noah, '-')+1] + "9999" // nobody had it yet
+	gone := func(owners ...string) ([]string, error) {
+		t.Helper()
+		got, err := m.try("noah", "correct horse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := m.tokens.DescribeAccount(t.Context(), &authorityv1.DescribeAccountRequest{LogonSession: got.GetLogonSession(), Owners: owners})
+		return a.GetGone(), err
+	}
+	all := []string{maria, noah, next, "S-1-12-1-1-2-3-4", "S-1-5-21-7-8-9-1001"}
+	if got, err := gone(all...); err != nil || len(got) != 0 {
+		t.Errorf("before: %v, %v", got, err)
+	}
+	if _, err := m.locals.RemoveLocalAccount(t.Context(), &lsav1.RemoveLocalAccountRequest{Name: "maria"}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := gone(all...); err != nil || !slices.Equal(got, []string{maria}) {
+			t.Errorf("after: %v, %v", got, err)
+		}
+		m.stop()
+		m = w.start()
+	}
+	again := put("maria")
+	if got, err := gone(append(all, again)...); err != nil || again == maria || !slices.Equal(got, []string{maria}) {
+		t.Errorf("with another one of the name: %v, %v", got, err)
+	}
+	for what, owners := range map[string][]string{"too many": slices.Repeat([]string{maria}, 257), "none": {"maria"}} {
+		if _, err := gone(owners...); prterr.KindOf(err) != prterr.Invalid {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

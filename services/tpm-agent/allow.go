@@ -65,9 +65,9 @@ func Table() []Row {
 		{tpmv1.HelloKeyService_DeleteHelloKey_FullMethodName, lsa, []string{hello}},
 		{tpmv1.HelloKeyService_DescribeHelloKey_FullMethodName, lsa, nil},
 
-		{tpmv1.StateRecordService_BeginState_FullMethodName, lsa, nil},
-		{tpmv1.StateRecordService_ConfirmState_FullMethodName, lsa, nil},
-		{tpmv1.StateRecordService_CheckState_FullMethodName, lsa, nil},
+		{tpmv1.StateRecordService_BeginState_FullMethodName, authority, nil},
+		{tpmv1.StateRecordService_ConfirmState_FullMethodName, authority, nil},
+		{tpmv1.StateRecordService_CheckState_FullMethodName, authority, nil},
 	}
 }
 

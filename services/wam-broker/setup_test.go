@@ -51,7 +51,14 @@ func start(t testing.TB, w *world, dir string, tp trace.TracerProvider) *device 
 		dsregv1.DeviceStateService_GetDeviceState_FullMethodName, dsregv1.RegistrationService_RegisterDevice_FullMethodName,
 		dsregv1.RegistrationService_LeaveDevice_FullMethodName)
 	// The agent has no registration: what needs its keys fails, as after a cleared TPM.
-	tpm := tpmagenttest.Soft(t, lab).Dial("wam-broker")
+	// A restart of the broker finds the same one.
+	if w.agent == nil {
+		w.agent = tpmagenttest.Soft(t, lab)
+	}
+	tpm := w.tpm
+	if tpm == nil {
+		tpm = w.agent.Dial("wam-broker")
+	}
 	s, err := wambroker.New(wambroker.Config{StateDir: dir, Authority: authority, TPM: tpm, IdP: idp, Dsreg: dsreg, Clock: lab, TracerProvider: tp})
 	if err != nil {
 		t.Fatal(err)

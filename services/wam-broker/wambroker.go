@@ -31,6 +31,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/aadplugin"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
@@ -99,6 +100,9 @@ func New(cfg Config) (*Service, error) {
 	if cfg.StateDir == "" || cfg.Authority == nil || cfg.IdP == nil {
 		return nil, errors.New("wam-broker: StateDir, Authority and IdP are all needed")
 	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	events, err := eventlog.New(eventlog.Config{Component: name, Clock: cfg.Clock, Dir: filepath.Join(cfg.StateDir, "events"), Log: cfg.Log})
 	if err != nil {
 		return nil, err
@@ -157,11 +161,16 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 	if err != nil {
 		return nil, err
 	}
-	store, accounts, err := account.Open(account.Config{
-		Dir: filepath.Join(cfg.StateDir, "accounts"), Quarantine: quarantine, Events: events, Points: cfg.Points,
+	files, err := statefiles.Open(statefiles.Config{
+		Dir: cfg.StateDir, Folders: []string{account.Folder}, Quarantine: quarantine, Records: statefiles.NewRemoteRecords(cfg.TPM), Clock: cfg.Clock,
+		Events: events, Log: cfg.Log, Points: cfg.Points,
 	})
 	if err != nil {
 		return nil, err
+	}
+	store, accounts, bad := account.Open(files)
+	for _, err := range bad {
+		cfg.Log.Error("work account is not used", "error", err)
 	}
 	meter, err := prtmeter.New(cfg.MeterProvider)
 	if err != nil {
@@ -195,7 +204,7 @@ func attempts(cfg Config, quarantine *durable.Quarantine, events *eventlog.Log) 
 			return cmp.Or(err, errors.New(reason))
 		},
 	})
-	if err != nil && cfg.Log != nil {
+	if err != nil {
 		cfg.Log.Error("the last failed attempts are not shown", "error", err)
 	}
 	return book

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
 	"github.com/lockstep-sso/lockstep/pkg/jose"
@@ -20,6 +21,7 @@ import (
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/services/tpm-agent/tpmagenttest"
 )
 
 const (
@@ -52,6 +54,10 @@ type world struct {
 	dsregv1.UnimplementedDeviceStateServiceServer
 	dsregv1.UnimplementedRegistrationServiceServer
 
+	// agent is the device's, and tpm stands in its way, nil for nothing.
+	agent *tpmagenttest.Agent
+	tpm   grpc.ClientConnInterface
+
 	mu       sync.Mutex
 	key      secret.Bytes
 	sessions map[string]*authorityv1.DescribeAccountResponse
@@ -83,6 +89,8 @@ type world struct {
 	registered  []*dsregv1.RegisterDeviceRequest
 	register    *dsregv1.RegisterDeviceResponse // the answer of dsreg
 	left        []*dsregv1.LeaveDeviceRequest
+	owners      []string      // whom the last DescribeAccount asked about
+	gone        []string      // and what the next ones answer
 	hold        chan struct{} // RedeemPRT waits for it
 	beforeHold  func()
 	registering func() // in RegisterDevice, when the device is registered
@@ -142,7 +150,14 @@ func (w *world) DescribeAccount(_ context.Context, r *authorityv1.DescribeAccoun
 	if err := w.enter("DescribeAccount"); err != nil {
 		return nil, err
 	}
-	return w.session(r.GetLogonSession())
+	acc, err := w.session(r.GetLogonSession())
+	if err != nil {
+		return nil, err
+	}
+	w.owners = r.GetOwners()
+	acc = proto.CloneOf(acc)
+	acc.Gone = w.gone
+	return acc, nil
 }
 
 func (w *world) SignTokenRequest(_ context.Context, r *authorityv1.SignTokenRequestRequest) (*authorityv1.SignTokenRequestResponse, error) {

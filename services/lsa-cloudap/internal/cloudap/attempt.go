@@ -10,9 +10,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 // fileAttempts is where the last failures are in the state folder. The manifest does not

@@ -3,18 +3,13 @@ package cloudap
 import (
 	"context"
 	"slices"
-	"time"
-
-	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 // Cache is how the cache on disk is.
@@ -97,55 +92,4 @@ func (c *CloudAP) sealOne(ctx context.Context, e *entry) error {
 		}
 		return nil
 	})
-}
-
-// recordTime bounds a call about the record of the cache, which writes wait for.
-const recordTime = 3 * time.Second
-
-// records is the tpm-agent's memory of this component's files.
-type records struct {
-	service tpmv1.StateRecordServiceClient
-}
-
-func newRecords(conn grpc.ClientConnInterface) records {
-	return records{tpmv1.NewStateRecordServiceClient(conn)}
-}
-
-// call has a context of its own: a write that was begun is ended, whoever gave up
-// waiting. It is under a span that is not recorded, because keeping files is a step of
-// no flow.
-func (r records) call() (context.Context, context.CancelFunc) {
-	silent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
-	return context.WithTimeout(trace.ContextWithRemoteSpanContext(context.Background(), silent), recordTime)
-}
-
-func (r records) Begin(digest [32]byte) error {
-	ctx, cancel := r.call()
-	defer cancel()
-	_, err := r.service.BeginState(ctx, &tpmv1.BeginStateRequest{Digest: digest[:]})
-	return err
-}
-
-func (r records) Confirm(digest [32]byte) error {
-	ctx, cancel := r.call()
-	defer cancel()
-	_, err := r.service.ConfirmState(ctx, &tpmv1.ConfirmStateRequest{Digest: digest[:]})
-	return err
-}
-
-func (r records) Check(digest [32]byte) (statefiles.Outcome, error) {
-	ctx, cancel := r.call()
-	defer cancel()
-	a, err := r.service.CheckState(ctx, &tpmv1.CheckStateRequest{Digest: digest[:]})
-	switch {
-	case err != nil:
-		return 0, err
-	case a.GetOutcome() == tpmv1.StateOutcome_STATE_OUTCOME_CURRENT:
-		return statefiles.Current, nil
-	case a.GetOutcome() == tpmv1.StateOutcome_STATE_OUTCOME_NO_RECORD:
-		return statefiles.NoRecord, nil
-	case a.GetOutcome() == tpmv1.StateOutcome_STATE_OUTCOME_STALE:
-		return statefiles.Stale, nil
-	}
-	return 0, prterr.New(prterr.TPMFailed, "tpm-agent: answer is not usable: outcome is none of the known ones")
 }

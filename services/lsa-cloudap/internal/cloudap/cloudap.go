@@ -30,11 +30,11 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/signinurl"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -137,7 +137,7 @@ func New(cfg Config) (*CloudAP, error) {
 		return nil, errors.New("cloudap: a field of Config is missing")
 	}
 	files, err := statefiles.Open(statefiles.Config{
-		Dir: cfg.StateDir, Folders: []string{partition.Folder, hello.Folder}, Names: []string{local.FileName, offline.FileName}, Records: newRecords(cfg.TPM),
+		Dir: cfg.StateDir, Folders: []string{partition.Folder, hello.Folder}, Names: []string{local.FileName, offline.FileName}, Records: statefiles.NewRemoteRecords(cfg.TPM),
 		Clock: cfg.Clock, Events: cfg.Events, Log: cfg.Log, Points: cfg.Points,
 	})
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority/datakey"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 // dataKeyFolder is where the wrapped data keys of the users are, in the state folder.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/local"
 )
 
@@ -45,6 +46,9 @@ func (c *CloudAP) RemoveLocal(name local.Name) error {
 	c.dropLocal(func(s *session) bool { return s.local == name })
 	return nil
 }
+
+// LocalRemoved reports whether an identifier is one of a local account that was removed.
+func (c *CloudAP) LocalRemoved(s sid.SID) bool { return c.locals.Removed(s) }
 
 // dropLocal ends sessions of local accounts.
 func (c *CloudAP) dropLocal(which func(*session) bool) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 // Folder of the records in the state folder.

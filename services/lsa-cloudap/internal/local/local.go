@@ -11,6 +11,7 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,8 +19,8 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const (
@@ -145,6 +146,19 @@ func (a *Accounts) Owns(s sid.SID) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return !a.state.machine.Zero() && a.state.machine.Has(s)
+}
+
+// Removed reports whether an identifier was that of an account that is there no more. It
+// never becomes false again, because no identifier is given twice: so an older copy of the
+// file says nothing else. Of a device that lost its file nothing is known.
+func (a *Accounts) Removed(s sid.SID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	rid, err := strconv.ParseUint(string(s[strings.LastIndexByte(string(s), '-')+1:]), 10, 32)
+	if err != nil || a.state.machine.Zero() || !a.state.machine.Has(s) || rid <= sid.FirstRID || rid >= uint64(a.state.nextRID) {
+		return false
+	}
+	return !slices.ContainsFunc(a.state.accounts, func(one account) bool { return uint64(one.rid) == rid })
 }
 
 // Has reports whether an account is there, and still the same one.

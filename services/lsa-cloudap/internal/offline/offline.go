@@ -23,7 +23,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 // FileName is where the state is in the state folder.

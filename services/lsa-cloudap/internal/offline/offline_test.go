@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/offline"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 const limit = 72 * time.Hour

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 func sample(t *testing.T, user string) partition.Partition {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 // Folder of the partitions in the state folder.

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/sid"
 	authorityv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/authority/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
 )
@@ -25,15 +26,46 @@ func (t tokens) DescribeAccount(_ context.Context, req *authorityv1.DescribeAcco
 	if err != nil {
 		return nil, err
 	}
+	owners, err := readOwners(req.GetOwners())
+	if err != nil {
+		return nil, err
+	}
 	p, err := t.cloudAP.Account(session)
 	if err != nil {
 		return nil, err
 	}
 	return &authorityv1.DescribeAccountResponse{
+		Gone:     t.gone(owners),
 		TenantId: string(p.Tenant), UserId: string(p.User), UserPrincipalName: string(p.UPN),
 		DisplayName: p.DisplayName, CredentialKind: string(p.Kind),
 		Sid: string(p.SID), NoPrt: p.NoPRT, MembershipId: string(p.Membership),
 	}, nil
+}
+
+// maxOwners bounds the users whom the broker asks about at once.
+const maxOwners = 256
+
+func readOwners(texts []string) ([]sid.SID, error) {
+	if len(texts) > maxOwners {
+		return nil, prterr.New(prterr.Invalid, "owners: at most %d", maxOwners)
+	}
+	owners := make([]sid.SID, len(texts))
+	for i, text := range texts {
+		var err error
+		if owners[i], err = sid.Parse(text); err != nil {
+			return nil, prterr.New(prterr.Invalid, "owners: %v", err)
+		}
+	}
+	return owners, nil
+}
+
+func (t tokens) gone(owners []sid.SID) (gone []string) {
+	for _, s := range owners {
+		if t.cloudAP.LocalRemoved(s) {
+			gone = append(gone, string(s))
+		}
+	}
+	return gone
 }
 
 func (t tokens) SignTokenRequest(ctx context.Context, req *authorityv1.SignTokenRequestRequest) (*authorityv1.SignTokenRequestResponse, error) {

@@ -5,9 +5,9 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/cloudap"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
 )
 
 // cacheState is how the cache on disk is, in the form of the contract.

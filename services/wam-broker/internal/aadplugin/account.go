@@ -45,9 +45,12 @@ type known struct {
 // the device. Whoever is signed in is asked first and every time: a session that has
 // ended gets nothing.
 func (p *Plugin) accounts(ctx context.Context, session secret.Text) (upstream.SignedIn, []known, error) {
-	who, err := p.cloudAP.Who(ctx, session)
+	who, err := p.cloudAP.Who(ctx, session, p.owners()...)
 	if err != nil {
 		return who, nil, err
+	}
+	if len(who.Gone) > 0 {
+		p.forgetLater(ctx, who.Gone)
 	}
 	if who.Account != nil {
 		return who, []known{{Account: *who.Account, name: who.Name, by: p.cloudAP}}, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/account"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 	own "github.com/lockstep-sso/lockstep/services/wam-broker/internal/authority"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
@@ -116,9 +117,17 @@ func (p *Plugin) RemoveAccount(ctx context.Context, session secret.Text, name st
 		return Left{}, err
 	}
 	defer done()
-	rec, err := p.own.Remove(ctx, k.own.ID)
-	if err != nil {
+	if err := p.remove(ctx, k.own.ID); err != nil {
 		return Left{}, err
+	}
+	return p.leaveWithLast(ctx)
+}
+
+// remove removes an account with what was got by it; the turn is the caller's.
+func (p *Plugin) remove(ctx context.Context, id account.ID) error {
+	rec, err := p.own.Remove(ctx, id)
+	if err != nil {
+		return err
 	}
 	p.log.InfoContext(ctx, "work account removed", "user", rec.User)
 	p.cache.DropAccess(func(o apptoken.Owner) bool { return o.SID == rec.SID && o.Tenant == rec.Tenant && o.User == rec.User })
@@ -132,7 +141,7 @@ func (p *Plugin) RemoveAccount(ctx context.Context, session secret.Text, name st
 	if err := errors.Join(errs...); err != nil {
 		p.log.WarnContext(ctx, "refresh tokens of a removed account are still on disk; nothing can open them", "error", err)
 	}
-	return p.leaveWithLast(ctx)
+	return nil
 }
 
 func (p *Plugin) leaveWithLast(ctx context.Context) (Left, error) {

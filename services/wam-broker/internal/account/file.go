@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/sid"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 // version of the file format. A file of another version is not read.
@@ -127,5 +128,5 @@ func (f *filePRT) read() (*PRT, error) {
 // without a line break, so no two accounts join to one text.
 func (id ID) FileName() string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{string(id.SID), string(id.Tenant), string(id.User)}, "\n")))
-	return hex.EncodeToString(sum[:]) + suffix
+	return Folder + "/" + hex.EncodeToString(sum[:]) + statefiles.Suffix
 }

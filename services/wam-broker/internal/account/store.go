@@ -1,103 +1,55 @@
 package account
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
 
-	"github.com/lockstep-sso/lockstep/pkg/durable"
-	"github.com/lockstep-sso/lockstep/pkg/eventlog"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
-const suffix = ".json"
+// Folder of the accounts in the state folder.
+const Folder = "accounts"
 
-// EventQuarantined is a file that cannot be used and was moved aside; ids from 9000
-// are Lockstep's own.
-const EventQuarantined = 9001
-
-// Config is what a store needs.
-type Config struct {
-	// Dir holds one file an account, mode 0600.
-	Dir string
-	// Quarantine takes files of it that cannot be used.
-	Quarantine *durable.Quarantine
-	// Events gets findings; nil keeps none.
-	Events *eventlog.Log
-	// Points is told the moments of a write at which a crash would matter.
-	Points durable.Points
-}
-
-// Store keeps one file per account in one folder. Each is replaced as a whole, so PRT
-// and session key on disk always belong together. It does no locking: the authority
+// Store keeps one file per account in one folder, mode 0600. Each is replaced as a whole,
+// so PRT and session key on disk always belong together. It does no locking: the authority
 // writes an account from one goroutine at a time.
-type Store struct{ cfg Config }
+type Store struct{ files *statefiles.Files }
 
-// Open reads all accounts of the folder, which may be missing. A file that cannot be
-// used goes to quarantine, with an event that names it; the others are not affected.
-func Open(cfg Config) (*Store, []Record, error) {
-	s := &Store{cfg: cfg}
-	if cfg.Dir == "" || cfg.Quarantine == nil {
-		return nil, nil, errors.New("account store: Dir and Quarantine are both needed")
-	}
-	entries, err := os.ReadDir(cfg.Dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil, nil
-	}
+// Open reads all accounts of the state folder, where there may be none. A file that cannot
+// be used goes to quarantine, with an event, and an error says so; the others are not
+// affected. An older copy of a file, or one of an account that was removed, is such a file.
+func Open(files *statefiles.Files) (*Store, []Record, []error) {
+	s := &Store{files: files}
+	names, err := files.List(Folder)
 	if err != nil {
-		return nil, nil, fmt.Errorf("account folder: %w", err)
+		return s, nil, []error{err}
 	}
 	var all []Record
-	for _, e := range entries {
-		path := filepath.Join(cfg.Dir, e.Name())
+	var bad []error
+	for _, name := range names {
+		r, err := s.load(name)
 		switch {
-		case strings.HasPrefix(e.Name(), ".") && strings.Contains(e.Name(), suffix+"."):
-			// A crash between writing and renaming; it was never valid.
-			_ = durable.Remove(path)
-		case strings.HasSuffix(e.Name(), suffix):
-			r, err := load(path)
-			if err != nil {
-				s.reject(path, err.Error())
-				continue
-			}
+		case err == nil:
 			all = append(all, r)
+		case !errors.Is(err, fs.ErrNotExist):
+			bad = append(bad, files.Reject(name, err.Error()))
 		}
 	}
-	return s, all, nil
+	return s, all, bad
 }
 
-func load(path string) (Record, error) {
-	data, err := durable.ReadFile(path)
+func (s *Store) load(name string) (Record, error) {
+	data, err := s.files.Read(name)
 	if err != nil {
 		return Record{}, err
 	}
 	defer clear(data)
 	r, err := decode(data)
-	if err != nil {
-		return Record{}, err
+	if err == nil && r.FileName() != name {
+		err = errors.New("it holds another account than its name says")
 	}
-	if r.FileName() != filepath.Base(path) {
-		return Record{}, errors.New("it holds another account than its name says")
-	}
-	return r, nil
-}
-
-// reject puts a file aside that cannot be used, and says so.
-func (s *Store) reject(path, reason string) {
-	found, err := s.cfg.Quarantine.Take(path, reason)
-	e := eventlog.Event{
-		Channel: eventlog.AADOperational, ID: EventQuarantined, Level: eventlog.Warning,
-		Message: "the file of a work account cannot be used and was put aside: add the account again",
-		Fields:  []eventlog.Field{{Name: "file", Value: path}, {Name: "reason", Value: reason}, {Name: "now", Value: found.Path}},
-	}
-	if err != nil {
-		e.Message = "the file of a work account cannot be used and could not be put aside"
-		e.Fields[2] = eventlog.Field{Name: "why", Value: err.Error()}
-	}
-	s.cfg.Events.Add(context.Background(), e)
+	return r, err
 }
 
 // Save writes an account; when it returns nil, it survives a crash.
@@ -107,8 +59,16 @@ func (s *Store) Save(r Record) error {
 		return fmt.Errorf("work account: %w", err)
 	}
 	defer clear(data)
-	return durable.WriteFile(filepath.Join(s.cfg.Dir, r.FileName()), data, s.cfg.Points)
+	return s.files.Write(r.FileName(), data)
 }
 
 // Remove forgets an account.
-func (s *Store) Remove(id ID) error { return durable.Remove(filepath.Join(s.cfg.Dir, id.FileName())) }
+func (s *Store) Remove(id ID) error { return s.files.Remove(id.FileName()) }
+
+// Old are the accounts whose files turned out to be old ones since the last call, by their
+// file names: what was read of them is not to be used any more. It does what is left to do
+// of the check of the start, and costs nothing when that is nothing.
+func (s *Store) Old() []string { return s.files.Settle() }
+
+// Verified reports whether the files were held against what the tpm-agent remembers.
+func (s *Store) Verified() bool { return s.files.Verification() != statefiles.Pending }

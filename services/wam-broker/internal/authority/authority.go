@@ -15,6 +15,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -108,6 +109,7 @@ func (a *Authority) Close() {
 
 // Accounts of a user of the device, the default one first.
 func (a *Authority) Accounts(of sid.SID) []account.Record {
+	a.settle()
 	var all []account.Record
 	for _, r := range a.snapshots() {
 		if r.SID == of {
@@ -120,8 +122,39 @@ func (a *Authority) Accounts(of sid.SID) []account.Record {
 	return all
 }
 
+// Owners are the users of the device who have accounts.
+func (a *Authority) Owners() []sid.SID {
+	var all []sid.SID
+	for _, r := range a.snapshots() {
+		if !slices.Contains(all, r.SID) {
+			all = append(all, r.SID)
+		}
+	}
+	return all
+}
+
+// Behind does something behind an app; life ends with the component, which waits for it.
+// instead is called when the component is closing.
+func (a *Authority) Behind(do func(life context.Context), instead func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closing {
+		instead()
+		return
+	}
+	a.running.Go(func() {
+		defer func() { // a bug here must not take down the broker of the whole device
+			if p := recover(); p != nil {
+				a.cfg.Log.Error("work behind an app panicked", "panic", p, "stack", string(debug.Stack()))
+			}
+		}()
+		do(a.life)
+	})
+}
+
 // Empty reports whether nobody on the device has a work account.
 func (a *Authority) Empty() bool {
+	a.settle()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.entries) == 0
@@ -142,8 +175,30 @@ func (a *Authority) all() []*entry {
 	return slices.Collect(maps.Values(a.entries))
 }
 
+// settle forgets what was read of files that turn out to be old ones, as of an account
+// that was removed since. Whoever is about to rely on the accounts, or to write one, calls
+// it first; it needs no lock held.
+func (a *Authority) settle() {
+	old := a.cfg.Store.Old()
+	if len(old) == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, e := range a.entries {
+		if slices.Contains(old, id.FileName()) {
+			e.mu.Lock()
+			e.gone = true
+			e.mu.Unlock()
+			delete(a.entries, id)
+			a.dropPages(id)
+		}
+	}
+}
+
 // find is an account that is there now.
 func (a *Authority) find(id account.ID) (*entry, error) {
+	a.settle()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if e := a.entries[id]; e != nil {

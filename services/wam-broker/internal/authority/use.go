@@ -37,6 +37,10 @@ func (u *User) usable() (*entry, account.Record, error) {
 	}
 	r := e.snapshot()
 	switch {
+	case !u.authority.cfg.Store.Verified():
+		// Nothing works without the agent anyway, and one that answers has been asked: an
+		// account that somebody brought back must not be used before it is found out.
+		return e, r, prterr.New(prterr.Unavailable, "the work accounts could not be checked against the TPM yet: start the tpm-agent, or try again")
 	case r.PRT == nil:
 		return e, r, needsUser("this work account has no PRT yet: sign in")
 	case r.PRT.Expired(u.authority.cfg.Clock.Now()):

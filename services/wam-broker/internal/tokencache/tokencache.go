@@ -5,6 +5,10 @@
 // that can be read, an access token on disk, a user's or an app's name in a
 // file name. The plug-in calls it. Each key holds the user's object id as the
 // authority of the PRT told it, so one user's request cannot reach another's entry.
+//
+// Nothing guards the files against older copies, because those gain nothing: the agent
+// opens one for its user and app alone, under a session that is open now, and the identity
+// provider decides whether it is still good.
 package tokencache
 
 import (

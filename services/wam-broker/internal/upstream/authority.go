@@ -10,6 +10,7 @@ package upstream
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -50,15 +51,28 @@ type SignedIn struct {
 	Account *apptoken.Account
 	// Name is how they are called.
 	Name string
+	// Gone are those of the users that were asked about whose account on this device was
+	// removed.
+	Gone []sid.SID
 }
 
-// Who says who is signed in under a session.
-func (a *Authority) Who(ctx context.Context, session secret.Text) (SignedIn, error) {
-	resp, err := a.client.DescribeAccount(ctx, &authorityv1.DescribeAccountRequest{LogonSession: session.Reveal()})
+// Who says who is signed in under a session, and which of some users of the device are
+// there no more.
+func (a *Authority) Who(ctx context.Context, session secret.Text, owners ...sid.SID) (SignedIn, error) {
+	req := &authorityv1.DescribeAccountRequest{LogonSession: session.Reveal()}
+	for _, s := range owners {
+		req.Owners = append(req.Owners, string(s))
+	}
+	resp, err := a.client.DescribeAccount(ctx, req)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	s := SignedIn{Name: resp.GetDisplayName()}
+	for _, owner := range owners { // of those that were asked about, and no others
+		if slices.Contains(resp.GetGone(), string(owner)) {
+			s.Gone = append(s.Gone, owner)
+		}
+	}
 	if resp.GetSid() != "" {
 		if s.SID, err = sid.Parse(resp.GetSid()); err != nil {
 			return SignedIn{}, unusable(err)

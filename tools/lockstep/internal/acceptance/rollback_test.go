@@ -16,7 +16,7 @@ import (
 )
 
 // copied copies the files of a folder, and of what is in it.
-func copied(t *testing.T, from, to string) {
+func copied(t testing.TB, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		t.Fatal(err)
@@ -24,7 +24,7 @@ func copied(t *testing.T, from, to string) {
 }
 
 // putBack puts the files of old over those of a folder.
-func putBack(t *testing.T, old, folder string) {
+func putBack(t testing.TB, old, folder string) {
 	t.Helper()
 	err := filepath.WalkDir(old, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {

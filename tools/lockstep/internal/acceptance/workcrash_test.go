@@ -59,7 +59,10 @@ func TestA43_WAMIsStoppedAtEachMoment(t *testing.T) {
 	w.mustToken(desktop)
 	renew()
 	points := slices.Clone(b.seen)
-	for _, p := range []string{"answer-received", "session-key-imported", "account-written"} {
+	for _, p := range []string{
+		"answer-received", "session-key-imported", "temp-created", "temp-written", "manifest-temp-created", "manifest-temp-written", "state-begun",
+		"renamed", "manifest-renamed", "state-confirmed", "account-written",
+	} {
 		if !slices.Contains(points, p) {
 			t.Fatalf("%s is not among the points %q", p, points)
 		}

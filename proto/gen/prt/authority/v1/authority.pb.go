@@ -32,7 +32,10 @@ const (
 type DescribeAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// LogonSession from LogonUser.
-	LogonSession  string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	LogonSession string `protobuf:"bytes,1,opt,name=logon_session,json=logonSession,proto3" json:"logon_session,omitempty"`
+	// Owners are the security identifiers of users of this device that the caller keeps
+	// something of; at most 256.
+	Owners        []string `protobuf:"bytes,2,rep,name=owners,proto3" json:"owners,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -74,6 +77,13 @@ func (x *DescribeAccountRequest) GetLogonSession() string {
 	return ""
 }
 
+func (x *DescribeAccountRequest) GetOwners() []string {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
 // DescribeAccountResponse describes the user.
 type DescribeAccountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -96,7 +106,10 @@ type DescribeAccountResponse struct {
 	// MembershipID is the membership of the device that the PRT was obtained under, a
 	// lower-case GUID: what was got with the PRT of another one, before the device left a
 	// tenant, is none of this account's. Empty when it is not known.
-	MembershipId  string `protobuf:"bytes,8,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
+	MembershipId string `protobuf:"bytes,8,opt,name=membership_id,json=membershipId,proto3" json:"membership_id,omitempty"`
+	// Gone are those of the owners who had an account of this device's own that was
+	// removed: what is kept of them belongs to nobody. An identifier is never given twice.
+	Gone          []string `protobuf:"bytes,9,rep,name=gone,proto3" json:"gone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -185,6 +198,13 @@ func (x *DescribeAccountResponse) GetMembershipId() string {
 		return x.MembershipId
 	}
 	return ""
+}
+
+func (x *DescribeAccountResponse) GetGone() []string {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
 }
 
 // SignTokenRequestRequest carries what an app-token request depends on.
@@ -1013,9 +1033,10 @@ var File_prt_authority_v1_authority_proto protoreflect.FileDescriptor
 
 const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\n" +
-	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"B\n" +
+	" prt/authority/v1/authority.proto\x12\x10prt.authority.v1\x1a\x16prt/step/v1/step.proto\x1a\x14prt/tpm/v1/prt.proto\"Z\n" +
 	"\x16DescribeAccountRequest\x12(\n" +
-	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\"\x99\x02\n" +
+	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x16\n" +
+	"\x06owners\x18\x02 \x03(\tR\x06owners\"\xad\x02\n" +
 	"\x17DescribeAccountResponse\x12\x1b\n" +
 	"\ttenant_id\x18\x01 \x01(\tR\btenantId\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12.\n" +
@@ -1024,7 +1045,8 @@ const file_prt_authority_v1_authority_proto_rawDesc = "" +
 	"\x0fcredential_kind\x18\x05 \x01(\tR\x0ecredentialKind\x12\x10\n" +
 	"\x03sid\x18\x06 \x01(\tR\x03sid\x12\x15\n" +
 	"\x06no_prt\x18\a \x01(\bR\x05noPrt\x12#\n" +
-	"\rmembership_id\x18\b \x01(\tR\fmembershipId\"\x82\x02\n" +
+	"\rmembership_id\x18\b \x01(\tR\fmembershipId\x12\x12\n" +
+	"\x04gone\x18\t \x03(\tR\x04gone\"\x82\x02\n" +
 	"\x17SignTokenRequestRequest\x12(\n" +
 	"\rlogon_session\x18\x01 \x01(\tB\x03\x80\x01\x01R\flogonSession\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1a\n" +

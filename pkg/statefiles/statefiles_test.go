@@ -9,7 +9,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/statefiles"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 // memory is a record that fails when it is told to.

@@ -1,12 +1,12 @@
-// Package statefiles is the folder in which lsa-cloudap keeps its files: every write
-// and removal of the cache goes through here, and so does every file that turns out
+// Package statefiles is the folder in which an authority of PRTs keeps its files: every
+// write and removal of the cache goes through here, and so does every file that turns out
 // to be unusable or old.
 //
 // What lives here: how files are written, listed and kept aside, and whether they are
 // those that were written last, which the tpm-agent remembers. What never may: what is
-// in them; stores (internal/partition, internal/hello, internal/local) know that, and
-// judge it. A file that cannot be used goes to quarantine, never away: it may be the one
-// copy of a PRT that another release can use.
+// in them; stores (partitions, Hello records and local accounts of lsa-cloudap, work
+// accounts of wam-broker) know that, and judge it. A file that cannot be used goes to
+// quarantine, never away: it may be the one copy of a PRT that another release can use.
 //
 // A write stages the file and the manifest, which lists the digest of each file, has the
 // tpm-agent remember the digest to come, puts both in place, and confirms. A crash in
@@ -56,6 +56,9 @@ type Config struct {
 	// Every write there goes through here, or the next start takes it for somebody else's.
 	// Other files are written and put aside here all the same, and nobody remembers them.
 	Folders, Names []string
+	// Quarantine takes what is put aside; nil is the folder quarantine in Dir. Who has more
+	// stores in Dir gives all of them the same.
+	Quarantine *durable.Quarantine
 	// Records is the tpm-agent's memory; nil verifies nothing, and keeps no manifest.
 	Records Records
 	// Clock dates what is found; nil is the machine's.
@@ -99,16 +102,19 @@ func Open(cfg Config) (*Files, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	q, err := durable.OpenQuarantine(filepath.Join(cfg.Dir, quarantineFolder), cfg.Clock.Now)
-	if err != nil {
-		return nil, err
+	if cfg.Quarantine == nil {
+		var err error
+		if cfg.Quarantine, err = durable.OpenQuarantine(filepath.Join(cfg.Dir, quarantineFolder), cfg.Clock.Now); err != nil {
+			return nil, err
+		}
 	}
-	f := &Files{cfg: cfg, quarantine: q, refused: map[string]bool{}, lost: map[string]bool{}}
+	f := &Files{cfg: cfg, quarantine: cfg.Quarantine, refused: map[string]bool{}, lost: map[string]bool{}}
 	if cfg.Records == nil {
 		return f, nil
 	}
 	f.sweep()
 	f.state = Pending
+	var err error
 	if f.base, err = f.scan(); err != nil {
 		return nil, err
 	}
