@@ -16,16 +16,30 @@ import (
 // previous is the variable that names the idp program of the version before.
 const previous = "LOCKSTEP_IDP_PREVIOUS"
 
-// otherVersions are the programs that a replica may be beside those of this version: that
-// of the version before, where it is named, and this version as a program of its own, which
-// shows that an exchange by itself costs nothing.
-func otherVersions(t *testing.T) map[string]string {
+// otherVersion is a program that a replica may be beside those of this version, and the
+// scripts that are run over both.
+type otherVersion struct {
+	program string
+	scripts []string
+	// sideBySide has each script run over both too while nothing is exchanged.
+	sideBySide bool
+}
+
+// otherVersions are that of the version before, where it is named, with all that is run, and
+// this version as a program of its own, which shows that an exchange by itself costs nothing.
+func otherVersions(t *testing.T) map[string]otherVersion {
 	t.Helper()
 	own := filepath.Join(t.TempDir(), "idp")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", own, "github.com/lockstep-sso/lockstep/services/idp/cmd/idp").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return map[string]string{"this version": own, "the version before": os.Getenv(previous)}
+	return map[string]otherVersion{
+		"this version": {program: own, scripts: []string{"2_app_token", "3_renewal"}},
+		"the version before": {program: os.Getenv(previous), sideBySide: true, scripts: []string{
+			"1_first_sign_in", "2_app_token", "3_renewal", "4_browser_sso", "7_end_of_trust", "9_recovery_by_administrator", "27_two_users", "31_work_accounts",
+			"52_passwords_and_revocation", "53_policies_are_asked_at_use", "54_new_keys_in_the_cloud",
+		}},
+	}
 }
 
 // exchange has a replica be of the other version, or of this one.
@@ -47,6 +61,10 @@ type rolling struct{ turn int }
 
 func (o *rolling) next(t testing.TB, r *flows.Runner) {
 	t.Helper()
+	if o.turn == 0 { // the version before is there first
+		exchange(t, r, "idp-0", true)
+		exchange(t, r, "idp-1", true)
+	}
 	plan := []struct {
 		key   string
 		other bool
@@ -66,37 +84,32 @@ func TestDEP07_FlowsOverTwoVersions(t *testing.T) {
 		t.Skip("a run with -rewrite is about one identity provider")
 	}
 	database := idptest.Databases(t)
-	scripts := []string{"1_first_sign_in", "2_app_token", "3_renewal", "4_browser_sso", "7_end_of_trust", "9_recovery_by_administrator", "27_two_users", "52_passwords_and_revocation", "54_new_keys_in_the_cloud"}
-	for name, program := range otherVersions(t) {
+	for name, v := range otherVersions(t) {
 		t.Run(name, func(t *testing.T) {
-			if program == "" {
+			if v.program == "" {
 				t.Skipf("%s is not set: it names the idp binary of the version before", previous)
 			}
-			for _, script := range scripts {
-				cfg := func(t *testing.T) lab.Config {
-					return lab.Config{TPM: "mem:", Replicas: 2, Database: database(t), OtherVersion: program}
+			for _, script := range v.scripts {
+				path := filepath.Join("testdata", script+".txt")
+				over := func(t *testing.T, before func(testing.TB, *flows.Runner)) {
+					r := runner(t, lab.Config{TPM: "mem:", Replicas: 2, Database: database(t), OtherVersion: v.program})
+					play(t, path, func(t testing.TB, d *datadriven.TestData) string {
+						before(t, r)
+						return r.Run(t.Context(), d)
+					})
 				}
-				t.Run(script+"/side by side", func(t *testing.T) {
-					r, mixed := runner(t, cfg(t)), false
-					play(t, filepath.Join("testdata", script+".txt"), func(t testing.TB, d *datadriven.TestData) string {
-						if !mixed {
-							mixed = true
-							exchange(t, r, "idp-0", true)
-						}
-						return r.Run(t.Context(), d)
+				if v.sideBySide {
+					t.Run(script+"/side by side", func(t *testing.T) {
+						mixed := false
+						over(t, func(t testing.TB, r *flows.Runner) {
+							if !mixed {
+								mixed = true
+								exchange(t, r, "idp-0", true)
+							}
+						})
 					})
-				})
-				t.Run(script+"/upgrade and way back", func(t *testing.T) {
-					r, o := runner(t, cfg(t)), &rolling{}
-					play(t, filepath.Join("testdata", script+".txt"), func(t testing.TB, d *datadriven.TestData) string {
-						if o.turn == 0 { // the version before is there first
-							exchange(t, r, "idp-0", true)
-							exchange(t, r, "idp-1", true)
-						}
-						o.next(t, r)
-						return r.Run(t.Context(), d)
-					})
-				})
+				}
+				t.Run(script+"/upgrade and way back", func(t *testing.T) { over(t, new(rolling).next) })
 			}
 		})
 	}
