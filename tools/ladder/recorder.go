@@ -154,6 +154,20 @@ func (r *Recorder) AwaitRows(ctx context.Context, id trace.TraceID, rows []stepv
 	})
 }
 
+// AwaitAnswerers waits until each call of the trace that this process made has the span of
+// who answered it, which another process exports a while later. A call that nobody answered
+// has none, so ctx bounds the wait, and its end is no error.
+func (r *Recorder) AwaitAnswerers(ctx context.Context, id trace.TraceID) {
+	_ = await(ctx, func() bool { // what is missing then is not in the trace
+		answered := map[trace.SpanID]bool{}
+		spans := r.Trace(id)
+		for _, s := range spans {
+			answered[s.Parent] = answered[s.Parent] || s.Server
+		}
+		return !slices.ContainsFunc(spans, func(s Span) bool { return s.Client && !answered[s.ID] })
+	})
+}
+
 func await(ctx context.Context, done func() bool) error {
 	t := time.NewTicker(pollEvery)
 	defer t.Stop()

@@ -25,6 +25,8 @@ type Span struct {
 	Parent  trace.SpanID
 	Service string
 	Name    string
+	// Client is true for the caller's side of a call that this process recorded itself.
+	Client bool
 	// Server is true for the callee's side of an RPC, HTTP for that of a request on
 	// the HTTPS carrier: what it asks for is an RPC below it.
 	Server     bool
@@ -38,7 +40,7 @@ type Span struct {
 func fromSDK(s sdktrace.ReadOnlySpan) Span {
 	out := Span{
 		Trace: s.SpanContext().TraceID(), ID: s.SpanContext().SpanID(), Parent: s.Parent().SpanID(),
-		Name: s.Name(), Server: s.SpanKind() == trace.SpanKindServer,
+		Name: s.Name(), Server: s.SpanKind() == trace.SpanKindServer, Client: s.SpanKind() == trace.SpanKindClient,
 		Start: s.StartTime(), End: s.EndTime(), Failed: s.Status().Code == codes.Error || refused(s.Attributes()),
 	}
 	out.Step = stepOf(s.Attributes())

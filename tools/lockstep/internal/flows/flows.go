@@ -206,6 +206,7 @@ func (r *Runner) ladder(ctx context.Context, id trace.TraceID) string {
 	if err := r.lab.Recorder().AwaitIdle(ctx, id); err != nil {
 		return failure(err)
 	}
+	r.awaitOthers(ctx, id)
 	r.last = id
 	spans := r.lab.Recorder().Trace(id)
 	flow := step.Flow("")

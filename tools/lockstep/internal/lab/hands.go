@@ -38,7 +38,7 @@ func (l *Lab) clocked() []string {
 // eachClock does something with the clock of each component that runs.
 func (l *Lab) eachClock(ctx context.Context, do func(key string, c labv1.ClockServiceClient) error) error {
 	for _, key := range l.clocked() {
-		if !l.host.runs(key) {
+		if !l.runs(key) {
 			continue
 		}
 		c, err := l.clockOf(ctx, key)
@@ -67,7 +67,7 @@ func (l *Lab) running(component string) (string, error) {
 	for _, key := range []string{component, "device-1/" + component} {
 		switch {
 		case !slices.Contains(keys, key):
-		case !l.host.runs(key):
+		case !l.runs(key):
 			return "", prterr.New(prterr.Conflict, "%s does not run, so it has no clock: start it", key)
 		default:
 			return key, nil

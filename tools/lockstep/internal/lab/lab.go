@@ -53,6 +53,8 @@ type Config struct {
 	// database, which the lab leaves as it is. In one process only.
 	Replicas int
 	Database string
+	// OtherVersion is the idp program of another version, of which replicas may be.
+	OtherVersion string
 	// AtReplica says where replicas die; nil is nowhere.
 	AtReplica AtReplica
 	// KeepTraces is how many traces stay in memory, the newest; 0 keeps all.
@@ -144,6 +146,8 @@ type Lab struct {
 	// those that were killed and have not ended yet.
 	service *service
 	dying   sync.WaitGroup
+	// others are replicas that are programs of another version, nil while there were none.
+	others *processes
 }
 
 // maxSpans is how many spans of a trace a lab keeps that does not keep all traces. The
@@ -426,6 +430,9 @@ func (l *Lab) Close() error {
 	}
 	if l.host != nil {
 		errs = append(errs, l.host.close())
+	}
+	if l.others != nil {
+		errs = append(errs, l.others.close())
 	}
 	l.dying.Wait()
 	shut := func(shutdown func(context.Context) error) {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,13 +38,20 @@ type processes struct {
 	order    []string
 	cmds     map[string]*exec.Cmd
 	specs    map[string]spec
+	// program begins the command of a component by its name.
+	program func(name string) []string
 }
 
 func newProcesses(ctx context.Context, l *Lab) (*processes, error) {
 	if len(l.cfg.Self) == 0 {
 		return nil, errors.New("a lab of processes needs to know this program's own path")
 	}
-	h := &processes{lab: l, cmds: map[string]*exec.Cmd{}, specs: map[string]spec{}}
+	return processesOf(ctx, l, func(name string) []string { return append(slices.Clone(l.cfg.Self), name) })
+}
+
+// processesOf has the components be programs of somebody's choice.
+func processesOf(ctx context.Context, l *Lab, program func(name string) []string) (*processes, error) {
+	h := &processes{lab: l, cmds: map[string]*exec.Cmd{}, specs: map[string]spec{}, program: program}
 	path := l.path("run", "otlp.sock")
 	if err := os.MkdirAll(l.path("run"), 0o700); err != nil {
 		return nil, fmt.Errorf("socket folder: %w", err)
@@ -74,8 +82,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 	if level == "" {
 		level = "off"
 	}
-	args := append([]string{}, h.lab.cfg.Self[1:]...)
-	args = append(args, s.name, "--listen", s.listen, "--identity", dir, "--state", s.state, "--otlp", h.otlp, "--log", level, "--lab", "--lab-ahead", h.lab.Ahead().String())
+	args := append(h.program(s.name), "--listen", s.listen, "--identity", dir, "--state", s.state, "--otlp", h.otlp, "--log", level, "--lab", "--lab-ahead", h.lab.Ahead().String())
 	for name, addr := range s.peers {
 		args = append(args, "--peer", name+"="+addr)
 	}
@@ -86,7 +93,7 @@ func (h *processes) start(ctx context.Context, s spec, id *rpc.Identity) error {
 		args = append(args, "--set", name+"="+value)
 	}
 	// Not bound to ctx: the process lives as long as the lab, which stops it.
-	cmd := exec.Command(h.lab.cfg.Self[0], args...) //nolint:gosec,noctx // this program itself; it lives as long as the lab
+	cmd := exec.Command(args[0], args[1:]...) //nolint:gosec,noctx // this program itself, or one that a test names; it lives as long as the lab
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := cmd.Start(); err != nil {

@@ -134,23 +134,31 @@ func (l *Lab) StartReplica(ctx context.Context, key string) error {
 	if l.Elsewhere() {
 		return errElsewhere
 	}
-	if l.host.runs(key) {
+	if l.runs(key) {
 		return prterr.New(prterr.Conflict, "%s runs already", key)
 	}
 	l.dying.Wait()
-	for _, s := range l.cloud() {
-		if s.key != key {
-			continue
-		}
-		l.service.revive(l.addr(key))
-		l.service.revive(l.addr(key + httpsSuffix))
-		return l.start(ctx, s, nil)
+	s, err := l.replicaSpec(key)
+	if err != nil {
+		return err
 	}
-	return fmt.Errorf("%s has no settings", key)
+	l.service.revive(l.addr(key))
+	l.service.revive(l.addr(key + httpsSuffix))
+	return l.start(ctx, s, nil)
+}
+
+// replicaSpec is what a replica is started with.
+func (l *Lab) replicaSpec(key string) (spec, error) {
+	for _, s := range l.cloud() {
+		if s.key == key {
+			return s, nil
+		}
+	}
+	return spec{}, fmt.Errorf("%s has no settings", key)
 }
 
 // ReplicaRuns says whether a replica runs.
-func (l *Lab) ReplicaRuns(key string) bool { return l.isReplica(key) == nil && l.host.runs(key) }
+func (l *Lab) ReplicaRuns(key string) bool { return l.isReplica(key) == nil && l.runs(key) }
 
 func (l *Lab) isReplica(key string) error {
 	keys := l.ReplicaKeys()

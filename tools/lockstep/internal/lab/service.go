@@ -21,6 +21,8 @@ type service struct {
 	// dead are servers that do not live; missed those that a connection was lost on since.
 	dead, missed map[string]bool
 	open         map[*leg]struct{}
+	// elsewhere is where a server is that is a process of its own.
+	elsewhere map[string]string
 }
 
 // leg is a connection to one of the servers.
@@ -32,7 +34,7 @@ type leg struct {
 
 func newService(n rpc.Network) *service {
 	return &service{
-		Network: n, behind: map[string][]string{}, turn: map[string]int{}, dead: map[string]bool{}, missed: map[string]bool{}, open: map[*leg]struct{}{},
+		Network: n, behind: map[string][]string{}, turn: map[string]int{}, dead: map[string]bool{}, missed: map[string]bool{}, open: map[*leg]struct{}{}, elsewhere: map[string]string{},
 	}
 }
 
@@ -46,7 +48,7 @@ func (s *service) share(addr string, servers ...string) {
 // Dial implements rpc.Network.
 func (s *service) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	to := s.choose(addr)
-	conn, err := s.Network.Dial(ctx, to)
+	conn, err := s.connect(ctx, to)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +60,16 @@ func (s *service) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		_ = l.Conn.Close()
 	}
 	return l, nil
+}
+
+func (s *service) connect(ctx context.Context, server string) (net.Conn, error) {
+	s.mu.Lock()
+	path := s.elsewhere[server]
+	s.mu.Unlock()
+	if path != "" {
+		return rpc.OS{}.Dial(ctx, path)
+	}
+	return s.Network.Dial(ctx, server)
 }
 
 // choose is where a connection to an address goes.
@@ -101,6 +113,21 @@ func (s *service) unnoticed() bool {
 		}
 	}
 	return false
+}
+
+// retire has no further connection go to a server, as before it is ended in good order;
+// those that are open stay.
+func (s *service) retire(server string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dead[server], s.missed[server] = true, true
+}
+
+// settle says where a server is from now on; empty is in this process.
+func (s *service) settle(server, path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.elsewhere[server] = path
 }
 
 // revive takes a server in again.
