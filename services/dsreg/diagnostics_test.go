@@ -253,8 +253,8 @@ func TestINV06_WhatLiveTestsSay(t *testing.T) {
 	}
 }
 
-// TestNotesDecideNothing: a file of notes that is damaged is thrown away, and what is
-// in it is no secret.
+// TestNotesDecideNothing: a file of notes that is damaged is put aside and named, and what
+// is in it is no secret.
 func TestNotesDecideNothing(t *testing.T) {
 	w := newWorld(t)
 	w.mustJoin()
@@ -263,7 +263,7 @@ func TestNotesDecideNothing(t *testing.T) {
 	if err != nil || bytes.Contains(data, []byte(password)) {
 		t.Fatalf("%v: %s", err, data)
 	}
-	for _, bad := range []string{"", "{", `{"version":9}`, `{"version":1,"attempt":{"type":"a\u0007b"}}`, `{"version":1,"attempt":{"type":"` + strings.Repeat("x", 2000) + `"}}`} {
+	for i, bad := range []string{"", "{", `{"version":9}`, `{"version":1,"attempt":{"type":"a\u0007b"}}`, `{"version":1,"attempt":{"type":"` + strings.Repeat("x", 2000) + `"}}`} {
 		if err := os.WriteFile(path, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -273,6 +273,10 @@ func TestNotesDecideNothing(t *testing.T) {
 		}
 		if !strings.Contains(w.logged(), "begins anew") {
 			t.Errorf("%.40s: nothing is logged", bad)
+		}
+		aside, err := filepath.Glob(filepath.Join(w.dir, "quarantine", "diagnostics.json.*"))
+		if err != nil || len(aside) != i+1 || !strings.Contains(w.logged(), aside[i]) {
+			t.Errorf("%.40s: in quarantine %v, %v", bad, aside, err)
 		}
 		w.mustState()
 	}

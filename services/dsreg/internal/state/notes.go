@@ -65,8 +65,8 @@ type TenantService struct {
 }
 
 // Notes are what is remembered for people who look for a fault. Nothing is decided by
-// them, so they have a file of their own: one that is damaged is thrown away, and does
-// not stop the component as a damaged record does.
+// them, so they have a file of their own: one that is damaged is put aside, and does not
+// stop the component as a damaged record does.
 type Notes struct {
 	Attempt *Attempt `json:"attempt,omitempty"`
 	Tenant  *Tenant  `json:"tenant,omitempty"`
@@ -88,17 +88,31 @@ func OpenNotes(dir string) (*Notebook, error) {
 		return b, nil
 	}
 	if err != nil {
-		return b, fmt.Errorf("notes: %w", err)
+		return b, b.putAside(dir, err.Error())
 	}
 	var f struct {
 		Version int `json:"version"`
 		Notes
 	}
 	if err := json.Unmarshal(data, &f); err != nil || f.Version != notesVersion || !f.Notes.fit() {
-		return b, fmt.Errorf("%s: it is not of the expected form, and begins anew", b.path)
+		return b, b.putAside(dir, "it is not of the expected form")
 	}
 	b.notes = f.Notes
 	return b, nil
+}
+
+// putAside keeps a file that cannot be used; the error it returns, never nil, names it and
+// where it is now. One that cannot be moved is overwritten by the next notes.
+func (b *Notebook) putAside(dir, reason string) error {
+	q, err := durable.OpenQuarantine(filepath.Join(dir, "quarantine"), nil)
+	if err != nil {
+		return fmt.Errorf("%s: %s, and could not be put aside: %w", b.path, reason, err)
+	}
+	found, err := q.Take(b.path, reason)
+	if err != nil {
+		return fmt.Errorf("%s: %s, and could not be put aside: %w", b.path, reason, err)
+	}
+	return fmt.Errorf("%s: %s; it is now %s, and begins anew", b.path, reason, found.Path)
 }
 
 // Get is the notes.

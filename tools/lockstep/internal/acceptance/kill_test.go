@@ -30,6 +30,14 @@ func tokenPoints() []string { return []string{"temp-created", "temp-written", "r
 // prefix comes before the program and its arguments.
 func processWorld(t *testing.T, prefix ...string) *world {
 	t.Helper()
+	w := processes(t, prefix...)
+	w.join(w.device)
+	return w
+}
+
+// processes is the same with a device that is in no tenant.
+func processes(t *testing.T, prefix ...string) *world {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("a lab of processes takes its time, and -short is set")
 	}
@@ -42,9 +50,7 @@ func processWorld(t *testing.T, prefix ...string) *world {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "github.com/lockstep-sso/lockstep/tools/lockstep").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	w := newWorld(t, lab.Config{Dir: filepath.Join(dir, "lab"), Processes: true, LogLevel: "warn", Self: append(prefix, bin, "component")})
-	w.join(w.device)
-	return w
+	return newWorld(t, lab.Config{Dir: filepath.Join(dir, "lab"), Processes: true, LogLevel: "warn", Self: append(prefix, bin, "component")})
 }
 
 // dies arms a crash point of a component, does what reaches it, and starts the

@@ -1,6 +1,7 @@
 package acceptance_test
 
 import (
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -89,6 +90,36 @@ func TestA43_WAMIsStoppedAtEachMoment(t *testing.T) {
 	}
 	if hits < len(points) {
 		t.Errorf("%d crashes at %d points", hits, len(points))
+	}
+}
+
+// TestREN22_KillMinus9AtEveryWritePointOfWAMsAccounts kills the process while it keeps the
+// new PRT of a work account: the next start takes its files for its own, and the next app
+// gets a token without a question.
+func TestREN22_KillMinus9AtEveryWritePointOfWAMsAccounts(t *testing.T) {
+	w := processes(t)
+	desktop := w.owner(w.device, "maria")
+	if _, err := w.settings(w.device, desktop); err != nil {
+		t.Fatal(err)
+	}
+	w.mustToken(desktop)
+	folder := w.device.StateDir("wam-broker")
+	for _, point := range append(tokenPoints(), "answer-received", "session-key-imported", "manifest-temp-created", "manifest-temp-written", "state-begun",
+		"manifest-renamed", "state-confirmed", "account-written") {
+		w.dies("wam-broker", point, func() {
+			if _, err := w.settings(w.device, desktop); err == nil {
+				t.Errorf("an account whose broker died at %s was added", point)
+			}
+		})
+		if got := w.work(); got.GetValidity() != authorityv1.PRTValidity_PRT_VALIDITY_GOOD {
+			t.Errorf("after %s: %v", point, got)
+		}
+		w.mustToken(desktop)
+		for _, pattern := range []string{"quarantine/*", "accounts/.*", ".manifest*"} {
+			if left, err := filepath.Glob(filepath.Join(folder, pattern)); err != nil || len(left) > 0 {
+				t.Errorf("after %s: %v, %v", point, left, err)
+			}
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func (e *Events) Read(ctx context.Context) ([]*eventv1.Event, []Missing) {
 	return found, missing
 }
 
-// since reads what came after an event. A component that was started anew counts from 1
+// since reads what came after an event. A component that lost its files counts from 1
 // again: the answer begins with the event itself, and where it does not, everything is new.
 func (e *Events) since(ctx context.Context, log eventv1.EventServiceClient, last *eventv1.Event) ([]*eventv1.Event, error) {
 	ask := &eventv1.ListEventsRequest{CorrelationId: e.filter.Correlation}

@@ -85,7 +85,7 @@ func (Level) EnumDescriptor() ([]byte, []int) {
 // Event is one entry. Nothing in it is a secret.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number counts up in one run of one component.
+	// Number counts up in one component, over restarts too while its files are there.
 	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
 	// Time by the component's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`

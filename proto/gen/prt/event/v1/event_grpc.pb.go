@@ -31,8 +31,8 @@ const (
 //
 // EventService reads it. Every component with such events serves it. Caller: operator.
 type EventServiceClient interface {
-	// ListEvents lists events, the oldest first. They are in memory: the newest few
-	// thousand since the start.
+	// ListEvents lists events, the oldest first. There are the newest few
+	// thousand, those of before a restart among them.
 	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
 }
 
@@ -60,8 +60,8 @@ func (c *eventServiceClient) ListEvents(ctx context.Context, in *ListEventsReque
 //
 // EventService reads it. Every component with such events serves it. Caller: operator.
 type EventServiceServer interface {
-	// ListEvents lists events, the oldest first. They are in memory: the newest few
-	// thousand since the start.
+	// ListEvents lists events, the oldest first. There are the newest few
+	// thousand, those of before a restart among them.
 	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
 	mustEmbedUnimplementedEventServiceServer()
 }

@@ -34,8 +34,8 @@ const (
 //
 // StateRecordService remembers which state of its own a component wrote last, so that
 // an older copy of its files is noticed. The record is anchored in a counter of the
-// TPM, so an older copy of the agent's own files is noticed too. Caller: lsa-cloudap,
-// which has one record. A write has two phases, because a crash may fall between the
+// TPM, so an older copy of the agent's own files is noticed too. Callers:
+// lsa-cloudap and wam-broker, each with a record of its own. A write has two phases, because a crash may fall between the
 // record and the rename of a file: until ConfirmState both digests are current.
 type StateRecordServiceClient interface {
 	// BeginState announces the digest that the caller's files will have.
@@ -91,8 +91,8 @@ func (c *stateRecordServiceClient) CheckState(ctx context.Context, in *CheckStat
 //
 // StateRecordService remembers which state of its own a component wrote last, so that
 // an older copy of its files is noticed. The record is anchored in a counter of the
-// TPM, so an older copy of the agent's own files is noticed too. Caller: lsa-cloudap,
-// which has one record. A write has two phases, because a crash may fall between the
+// TPM, so an older copy of the agent's own files is noticed too. Callers:
+// lsa-cloudap and wam-broker, each with a record of its own. A write has two phases, because a crash may fall between the
 // record and the rename of a file: until ConfirmState both digests are current.
 type StateRecordServiceServer interface {
 	// BeginState announces the digest that the caller's files will have.
