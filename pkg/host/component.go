@@ -12,7 +12,7 @@ import (
 
 // Component serves a component's handler over HTTPS beside its door, when its
 // setting "https" names an address to listen at; "https-ca" is where to write the
-// certificate to trust, which is returned too; nil without HTTPS. It ends with the
+// certificate to trust, which is returned too; nil without HTTPS. It ends before the
 // component.
 func Component(env *run.Env, handler http.Handler, names ...string) (ca []byte, err error) {
 	addr := env.Settings["https"]
@@ -28,7 +28,7 @@ func Component(env *run.Env, handler http.Handler, names ...string) (ca []byte, 
 		return nil, errors.Join(fmt.Errorf("setting https: %w", err), h.Close())
 	}
 	h.ServeOn(l)
-	env.Own(h)
+	env.OwnDoor(h)
 	if path := env.Settings["https-ca"]; path != "" {
 		if err := durable.WriteFile(path, h.CAPEM(), nil); err != nil {
 			return nil, fmt.Errorf("setting https-ca: %w", err)

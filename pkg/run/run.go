@@ -52,6 +52,7 @@ type Env struct {
 	dial     func(name, server string) (*grpc.ClientConn, error)
 	identity *rpc.Identity
 	conns    []io.Closer
+	doors    []io.Closer
 }
 
 // Listen opens a listener of the component's own beside its door, on the network
@@ -65,6 +66,11 @@ func (e *Env) Listen(addr string) (net.Listener, error) {
 
 // Own closes c when the component stops, after the component itself.
 func (e *Env) Own(c io.Closer) { e.conns = append(e.conns, c) }
+
+// OwnDoor closes c when the component stops, before the component itself and while its
+// gRPC server ends: what else lets requests in, and answers those under way first. After
+// the component they would meet what is closed already.
+func (e *Env) OwnDoor(c io.Closer) { e.doors = append(e.doors, c) }
 
 // Peer connects to another component by its name.
 func (e *Env) Peer(name string) (grpc.ClientConnInterface, error) { return e.PeerOf(name, name) }
@@ -113,9 +119,18 @@ func (e *Env) HandOn(addr string) (*rpc.RawConn, error) {
 	return conn, nil
 }
 
-func (e *Env) close() error {
+func (e *Env) close() error { return errors.Join(e.shut(), closeAll(e.conns)) }
+
+// shut closes the doors, once.
+func (e *Env) shut() error {
+	doors := e.doors
+	e.doors = nil
+	return closeAll(doors)
+}
+
+func closeAll(all []io.Closer) error {
 	var errs []error
-	for _, c := range e.conns {
+	for _, c := range all {
 		errs = append(errs, c.Close())
 	}
 	return errors.Join(errs...)
@@ -246,15 +261,17 @@ func (r *Running) serve(s *grpc.Server, l net.Listener) {
 // Failed delivers the error with which serving ended by itself.
 func (r *Running) Failed() <-chan error { return r.served }
 
-// Stop ends serving, then the component, then its connections. Callers are told
+// Stop ends serving at every door, then the component, then its connections. Callers are told
 // before their connections end, so that their next call goes to whoever serves
 // next; calls under way get drainTime to finish. The health door says first that it
 // is over, and closes last.
 func (r *Running) Stop() error {
 	r.health.stopping()
 	defer r.health.close()
+	shut := make(chan error, 1)
+	go func() { shut <- r.env.shut() }()
 	drain(r.server)
-	return errors.Join(r.Component.Service.Close(), r.env.close())
+	return errors.Join(<-shut, r.Component.Service.Close(), r.env.close())
 }
 
 // drain ends a server, after the calls under way if they end in time.

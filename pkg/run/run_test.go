@@ -194,3 +194,60 @@ func TestProcessServesUntilItsContextEnds(t *testing.T) {
 		t.Error("a process without flags started")
 	}
 }
+
+// door is another door of a service, which is open when the service is.
+type door struct {
+	of     *service
+	closed chan bool
+}
+
+// Close says whether the service was closed already.
+func (d *door) Close() error {
+	select {
+	case <-d.of.closed:
+		d.closed <- true
+	default:
+		d.closed <- false
+	}
+	return nil
+}
+
+// TestDEP07_DoorsCloseBeforeTheService: a request that came in at another door in the last
+// moment does not meet a service that is closed. What fails at the start closes them too.
+func TestDEP07_DoorsCloseBeforeTheService(t *testing.T) {
+	ca, err := rpc.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := ca.Issue("idp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &door{closed: make(chan bool, 2)}
+	withDoor := func(fails error) run.Wire {
+		return func(env *run.Env) (*run.Component, error) {
+			s := &service{closed: make(chan struct{})}
+			d.of = s
+			env.OwnDoor(d)
+			return &run.Component{Service: s, Allow: rpc.AllowList{}}, fails
+		}
+	}
+	cfg := run.Config{Name: "idp", Identity: id, Network: rpc.NewMem(), Listen: "mem:idp"}
+	r, err := run.Start(cfg, func(env *run.Env) (*run.Component, error) {
+		c, err := withDoor(nil)(env)
+		c.Allow[idpv1.NonceService_IssueNonce_FullMethodName] = []string{"dsreg"}
+		return c, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if late := <-d.closed; late || len(d.closed) != 0 {
+		t.Errorf("closed after the service: %v, and %d times more", late, len(d.closed))
+	}
+	if _, err := run.Start(cfg, withDoor(errors.New("no"))); err == nil || len(d.closed) != 1 {
+		t.Errorf("%v, closed %d times", err, len(d.closed))
+	}
+}

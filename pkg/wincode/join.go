@@ -36,7 +36,7 @@ func joinRows() []Row {
 		{
 			Code: 0x801C0025, Name: "DSREG_SERVER_BUSY", Seen: "join", Events: []uint32{201, 204, 304, 307}, Made: true,
 			Meaning: "Device registration is busy.", Cause: "Too many devices at once.",
-			Evidence: "Https Status 503.", Next: "Wait; the task tries again by itself.",
+			Evidence: "Https Status 503 or 429.", Next: "Wait as long as the message says; until then the device asks nobody. A hybrid join is tried again by itself.",
 		},
 		{
 			Code: 0x801C003A, Name: "DSREG_TENANT_NOT_FOUND", Seen: "join", Events: []uint32{201, 307}, Made: true,
@@ -60,8 +60,8 @@ func joinRows() []Row {
 		},
 		{
 			Code: 0x801C03F2, Name: "DSREG_DIRECTORY_ERROR", Seen: "join", Events: []uint32{204, 304}, Made: true,
-			Meaning: "The directory does not have the computer's object yet, or does not take it.", Cause: "The sync of the domain has not run, or leaves the computer out.",
-			Evidence: "The object's userCertificate in the domain, and the device list of the tenant.", Next: "Run the sync, then sign in: the join goes on by itself.",
+			Meaning: "The directory does not have the computer's object yet, or does not take it.", Cause: "The sync of the domain has not run, or leaves the computer out; or many devices were registered at once (throttled, 300 s).",
+			Evidence: "The object's userCertificate in the domain, and the device list of the tenant.", Next: "Run the sync, then sign in: the join goes on by itself. When the message says throttled, wait as long as it says.",
 		},
 		{
 			Code: 0x801C044D, Name: "DSREG_TOKEN_WITHOUT_DEVICE", Seen: "Windows Hello", Events: []uint32{7206}, Made: true,

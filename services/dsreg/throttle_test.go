@@ -93,6 +93,7 @@ func TestFLT09_REG25_WhereverTheTenantThrottles(t *testing.T) {
 		"attestation": {"RequestAttestationChallenge", func(*world) {}, join},
 		"migration":   {"ReplaceDeviceKeys", func(w *world) { onSoftware(w) }, func(w *world) error { _, err := w.migrate(); return err }},
 		"departure":   {"DeleteDevice", func(w *world) { w.mustJoin() }, func(w *world) error { return w.leave(false) }},
+		"a nonce":     {"IssueNonce", func(w *world) { w.mustJoin() }, func(w *world) error { return w.leave(false) }},
 		"hybrid join": {"JoinHybridDevice", func(*world) {}, func(w *world) error { _, err := w.hybrid(); return err }},
 		"recovery": {"RegisterDevice", func(w *world) { w.mustJoin(); w.tpm.wipe() }, func(w *world) error {
 			_, err := w.recover(alice, password)

@@ -45,7 +45,7 @@ func (e *Enroller) Leave(ctx context.Context, how Departure) error {
 			return err
 		}
 		if proof, err = e.removalProof(ctx); err != nil {
-			return cannotProve(err)
+			return e.heard(byDevice(before.Current), cannotProve(err))
 		}
 	}
 	if err := e.put(state.Record{Current: before.Current, Leaving: true}); err != nil {
