@@ -23,8 +23,9 @@ const (
 	// startWithin bounds the start of a player's pod, playWithin what it plays.
 	startWithin = 6 * time.Minute
 	playWithin  = 10 * time.Minute
-	// ruleTries is how often a stand-in that cannot be reached is told its rules.
-	ruleTries = 5
+	// reachWithin bounds the wait of a pod that just started for the network, and for a
+	// stand-in that is in its Service a moment after it is ready.
+	reachWithin = time.Minute
 )
 
 func (w *world) playerDir() string { return filepath.Join(w.jobs(), "demo") }
@@ -281,20 +282,16 @@ func (w *world) setRules(ctx context.Context, c *kube.Cluster, component, rules 
 		namespace = "lockstep-cloud"
 	}
 	address := fmt.Sprintf("tcp:%s.%s.svc.cluster.local.:9443", component, namespace)
-	set := kube.Errand{Name: "fault-set", Alone: true, Args: []string{"fault", "set", component, rules, "--at", address, "--identity", "/identities/operator"}}
-	for try := 1; ; try++ {
-		var said strings.Builder
-		code, err := w.errand(ctx, c, set, &said)
-		if err != nil {
-			return err
-		}
-		if code == 0 {
-			_, err := io.WriteString(out, said.String())
-			return err //nolint:wrapcheck // a writer's error is its own
-		}
-		// A stand-in that is ready is in the Service a moment later.
-		if try == ruleTries || !strings.Contains(said.String(), "cannot be reached") {
-			return fmt.Errorf("the rules were not taken: %s", strings.TrimSpace(said.String()))
-		}
+	var said strings.Builder
+	code, err := w.errand(ctx, c, kube.Errand{Name: "fault-set", Alone: true, Args: []string{
+		"fault", "set", component, rules, "--at", address, "--identity", "/identities/operator", "--within", w.set.Within(reachWithin).String(),
+	}}, &said)
+	if err != nil {
+		return err
 	}
+	if code != 0 {
+		return fmt.Errorf("the rules were not taken: %s", strings.TrimSpace(said.String()))
+	}
+	_, err = io.WriteString(out, said.String())
+	return err //nolint:wrapcheck // a writer's error is its own
 }

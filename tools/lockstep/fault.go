@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -28,6 +29,7 @@ import (
 type faultsAt struct {
 	lab, device  string
 	at, identity string
+	within       time.Duration
 	asJSON       bool
 }
 
@@ -50,6 +52,7 @@ cluster, one that stands there is reached with --at and the identity of the oper
 	f.StringVar(&w.device, "device", "", "device whose component is meant (default the first)")
 	f.StringVar(&w.at, "at", "", "address of a stand-in that is in no lab of this machine: unix:PATH or tcp:HOST:PORT")
 	f.StringVar(&w.identity, "identity", "", "folder of the operator's identity, for --at")
+	f.DurationVar(&w.within, "within", 0, "how long to wait for a stand-in that cannot be reached yet (default not at all)")
 	f.BoolVar(&w.asJSON, "json", false, "print one JSON object: component, seed, rules with rule, seen, struck, last")
 	cmd.AddCommand(w.set(), &cobra.Command{
 		Use: "show COMPONENT", Short: "Show the rules of a stand-in and how often each struck", Args: cobra.ExactArgs(1),
@@ -164,7 +167,25 @@ func (w *faultsAt) with(cmd *cobra.Command, component string, do func(context.Co
 		}
 	}
 	conns, s.faults = append(conns, conn), faultv1.NewFaultServiceClient(conn)
+	if err := s.await(cmd.Context(), w.within); err != nil {
+		return err
+	}
 	return do(cmd.Context(), s)
+}
+
+// await waits until the stand-in can be reached. A pod that just started may be refused by
+// the network for a second or two, until its policies are there.
+func (s stand) await(ctx context.Context, within time.Duration) error {
+	if within <= 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	_, err := s.faults.DescribeRules(ctx, &faultv1.DescribeRulesRequest{}, grpc.WaitForReady(true))
+	if noStandIn(err) {
+		return nil // the command says what to do about it
+	}
+	return err
 }
 
 // inLab connects as the operator to a component of a laboratory.

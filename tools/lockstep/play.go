@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +34,7 @@ directive of the flow scripts, and below its output stands the trace of what ran
 command that fails ends the play with exit code 1, unless a - stands before it.
 
 With --deployment they act where the components run elsewhere, as in a cluster: the file
-says where. Commands about processes, networks and files are not for there.`,
+says where. At the end they sign out. Commands about processes, networks and files are not for there.`,
 		Example: "  lockstep play 'join user=alice' 'sign-in user=alice' 'token user=alice'\n" +
 			"  lockstep play --device device-2 'sign-in user=bob'\n" +
 			"  lockstep play -f script.txt\n" +
@@ -114,7 +115,10 @@ func play(ctx context.Context, out io.Writer, commands []string, asJSON bool, do
 	return nil
 }
 
-// playElsewhere plays in a deployment, on all of its devices.
+// signOutWithin bounds how long a play in a deployment takes to end.
+const signOutWithin = 10 * time.Second
+
+// playElsewhere plays in a deployment, on all of its devices. At the end all are signed out.
 func playElsewhere(cmd *cobra.Command, file string, commands []string, device string, asJSON bool) (err error) {
 	d, err := lab.ReadDeployment(file)
 	if err != nil {
@@ -141,6 +145,13 @@ func playElsewhere(cmd *cobra.Command, file string, commands []string, device st
 		devices = append(devices, there)
 	}
 	runner := flows.On(l, devices...)
+	defer func() {
+		out, cancel := context.WithTimeout(context.WithoutCancel(ctx), signOutWithin)
+		defer cancel()
+		if left := runner.SignOut(out); left != nil {
+			_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "lockstep: who is still signed in could not be signed out: %v\n", left)
+		}
+	}()
 	return play(ctx, cmd.OutOrStdout(), commands, asJSON, func(ctx context.Context, command string) (*labv1.PlayCommandResponse, error) {
 		output, id, failed := runner.Play(ctx, command, cmp.Or(device, devices[0].Name))
 		r := &labv1.PlayCommandResponse{Output: output, Failed: failed}

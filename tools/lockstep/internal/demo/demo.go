@@ -27,6 +27,8 @@ const (
 	// where the components are elsewhere, and their spans take a way over collectors. What a
 	// person waits for is bounded by flowTime there too.
 	flowTime, farTime = 30 * time.Second, 3 * time.Minute
+	// endTime bounds the end of a demo in a deployment.
+	endTime = 10 * time.Second
 	// renewalDue is a little more than the renewal cycle of four hours.
 	renewalDue = 4*time.Hour + time.Minute
 )
@@ -96,8 +98,9 @@ type part struct {
 
 // Run joins a device to the tenant and then runs the flows in the order in which
 // a user meets them. It fails when a documented step is missing or out of order.
-func (d *Demo) Run(ctx context.Context) error {
+func (d *Demo) Run(ctx context.Context) (err error) {
 	began := time.Now()
+	defer func() { err = errors.Join(err, d.end(ctx)) }()
 	most := flowTime
 	if d.cfg.Lab.Elsewhere() {
 		most = farTime
@@ -109,7 +112,6 @@ func (d *Demo) Run(ctx context.Context) error {
 		{step.AppToken, d.secondAppToken},
 		{step.BrowserSSO, d.browserSSO},
 		{step.Renewal, d.renewal},
-		{"", d.end},
 	} {
 		// Every flow stands on a device that is joined and a user who is signed in.
 		if p.flow != "" && p.flow != step.FirstSignIn && !d.shows(p.flow) {
@@ -253,6 +255,7 @@ func (d *Demo) renewal(ctx context.Context) error {
 	if err := d.device.LogonUI.SignOut(ctx, d.desktop); err != nil {
 		return fmt.Errorf("sign out: %w", err)
 	}
+	d.desktop = actor.Desktop{}
 	if err := d.cfg.Lab.Advance(ctx, renewalDue); err != nil {
 		return err
 	}
@@ -264,12 +267,14 @@ func (d *Demo) renewal(ctx context.Context) error {
 	return d.show(ctx, step.Renewal, id, "PRT renewal at a later sign-in, four hours on", "ABCDEFG")
 }
 
-// end signs the user out of the device of a deployment, which goes on after the demo and
-// would renew the PRT of an open session for ever.
+// end signs the user out of the device of a deployment, also when a flow failed: the device
+// goes on after the demo and would renew the PRT of an open session for ever.
 func (d *Demo) end(ctx context.Context) error {
-	if !d.cfg.Lab.Elsewhere() {
+	if !d.cfg.Lab.Elsewhere() || d.desktop.Session.Empty() {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
 	if err := d.device.LogonUI.SignOut(ctx, d.desktop); err != nil {
 		return fmt.Errorf("sign out: %w", err)
 	}

@@ -1,6 +1,9 @@
 package flows
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,6 +19,21 @@ func elsewhere() []string {
 		sign-in sign-out unlock guess token browse visit state standing
 		hello pass policy admin sign-ins
 		advance clock fault heal faults`)
+}
+
+// SignOut signs out whoever is signed in on the devices. A deployment goes on when a play
+// is over, and who is still at a desktop then has the PRT renewed there for good.
+func (r *Runner) SignOut(ctx context.Context) error {
+	var errs []error
+	for _, s := range r.seats {
+		for user, desktop := range s.desktops {
+			delete(s.desktops, user)
+			if err := s.device.LogonUI.SignOut(ctx, desktop); err != nil {
+				errs = append(errs, fmt.Errorf("sign %s out of %s: %w", user, s.device.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // here refuses what a deployment cannot do.
