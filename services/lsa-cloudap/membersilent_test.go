@@ -172,8 +172,8 @@ func TestAnEndedComponentAsksNobody(t *testing.T) {
 	})
 }
 
-// earlier makes the one partition a file of a release before memberships; asFirst of the
-// first one. The manifest is that release's.
+// earlier makes the one partition a file of the release before memberships, and has the
+// record of the files forgotten, as if that release had written it.
 func (w *world) earlier() {
 	w.t.Helper()
 	path := w.stored()[0]
@@ -255,7 +255,8 @@ func TestOFF01_AnOlderFileIsOfTheMembershipThatIsThere(t *testing.T) {
 	}
 }
 
-// TestREG20_AnOlderFileOpensNothingOnADeviceThatLeft.
+// TestREG20_AnOlderFileOpensNothingOnADeviceThatLeft: of whichever membership it was, there
+// is none now.
 func TestREG20_AnOlderFileOpensNothingOnADeviceThatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
