@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,7 +43,9 @@ func besides(t *testing.T) (socket string, maker []byte) {
 	go func() { ended <- server.Serve(ctx, commands, control) }()
 	t.Cleanup(func() {
 		cancel()
-		<-ended
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	})
 	return "unix:" + path, ca.RootPEM()
 }

@@ -55,14 +55,16 @@ func (r refusal) Unwrap() error { return r.err }
 
 // over is how a sign-in ends that the cache refused, if it did, and that ended with err at
 // the identity provider. Where nobody was there to ask, the word of the cache stands. Of a
-// former member it says nothing that device registration does not say better: that this
-// device is in no tenant.
+// former member it is only why somebody has to be asked: who was not there says the rest,
+// and of a device in no tenant device registration says it better.
 func (r refusal) over(err error) error {
 	k := prterr.KindOf(err)
 	switch {
 	case err == nil || r.err == nil || prterr.CodeOf(err) != 0:
 		return err
-	case r.former && k != prterr.Unavailable && k != prterr.Deadline:
+	case r.former && (k == prterr.Unavailable || k == prterr.Deadline):
+		return prterr.Wrap(k, err, "%s: %s", whyFormer, message(err))
+	case r.former:
 		return err
 	}
 	return r.err

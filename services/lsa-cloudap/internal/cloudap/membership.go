@@ -90,8 +90,11 @@ func (c *CloudAP) stillMember(ctx context.Context, e *entry, answered <-chan str
 	return nil
 }
 
+// whyFormer is why the cache of a former member lets nobody in.
+const whyFormer = "this device has left its tenant, or joined anew, since this user signed in to it, so the cache does not let in"
+
 func formerMember() *prterr.Error {
-	return prterr.New(prterr.Conflict, "this device has left its tenant, or joined anew, since this user signed in to it, so the cache does not let in: sign in with the network")
+	return prterr.New(prterr.Conflict, "%s: sign in with the network", whyFormer)
 }
 
 // nameMembership writes into a partition of an earlier release whose member the device is.

@@ -192,7 +192,7 @@ func copies(t *testing.T, s store.Store) {
 func onceAtOnce(t *testing.T, s store.Store) {
 	tenant, by := ids.NewTenant(), ids.NewUser()
 	key := device(tenant, by).Certificate
-	isSame := func(recent []store.Device) (int, error) {
+	isSame := func(recent []store.Device) (int, error) { //nolint:unparam // the form is that of a look of AddDeviceOnce
 		return slices.IndexFunc(recent, func(d store.Device) bool { return bytes.Equal(d.Certificate, key) }), nil
 	}
 	var wg sync.WaitGroup
