@@ -12,8 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/lockstep-sso/lockstep/pkg/rpc"
 	"github.com/lockstep-sso/lockstep/pkg/run"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/services/browsercore"
 	"github.com/lockstep-sso/lockstep/services/telemetry"
 	"github.com/lockstep-sso/lockstep/tools/ladder/jaegertest"
@@ -207,5 +211,28 @@ func TestFLT01_AScriptPlaysInADeployment(t *testing.T) {
 		if out, err := command(t, "play", "--deployment", file, line); err == nil || !strings.Contains(out+err.Error(), want) {
 			t.Errorf("%s: it does not say %q:\n%s%v", line, want, out, err)
 		}
+	}
+}
+
+// TestFLT05_AClockOfBeforeIsCaughtUp: a cloud whose clock an earlier play moved gives
+// certificates that are of the future of a device that came later, until both have one time.
+func TestFLT05_AClockOfBeforeIsCaughtUp(t *testing.T) {
+	file := deploy(t, jaegertest.Jaeger{})
+	d, err := lab.ReadDeployment(file)
+	ok(t, err)
+	l, err := lab.Start(t.Context(), lab.Config{Deployment: d})
+	ok(t, err)
+	defer func() { _ = l.Close() }()
+	conn, err := l.Dial(t.Context(), "operator", "idp")
+	ok(t, err)
+	_, err = labv1.NewClockServiceClient(conn).AdvanceClock(t.Context(), &labv1.AdvanceClockRequest{By: durationpb.New(30 * time.Hour)}, grpc.WaitForReady(true))
+	ok(t, err)
+	out := does(t, "play", "--deployment", file, "join user=alice", "sign-in user=alice", "advance by=5h", "sign-in user=alice")
+	if !strings.Contains(out, "checked by the identity provider") {
+		t.Error(out)
+	}
+	ok(t, l.AwaitReady(t.Context(), func(err error) { t.Error(err) }))
+	if ahead := l.Ahead(); ahead < 34*time.Hour || ahead > 36*time.Hour {
+		t.Errorf("the deployment is %v ahead", ahead)
 	}
 }

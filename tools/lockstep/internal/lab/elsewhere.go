@@ -109,7 +109,7 @@ func (l *Lab) AwaitReady(ctx context.Context, met func(error)) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return l.learnTime(ctx)
+	return l.together(ctx)
 }
 
 // identity is what an actor shows to the components.

@@ -24,12 +24,23 @@ type hands struct {
 	skew   map[string]time.Duration
 }
 
-// clocked are the components that have a clock, the cloud's first.
+// clocked are the components that have a clock, the cloud's first. In a deployment they are
+// those of all its devices, whichever are acted on.
 func (l *Lab) clocked() []string {
+	var devices []string
+	for _, d := range l.devices {
+		devices = append(devices, d.Name)
+	}
+	if l.Elsewhere() {
+		devices = nil
+		for _, d := range l.cfg.Deployment.Devices {
+			devices = append(devices, d.Name)
+		}
+	}
 	keys := append(l.idpKeys(), "adfs")
-	for _, dev := range l.devices {
+	for _, device := range devices {
 		for _, component := range []string{"tpm-agent", "dsreg", "wam-broker", "lsa-cloudap"} {
-			keys = append(keys, dev.Key(component))
+			keys = append(keys, device+"/"+component)
 		}
 	}
 	return keys
@@ -115,26 +126,6 @@ func (l *Lab) Freeze(ctx context.Context, component string) (time.Time, error) {
 	return now, l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
 		return catchUp(ctx, c, now.Sub(stood[key]))
 	})
-}
-
-// learnTime has the time of a deployment be what it is there: its clocks may have been
-// moved before. Without lab mode they have no door, and are nobody's to move.
-func (l *Lab) learnTime(ctx context.Context) error {
-	c, err := l.clockOf(ctx, "idp")
-	if err != nil {
-		return err
-	}
-	at, err := c.DescribeClock(ctx, &labv1.DescribeClockRequest{})
-	if k := prterr.KindOf(err); k == prterr.NotFound || k == prterr.Denied {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the clock of idp: %w", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ahead = time.Until(at.GetNow().AsTime().Add(-at.GetSkew().AsDuration()))
-	return nil
 }
 
 // catchUp moves a clock forward, if that is the way.
