@@ -209,15 +209,15 @@ func Start(cfg Config, wire Wire) (*Running, error) {
 	}
 	r := &Running{Component: comp, identity: cfg.Identity, env: &env, served: make(chan error, 1)}
 	if r.server, err = r.newServer(); err != nil {
-		return nil, errors.Join(err, comp.Service.Close(), env.close())
+		return nil, errors.Join(err, env.shut(), comp.Service.Close(), env.close())
 	}
 	l, err := cfg.Network.Listen(cfg.Listen)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), comp.Service.Close(), env.close())
+		return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), env.shut(), comp.Service.Close(), env.close())
 	}
 	if cfg.Health != "" {
 		if r.health, err = openHealth(cfg.Network, cfg.Health); err != nil {
-			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), comp.Service.Close(), env.close())
+			return nil, errors.Join(fmt.Errorf("component %s: %w", cfg.Name, err), l.Close(), env.shut(), comp.Service.Close(), env.close())
 		}
 	}
 	r.serve(r.server, l)

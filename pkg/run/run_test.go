@@ -250,4 +250,14 @@ func TestDEP07_DoorsCloseBeforeTheService(t *testing.T) {
 	if _, err := run.Start(cfg, withDoor(errors.New("no"))); err == nil || len(d.closed) != 1 {
 		t.Errorf("%v, closed %d times", err, len(d.closed))
 	}
+	<-d.closed
+	cfg.Network, cfg.Listen = rpc.OS{}, "nowhere"
+	_, err = run.Start(cfg, func(env *run.Env) (*run.Component, error) {
+		c, err := withDoor(nil)(env)
+		c.Allow[idpv1.NonceService_IssueNonce_FullMethodName] = []string{"dsreg"}
+		return c, err
+	})
+	if err == nil || len(d.closed) != 1 || <-d.closed {
+		t.Errorf("an address that is none: %v; the door has to close once, and before the service", err)
+	}
 }

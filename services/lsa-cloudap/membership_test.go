@@ -86,7 +86,7 @@ func TestREG20_WhoJoinedAnewSignsInAsForTheFirstTime(t *testing.T) {
 				}
 				m.stop()
 				w.cut(true)
-				// The one event is that of before.
+				// The one event is that of before: events outlive a restart.
 				if m = w.start(); !m.signIn(alice).GetFromCache() || m.dropped() != 1 {
 					t.Error("the new PRT is not cached over a restart")
 				}

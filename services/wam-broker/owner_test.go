@@ -42,6 +42,24 @@ func TestAPP19_AWorkAccountGoesWithItsUserOfTheDevice(t *testing.T) {
 	}
 }
 
+// TestAPP19_WhoIsSignedInIsNotGone: an answer that says so of the one whose session it
+// describes contradicts itself, and costs nobody an account or the device its tenant.
+func TestAPP19_WhoIsSignedInIsNotGone(t *testing.T) {
+	d := registeredWithoutPRT(t)
+	d.set(func(w *world) { w.gone = []string{maria} })
+	if got := d.accounts(t, "session-maria"); len(got) != 1 {
+		t.Fatalf("maria has %v", got)
+	}
+	// Whoever is removed behind an app is gone when the service has ended.
+	if err := d.service.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.set(func(w *world) { w.gone = nil })
+	if got := start(t, d.world, d.dir, nil); len(got.accounts(t, "session-maria")) != 1 || d.leaves() != 0 {
+		t.Errorf("after it maria has %v, the device left %d times", got.accounts(t, "session-maria"), d.leaves())
+	}
+}
+
 func (w *world) asked() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

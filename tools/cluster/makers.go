@@ -25,6 +25,9 @@ const (
 	agentName, tpmName, softTPM = "tpm-agent", "tpm", "lockstep/softtpm:"
 	// makerName is the name of every maker of emulated TPMs (pkg/tpmca).
 	makerName = "Lockstep emulated TPM CA"
+	// maxMakerText bounds what a device may say of its maker, in bytes, and maxMakers how many
+	// there may be: with more than that idp does not start (services/idp/wire.go).
+	maxMakerText, maxMakers = 16 << 10, 64
 )
 
 // trustMakers has the cloud trust the makers of the emulated TPMs of the devices that are
@@ -101,6 +104,9 @@ func makerFolder(o kube.Object) (string, error) {
 // addMaker takes what a device says of its maker: one certificate of an authority that calls
 // itself emulated, and nothing else.
 func addMaker(makers map[string]string, text []byte) error {
+	if len(text) > maxMakerText {
+		return fmt.Errorf("it is longer than %d bytes", maxMakerText)
+	}
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE" || len(bytes.TrimSpace(rest)) > 0 {
 		return errors.New("it is not one certificate in PEM")
@@ -113,7 +119,11 @@ func addMaker(makers map[string]string, text []byte) error {
 		return fmt.Errorf("its certificate is not that of a %q", makerName)
 	}
 	sum := sha256.Sum256(block.Bytes)
-	makers[hex.EncodeToString(sum[:8])+".pem"] = string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
+	name := hex.EncodeToString(sum[:]) + ".pem" // whole: nobody's maker takes the place of another
+	if _, there := makers[name]; !there && len(makers) >= maxMakers {
+		return fmt.Errorf("the cloud takes %d makers at most", maxMakers)
+	}
+	makers[name] = string(pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}))
 	return nil
 }
 

@@ -82,6 +82,17 @@ func TestOnlyOneMakerOfEmulatedTPMsIsTaken(t *testing.T) {
 	if len(makers) != 1 {
 		t.Errorf("%d makers", len(makers))
 	}
+	// One device that has much to say, or many that say something, must not keep the cloud
+	// from starting.
+	if err := addMaker(map[string]string{}, append(make([]byte, 64<<10), good...)); err == nil {
+		t.Error("64 KiB are taken")
+	}
+	many := map[string]string{}
+	for i := range 65 {
+		if err := addMaker(many, []byte(certificate(t, makerName, true))); (err != nil) != (i == 64) {
+			t.Fatalf("maker %d: %v", i+1, err)
+		}
+	}
 	object, err := makersObject(makers)
 	if err != nil {
 		t.Fatal(err)

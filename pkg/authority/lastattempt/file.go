@@ -1,6 +1,7 @@
 package lastattempt
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"go.opentelemetry.io/otel/trace"
@@ -23,8 +25,11 @@ import (
 
 const (
 	version = 1
-	// maxText bounds each text of the file, in bytes.
+	// maxText bounds each text of the file, in bytes. What is written is held shorter where it
+	// is no message, so that a full book is still a file that can be read (durable.MaxFile).
 	maxText = 1 << 10
+	maxURI  = 512
+	maxWord = 64
 )
 
 // file is the JSON form of a book.
@@ -60,15 +65,26 @@ func encode(all map[Name]authority.Attempt) ([]byte, error) {
 		a := all[n]
 		f.Attempts = append(f.Attempts, line{
 			What: n.What, Of: n.Of, At: a.At.UTC(), Status: uint32(a.Status), UPN: a.UPN, Kind: a.Kind, Correlation: a.Correlation,
-			Method: cut(a.Where.Method), URI: cut(a.Where.URI), HTTPStatus: a.Where.HTTPStatus, HTTPError: a.Where.HTTPError,
-			ServerError: cut(a.Where.ServerError), Step: cut(a.Where.Step), Code: int(a.Code), ErrorKind: a.ErrorKind, Message: cut(a.Message),
+			Method: cut(a.Where.Method, maxWord), URI: cut(a.Where.URI, maxURI), HTTPStatus: a.Where.HTTPStatus, HTTPError: a.Where.HTTPError,
+			ServerError: cut(a.Where.ServerError, maxWord), Step: cut(a.Where.Step, maxWord), Code: int(a.Code), ErrorKind: a.ErrorKind, Message: cut(a.Message, maxText),
 		})
 	}
-	return json.Marshal(f)
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // six bytes for one
+	err := e.Encode(f)
+	return out.Bytes(), err
 }
 
-// cut bounds a text for the file.
-func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "") }
+// cut bounds a text for the file, and takes from it what JSON needs six bytes for.
+func cut(s string, most int) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s[:min(len(s), most)], ""))
+}
 
 // decode reads a file as from a stranger. Errors name the member and never quote it.
 func decode(data []byte) (map[Name]authority.Attempt, error) {

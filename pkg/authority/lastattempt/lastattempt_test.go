@@ -92,6 +92,28 @@ func TestWhatIsKeptIsBounded(t *testing.T) {
 	}
 }
 
+// Whatever the texts are, what is written is read again: a file that is too large for that
+// would cost every failure.
+func TestWhatIsWrittenIsReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), lastattempt.FileName)
+	b := open(t, path)
+	kinds := []lastattempt.What{lastattempt.Obtain, lastattempt.Renew, lastattempt.Use}
+	long := failure(time.Hour)
+	long.Message = strings.Repeat("<\x01\"\u2028", 500)
+	long.Where.URI, long.Where.Method, long.Where.ServerError, long.Where.Step = long.Message, long.Message, long.Message, long.Message
+	for _, what := range kinds {
+		for i := range lastattempt.Max {
+			b.Set(lastattempt.Name{What: what, Of: fmt.Sprint(strings.Repeat("&", 120), i)}, long)
+		}
+	}
+	again := open(t, path)
+	for _, what := range kinds {
+		if n := len(again.All(what)); n != lastattempt.Max {
+			t.Errorf("%d of %s", n, what)
+		}
+	}
+}
+
 // An app that tries all the time does not wear out the disk; another failure is written.
 func TestTheSameFailureIsWrittenOnceAMinute(t *testing.T) {
 	writes := 0

@@ -285,6 +285,13 @@ func (c *CloudAP) retireOthers(kept *entry, upn ids.UPN) {
 
 // retire forgets a partition and ends its sessions. CloudAP.mu is held.
 func (c *CloudAP) retire(e *entry) {
+	e.writing.Lock()
+	defer e.writing.Unlock()
+	c.retireHeld(e)
+}
+
+// retireHeld is retire; the entry's writing is held too.
+func (c *CloudAP) retireHeld(e *entry) {
 	delete(c.entries, e.key)
 	for d, s := range c.sessions {
 		if s.entry == e {

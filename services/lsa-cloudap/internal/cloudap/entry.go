@@ -114,10 +114,8 @@ func (e *entry) switchTo(next partition.Partition, now time.Time) {
 	e.current = next
 }
 
-// retire makes the entry unusable and then runs remove, in the order of writes.
+// retire makes the entry unusable and then runs remove; writing is held.
 func (e *entry) retire(remove func() error) error {
-	e.writing.Lock()
-	defer e.writing.Unlock()
 	e.mu.Lock()
 	e.retired = true
 	e.mu.Unlock()

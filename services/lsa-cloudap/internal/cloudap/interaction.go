@@ -203,7 +203,7 @@ func (c *CloudAP) upgraded(ctx context.Context, e *entry, p partition.Partition,
 	if !sameUser(got.key, e.key) {
 		return nil, prterr.New(prterr.Denied, "another user signed in at the page: nothing was changed")
 	}
-	target := c.entryFor(got.key)
+	target := c.entryOf(ctx, got)
 	return target, c.adopt(ctx, target, got, nil, c.afterPage(ctx, target, got))
 }
 

@@ -137,7 +137,7 @@ func (c *CloudAP) acquire(ctx context.Context, upn ids.UPN, cred proof) (e *entr
 	}
 	defer func() { err = ended(err) }()
 	err = c.recovering(ctx, upn, cred, func(got issued) error {
-		e, upn = c.entryFor(got.key), got.upn
+		e, upn = c.entryOf(ctx, got), got.upn
 		also, err := c.afterSignIn(ctx, e, got, cred)
 		if err != nil {
 			return err

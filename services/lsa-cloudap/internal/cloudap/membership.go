@@ -106,6 +106,18 @@ func (c *CloudAP) nameMembership(ctx context.Context, e *entry, present ids.Memb
 	})
 }
 
+// entryOf finds or makes the entry for a PRT that was obtained just now. What is there of a
+// former membership goes first: neither its password nor the desktops that it opened take
+// part in what is proven today.
+func (c *CloudAP) entryOf(ctx context.Context, got issued) *entry {
+	e := c.entryFor(got.key)
+	if p, there := e.snapshot(); !there || got.membership == "" || !former(p, got.membership) {
+		return e
+	}
+	c.dropFormer(ctx, e, got.membership)
+	return c.entryFor(got.key)
+}
+
 // dropFormers forgets all that was cached under a former membership.
 func (c *CloudAP) dropFormers(ctx context.Context) {
 	present, known := c.recovery.said.last()
@@ -138,9 +150,16 @@ func (c *CloudAP) dropFormer(ctx context.Context, e *entry, present ids.Membersh
 func (c *CloudAP) forgetFormer(e *entry, present ids.MembershipID) (partition.Partition, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// Nothing is written into it any more from here on: a PRT of today that arrives now
+	// would go with it.
+	e.writing.Lock()
+	defer e.writing.Unlock()
 	p, there := e.snapshot()
 	if !there || c.entries[e.key] != e || !former(p, present) {
 		return p, false
+	}
+	if latest, known := c.recovery.said.last(); known && p.Membership != "" && p.Membership == latest {
+		return p, false // what the caller had heard is of before
 	}
 	for d, s := range c.sessions {
 		if s.entry == e {
@@ -154,7 +173,7 @@ func (c *CloudAP) forgetFormer(e *entry, present ids.MembershipID) (partition.Pa
 			delete(c.hellos, u) // its file stays, which is in the log, and names a key that the TPM does not know
 		}
 	}
-	c.retire(e)
+	c.retireHeld(e)
 	return p, true
 }
 

@@ -68,14 +68,14 @@ func (a *Authority) Who(ctx context.Context, session secret.Text, owners ...sid.
 		return SignedIn{}, err
 	}
 	s := SignedIn{Name: resp.GetDisplayName()}
-	for _, owner := range owners { // of those that were asked about, and no others
-		if slices.Contains(resp.GetGone(), string(owner)) {
-			s.Gone = append(s.Gone, owner)
-		}
-	}
 	if resp.GetSid() != "" {
 		if s.SID, err = sid.Parse(resp.GetSid()); err != nil {
 			return SignedIn{}, unusable(err)
+		}
+	}
+	for _, owner := range owners { // of those that were asked about, and no others; who is signed in is there
+		if owner != s.SID && slices.Contains(resp.GetGone(), string(owner)) {
+			s.Gone = append(s.Gone, owner)
 		}
 	}
 	if resp.GetNoPrt() {

@@ -140,8 +140,13 @@ func (o Operator) DeviceState(ctx context.Context) (*dsregv1.GetDeviceStateRespo
 }
 
 // Leave removes the device from its tenant.
-func (o Operator) Leave(ctx context.Context) error {
-	_, err := dsregv1.NewRegistrationServiceClient(o.Dsreg).LeaveDevice(ctx, &dsregv1.LeaveDeviceRequest{})
+func (o Operator) Leave(ctx context.Context) error { return o.leave(ctx, false) }
+
+// LeaveUntold does so without telling the tenant, for one that knows the device no more.
+func (o Operator) LeaveUntold(ctx context.Context) error { return o.leave(ctx, true) }
+
+func (o Operator) leave(ctx context.Context, untold bool) error {
+	_, err := dsregv1.NewRegistrationServiceClient(o.Dsreg).LeaveDevice(ctx, &dsregv1.LeaveDeviceRequest{LocalOnly: untold})
 	return err
 }
 

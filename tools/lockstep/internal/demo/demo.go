@@ -13,6 +13,8 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/lockstep-sso/lockstep/pkg/aadsts"
+	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
 	dsregv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/dsreg/v1"
@@ -193,7 +195,12 @@ func (d *Demo) leave(ctx context.Context) error {
 		return nil
 	}
 	d.cfg.Progress("taking the device out of the tenant that an earlier demo joined it to")
-	if err := d.device.Operator.Leave(ctx); err != nil {
+	err = d.device.Operator.Leave(ctx)
+	if prterr.CodeOf(err) == aadsts.DeviceAuthenticationFailed {
+		d.cfg.Progress("the tenant does not know the device: its cloud is another one than that it joined")
+		err = d.device.Operator.LeaveUntold(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("leave the tenant: %w", err)
 	}
 	return nil

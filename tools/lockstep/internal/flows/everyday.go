@@ -24,7 +24,10 @@ func (r *Runner) everyday(ctx context.Context, command string, arg map[string]st
 		return r.recoverDevice(ctx, arg), true
 	case "device": // device
 		return r.deviceState(ctx), true
-	case "leave": // leave
+	case "leave": // leave [untold]
+		if arg["untold"] != "" {
+			return outcome("the device left, and its tenant was not told", r.device.Operator.LeaveUntold(ctx)), true
+		}
 		return outcome("the device left its tenant", r.device.Operator.Leave(ctx)), true
 	case "sign-in": // sign-in user=alice [password=wrong] [pin=135790] [page with=pass]
 		return r.signIn(ctx, arg), true
