@@ -1,9 +1,9 @@
 // Package obs sets up what a component shows of itself: traces, metrics and logs.
 //
 // Spans carry names of steps and methods, never payloads. Metrics carry labels out of
-// closed lists, never a user, an address or a key, and where the process runs (Place). Logs go through slog
-// with a handler that knows nothing of secrets, because secrets are types that
-// do not print (pkg/secret).
+// closed lists, never a user, an address or a key. Both say where the process runs
+// (Place). Logs go through slog with a handler that knows nothing of secrets, because
+// secrets are types that do not print (pkg/secret).
 package obs
 
 import (

@@ -4,10 +4,10 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	tpmv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/tpm/v1"
 )
 
@@ -26,11 +26,9 @@ func NewRemoteRecords(conn grpc.ClientConnInterface) RemoteRecords {
 }
 
 // call has a context of its own: a write that was begun is ended, whoever gave up
-// waiting. It is under a span that is not recorded, because keeping files is a step of
-// no flow.
+// waiting. Keeping files is a step of no flow.
 func (r RemoteRecords) call() (context.Context, context.CancelFunc) {
-	silent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
-	return context.WithTimeout(trace.ContextWithRemoteSpanContext(context.Background(), silent), recordTime)
+	return context.WithTimeout(step.Outside(context.Background()), recordTime)
 }
 
 // Begin announces a digest.

@@ -74,8 +74,7 @@ type Config struct {
 // Files is the folder. It is safe for use by many goroutines: one write is made at a
 // time.
 type Files struct {
-	cfg        Config
-	quarantine *durable.Quarantine
+	cfg Config
 
 	mu    sync.Mutex
 	state Verification
@@ -108,11 +107,11 @@ func Open(cfg Config) (*Files, error) {
 			return nil, err
 		}
 	}
-	f := &Files{cfg: cfg, quarantine: cfg.Quarantine, refused: map[string]bool{}, lost: map[string]bool{}}
+	f := &Files{cfg: cfg, refused: map[string]bool{}, lost: map[string]bool{}}
+	f.sweep()
 	if cfg.Records == nil {
 		return f, nil
 	}
-	f.sweep()
 	f.state = Pending
 	var err error
 	if f.base, err = f.scan(); err != nil {

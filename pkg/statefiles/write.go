@@ -127,7 +127,7 @@ func (f *Files) Reject(name, reason string) error {
 
 func (f *Files) putAside(name, reason string) error {
 	full := f.Path(name)
-	found, err := f.quarantine.Take(full, reason)
+	found, err := f.cfg.Quarantine.Take(full, reason)
 	f.refused[name] = err != nil
 	if err != nil {
 		f.event(EventQuarantined, "a file of the cache cannot be used and could not be put aside: the next one of its name takes its place",
@@ -140,4 +140,4 @@ func (f *Files) putAside(name, reason string) error {
 }
 
 // Quarantined lists the files that were put aside, in this run and before.
-func (f *Files) Quarantined() []durable.Quarantined { return f.quarantine.List() }
+func (f *Files) Quarantined() []durable.Quarantined { return f.cfg.Quarantine.List() }

@@ -55,6 +55,13 @@ func FlowFrom(ctx context.Context) Flow {
 	return f
 }
 
+// Outside is for what is a step of no flow: no span is recorded of what is done with it,
+// neither here nor by whoever is called.
+func Outside(ctx context.Context) context.Context {
+	unsampled := trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true}
+	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(unsampled))
+}
+
 // Start begins a row that a room carries by itself. The caller ends the span with End.
 func Start(ctx context.Context, s stepv1.Step) (context.Context, trace.Span) {
 	tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer(instrumentation)

@@ -20,20 +20,26 @@ func crashPoints() []string {
 		"manifest-temp-created", "manifest-temp-written", "state-begun", "renamed", "manifest-renamed", "state-confirmed", "memory-switched"}
 }
 
+// doomed starts a component that dies at a point when it is armed, and says whether it was
+// struck.
+func (w *world) doomed(point string) (m *machine, armed, struck *atomic.Bool) {
+	armed, struck = new(atomic.Bool), new(atomic.Bool)
+	return w.start(func(c *lsacloudap.Config) {
+		c.Points = func(p string) {
+			if armed.Load() && p == point {
+				struck.Store(true)
+				panic("killed at " + p)
+			}
+		}
+	}), armed, struck
+}
+
 func TestREN22_ACrashAtAnyPointLosesNothing(t *testing.T) {
 	for _, point := range crashPoints() {
 		t.Run(point, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				var armed, struck atomic.Bool
-				m := w.start(func(c *lsacloudap.Config) {
-					c.Points = func(p string) {
-						if armed.Load() && p == point {
-							struck.Store(true)
-							panic("killed at " + p)
-						}
-					}
-				})
+				m, armed, struck := w.doomed(point)
 				m.logoff(m.signIn(alice).GetLogonSession())
 				old := m.only().GetPrtDigest()
 				time.Sleep(5 * time.Hour)

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -360,15 +359,7 @@ func TestACrashWhileAHelloKeyIsMade(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				var armed, struck atomic.Bool
-				m := w.start(func(c *lsacloudap.Config) {
-					c.Points = func(p string) {
-						if armed.Load() && p == point {
-							struck.Store(true)
-							panic("killed at " + p)
-						}
-					}
-				})
+				m, armed, struck := w.doomed(point)
 				session := m.signIn(alice).GetLogonSession()
 				armed.Store(true)
 				if _, err := m.provision(session, visitor{methods: []string{"sms"}}); err == nil || !struck.Load() {

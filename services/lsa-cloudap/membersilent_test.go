@@ -5,13 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
-	lsacloudap "github.com/lockstep-sso/lockstep/services/lsa-cloudap"
 )
 
 // TestOFF01_INV07_ARecoveredDeviceKeepsItsUsers: new keys and a new device id are the same
@@ -278,15 +276,7 @@ func TestREG20_ACrashWhileAFormerMembershipIsForgotten(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
-				var armed, struck atomic.Bool
-				m := w.start(func(c *lsacloudap.Config) {
-					c.Points = func(p string) {
-						if armed.Load() && p == point {
-							struck.Store(true)
-							panic("killed at " + p)
-						}
-					}
-				})
+				m, armed, struck := w.doomed(point)
 				m.logoff(m.signIn(alice).GetLogonSession())
 				w.rejoin()
 				armed.Store(true)

@@ -40,7 +40,6 @@ import (
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/server"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/tokencache"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/upstream"
-	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/wamevent"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/window"
 )
 
@@ -188,26 +187,9 @@ func workAccounts(cfg Config, quarantine *durable.Quarantine, events *eventlog.L
 		return nil, err
 	}
 	return authority.New(authority.Config{
-		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Attempts: attempts(cfg, quarantine, events), Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
-		Events: events, Log: cfg.Log, Points: cfg.Points, Meter: meter,
+		Store: store, Accounts: accounts, Protocol: protocol, DataKeys: dataKeys, Clock: cfg.Clock, RenewEvery: cmp.Or(cfg.RenewEvery, defaultRenewEvery),
+		Attempts: lastattempt.Open(files, lastattempt.Config{Clock: cfg.Clock, Log: cfg.Log, Points: cfg.Points}), Events: events, Log: cfg.Log, Points: cfg.Points, Meter: meter,
 	})
-}
-
-// attempts are the last failures of work accounts, with those of before a restart.
-func attempts(cfg Config, quarantine *durable.Quarantine, events *eventlog.Log) *lastattempt.Book {
-	path := filepath.Join(cfg.StateDir, lastattempt.FileName)
-	book, err := lastattempt.Open(lastattempt.Config{
-		Path: path, Clock: cfg.Clock, Log: cfg.Log, Points: func(point string) { cfg.Points.Reached("attempts-" + point) },
-		Reject: func(reason string) error {
-			found, err := quarantine.Take(path, reason)
-			events.Add(context.Background(), wamevent.Quarantined(path, reason, found.Path))
-			return cmp.Or(err, errors.New(reason))
-		},
-	})
-	if err != nil {
-		cfg.Log.Error("the last failed attempts are not shown", "error", err)
-	}
-	return book
 }
 
 // Register serves the broker's contracts; the laboratory's clock only in a

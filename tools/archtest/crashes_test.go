@@ -20,6 +20,7 @@ type killing struct {
 // killings are the place where every crash point is listed.
 func killings() []killing {
 	write := []string{"temp-created", "temp-written", "renamed"}
+	attempts := []string{"attempts-temp-created", "attempts-temp-written", "attempts-renamed"}
 	return []killing{
 		{"tpm-agent", "services/tpm-agent/security_test.go", "TestCrashesWhileInstallingLeaveOneIdentity", append(write, "certificate-written", "pointer-moved")},
 		{"dsreg", "services/dsreg/crash_test.go", "TestACrashInAnEnrolmentLeavesOldOrNew", append(write, "keys-created", "enrolling-written", "registered", "pending-written", "installed", "current-written")},
@@ -29,11 +30,13 @@ func killings() []killing {
 		{"lsa-cloudap", "services/lsa-cloudap/crash_test.go", "TestREN22_ACrashAtAnyPointLosesNothing", append(write,
 			"answer-received", "session-key-imported", "prt-sealed", "manifest-temp-created", "manifest-temp-written", "state-begun", "manifest-renamed",
 			"state-confirmed", "memory-switched")},
+		{"lsa-cloudap", "services/lsa-cloudap/attempt_test.go", "TestREN22_DiagnosticsKeepNobodyFromSigningIn", attempts},
 		{"lsa-cloudap", "services/lsa-cloudap/hello_test.go", "TestACrashWhileAHelloKeyIsMade", []string{"hello-key-made", "hello-key-registered", "hello-record-written"}},
 		{"wam-broker", "tools/lockstep/internal/acceptance/kill_test.go", "TestREN22_KillMinus9AtEveryWritePointOfWAM", write},
 		{"wam-broker", "tools/lockstep/internal/acceptance/workcrash_test.go", "TestA43_WAMIsStoppedAtEachMoment", append(write,
 			"answer-received", "session-key-imported", "manifest-temp-created", "manifest-temp-written", "state-begun", "manifest-renamed",
 			"state-confirmed", "account-written")},
+		{"wam-broker", "pkg/authority/lastattempt/lastattempt_test.go", "TestACrashLeavesTheOldOrTheNew", attempts},
 	}
 }
 

@@ -154,17 +154,3 @@ func makersObject(makers map[string]string) (kube.Object, error) {
 	}
 	return kube.Object{Kind: "ConfigMap", Namespace: cloudNamespace, Name: makersMap, Text: text}, nil
 }
-
-// restart starts a component of the deployed ones anew and waits for it.
-func (w *world) restart(ctx context.Context, c *kube.Cluster, component string, objects []kube.Object) error {
-	for _, o := range kube.Workloads(objects) {
-		if o.Name != component {
-			continue
-		}
-		w.hear(ctx, c, o)
-		if _, err := c.Kubectl(ctx, "rollout", "restart", strings.ToLower(o.Kind), o.Name, "-n", o.Namespace); err != nil {
-			return err
-		}
-	}
-	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
-}

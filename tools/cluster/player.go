@@ -203,13 +203,23 @@ func (w *world) swapIn(ctx context.Context, c *kube.Cluster, component string) e
 	if err := c.WaitReady(ctx, objects, w.set.Within(readyWithin)); err != nil {
 		return err
 	}
-	return w.cutOff(ctx, c, component, objects)
+	// A Service decides where new connections go and leaves those alone that there are, over
+	// which callers would pass the stand-in by: the real component starts again.
+	return w.restart(ctx, c, component, objects)
 }
 
-// cutOff starts the real component again. A Service decides where new connections go and
-// leaves those alone that there are, over which callers would pass the stand-in by.
-func (w *world) cutOff(ctx context.Context, c *kube.Cluster, component string, objects []kube.Object) error {
-	return w.restart(ctx, c, component, objects)
+// restart starts a component of the deployed ones anew and waits for it.
+func (w *world) restart(ctx context.Context, c *kube.Cluster, component string, objects []kube.Object) error {
+	for _, o := range kube.Workloads(objects) {
+		if o.Name != component {
+			continue
+		}
+		w.hear(ctx, c, o)
+		if _, err := c.Kubectl(ctx, "rollout", "restart", strings.ToLower(o.Kind), o.Name, "-n", o.Namespace); err != nil {
+			return err
+		}
+	}
+	return c.WaitReady(ctx, objects, w.set.Within(readyWithin))
 }
 
 // removeOthers removes what stand-ins left that the wanted state does not have.

@@ -13,7 +13,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/durable"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 )
 
 const (
@@ -55,67 +55,50 @@ const (
 	Use    What = "use"
 )
 
-// Config is what a book needs.
+// Config is what a book may have.
 type Config struct {
-	// Path of the file; empty keeps failures in memory only.
-	Path string
-	// Reject puts the file aside when it cannot be used, and tells people; nil leaves it to
-	// be overwritten.
-	Reject func(reason string) error
 	// Clock tells how old failures are; nil is the real one.
 	Clock clock.Clock
-	// Log gets what could not be written; nil discards.
+	// Log gets what could not be read or written; nil discards.
 	Log *slog.Logger
-	// Points are told of each moment of a write at which a crash would matter.
+	// Points are told of each moment of a write at which a crash would matter, as
+	// attempts-renamed.
 	Points durable.Points
 }
 
 // Book has the failures. It is safe for concurrent use.
 type Book struct {
-	cfg Config
-	mu  sync.Mutex
-	all map[Name]authority.Attempt
+	cfg  Config
+	path string
+	mu   sync.Mutex
+	all  map[Name]authority.Attempt
 	// written is what the file says.
 	written map[Name]authority.Attempt
 }
 
-// Open reads the file, which may be missing. The error names one that cannot be used; the
-// book is good all the same, and empty.
-func Open(cfg Config) (*Book, error) {
+// Open reads the file in the state folder of a component, which may be missing. One that
+// cannot be used is put aside, with the event of that folder, and the book begins empty.
+func Open(files *statefiles.Files, cfg Config) *Book {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Clock = clock.Or(cfg.Clock)
-	b := &Book{cfg: cfg, all: map[Name]authority.Attempt{}, written: map[Name]authority.Attempt{}}
-	if cfg.Path == "" {
-		return b, nil
-	}
-	b.sweep()
-	data, err := durable.ReadFile(cfg.Path)
+	b := &Book{cfg: cfg, path: files.Path(FileName), all: map[Name]authority.Attempt{}, written: map[Name]authority.Attempt{}}
+	data, err := files.Read(FileName)
 	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
+		return b
 	}
 	var found map[Name]authority.Attempt
 	if err == nil {
 		found, err = decode(data)
 	}
 	if err != nil {
-		if cfg.Reject != nil {
-			err = cfg.Reject(err.Error())
-		}
-		return b, err
+		cfg.Log.Error("the last failed attempts are not shown", "error", files.Reject(FileName, err.Error()))
+		return b
 	}
 	b.all, b.written = found, maps.Clone(found)
 	b.forgetOld()
-	return b, nil
-}
-
-// sweep removes what a crash left of a write that was never finished.
-func (b *Book) sweep() {
-	left, _ := filepath.Glob(filepath.Join(filepath.Dir(b.cfg.Path), "."+filepath.Base(b.cfg.Path)+".*"))
-	for _, path := range left {
-		_ = durable.Remove(path) // it was never valid
-	}
+	return b
 }
 
 // Get is the last failure under a name, zero when there is none.
@@ -191,12 +174,9 @@ func alike(a, b authority.Attempt) bool {
 
 // write replaces the file; b.mu is held.
 func (b *Book) write() {
-	if b.cfg.Path == "" {
-		return
-	}
 	data, err := encode(b.all)
 	if err == nil {
-		err = durable.WriteFile(b.cfg.Path, data, b.cfg.Points)
+		err = durable.WriteFile(b.path, data, func(point string) { b.cfg.Points.Reached("attempts-" + point) })
 	}
 	if err != nil {
 		b.cfg.Log.Warn("the last failed attempts are not kept over a restart: check the disk", "error", err)

@@ -18,20 +18,27 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/clock"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 )
 
 func open(t *testing.T, path string, change ...func(*lastattempt.Config)) *lastattempt.Book {
 	t.Helper()
-	cfg := lastattempt.Config{Path: path, Clock: clock.NewLab()}
+	cfg := lastattempt.Config{Clock: clock.NewLab()}
 	for _, c := range change {
 		c(&cfg)
 	}
-	b, err := lastattempt.Open(cfg)
+	return lastattempt.Open(folder(t, path), cfg)
+}
+
+// folder is the state folder that a file is in.
+func folder(t *testing.T, path string) *statefiles.Files {
+	t.Helper()
+	files, err := statefiles.Open(statefiles.Config{Dir: filepath.Dir(path)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	return files
 }
 
 // failure is one with every field, some time ago.
@@ -119,7 +126,7 @@ func TestTheSameFailureIsWrittenOnceAMinute(t *testing.T) {
 	writes := 0
 	b := open(t, filepath.Join(t.TempDir(), lastattempt.FileName), func(c *lastattempt.Config) {
 		c.Points = func(p string) {
-			if p == "renamed" {
+			if p == "attempts-renamed" {
 				writes++
 			}
 		}
@@ -140,7 +147,7 @@ func TestTheSameFailureIsWrittenOnceAMinute(t *testing.T) {
 }
 
 func TestACrashLeavesTheOldOrTheNew(t *testing.T) {
-	for _, point := range []string{"temp-created", "temp-written", "renamed"} {
+	for _, point := range []string{"attempts-temp-created", "attempts-temp-written", "attempts-renamed"} {
 		t.Run(point, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), lastattempt.FileName)
 			old, fresh := lastattempt.Name{What: lastattempt.Use, Of: "old"}, lastattempt.Name{What: lastattempt.Use, Of: "new"}
@@ -160,7 +167,7 @@ func TestACrashLeavesTheOldOrTheNew(t *testing.T) {
 				}).Set(fresh, failure(0))
 			}()
 			b := open(t, path)
-			if got := len(b.All(lastattempt.Use)); b.Get(old).At.IsZero() || (got == 2) != (point == "renamed") {
+			if got := len(b.All(lastattempt.Use)); b.Get(old).At.IsZero() || (got == 2) != (point == "attempts-renamed") {
 				t.Errorf("%d failures", got)
 			}
 			if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
@@ -170,8 +177,8 @@ func TestACrashLeavesTheOldOrTheNew(t *testing.T) {
 	}
 }
 
-// Every member is read as from a stranger; the file goes where Reject puts it, by name,
-// and the book goes on without it.
+// Every member is read as from a stranger; the file goes to quarantine, by name, and the
+// book goes on without it.
 func TestADamagedFileIsPutAside(t *testing.T) {
 	good := map[string]any{"what": "use", "of": "x", "at": time.Now(), "error_kind": "denied"}
 	for member, v := range map[string]any{
@@ -192,19 +199,16 @@ func TestADamagedFileIsPutAside(t *testing.T) {
 			if err := errors.Join(err, os.WriteFile(path, raw, 0o600)); err != nil {
 				t.Fatal(err)
 			}
-			why := ""
-			b, err := lastattempt.Open(lastattempt.Config{Path: path, Reject: func(reason string) error {
-				why = reason
-				return errors.Join(os.Rename(path, path+".aside"), errors.New("put aside"))
-			}})
+			files := folder(t, path)
+			b, aside := lastattempt.Open(files, lastattempt.Config{}), files.Quarantined()
 			if member == "" {
-				if err != nil || len(b.All(lastattempt.Use)) != 1 {
-					t.Errorf("%v, %v", b.All(lastattempt.Use), err)
+				if len(aside) > 0 || len(b.All(lastattempt.Use)) != 1 {
+					t.Errorf("%v, in quarantine %v", b.All(lastattempt.Use), aside)
 				}
 				return
 			}
-			if err == nil || why == "" || strings.Contains(why, "mmm") || len(b.All(lastattempt.Use)) > 0 {
-				t.Fatalf("%v, reason %q", err, why)
+			if len(aside) != 1 || aside[0].Reason == "" || strings.Contains(aside[0].Reason, "mmm") || len(b.All(lastattempt.Use)) > 0 {
+				t.Fatalf("%v, in quarantine %v", b.All(lastattempt.Use), aside)
 			}
 			n := lastattempt.Name{What: lastattempt.Use, Of: "y"}
 			b.Set(n, failure(0))

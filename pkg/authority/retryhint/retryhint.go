@@ -44,15 +44,7 @@ func (o held) left(now time.Time) time.Duration {
 
 // Check is the answer of before while its time is not over, with the time that is left
 // (prterr.RetryAfterOf); else nil.
-func (h *Hints[K]) Check(k K, now time.Time) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	one := h.all[k]
-	if left := one.left(now); left > 0 {
-		return one.err.WithRetryAfter(left)
-	}
-	return nil
-}
+func (h *Hints[K]) Check(k K, now time.Time) error { return h.Try(k, now, 0) }
 
 // Try is Check for who may know better than the hint, such as somebody at the keyboard:
 // within its time the first tries are let through, as many as allowed, and counted. A

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
-	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	idpv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/idp/v1"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
@@ -136,19 +134,16 @@ func (e *Enroller) tryOut(ctx context.Context, d *Description, id *state.Identit
 // cannot tell one that was deleted from one that it does not know everywhere yet.
 func (e *Enroller) standing(ctx context.Context) DeviceAuth {
 	asked := false
-	_, err := newdevice.UntilKnown(ctx, e.clock, e.isNew, func() (struct{}, error) {
-		return freshnonce.With(ctx, e.cloud.nonce, func(ctx context.Context, nonce string) (struct{}, error) {
-			proof, err := e.keys.check(ctx, nonce)
-			if asked = err == nil; !asked {
-				return struct{}{}, err
-			}
-			_, err = e.cloud.devices.CheckDevice(ctx, &idpv1.CheckDeviceRequest{Request: proof})
-			return struct{}{}, err
-		})
+	_, err := asDevice(ctx, e, e.isNew, e.cloud.nonce, func(ctx context.Context, nonce string) (*idpv1.CheckDeviceResponse, error) {
+		proof, err := e.keys.check(ctx, nonce)
+		if asked = err == nil; !asked {
+			return nil, err
+		}
+		return e.cloud.devices.CheckDevice(ctx, &idpv1.CheckDeviceRequest{Request: proof})
 	})
 	switch code := prterr.CodeOf(err); {
 	case err == nil:
-		e.isKnown()
+		e.nowKnown()
 		return AuthSuccess
 	case !asked:
 		return AuthError

@@ -1,6 +1,12 @@
 package enrol
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
+	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
+)
 
 // newFor is how long a device is new: the replicas of a directory learn of it one after
 // the other, and one that has not says that there is no such device (AADSTS50155).
@@ -13,5 +19,11 @@ func (e *Enroller) isNew() bool {
 	return at != 0 && e.clock.Now().Sub(time.Unix(0, at)).Abs() < newFor
 }
 
-// isKnown ends that: the tenant has taken a proof of the device key.
-func (e *Enroller) isKnown() { e.became.Store(0) }
+// nowKnown ends that: the tenant has taken a proof of the device key.
+func (e *Enroller) nowKnown() { e.became.Store(0) }
+
+// asDevice asks the tenant for something that a device proves: with the next proof when it
+// refuses the nonce of one, and again while it may not know a new device yet.
+func asDevice[T any](ctx context.Context, e *Enroller, isNew func() bool, next func(context.Context) (string, error), ask func(context.Context, string) (T, error)) (T, error) {
+	return newdevice.UntilKnown(ctx, e.clock, isNew, func() (T, error) { return freshnonce.With(ctx, next, ask) })
+}

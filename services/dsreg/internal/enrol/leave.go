@@ -84,20 +84,20 @@ func cannotProve(err error) error {
 	return prterr.Wrap(prterr.KeysLost, err, "the device has lost its keys and cannot remove itself: leave with local_only and have it removed from the tenant")
 }
 
-// tell removes the device from its tenant. When the tenant refuses, the device is
-// what it was.
+// tell removes the device from its tenant, with the proof that was made first and fresh
+// ones after it. When the tenant refuses, the device is what it was.
 func (e *Enroller) tell(ctx context.Context, proof string, before state.Record) error {
-	first := func(ctx context.Context) (string, error) {
+	next := func(ctx context.Context) (string, error) {
 		if signed := proof; signed != "" {
 			proof = ""
 			return signed, nil
 		}
 		return e.removalProof(ctx)
 	}
-	err := e.removeWith(ctx, e.isNew, first)
+	err := e.removeWith(ctx, e.isNew, next)
 	switch {
 	case err == nil || forgotten(err, before.Leaving):
-		e.isKnown() // what it says of this device from here on is its word
+		e.nowKnown() // what it says of this device from here on is its word
 		return nil
 	case uncertain(err):
 		// It may have happened, so the intention stays written down.

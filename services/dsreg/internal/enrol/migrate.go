@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/lockstep-sso/lockstep/pkg/aadsts"
-	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
-	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
@@ -122,16 +120,13 @@ func (e *Enroller) replace(ctx context.Context, cur *state.Identity) error {
 	return e.put(r)
 }
 
-// exchange asks for the new keys, with another proof when the tenant refuses the nonce of
-// one, and again when it may not know a new device yet.
+// exchange asks for the new keys.
 func (e *Enroller) exchange(ctx context.Context, keys state.Keys, o offer) (registered, error) {
-	return newdevice.UntilKnown(ctx, e.clock, e.isNew, func() (registered, error) {
-		return freshnonce.With(ctx, e.cloud.nonce, func(ctx context.Context, nonce string) (registered, error) {
-			proof, err := e.keys.replacement(ctx, keys.ID, nonce)
-			if err != nil {
-				return registered{}, err
-			}
-			return e.cloud.replace(ctx, proof, o)
-		})
+	return asDevice(ctx, e, e.isNew, e.cloud.nonce, func(ctx context.Context, nonce string) (registered, error) {
+		proof, err := e.keys.replacement(ctx, keys.ID, nonce)
+		if err != nil {
+			return registered{}, err
+		}
+		return e.cloud.replace(ctx, proof, o)
 	})
 }

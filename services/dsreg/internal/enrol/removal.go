@@ -3,8 +3,6 @@ package enrol
 import (
 	"context"
 
-	"github.com/lockstep-sso/lockstep/pkg/authority/freshnonce"
-	"github.com/lockstep-sso/lockstep/pkg/authority/newdevice"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/services/dsreg/internal/state"
 )
@@ -80,13 +78,10 @@ func (e *Enroller) remove(ctx context.Context, f farewell, old *state.Identity) 
 	return true
 }
 
-// removeWith has the tenant remove a device, with another proof when it refuses the nonce
-// of one, and again when it may not know a new device yet.
+// removeWith has the tenant remove a device, with proofs of that.
 func (e *Enroller) removeWith(ctx context.Context, isNew func() bool, next func(context.Context) (string, error)) error {
-	_, err := newdevice.UntilKnown(ctx, e.clock, isNew, func() (struct{}, error) {
-		return freshnonce.With(ctx, next, func(ctx context.Context, proof string) (struct{}, error) {
-			return struct{}{}, e.cloud.remove(ctx, proof)
-		})
+	_, err := asDevice(ctx, e, isNew, next, func(ctx context.Context, proof string) (struct{}, error) {
+		return struct{}{}, e.cloud.remove(ctx, proof)
 	})
 	return err
 }

@@ -104,11 +104,11 @@ func OpenNotes(dir string) (*Notebook, error) {
 // putAside keeps a file that cannot be used; the error it returns, never nil, names it and
 // where it is now. One that cannot be moved is overwritten by the next notes.
 func (b *Notebook) putAside(dir, reason string) error {
+	var found durable.Quarantined
 	q, err := durable.OpenQuarantine(filepath.Join(dir, "quarantine"), nil)
-	if err != nil {
-		return fmt.Errorf("%s: %s, and could not be put aside: %w", b.path, reason, err)
+	if err == nil {
+		found, err = q.Take(b.path, reason)
 	}
-	found, err := q.Take(b.path, reason)
 	if err != nil {
 		return fmt.Errorf("%s: %s, and could not be put aside: %w", b.path, reason, err)
 	}

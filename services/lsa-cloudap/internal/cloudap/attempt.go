@@ -10,26 +10,9 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/authority/lastattempt"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
-	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/pkg/wincode"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
-
-// fileAttempts is where the last failures are in the state folder. The manifest does not
-// list it: nothing is decided by it.
-const fileAttempts = lastattempt.FileName
-
-// openAttempts reads the last failures of before.
-func openAttempts(cfg Config, files *statefiles.Files) *lastattempt.Book {
-	book, err := lastattempt.Open(lastattempt.Config{
-		Path: files.Path(fileAttempts), Clock: cfg.Clock, Log: cfg.Log, Reject: func(reason string) error { return files.Reject(fileAttempts, reason) },
-		Points: func(point string) { cfg.Points.Reached("attempts-" + point) },
-	})
-	if err != nil {
-		cfg.Log.Error("the last failed attempts are not shown", "error", err)
-	}
-	return book
-}
 
 // obtaining is under which name it is kept that somebody tries with a kind of credential,
 // before it is known whose partition that is. Neither part has a space.

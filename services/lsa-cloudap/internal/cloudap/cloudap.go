@@ -166,7 +166,7 @@ func New(cfg Config) (*CloudAP, error) {
 		domain: newDomain(cfg.Domain, cfg.CallTimeout), files: files, store: store, locals: locals, offline: limit,
 		helloStore: hellos, hellos: map[hello.User]hello.Record{}, pages: map[sessionDigest]interaction{},
 		tracer: cfg.TracerProvider.Tracer(instrumentation), life: life, end: end, questions: questions, endQuestions: endQuestions,
-		attempts: openAttempts(cfg, files),
+		attempts: lastattempt.Open(files, lastattempt.Config{Clock: cfg.Clock, Log: cfg.Log, Points: cfg.Points}),
 		entries:  map[partition.Key]*entry{}, sessions: map[sessionDigest]*session{},
 	}
 	for _, p := range all {

@@ -4,11 +4,10 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/hello"
 	"github.com/lockstep-sso/lockstep/services/lsa-cloudap/internal/partition"
 )
@@ -24,11 +23,9 @@ const memberWait = time.Second
 
 // askMembership has device registration asked whose member this device is. The channel is
 // closed when there is an answer, or none to come. The question goes on when nobody waits
-// any more: what it hears counts for whoever comes next. It is under a span that is not
-// recorded, because it is a step of no flow.
+// any more: what it hears counts for whoever comes next. It is a step of no flow.
 func (c *CloudAP) askMembership(ctx context.Context) <-chan struct{} {
-	silent := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, Remote: true})
-	ctx = trace.ContextWithRemoteSpanContext(context.WithoutCancel(ctx), silent)
+	ctx = step.Outside(context.WithoutCancel(ctx))
 	answered := make(chan struct{})
 	c.behind(func() {
 		defer close(answered)
@@ -63,8 +60,8 @@ func former(p partition.Partition, present ids.MembershipID) bool {
 // stillMember refuses what was cached as a member of a tenant that the device has left
 // since, also when it is in it again. Silence is no answer: then the last one counts that
 // device registration ever gave, and without one the cache lets in, so that its outage
-// costs nobody the desktop. The caller has not looked at the credential before, so the
-// answer says nothing of it.
+// costs nobody the desktop. A refusal goes before what the caller found out about the
+// credential, and is the same for a right one and a wrong one.
 func (c *CloudAP) stillMember(ctx context.Context, e *entry, answered <-chan struct{}) error {
 	wait := time.NewTimer(memberWait)
 	defer wait.Stop()

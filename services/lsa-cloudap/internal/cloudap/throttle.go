@@ -22,7 +22,8 @@ type named struct {
 	kind partition.Kind
 }
 
-// whoseRenewal is for whom a renewal asks: who it asks for at a sign-in.
+// whoseRenewal is for whom a renewal asks: the same as a sign-in of that user, so that
+// both have one hint.
 func whoseRenewal(p partition.Partition) named { return named{p.UPN, attemptKind(p.Kind)} }
 
 // trying begins an attempt to obtain a PRT, unless that was tried often enough under a

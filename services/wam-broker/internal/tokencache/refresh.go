@@ -15,16 +15,13 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/durable"
 	"github.com/lockstep-sso/lockstep/pkg/eventlog"
 	"github.com/lockstep-sso/lockstep/pkg/ids"
+	"github.com/lockstep-sso/lockstep/pkg/statefiles"
 	"github.com/lockstep-sso/lockstep/services/wam-broker/internal/apptoken"
 )
 
 // version of the file's form. A file of another version is not read, and makes way
 // for the next refresh token.
 const version = 1
-
-// EventQuarantined is a file that cannot be used and was moved aside. Windows has no
-// event for it; ids from 9000 are Lockstep's own.
-const EventQuarantined = 9001
 
 // ErrDamaged says that a file cannot be used. The token is lost; a new one comes with
 // the next PRT grant. The file is in quarantine, unless that is full.
@@ -108,7 +105,7 @@ func (c *Cache) read(k RefreshKey) (apptoken.Sealed, error) {
 func (c *Cache) reject(path, reason string) error {
 	found, err := c.quarantine.Take(path, reason)
 	e := eventlog.Event{
-		Channel: eventlog.AADOperational, ID: EventQuarantined, Level: eventlog.Warning,
+		Channel: eventlog.AADOperational, ID: statefiles.EventQuarantined, Level: eventlog.Warning,
 		Message: "a file of the token cache cannot be used and was put aside",
 		Fields:  []eventlog.Field{{Name: "file", Value: path}, {Name: "reason", Value: reason}, {Name: "now", Value: found.Path}},
 	}

@@ -21,9 +21,6 @@ const (
 	Renewal = 1097
 	// Operation is an operation of the broker that failed.
 	Operation = 1098
-	// FileQuarantined is a file that cannot be used and was moved aside; ids from 9000 are
-	// Lockstep's own.
-	FileQuarantined = 9001
 
 	renewalFailed   = 0xCAA90056
 	operationFailed = 0xCAA5001C
@@ -45,19 +42,6 @@ func Of(renewal bool, e *prterr.Error, upn ids.UPN) eventlog.Event {
 		out.Fields = append(out.Fields, eventlog.Field{Name: "UPN", Value: string(upn)})
 	}
 	return out
-}
-
-// Quarantined is the event of the file of last failures that cannot be used. now is where
-// it is kept, empty when it could not be put aside.
-func Quarantined(path, reason, now string) eventlog.Event {
-	e := eventlog.Event{
-		Channel: eventlog.AADOperational, ID: FileQuarantined, Level: eventlog.Warning, Message: "the file of the last failed attempts cannot be used and was put aside",
-		Fields: []eventlog.Field{{Name: "file", Value: path}, {Name: "reason", Value: reason}, {Name: "now", Value: now}},
-	}
-	if now == "" {
-		e.Message = "the file of the last failed attempts cannot be used and could not be put aside: the next one takes its place"
-	}
-	return e
 }
 
 // Said is what an error says in words of ours: its causes are for the log.

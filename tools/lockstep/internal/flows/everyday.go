@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockstep-sso/lockstep/pkg/secret"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
 
@@ -87,7 +88,7 @@ func (r *Runner) signIn(ctx context.Context, arg map[string]string) string {
 	}
 	r.desktops[arg["user"]] = desktop
 	if desktop.RenewalStarted {
-		if err := r.device.Operator.AwaitSSOState(untraced(ctx), nil); err != nil {
+		if err := r.device.Operator.AwaitSSOState(step.Outside(ctx), nil); err != nil {
 			return failure(err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/jose"
+	"github.com/lockstep-sso/lockstep/pkg/step"
 	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 )
@@ -251,7 +252,7 @@ func (r *Runner) atOnce(ctx context.Context, arg map[string]string) string {
 		})
 	}
 	wg.Wait()
-	if err := errors.Join(errors.Join(failed...), r.device.Operator.AwaitSSOState(untraced(ctx), nil)); err != nil {
+	if err := errors.Join(errors.Join(failed...), r.device.Operator.AwaitSSOState(step.Outside(ctx), nil)); err != nil {
 		return failure(err)
 	}
 	return fmt.Sprintf("%d came at once, by sign-ins and by apps, and each got a token\n", n)

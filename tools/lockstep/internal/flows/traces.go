@@ -63,7 +63,7 @@ func (r *Runner) correlation(ctx context.Context) string {
 	if !r.last.IsValid() {
 		return failure(prterr.New(prterr.NotFound, "nothing has run yet"))
 	}
-	ctx = untraced(ctx)
+	ctx = step.Outside(ctx)
 	conn, err := r.lab.Dial(ctx, "operator", "idp")
 	if err != nil {
 		return failure(err)
