@@ -285,6 +285,7 @@ func TestINV13_AfterAChangeOfThePasswordAppsGetInteraction(t *testing.T) {
 				if _, err := m.sign(got.GetLogonSession()); !got.GetFromCache() || prterr.KindOf(err) != prterr.Interaction {
 					t.Errorf("after a restart, offline: %v, %v", got, err)
 				}
+				synctest.Wait() // what went on behind the desktop has met no network either
 				// With the network and a password that is still good, as after sessions were
 				// revoked and nothing else, the next sign-in brings a PRT, however young the
 				// old one is.
