@@ -75,30 +75,64 @@ func TestREG20_ANewRegistrationKillsTheOldPRTAndCookie(t *testing.T) {
 	}
 }
 
+// TestISS13_ACopiedCacheIsUselessOnAnotherDevice: it is of another membership, and with
+// that changed it opens a desktop offline and no more: the keys are in another TPM.
 func TestISS13_ACopiedCacheIsUselessOnAnotherDevice(t *testing.T) {
 	w := newWorld(t, lab.Config{TPM: "mem:"})
 	w.join(w.device)
 	w.signIn(w.device)
-	thief := w.addDevice()
+	offline := func(d *lab.Device, off bool) { // so that nothing new can be had
+		if err := d.SetOffline(off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	receiver, thief := w.addDevice(), w.addDevice()
+	w.join(receiver)
+	w.copyCacheTo(receiver, false)
+	offline(receiver, true)
+	if _, _, err := receiver.LogonUI.SignIn(t.Context(), w.tenant.User, w.tenant.Password); err == nil || !strings.Contains(err.Error(), "left its tenant, or joined anew") {
+		t.Errorf("with the copy as it is: %v", err)
+	}
 	w.join(thief)
-	if err := os.CopyFS(thief.StateDir("lsa-cloudap"), os.DirFS(w.device.StateDir("lsa-cloudap"))); err != nil {
-		t.Fatal(err)
-	}
-	if err := thief.Restart(t.Context(), "lsa-cloudap"); err != nil {
-		t.Fatal(err)
-	}
-	if err := thief.SetOffline(true); err != nil { // so that nothing new can be had
-		t.Fatal(err)
-	}
+	w.copyCacheTo(thief, true)
+	offline(thief, true)
 	desktop := w.signIn(thief)
-	if err := thief.SetOffline(false); err != nil {
-		t.Fatal(err)
-	}
+	offline(thief, false)
 	if _, err := w.token(thief, desktop); prterr.KindOf(err) != prterr.KeysLost && prterr.KindOf(err) != prterr.Denied {
 		t.Errorf("the copied PRT: %v", err)
 	}
 	if v, err := thief.Browser.Open(t.Context(), desktop, w.tenant.Page, secret.Text{}); err == nil && !v.SignInPage {
 		t.Error("the copied PRT signed a browser in")
+	}
+}
+
+// copyCacheTo puts the cache of the first device on another one, as it is or forged: as if
+// it had been obtained as a member of that.
+func (w *world) copyCacheTo(d *lab.Device, forged bool) {
+	w.t.Helper()
+	dir := d.StateDir("lsa-cloudap")
+	err := d.Stop("lsa-cloudap")
+	if err == nil {
+		err = os.CopyFS(dir, os.DirFS(w.device.StateDir("lsa-cloudap")))
+	}
+	if err == nil && forged {
+		err = os.Remove(filepath.Join(dir, "manifest.json"))
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "partitions", "*.json"))
+	if len(files) != 1 {
+		w.t.Fatalf("%d partitions", len(files))
+	}
+	if forged {
+		var file map[string]any
+		readJSON(w.t, files[0], &file)
+		file["membership_id"] = w.state(d).GetMembershipId()
+		writeJSON(w.t, files[0], file)
+	}
+	if err := d.Resume(w.t.Context(), "lsa-cloudap"); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

@@ -94,7 +94,7 @@ func (w *world) isRegistered(d *lab.Device, id string) (*dsregv1.GetDeviceStateR
 	if list[0].GetTrustType() != "Workplace" || list[0].GetRegisteredBy() != w.tenant.User || !list[0].GetEnabled() {
 		w.t.Errorf("the directory has %v", list)
 	}
-	s.DeviceId, s.CertificateThumbprint, s.CertificateNotBefore, s.CertificateNotAfter = "", "", nil, nil
+	s.DeviceId, s.MembershipId, s.CertificateThumbprint, s.CertificateNotBefore, s.CertificateNotAfter = "", "", "", nil, nil
 	t := list[0]
 	t.DeviceId, t.CertificateThumbprint, t.RegisteredAt, t.DevicePublicKey, t.TransportPublicKey = "", "", nil, nil, nil
 	return s, t

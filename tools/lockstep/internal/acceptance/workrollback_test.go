@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	directoryv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/directory/v1"
+	lsav1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lsa/v1"
 	wamv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/wam/v1"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/lab"
 )
@@ -44,12 +45,11 @@ func TestFLT12_OldRefreshTokensAndDataKeysGainNothing(t *testing.T) {
 	desktop := w.signIn(w.device)
 	w.wantFlows("the first token", w.tokenBy(w.device, desktop), "redeem_prt success", "data_key success")
 	tokens, keys := w.copyOf("wam-broker", "tokens"), w.copyOf("lsa-cloudap", "datakeys")
+	before := w.digest(w.tenant.User)
 	if err := w.lab.Advance(t.Context(), 4*time.Hour+time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.device.Operator.AwaitSSOState(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
+	w.until(w.device, "the PRT is renewed", func(p *lsav1.PartitionState) bool { return p.GetPrtDigest() != before })
 	w.tokenBy(w.device, desktop)
 
 	w.restoredWith("wam-broker", tokens, "tokens")
