@@ -92,8 +92,6 @@ func bundle(name, signer, namespace string) func(*corev1.PodSpec, *corev1.Contai
 	return projected(corev1.VolumeProjection{ClusterTrustBundle: b})
 }
 
-func ptr(s string) *string { return &s }
-
 func on() *bool { yes := true; return &yes }
 
 // breaks are the ways to get it wrong; every rule has one at least.
