@@ -153,12 +153,7 @@ func playElsewhere(cmd *cobra.Command, file string, commands []string, device st
 		}
 	}()
 	return play(ctx, cmd.OutOrStdout(), commands, asJSON, func(ctx context.Context, command string) (*labv1.PlayCommandResponse, error) {
-		output, id, failed := runner.Play(ctx, command, cmp.Or(device, devices[0].Name))
-		r := &labv1.PlayCommandResponse{Output: output, Failed: failed}
-		if id.IsValid() {
-			r.TraceId = id.String()
-		}
-		return r, nil
+		return runner.PlayCommand(ctx, &labv1.PlayCommandRequest{Command: command, Device: cmp.Or(device, devices[0].Name)}), nil
 	})
 }
 

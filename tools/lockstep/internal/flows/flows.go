@@ -22,6 +22,7 @@ import (
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
 	"github.com/lockstep-sso/lockstep/pkg/secret"
 	"github.com/lockstep-sso/lockstep/pkg/step"
+	labv1 "github.com/lockstep-sso/lockstep/proto/gen/prt/lab/v1"
 	"github.com/lockstep-sso/lockstep/tools/ladder"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/actor"
 	"github.com/lockstep-sso/lockstep/tools/lockstep/internal/chip"
@@ -170,6 +171,16 @@ func (r *Runner) Play(ctx context.Context, line, device string) (output string, 
 		failed = failed || strings.HasPrefix(l, "error (") || strings.HasPrefix(l, "there is no command")
 	}
 	return output, r.last, failed
+}
+
+// PlayCommand is Play in the words of prt.lab.v1.
+func (r *Runner) PlayCommand(ctx context.Context, q *labv1.PlayCommandRequest) *labv1.PlayCommandResponse {
+	output, id, failed := r.Play(ctx, q.GetCommand(), q.GetDevice())
+	resp := &labv1.PlayCommandResponse{Output: output, Failed: failed}
+	if id.IsValid() {
+		resp.TraceId = id.String()
+	}
+	return resp
 }
 
 // args reads the arguments; one without a value is "yes".

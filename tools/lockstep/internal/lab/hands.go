@@ -109,8 +109,7 @@ func (l *Lab) Freeze(ctx context.Context, component string) (time.Time, error) {
 		if err != nil {
 			return err
 		}
-		at, err := c.DescribeClock(ctx, &labv1.DescribeClockRequest{})
-		stood[key] = at.GetNow().AsTime().Add(-at.GetSkew().AsDuration())
+		stood[key], err = shown(ctx, c)
 		return err
 	})
 	if err != nil {
@@ -126,6 +125,12 @@ func (l *Lab) Freeze(ctx context.Context, component string) (time.Time, error) {
 	return now, l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
 		return catchUp(ctx, c, now.Sub(stood[key]))
 	})
+}
+
+// shown is the time of a clock without what it was set wrong on purpose.
+func shown(ctx context.Context, c labv1.ClockServiceClient) (time.Time, error) {
+	at, err := c.DescribeClock(ctx, &labv1.DescribeClockRequest{})
+	return at.GetNow().AsTime().Add(-at.GetSkew().AsDuration()), err
 }
 
 // catchUp moves a clock forward, if that is the way.

@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/lockstep-sso/lockstep/pkg/prterr"
@@ -18,42 +17,30 @@ const apart = 2 * time.Second
 // of its machine, and what the cloud gives it is of its future, so that it refuses it. How
 // wrong a clock was set on purpose stays. Outside of lab mode clocks have no door.
 func (l *Lab) together(ctx context.Context) error {
-	behind := map[string]time.Duration{}
-	for _, key := range l.clocked() {
-		if !l.host.runs(key) {
-			continue
-		}
-		c, err := l.clockOf(ctx, key)
-		if err != nil {
+	ahead, most := map[string]time.Duration{}, time.Duration(0)
+	err := l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
+		at, err := shown(ctx, c)
+		switch k := prterr.KindOf(err); {
+		case k == prterr.NotFound || k == prterr.Denied:
+			return nil
+		case err != nil:
 			return err
 		}
-		at, err := c.DescribeClock(ctx, &labv1.DescribeClockRequest{})
-		if k := prterr.KindOf(err); k == prterr.NotFound || k == prterr.Denied {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("the clock of %s: %w", key, err)
-		}
-		behind[key] = time.Since(at.GetNow().AsTime().Add(-at.GetSkew().AsDuration()))
+		ahead[key] = time.Until(at)
+		most = max(most, ahead[key])
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	var ahead time.Duration
-	for _, by := range behind {
-		ahead = max(ahead, -by)
-	}
-	for key, by := range behind {
-		if by += ahead; by < apart {
-			continue
+	err = l.eachClock(ctx, func(key string, c labv1.ClockServiceClient) error {
+		if own, asked := ahead[key]; asked && most-own >= apart {
+			return catchUp(ctx, c, most-own)
 		}
-		c, err := l.clockOf(ctx, key)
-		if err != nil {
-			return err
-		}
-		if err := catchUp(ctx, c, by); err != nil {
-			return fmt.Errorf("the clock of %s: %w", key, err)
-		}
-	}
+		return nil
+	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ahead = ahead
-	return nil
+	l.ahead = most
+	return err
 }

@@ -106,10 +106,5 @@ func (s *service) PlayCommand(ctx context.Context, r *labv1.PlayCommandRequest) 
 		return nil, err
 	}
 	defer end()
-	output, id, failed := s.runner.Play(ctx, r.GetCommand(), r.GetDevice())
-	resp := &labv1.PlayCommandResponse{Output: output, Failed: failed}
-	if id.IsValid() {
-		resp.TraceId = id.String()
-	}
-	return resp, nil
+	return s.runner.PlayCommand(ctx, r), nil
 }
